@@ -1,0 +1,259 @@
+//! The compact copy of an event that travels to one entity through the entity log.
+//!
+//! A copy holds what that entity's operators need, not the whole event. Strings borrow from the
+//! frame they were read from. Encoded with postcard; a change of these types is a new frame format.
+
+use super::entity::{EntityKind, EntitySet};
+use crate::time::EventTime;
+use serde::{Deserialize, Serialize};
+
+/// One event for one entity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Copy<'a> {
+    /// The kind of entity it is for.
+    pub kind: EntityKind,
+    /// The hash of the key, see [`super::key_hash`].
+    pub hash: u64,
+    /// The entity's id; a pseudonym for customer, card and ip.
+    pub key: &'a str,
+    /// The producer's id of the event; de-duplication goes by it.
+    pub event_id: &'a str,
+    /// When it happened, after clamping.
+    pub time: EventTime,
+    /// What happened, as far as this entity's operators look at it.
+    #[serde(borrow)]
+    pub body: Body<'a>,
+}
+
+/// What happened, as far as one entity's operators look at it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Body<'a> {
+    /// A click, for the visitor's session.
+    Click(#[serde(borrow)] ClickCopy<'a>),
+    /// A click, for another entity's views: only the fields those views read.
+    ClickValues(Vec<(FieldId, Value)>),
+    /// A payment attempt: this entity owes a part of its feature vector.
+    Payment(#[serde(borrow)] PaymentCopy<'a>),
+    /// The result of a payment.
+    PaymentResult {
+        /// How it ended.
+        status: ResultStatus,
+        /// The fields that this entity's views read.
+        values: Vec<(FieldId, Value)>,
+    },
+}
+
+/// A click as the visitor's session sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClickCopy<'a> {
+    /// The event's name; a name outside the contract is kept as [`ClickName::Other`].
+    pub name: ClickName,
+    /// The customer's pseudonym, if the visitor is logged in.
+    pub customer: Option<&'a str>,
+    /// The device's id.
+    pub device: Option<&'a str>,
+    /// The page on which it happened.
+    pub page: Option<&'a str>,
+    /// Campaign source, medium and name.
+    pub campaign: Option<(Option<&'a str>, Option<&'a str>, Option<&'a str>)>,
+    /// ISO 4217 currency of the amounts.
+    pub currency: Option<&'a str>,
+    /// The value of a purchase or refund in minor units of `currency`.
+    pub value_minor: Option<i64>,
+    /// The items concerned.
+    #[serde(borrow)]
+    pub items: Vec<ItemRef<'a>>,
+    /// The fields that the visitor's own views read.
+    pub values: Vec<(FieldId, Value)>,
+}
+
+/// An item in a click.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ItemRef<'a> {
+    /// The item's id.
+    pub item: &'a str,
+    /// Its first-level category.
+    pub category: Option<&'a str>,
+    /// Price of one piece in minor units.
+    pub price_minor: Option<i64>,
+    /// Pieces, at least 1.
+    pub quantity: u32,
+}
+
+/// The names of clickstream events (Google Analytics 4, e-commerce) that sessions tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the variants are the names of the events themselves")]
+pub enum ClickName {
+    PageView,
+    ViewItemList,
+    SelectItem,
+    ViewItem,
+    Search,
+    ViewSearchResults,
+    AddToWishlist,
+    AddToCart,
+    RemoveFromCart,
+    ViewCart,
+    BeginCheckout,
+    AddShippingInfo,
+    AddPaymentInfo,
+    Purchase,
+    Refund,
+    ViewPromotion,
+    SelectPromotion,
+    Login,
+    SignUp,
+    /// A name that the contract does not know: kept and counted.
+    Other,
+}
+
+impl ClickName {
+    /// Every name of the contract with its spelling on the wire.
+    pub const CONTRACT: [(&'static str, ClickName); 19] = [
+        ("page_view", ClickName::PageView),
+        ("view_item_list", ClickName::ViewItemList),
+        ("select_item", ClickName::SelectItem),
+        ("view_item", ClickName::ViewItem),
+        ("search", ClickName::Search),
+        ("view_search_results", ClickName::ViewSearchResults),
+        ("add_to_wishlist", ClickName::AddToWishlist),
+        ("add_to_cart", ClickName::AddToCart),
+        ("remove_from_cart", ClickName::RemoveFromCart),
+        ("view_cart", ClickName::ViewCart),
+        ("begin_checkout", ClickName::BeginCheckout),
+        ("add_shipping_info", ClickName::AddShippingInfo),
+        ("add_payment_info", ClickName::AddPaymentInfo),
+        ("purchase", ClickName::Purchase),
+        ("refund", ClickName::Refund),
+        ("view_promotion", ClickName::ViewPromotion),
+        ("select_promotion", ClickName::SelectPromotion),
+        ("login", ClickName::Login),
+        ("sign_up", ClickName::SignUp),
+    ];
+
+    /// The name spelled `name`, [`ClickName::Other`] if the contract does not know it.
+    #[must_use]
+    pub fn from_wire(name: &str) -> ClickName {
+        ClickName::CONTRACT
+            .into_iter()
+            .find_map(|(wire, click)| (wire == name).then_some(click))
+            .unwrap_or(ClickName::Other)
+    }
+}
+
+/// A payment attempt as one entity sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PaymentCopy<'a> {
+    /// The payment's id; the decision's id is a function of it.
+    pub payment_id: &'a str,
+    /// The kinds of entity that owe a part for this payment, this one included.
+    pub expected: EntitySet,
+    /// The fields that this entity's views read.
+    pub values: Vec<(FieldId, Value)>,
+    /// What rules may ask of the payment itself; in the copy of its own entity only (the visitor,
+    /// else the customer, else the card).
+    #[serde(borrow)]
+    pub context: Option<super::part::PaymentContext<'a>>,
+}
+
+/// How a payment ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the variants are the statuses of the contract themselves")]
+pub enum ResultStatus {
+    Approved,
+    Declined,
+    Error,
+    Cancelled,
+}
+
+/// A field of an event that a view may read. The number is part of the frame format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the variants are the fields themselves; see FieldId::name")]
+#[repr(u8)]
+pub enum FieldId {
+    AmountMinor = 0,
+    Currency = 1,
+    Visitor = 2,
+    Customer = 3,
+    Card = 4,
+    Device = 5,
+    Ip = 6,
+    Store = 7,
+    Terminal = 8,
+    CardCountry = 9,
+    IpCountry = 10,
+    BillingCountry = 11,
+    ShippingCountry = 12,
+    Page = 13,
+    SearchTerm = 14,
+    ValueMinor = 15,
+    ItemCount = 16,
+}
+
+impl FieldId {
+    /// Every field, in the order of their numbers, with its name in `features.yaml`.
+    pub const ALL: [(FieldId, &'static str); 17] = [
+        (FieldId::AmountMinor, "amount"),
+        (FieldId::Currency, "currency"),
+        (FieldId::Visitor, "visitor"),
+        (FieldId::Customer, "customer"),
+        (FieldId::Card, "card"),
+        (FieldId::Device, "device"),
+        (FieldId::Ip, "ip"),
+        (FieldId::Store, "store"),
+        (FieldId::Terminal, "terminal"),
+        (FieldId::CardCountry, "card_country"),
+        (FieldId::IpCountry, "ip_country"),
+        (FieldId::BillingCountry, "billing_country"),
+        (FieldId::ShippingCountry, "shipping_country"),
+        (FieldId::Page, "page"),
+        (FieldId::SearchTerm, "search_term"),
+        (FieldId::ValueMinor, "value"),
+        (FieldId::ItemCount, "items"),
+    ];
+
+    /// Its name in `features.yaml`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        FieldId::ALL[self as usize].1
+    }
+
+    /// Whether its values are numbers (else texts, which can only be counted as distinct).
+    #[must_use]
+    pub fn is_number(self) -> bool {
+        matches!(self, FieldId::AmountMinor | FieldId::ValueMinor | FieldId::ItemCount)
+    }
+
+    /// Whether payments (attempts and results) have it.
+    #[must_use]
+    pub fn in_payments(self) -> bool {
+        !matches!(self, FieldId::Page | FieldId::SearchTerm | FieldId::ValueMinor | FieldId::ItemCount)
+    }
+
+    /// Whether clicks have it.
+    #[must_use]
+    pub fn in_clicks(self) -> bool {
+        matches!(
+            self,
+            FieldId::Currency
+                | FieldId::Visitor
+                | FieldId::Customer
+                | FieldId::Device
+                | FieldId::Ip
+                | FieldId::Page
+                | FieldId::SearchTerm
+                | FieldId::ValueMinor
+                | FieldId::ItemCount
+        )
+    }
+}
+
+/// The value of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Value {
+    /// A number; money in minor units.
+    Number(i64),
+    /// The hash of a text, for only sameness matters to a view (XXH3, 64 bits, seed 0).
+    Hash(u64),
+}

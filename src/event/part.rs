@@ -1,0 +1,85 @@
+//! What entities answer for a payment, gathered in the decision log.
+
+use super::entity::{EntityKind, EntitySet};
+use crate::time::EventTime;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+/// The name of a decision: a function of the payment's id alone, so that a label that knows either
+/// finds it. XXH3, 128 bits, of the payment id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DecisionId(pub u128);
+
+impl DecisionId {
+    /// The decision about `payment_id`.
+    #[must_use]
+    pub fn of_payment(payment_id: &str) -> DecisionId {
+        DecisionId(xxh3_128(payment_id.as_bytes()))
+    }
+
+    /// The hash that places it in a partition of the decision log.
+    #[must_use]
+    pub fn hash(self) -> u64 {
+        u64::try_from(self.0 >> 64).expect("the upper half of 128 bits")
+    }
+}
+
+impl std::fmt::Display for DecisionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// The stable number of a feature in the decision log: XXH3 of its flat name
+/// (`card_velocity__count_1h`), lower 32 bits. Configuration with two equal numbers is refused.
+#[must_use]
+pub fn feature_id(flat_name: &str) -> u32 {
+    u32::try_from(xxh3_64(flat_name.as_bytes()) & 0xffff_ffff).expect("32 bits")
+}
+
+/// One entity's part of the feature vector of a payment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Part<'a> {
+    /// The decision it belongs to.
+    pub decision: DecisionId,
+    /// The hash of the payment event's id: a gather takes the parts of one event only.
+    pub event: u64,
+    /// The kind of entity that answers.
+    pub kind: EntityKind,
+    /// Its id.
+    pub entity: &'a str,
+    /// The kinds that owe a part, this one included; the same in every part of one event.
+    pub expected: EntitySet,
+    /// When the payment was attempted.
+    pub time: EventTime,
+    /// Feature number and value; a feature without a value (a mean of nothing) is left out.
+    pub features: Vec<(u32, f64)>,
+    /// What rules may ask of the payment itself; in its own entity's part only.
+    #[serde(borrow)]
+    pub context: Option<PaymentContext<'a>>,
+}
+
+/// What rules and the score record know of the payment itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields of the payment contract")]
+pub struct PaymentContext<'a> {
+    pub payment_id: &'a str,
+    pub amount_minor: i64,
+    pub currency: &'a str,
+    pub channel: Option<&'a str>,
+    pub card_country: Option<&'a str>,
+    pub ip_country: Option<&'a str>,
+    pub billing_country: Option<&'a str>,
+    pub shipping_country: Option<&'a str>,
+}
+
+/// "This decision has waited long enough": appended to a partition of the decision log by its
+/// owner. It has no position in any chain and does nothing to a gather that has closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadline {
+    /// The decision that waits.
+    pub decision: DecisionId,
+    /// The offset in the decision log at which its gather opened.
+    pub opened_at: i64,
+}

@@ -1,0 +1,280 @@
+//! The records that other teams read, as they stand in JSON on the public topics.
+//!
+//! Field order is part of the bytes; maps are ordered by key. Times are milliseconds since the Unix
+//! epoch, money is in minor units of the currency beside it (or of the shop where none is).
+//! The JSON Schemas of these records are in `schemas/`.
+
+use super::entity::EntityKind;
+use crate::time::EventTime;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A revision of a visitor's session. Topic `sessions`, key = visitor id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionRecord {
+    /// Whose session.
+    pub visitor_id: String,
+    /// 16 hexadecimal digits: a function of visitor and start.
+    pub session_id: String,
+    /// 1 for the first publication of this id, then one more each time.
+    pub revision: u32,
+    /// Ids of published sessions that this one takes the place of (it merged them, or its start moved).
+    pub supersedes: Vec<String>,
+    /// No further revision will come.
+    pub is_final: bool,
+    /// Time of the first event.
+    pub start_ms: EventTime,
+    /// Time of the last event.
+    pub end_ms: EventTime,
+    /// `end_ms - start_ms`.
+    pub duration_ms: i64,
+    /// The latest known customer (a pseudonym).
+    pub customer_id: Option<String>,
+    /// The latest known device.
+    pub device_id: Option<String>,
+    /// Events of any name.
+    pub events: u32,
+    /// `page_view` events.
+    pub page_views: u32,
+    /// `view_item` events.
+    pub item_views: u32,
+    /// `search` and `view_search_results` events.
+    pub searches: u32,
+    /// `add_to_cart` events.
+    pub cart_adds: u32,
+    /// `remove_from_cart` events.
+    pub cart_removes: u32,
+    /// `begin_checkout` events.
+    pub checkouts: u32,
+    /// `purchase` events.
+    pub purchases: u32,
+    /// `refund` events.
+    pub refunds: u32,
+    /// Events whose name the contract does not know.
+    pub other_events: u32,
+    /// Value of purchases less refunds, in minor units, by currency.
+    pub revenue_minor: BTreeMap<String, i64>,
+    /// Items of the session's events by category: how often each category was touched.
+    pub categories: BTreeMap<String, u32>,
+    /// The most recent distinct items, newest first, at most 20.
+    pub last_items: Vec<String>,
+    /// What is left in the cart: added less removed, where above zero.
+    pub cart: BTreeMap<String, u32>,
+    /// The page of the first event that had one.
+    pub landing_page: Option<String>,
+    /// The page of the last event that had one.
+    pub exit_page: Option<String>,
+    /// The campaign of the first event that had one.
+    pub campaign: Option<Campaign>,
+    /// How it ended, or stands.
+    pub outcome: Outcome,
+}
+
+/// Where a visitor came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the three names of the contract")]
+pub struct Campaign {
+    pub source: Option<String>,
+    pub medium: Option<String>,
+    pub name: Option<String>,
+}
+
+/// How a session stands: the first of these that applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// At least one purchase.
+    Purchased,
+    /// A checkout was begun, and no purchase.
+    CheckoutAbandoned,
+    /// Something was put into the cart, and no checkout begun.
+    CartAbandoned,
+    /// More than one event.
+    Browsed,
+    /// A single event.
+    Bounced,
+}
+
+/// The features of a visitor's running session. Topic `features.session`, key = visitor id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionFeatures {
+    /// Whose session.
+    pub visitor_id: String,
+    /// The session as it is known now.
+    pub session_id: String,
+    /// The session's newest event.
+    pub event_time_ms: EventTime,
+    /// `page_view` and `view_item` events.
+    pub depth: u32,
+    /// Events of any name.
+    pub events: u32,
+    /// From the first to the newest event.
+    pub dwell_ms: i64,
+    /// `search` and `view_search_results` events.
+    pub searches: u32,
+    /// `view_item` events.
+    pub item_views: u32,
+    /// `add_to_cart` events.
+    pub cart_adds: u32,
+    /// `begin_checkout` events.
+    pub checkouts: u32,
+    /// `purchase` events.
+    pub purchases: u32,
+    /// How often each category was touched.
+    pub categories: BTreeMap<String, u32>,
+    /// Prices of the items touched by `view_item`; absent while none had a price.
+    pub price_level: Option<PriceLevel>,
+    /// What is in the cart: added less removed, where above zero.
+    pub cart: BTreeMap<String, u32>,
+    /// The most recent distinct items, newest first, at most 20.
+    pub last_items: Vec<String>,
+}
+
+/// Prices in minor units.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriceLevel {
+    /// The mean over views.
+    pub mean_minor: f64,
+    /// The lowest.
+    pub min_minor: i64,
+    /// The highest.
+    pub max_minor: i64,
+}
+
+/// One entity's features at a payment. Topic `features.fraud`, key = entity id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FraudFeatures {
+    /// The kind of entity.
+    pub entity: EntityKind,
+    /// Its id; a pseudonym for customer, card and ip.
+    pub entity_id: String,
+    /// The decision they were computed for (32 hexadecimal digits).
+    pub decision_id: String,
+    /// The payment they were computed for.
+    pub payment_id: String,
+    /// When it was attempted: the values are as of this time.
+    pub event_time_ms: EventTime,
+    /// Flat feature name and value; one without a value (a mean of nothing) is left out.
+    pub features: BTreeMap<String, f64>,
+    /// The features above that are estimates, with their relative standard error or, for sums and
+    /// counts in buckets, the share of the window by which it may be too long.
+    pub estimates: BTreeMap<String, f64>,
+}
+
+/// The score of a payment and the decision. Topic `scores.fraud`, key = decision id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FraudScore {
+    /// A function of the payment's id (32 hexadecimal digits).
+    pub decision_id: String,
+    /// The payment. Absent if its own part never came.
+    pub payment_id: Option<String>,
+    /// When it was attempted.
+    pub event_time_ms: EventTime,
+    /// Amount in minor units of `currency`.
+    pub amount_minor: Option<i64>,
+    /// ISO 4217.
+    pub currency: Option<String>,
+    /// From 0 to 1: 1 − Π(1 − weight) over the live rules that fired.
+    pub score: f64,
+    /// What to do.
+    pub decision: Action,
+    /// The live rules that fired, by contribution, largest first.
+    pub reasons: Vec<Reason>,
+    /// Rules in shadow that would have fired, by id.
+    pub shadow: Vec<String>,
+    /// Live and shadow rules that could not be evaluated.
+    pub not_evaluated: Vec<NotEvaluated>,
+    /// The entities whose part is in it, by kind.
+    pub entities: BTreeMap<String, String>,
+    /// The kinds whose part had not come when the deadline was reached.
+    pub missing_parts: Vec<EntityKind>,
+    /// The version of the rules.
+    pub rules_version: u32,
+}
+
+/// What a decision asks of the checkout, mildest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Let it pass.
+    Approve,
+    /// Let it pass and have it looked at.
+    Review,
+    /// Ask for a stronger proof of identity first.
+    StepUp,
+    /// Refuse it.
+    Decline,
+}
+
+/// Why a rule moved the score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// The rule's id.
+    pub rule: String,
+    /// Its reason code.
+    pub code: String,
+    /// Its weight.
+    pub weight: f64,
+    /// Its share of the score: ln(1 − weight) over the sum of the same over all that fired.
+    pub contribution: f64,
+    /// The features and payment fields it read, with their values.
+    pub inputs: BTreeMap<String, serde_json::Value>,
+}
+
+/// A rule that reads something that is not there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NotEvaluated {
+    /// The rule's id.
+    pub rule: String,
+    /// What it reads and is missing, or the fault of its evaluation.
+    pub because: Vec<String>,
+}
+
+/// A copy of an event that came too late to change anything. Topic `late`, key = entity id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LateRecord {
+    /// The kind of entity for which it is late.
+    pub entity: EntityKind,
+    /// Its id.
+    pub entity_id: String,
+    /// The producer's id of the event.
+    pub event_id: String,
+    /// When it happened.
+    pub event_time_ms: EventTime,
+    /// The task's watermark when it came.
+    pub watermark_ms: EventTime,
+    /// The session it would have belonged to, if it is still known.
+    pub missed_session: Option<MissedSession>,
+    /// Where the event stands in its raw topic.
+    pub origin: Origin,
+}
+
+/// A session that had closed when a late event came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "as in SessionRecord")]
+pub struct MissedSession {
+    pub session_id: String,
+    pub start_ms: EventTime,
+    pub end_ms: EventTime,
+}
+
+/// The place of a record in a topic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "as in Kafka")]
+pub struct Origin {
+    pub topic: String,
+    pub partition: u32,
+    pub offset: i64,
+}
+

@@ -1,0 +1,4 @@
+//! tillstream.
+pub mod event;
+pub mod log;
+pub mod time;

@@ -1,0 +1,99 @@
+//! Event time and processing time, and the one place where a clock is read.
+//!
+//! Event time is when something happened in the shop; only it decides results. Processing time is
+//! when we handle it; it decides when to commit, to send a heartbeat and to stop waiting. Both are
+//! milliseconds since the Unix epoch, in types that cannot be swapped.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// When it happened in the shop, in milliseconds since the Unix epoch, UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventTime(pub i64);
+
+impl EventTime {
+    /// The end of time: no event is later (the last millisecond of the year 9999).
+    pub const MAX: EventTime = EventTime(253_402_300_799_999);
+
+    /// The same instant `by` later, at most [`EventTime::MAX`].
+    #[must_use]
+    pub fn plus(self, by: Duration) -> EventTime {
+        EventTime(self.0.saturating_add(millis(by)).min(Self::MAX.0))
+    }
+
+    /// The same instant `by` earlier.
+    #[must_use]
+    pub fn minus(self, by: Duration) -> EventTime {
+        EventTime(self.0.saturating_sub(millis(by)))
+    }
+
+    /// Milliseconds from `earlier` to `self`; negative if `earlier` is in fact later.
+    #[must_use]
+    pub fn since(self, earlier: EventTime) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// When we handle it, in milliseconds since the Unix epoch. Never part of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct ProcessingTime(pub i64);
+
+impl ProcessingTime {
+    /// The same instant `by` later.
+    #[must_use]
+    pub fn plus(self, by: Duration) -> ProcessingTime {
+        ProcessingTime(self.0.saturating_add(millis(by)))
+    }
+
+    /// How long ago `earlier` was; zero if the clock went back in between.
+    #[must_use]
+    pub fn since(self, earlier: ProcessingTime) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+/// `by` in whole milliseconds, saturating.
+#[must_use]
+pub fn millis(by: Duration) -> i64 {
+    i64::try_from(by.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A clock, for the edge only: logs and servers hold one, operators never do.
+pub trait Clock {
+    /// The present moment.
+    fn now(&self) -> ProcessingTime;
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    fn now(&self) -> ProcessingTime {
+        let since_epoch = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        ProcessingTime(millis(since_epoch))
+    }
+}
+
+/// A monotone stopwatch, for measuring how long something took.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    /// Starts now.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "measures durations at the edge; decides no result")]
+    pub fn start() -> Stopwatch {
+        Stopwatch(std::time::Instant::now())
+    }
+
+    /// The time since the start.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
