@@ -1,4 +1,32 @@
-//! tillstream.
+//! tillstream: a Kafka-native event-processing engine for retail.
+//!
+//! The rooms, from the inside out; dependence runs towards the top of this list:
+//!
+//! - [`time`], [`event`], [`fault`], [`ledger`]: the words everything else is written in;
+//! - [`codec`]: bytes to events; [`log`]: frames, positions, and the log as a trait, in memory and over Kafka;
+//! - [`state`], [`operator`], [`progress`]: what a task keeps, what an operator is, how far things are;
+//! - [`session`], [`feature`], [`fraud`], [`ingest`]: the shop's logic, pure;
+//! - [`engine`]: stages, tasks, and the worker that carries them over a log;
+//! - [`generate`]: seeded traffic with planted truth;
+//! - [`config`], [`telemetry`], [`serve`], [`cli`]: the edge.
+
+// pub mod cli;
+pub mod codec;
+pub mod config;
+pub mod engine;
 pub mod event;
+pub mod fault;
+pub mod feature;
+pub mod fraud;
+// pub mod generate;
+pub mod ingest;
+pub mod ledger;
 pub mod log;
+pub mod operator;
+pub mod progress;
+mod rules_of_the_protocol;
+pub mod serve;
+pub mod session;
+pub mod state;
+pub mod telemetry;
 pub mod time;

@@ -7,20 +7,24 @@
 use super::entity::EntityKind;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+
+/// A text that is borrowed from state when written and owned when read.
+pub type Text<'a> = Cow<'a, str>;
 
 /// A revision of a visitor's session. Topic `sessions`, key = visitor id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SessionRecord {
+pub struct SessionRecord<'a> {
     /// Whose session.
-    pub visitor_id: String,
+    pub visitor_id: Text<'a>,
     /// 16 hexadecimal digits: a function of visitor and start.
-    pub session_id: String,
+    pub session_id: Text<'a>,
     /// 1 for the first publication of this id, then one more each time.
     pub revision: u32,
     /// Ids of published sessions that this one takes the place of (it merged them, or its start moved).
-    pub supersedes: Vec<String>,
+    pub supersedes: Vec<Text<'a>>,
     /// No further revision will come.
     pub is_final: bool,
     /// Time of the first event.
@@ -30,9 +34,9 @@ pub struct SessionRecord {
     /// `end_ms - start_ms`.
     pub duration_ms: i64,
     /// The latest known customer (a pseudonym).
-    pub customer_id: Option<String>,
+    pub customer_id: Option<Text<'a>>,
     /// The latest known device.
-    pub device_id: Option<String>,
+    pub device_id: Option<Text<'a>>,
     /// Events of any name.
     pub events: u32,
     /// `page_view` events.
@@ -54,19 +58,19 @@ pub struct SessionRecord {
     /// Events whose name the contract does not know.
     pub other_events: u32,
     /// Value of purchases less refunds, in minor units, by currency.
-    pub revenue_minor: BTreeMap<String, i64>,
+    pub revenue_minor: BTreeMap<Text<'a>, i64>,
     /// Items of the session's events by category: how often each category was touched.
-    pub categories: BTreeMap<String, u32>,
+    pub categories: BTreeMap<Text<'a>, u32>,
     /// The most recent distinct items, newest first, at most 20.
-    pub last_items: Vec<String>,
+    pub last_items: Vec<Text<'a>>,
     /// What is left in the cart: added less removed, where above zero.
-    pub cart: BTreeMap<String, u32>,
+    pub cart: BTreeMap<Text<'a>, u32>,
     /// The page of the first event that had one.
-    pub landing_page: Option<String>,
+    pub landing_page: Option<Text<'a>>,
     /// The page of the last event that had one.
-    pub exit_page: Option<String>,
+    pub exit_page: Option<Text<'a>>,
     /// The campaign of the first event that had one.
-    pub campaign: Option<Campaign>,
+    pub campaign: Option<Campaign<'a>>,
     /// How it ended, or stands.
     pub outcome: Outcome,
 }
@@ -75,10 +79,10 @@ pub struct SessionRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the three names of the contract")]
-pub struct Campaign {
-    pub source: Option<String>,
-    pub medium: Option<String>,
-    pub name: Option<String>,
+pub struct Campaign<'a> {
+    pub source: Option<Text<'a>>,
+    pub medium: Option<Text<'a>>,
+    pub name: Option<Text<'a>>,
 }
 
 /// How a session stands: the first of these that applies.
@@ -100,11 +104,11 @@ pub enum Outcome {
 /// The features of a visitor's running session. Topic `features.session`, key = visitor id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SessionFeatures {
+pub struct SessionFeatures<'a> {
     /// Whose session.
-    pub visitor_id: String,
+    pub visitor_id: Text<'a>,
     /// The session as it is known now.
-    pub session_id: String,
+    pub session_id: Text<'a>,
     /// The session's newest event.
     pub event_time_ms: EventTime,
     /// `page_view` and `view_item` events.
@@ -124,13 +128,13 @@ pub struct SessionFeatures {
     /// `purchase` events.
     pub purchases: u32,
     /// How often each category was touched.
-    pub categories: BTreeMap<String, u32>,
+    pub categories: BTreeMap<Text<'a>, u32>,
     /// Prices of the items touched by `view_item`; absent while none had a price.
     pub price_level: Option<PriceLevel>,
     /// What is in the cart: added less removed, where above zero.
-    pub cart: BTreeMap<String, u32>,
+    pub cart: BTreeMap<Text<'a>, u32>,
     /// The most recent distinct items, newest first, at most 20.
-    pub last_items: Vec<String>,
+    pub last_items: Vec<Text<'a>>,
 }
 
 /// Prices in minor units.
@@ -148,50 +152,50 @@ pub struct PriceLevel {
 /// One entity's features at a payment. Topic `features.fraud`, key = entity id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct FraudFeatures {
+pub struct FraudFeatures<'a> {
     /// The kind of entity.
     pub entity: EntityKind,
     /// Its id; a pseudonym for customer, card and ip.
-    pub entity_id: String,
+    pub entity_id: Text<'a>,
     /// The decision they were computed for (32 hexadecimal digits).
-    pub decision_id: String,
+    pub decision_id: Text<'a>,
     /// The payment they were computed for.
-    pub payment_id: String,
+    pub payment_id: Text<'a>,
     /// When it was attempted: the values are as of this time.
     pub event_time_ms: EventTime,
     /// Flat feature name and value; one without a value (a mean of nothing) is left out.
-    pub features: BTreeMap<String, f64>,
+    pub features: BTreeMap<Text<'a>, f64>,
     /// The features above that are estimates, with their relative standard error or, for sums and
     /// counts in buckets, the share of the window by which it may be too long.
-    pub estimates: BTreeMap<String, f64>,
+    pub estimates: BTreeMap<Text<'a>, f64>,
 }
 
 /// The score of a payment and the decision. Topic `scores.fraud`, key = decision id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct FraudScore {
+pub struct FraudScore<'a> {
     /// A function of the payment's id (32 hexadecimal digits).
-    pub decision_id: String,
+    pub decision_id: Text<'a>,
     /// The payment. Absent if its own part never came.
-    pub payment_id: Option<String>,
+    pub payment_id: Option<Text<'a>>,
     /// When it was attempted.
     pub event_time_ms: EventTime,
     /// Amount in minor units of `currency`.
     pub amount_minor: Option<i64>,
     /// ISO 4217.
-    pub currency: Option<String>,
+    pub currency: Option<Text<'a>>,
     /// From 0 to 1: 1 − Π(1 − weight) over the live rules that fired.
     pub score: f64,
     /// What to do.
     pub decision: Action,
     /// The live rules that fired, by contribution, largest first.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<Reason<'a>>,
     /// Rules in shadow that would have fired, by id.
-    pub shadow: Vec<String>,
+    pub shadow: Vec<Text<'a>>,
     /// Live and shadow rules that could not be evaluated.
-    pub not_evaluated: Vec<NotEvaluated>,
+    pub not_evaluated: Vec<NotEvaluated<'a>>,
     /// The entities whose part is in it, by kind.
-    pub entities: BTreeMap<String, String>,
+    pub entities: BTreeMap<Text<'a>, Text<'a>>,
     /// The kinds whose part had not come when the deadline was reached.
     pub missing_parts: Vec<EntityKind>,
     /// The version of the rules.
@@ -215,55 +219,55 @@ pub enum Action {
 /// Why a rule moved the score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Reason {
+pub struct Reason<'a> {
     /// The rule's id.
-    pub rule: String,
+    pub rule: Text<'a>,
     /// Its reason code.
-    pub code: String,
+    pub code: Text<'a>,
     /// Its weight.
     pub weight: f64,
     /// Its share of the score: ln(1 − weight) over the sum of the same over all that fired.
     pub contribution: f64,
     /// The features and payment fields it read, with their values.
-    pub inputs: BTreeMap<String, serde_json::Value>,
+    pub inputs: BTreeMap<Text<'a>, serde_json::Value>,
 }
 
 /// A rule that reads something that is not there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NotEvaluated {
+pub struct NotEvaluated<'a> {
     /// The rule's id.
-    pub rule: String,
+    pub rule: Text<'a>,
     /// What it reads and is missing, or the fault of its evaluation.
-    pub because: Vec<String>,
+    pub because: Vec<Text<'a>>,
 }
 
 /// A copy of an event that came too late to change anything. Topic `late`, key = entity id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LateRecord {
+pub struct LateRecord<'a> {
     /// The kind of entity for which it is late.
     pub entity: EntityKind,
     /// Its id.
-    pub entity_id: String,
+    pub entity_id: Text<'a>,
     /// The producer's id of the event.
-    pub event_id: String,
+    pub event_id: Text<'a>,
     /// When it happened.
     pub event_time_ms: EventTime,
     /// The task's watermark when it came.
     pub watermark_ms: EventTime,
     /// The session it would have belonged to, if it is still known.
-    pub missed_session: Option<MissedSession>,
+    pub missed_session: Option<MissedSession<'a>>,
     /// Where the event stands in its raw topic.
-    pub origin: Origin,
+    pub origin: Origin<'a>,
 }
 
 /// A session that had closed when a late event came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "as in SessionRecord")]
-pub struct MissedSession {
-    pub session_id: String,
+pub struct MissedSession<'a> {
+    pub session_id: Text<'a>,
     pub start_ms: EventTime,
     pub end_ms: EventTime,
 }
@@ -272,8 +276,8 @@ pub struct MissedSession {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "as in Kafka")]
-pub struct Origin {
-    pub topic: String,
+pub struct Origin<'a> {
+    pub topic: Text<'a>,
     pub partition: u32,
     pub offset: i64,
 }

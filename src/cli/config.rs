@@ -1,0 +1,87 @@
+//! `tillstream config`: check and show.
+
+use super::{CliError, ConfigFile};
+use crate::config::Config;
+use anyhow::Context as _;
+use std::io::Write;
+
+/// Checks or shows the configuration, with the environment's overrides.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tillstream config check --config shop.yaml
+  TILLSTREAM__SESSIONS__GAP=20m tillstream config show")]
+pub(super) struct ConfigCommand {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Report every fault, or what the views cost. Exit code 2 if there are faults.
+    Check {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Print the resolved settings.
+    Show {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+impl ConfigCommand {
+    pub(super) fn execute(self) -> Result<(), CliError> {
+        let text = match self.what {
+            What::Check { config } => cost_of_views(&config.load()?),
+            What::Show { config } => shown(&config.load()?),
+        };
+        std::io::stdout().write_all(text.as_bytes()).context("printing")?;
+        Ok(())
+    }
+}
+
+fn cost_of_views(config: &Config) -> String {
+    let mut text = "the configuration is good\n\nmemory per key, at most:\n".to_owned();
+    let mut sum = 0;
+    for group in config.fold.plan.groups() {
+        let bytes = group.memory_per_key_bytes();
+        sum += bytes;
+        text.push_str(&format!("  {:<10} {:<18} {bytes:>9} bytes\n", group.entity().name(), group.source().name()));
+    }
+    text.push_str(&format!("  {:<29} {sum:>9} bytes\n", "one key of each"));
+    text
+}
+
+fn shown(config: &Config) -> String {
+    let duration = |duration| humantime::format_duration(duration).to_string();
+    let fold = &config.fold;
+    let shown = serde_json::json!({
+        "application": config.application,
+        "kafka": {"brokers": config.kafka.brokers, "client": config.kafka.client.keys().collect::<Vec<_>>()},
+        "roles": config.roles.iter().map(|role| format!("{role:?}").to_lowercase()).collect::<Vec<_>>(),
+        "commit_interval": duration(config.commit_interval),
+        "ingest": {
+            "payload_bytes_max": format!("{}B", fold.payload_bytes_max),
+            "out_of_orderness": duration(fold.out_of_orderness),
+            "idle_timeout": duration(config.idle_timeout),
+            "future_bound": duration(fold.future_bound),
+        },
+        "dedup": {"horizon": duration(fold.dedup_horizon)},
+        "sessions": {
+            "gap": duration(fold.sessions.gap),
+            "allowed_lateness": duration(fold.sessions.allowed_lateness),
+            "remember_closed": duration(fold.sessions.remember_closed),
+        },
+        "decisions": {"deadline": duration(config.decision_deadline)},
+        "http": {"listen": config.listen.to_string()},
+        "memory": {
+            "raw_partitions": config.partitions.raw,
+            "internal_partitions": config.partitions.internal,
+            "public_partitions": config.partitions.public,
+        },
+        "pseudonyms": if config.has_own_keys { "own keys" } else { "the keys of the demo" },
+        "rules_version": fold.rules.version(),
+        "features": fold.plan.feature_names().len(),
+    });
+    serde_json::to_string_pretty(&shown).expect("plain values serialise") + "\n"
+}

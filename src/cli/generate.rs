@@ -1,0 +1,126 @@
+//! `tillstream generate`: seeded traffic.
+
+use super::run::client_settings;
+use super::{CliError, ConfigFile, is_watched, say};
+use crate::generate::{GenerateSettings, GeneratedRecord, Generator, RawTopic, write_line};
+use crate::log::kafka::KafkaFeed;
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Generates seeded retail traffic with planted patterns (card testing, a bot), some of it out of
+/// order, late, twice or broken. The same seed gives the same bytes. The truth about what was planted goes to FILE.truth.jsonl.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tillstream generate --seed 7 --events 100000 --out day.jsonl
+  tillstream generate --events 300000 --kafka --config shop.yaml --per-second 5000")]
+pub(super) struct Generate {
+    /// Decides everything.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many records.
+    #[arg(long, default_value_t = 100_000)]
+    events: u64,
+    /// The file to write; `-` is standard output (without the truth).
+    #[arg(long, value_name = "FILE", required_unless_present = "kafka", conflicts_with = "kafka")]
+    out: Option<PathBuf>,
+    /// Produce to the raw topics instead.
+    #[arg(long)]
+    kafka: bool,
+    /// With --kafka: records per second; as fast as possible if not given.
+    #[arg(long, value_name = "N", requires = "kafka")]
+    per_second: Option<u32>,
+    /// With --kafka: where to write the truth.
+    #[arg(long, value_name = "FILE", requires = "kafka")]
+    truth: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+impl Generate {
+    pub(super) fn execute(self) -> Result<(), CliError> {
+        let mut generator = Generator::new(GenerateSettings { seed: self.seed, events: self.events, ..GenerateSettings::default() });
+        match &self.out {
+            Some(file) if file == Path::new("-") => write_all(&mut generator, &mut std::io::stdout().lock(), self.events)?,
+            Some(file) => {
+                let opened = File::create(file).with_context(|| format!("writing {}", file.display()))?;
+                write_all(&mut generator, &mut BufWriter::with_capacity(1 << 20, opened), self.events)?;
+                let mut truth = file.clone().into_os_string();
+                truth.push(".truth.jsonl");
+                write_truth(&generator, Path::new(&truth))?;
+            }
+            None => {
+                self.produce(&mut generator)?;
+                if let Some(file) = &self.truth {
+                    write_truth(&generator, file)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn produce(&self, generator: &mut Generator) -> Result<(), CliError> {
+        let config = self.config.load()?;
+        let mut feed = KafkaFeed::new(&client_settings(&config)).context("making a producer")?;
+        let progress = progress_bar(self.events);
+        let begun = crate::time::Stopwatch::start();
+        for (number, record) in generator.enumerate() {
+            if let Some(per_second) = self.per_second {
+                let due = std::time::Duration::from_secs_f64(number as f64 / f64::from(per_second));
+                std::thread::sleep(due.saturating_sub(begun.elapsed()));
+            }
+            let GeneratedRecord { topic, timestamp_ms, key, value } = record;
+            feed.send(topic_of(topic), timestamp_ms, key.as_bytes(), &value).context("producing")?;
+            progress.inc(1);
+        }
+        feed.finish().context("producing")?;
+        progress.finish_and_clear();
+        say(&format!("{} records produced to {}", self.events, config.kafka.brokers));
+        Ok(())
+    }
+}
+
+fn topic_of(topic: RawTopic) -> crate::log::Topic {
+    match topic {
+        RawTopic::Clickstream => crate::log::Topic::Clickstream,
+        RawTopic::Payments => crate::log::Topic::Payments,
+    }
+}
+
+fn write_all(generator: &mut Generator, out: &mut impl Write, events: u64) -> Result<(), CliError> {
+    let progress = progress_bar(events);
+    let mut line = Vec::new();
+    for record in generator {
+        line.clear();
+        write_line(&record, &mut line);
+        if line.last() != Some(&b'\n') {
+            line.push(b'\n');
+        }
+        out.write_all(&line).context("writing events")?;
+        progress.inc(1);
+    }
+    out.flush().context("writing events")?;
+    progress.finish_and_clear();
+    Ok(())
+}
+
+fn write_truth(generator: &Generator, file: &Path) -> Result<(), CliError> {
+    let opened = File::create(file).with_context(|| format!("writing {}", file.display()))?;
+    let mut out = BufWriter::new(opened);
+    for truth in generator.truth() {
+        serde_json::to_writer(&mut out, truth).context("writing the truth")?;
+        out.write_all(b"\n").context("writing the truth")?;
+    }
+    out.flush().context("writing the truth")?;
+    Ok(())
+}
+
+fn progress_bar(events: u64) -> ProgressBar {
+    if !is_watched() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta}");
+    ProgressBar::new(events).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

@@ -1,0 +1,229 @@
+//! `tillstream process`: the whole engine over files.
+
+use super::lines::record_of_line;
+use super::{CliError, ConfigFile, is_watched, say};
+use crate::engine::process::{Engine, EngineLedger};
+use crate::event::EntityKind;
+use crate::ledger::Disposition;
+use crate::codec::RejectReason;
+use crate::log::{Destination, LogRecord, Topic, TopicPartition};
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Records between two rounds of the stages.
+const RECORDS_PER_ROUND: usize = 1_000;
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// Reads events line by line (envelopes or bare events, see docs/contracts.md), runs every stage over
+/// them on a fixed schedule, and writes each public topic to DIR/<topic>.jsonl and the ledger to
+/// DIR/ledger.json. The same input gives the same bytes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tillstream process day.jsonl --out results
+  cat monday.jsonl tuesday.jsonl | tillstream process - --out results --keep-open")]
+pub(super) struct Process {
+    /// Files of events; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The folder for the results; it is made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Leave open sessions open: the end of the input is not the end of time.
+    #[arg(long)]
+    keep_open: bool,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+impl Process {
+    pub(super) fn execute(self) -> Result<(), CliError> {
+        let config = self.config.load()?;
+        let mut engine =
+            Engine::new(&config.fold, config.partitions, config.idle_timeout, config.decision_deadline);
+        let mut results = Results::create(&self.out, &config.application)?;
+        let progress = progress_bar(&self.files);
+        for file in &self.files {
+            self.read(file, &mut engine, &mut results, &progress)?;
+        }
+        engine.round().context("running the stages")?;
+        if !self.keep_open {
+            engine.end_of_time().context("closing what is open")?;
+        }
+        results.take(&mut engine)?;
+        progress.finish_and_clear();
+        let ledger = engine.ledger();
+        results.finish(&ledger)?;
+        say(&summary(&ledger));
+        if !ledger.balances() {
+            return Err(anyhow::anyhow!("the ledger does not balance: see {}", self.out.join("ledger.json").display()).into());
+        }
+        Ok(())
+    }
+
+    fn read(&self, file: &Path, engine: &mut Engine, results: &mut Results, progress: &ProgressBar) -> Result<(), CliError> {
+        let mut reader = open(file)?;
+        let (mut line, mut number, mut waiting) = (Vec::new(), 0_u64, 0);
+        loop {
+            line.clear();
+            let bytes = reader.read_until(b'\n', &mut line).with_context(|| format!("reading {}", file.display()))?;
+            if bytes == 0 {
+                break;
+            }
+            number += 1;
+            progress.inc(bytes as u64);
+            let event = line.strip_suffix(b"\n").unwrap_or(&line);
+            if event.is_empty() {
+                continue;
+            }
+            let (topic, record) = record_of_line(event)
+                .map_err(|message| CliError::Usage(format!("{}:{number}: {message}", file.display())))?;
+            append(engine, topic, record, number);
+            waiting += 1;
+            if waiting == RECORDS_PER_ROUND {
+                waiting = 0;
+                engine.round().context("running the stages")?;
+                results.take(engine)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Keyless records go to the partitions in turn.
+fn append(engine: &mut Engine, topic: Topic, record: LogRecord, number: u64) {
+    let destination = if record.key.is_some() {
+        Destination::ByKey(topic)
+    } else {
+        let partitions = engine.broker().borrow().partitions(topic);
+        let turn = u32::try_from(number % u64::from(partitions)).expect("below the number of partitions");
+        Destination::Partition(TopicPartition::new(topic, turn))
+    };
+    engine.append(&destination, record);
+}
+
+fn open(file: &Path) -> Result<Box<dyn BufRead>, CliError> {
+    if file == Path::new("-") {
+        return Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, std::io::stdin())));
+    }
+    let opened = File::open(file).map_err(|fault| CliError::Usage(format!("{}: {fault}", file.display())))?;
+    Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, opened)))
+}
+
+fn progress_bar(files: &[PathBuf]) -> ProgressBar {
+    if !is_watched() {
+        return ProgressBar::hidden();
+    }
+    let bytes = files.iter().map(|file| std::fs::metadata(file).map_or(0, |file| file.len())).sum();
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+    ProgressBar::new(bytes).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// The files of a run's public topics.
+struct Results {
+    folder: PathBuf,
+    application: String,
+    files: BTreeMap<Topic, BufWriter<File>>,
+}
+
+impl Results {
+    fn create(folder: &Path, application: &str) -> Result<Results, CliError> {
+        std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        let mut files = BTreeMap::new();
+        for topic in Topic::PUBLIC {
+            let path = folder.join(format!("{topic}.jsonl"));
+            let file = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
+            files.insert(topic, BufWriter::with_capacity(BUFFER_BYTES, file));
+        }
+        Ok(Results { folder: folder.to_owned(), application: application.to_owned(), files })
+    }
+
+    /// Writes what was published since the last call.
+    fn take(&mut self, engine: &mut Engine) -> Result<(), CliError> {
+        let mut outcome = Ok(());
+        engine.take_public(|partition, record| {
+            let file = self.files.get_mut(&partition.topic).expect("every public topic has its file");
+            if outcome.is_ok() {
+                outcome = write_record(file, record, &self.application);
+            }
+        });
+        Ok(outcome.with_context(|| format!("writing to {}", self.folder.display()))?)
+    }
+
+    fn finish(mut self, ledger: &EngineLedger) -> Result<(), CliError> {
+        for file in self.files.values_mut() {
+            file.flush().with_context(|| format!("writing to {}", self.folder.display()))?;
+        }
+        let path = self.folder.join("ledger.json");
+        let json = serde_json::to_string_pretty(&ledger_json(ledger)).context("writing the ledger as JSON")?;
+        std::fs::write(&path, json + "\n").with_context(|| format!("writing {}", path.display()))?;
+        Ok(())
+    }
+}
+
+/// One record as a line: key, headers, value. A value that is no UTF-8 is written as an array of bytes.
+pub(super) fn write_record(file: &mut impl Write, record: &LogRecord, application: &str) -> std::io::Result<()> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let headers: serde_json::Map<String, serde_json::Value> =
+        record.headers.spelled_out(application).into_iter().map(|(name, value)| (name, text(&value).into())).collect();
+    file.write_all(b"{\"key\":")?;
+    serde_json::to_writer(&mut *file, &record.key.as_deref().map(text))?;
+    file.write_all(b",\"headers\":")?;
+    serde_json::to_writer(&mut *file, &headers)?;
+    file.write_all(b",\"value\":")?;
+    let verbatim = matches!(record.headers, crate::log::Headers::CloudEvent { .. });
+    match record.value.as_deref() {
+        Some(json) if verbatim => file.write_all(json)?,
+        Some(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => serde_json::to_writer(&mut *file, text)?,
+            Err(_) => serde_json::to_writer(&mut *file, bytes)?,
+        },
+        None => file.write_all(b"null")?,
+    }
+    file.write_all(b"}\n")
+}
+
+fn ledger_json(ledger: &EngineLedger) -> serde_json::Value {
+    let ingest = &ledger.ingest;
+    let reasons: BTreeMap<_, _> =
+        RejectReason::ALL.iter().zip(ingest.dead_lettered).map(|(reason, count)| (reason.name(), count)).collect();
+    let kinds: BTreeMap<_, _> = EntityKind::ALL
+        .into_iter()
+        .map(|kind| {
+            let mut counts: BTreeMap<&str, u64> =
+                Disposition::ALL.into_iter().map(|end| (end.name(), ledger.keyed.ended(kind, end))).collect();
+            counts.insert("copies", ingest.copies[kind.index()]);
+            (kind.name(), counts)
+        })
+        .collect();
+    serde_json::json!({
+        "records": ingest.records,
+        "routed": ingest.routed,
+        "dead_lettered": reasons,
+        "clamped": ingest.clamped,
+        "unknown_fields": ingest.unknown_fields,
+        "unknown_names": ingest.unknown_names,
+        "copies": kinds,
+        "decisions": {
+            "whole": ledger.decisions.whole,
+            "without_parts": ledger.decisions.without_parts,
+            "open": ledger.decisions.open,
+        },
+        "balances": ledger.balances(),
+    })
+}
+
+fn summary(ledger: &EngineLedger) -> String {
+    let ingest = &ledger.ingest;
+    format!(
+        "{} records: {} routed, {} dead letters; {} payments scored; the ledger {}",
+        ingest.records,
+        ingest.routed,
+        ingest.dead_lettered_total(),
+        ledger.decisions.whole + ledger.decisions.without_parts,
+        if ledger.balances() { "balances" } else { "DOES NOT BALANCE" }
+    )
+}

@@ -1,0 +1,13 @@
+//! Bytes to events: the raw contracts, and why a payload was refused.
+//!
+//! Decoding accepts exactly what the JSON Schemas in `schemas/` accept. It borrows from the payload
+//! wherever JSON allows it. It knows no topic, no offset and no configuration but the size limit.
+
+pub mod bounds;
+pub mod clickstream;
+pub mod object;
+pub mod payments;
+pub mod reject;
+pub mod text;
+
+pub use reject::{Reject, RejectReason};

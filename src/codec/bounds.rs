@@ -1,0 +1,98 @@
+//! The bounds of the contracts: lengths in characters, ranges of numbers, shapes of codes.
+
+use super::reject::{Reject, RejectReason};
+use super::text::Text;
+use crate::time::EventTime;
+
+/// Amounts are at most 10¹² minor units.
+pub const MINOR_MAX: i64 = 1_000_000_000_000;
+/// Ids have 1 to 128 characters.
+pub const ID: (usize, usize) = (1, 128);
+
+/// The bounds of one record; the first fault found is kept, by the path of its field.
+#[derive(Debug, Default)]
+pub struct Bounds {
+    fault: Option<Reject>,
+}
+
+impl Bounds {
+    /// A text of `min` to `max` characters.
+    pub fn text(&mut self, field: &str, value: &Text<'_>, bounds: (usize, usize)) {
+        self.str(field, value.as_str(), bounds);
+    }
+
+    fn str(&mut self, field: &str, value: &str, (min, max): (usize, usize)) {
+        let bytes = value.len();
+        // a character takes one to four bytes: most texts need no counting
+        if (bytes >= 4 * min && bytes <= max) || (bytes == 0 && min == 0) {
+            return;
+        }
+        let characters = value.chars().count();
+        if !(min..=max).contains(&characters) {
+            self.refuse(field, format!("has {characters} characters, and {min} to {max} are allowed"));
+        }
+    }
+
+    /// As [`Bounds::text`], where there is one.
+    pub fn optional_text(&mut self, field: &str, value: &Option<Text<'_>>, bounds: (usize, usize)) {
+        if let Some(text) = value {
+            self.text(field, text, bounds);
+        }
+    }
+
+    /// As [`Bounds::text`], where there is one.
+    pub fn optional_str(&mut self, field: &str, value: Option<&str>, bounds: (usize, usize)) {
+        if let Some(text) = value {
+            self.str(field, text, bounds);
+        }
+    }
+
+    /// A whole number from `min` to `max`.
+    pub fn number(&mut self, field: &str, value: i64, (min, max): (i64, i64)) {
+        if !(min..=max).contains(&value) {
+            self.refuse(field, format!("is {value}, and {min} to {max} are allowed"));
+        }
+    }
+
+    /// As [`Bounds::number`], where there is one.
+    pub fn optional_number(&mut self, field: &str, value: Option<i64>, bounds: (i64, i64)) {
+        if let Some(number) = value {
+            self.number(field, number, bounds);
+        }
+    }
+
+    /// A time from 1970 to 9999.
+    pub fn time(&mut self, field: &str, value: i64) {
+        self.number(field, value, (0, EventTime::MAX.0));
+    }
+
+    /// A code of exactly `letters` capital letters.
+    pub fn code(&mut self, field: &str, value: &Option<Text<'_>>, letters: usize) {
+        if let Some(code) = value {
+            let text = code.as_str().as_bytes();
+            if text.len() != letters || !text.iter().all(u8::is_ascii_uppercase) {
+                self.refuse(field, format!("is not a code of {letters} capital letters"));
+            }
+        }
+    }
+
+    /// At most `max` of something.
+    pub fn count(&mut self, field: &str, count: usize, max: usize) {
+        if count > max {
+            self.refuse(field, format!("has {count} elements, and {max} are allowed"));
+        }
+    }
+
+    /// The first fault, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// That fault.
+    pub fn verdict(self) -> Result<(), Reject> {
+        self.fault.map_or(Ok(()), Err)
+    }
+
+    fn refuse(&mut self, field: &str, message: String) {
+        self.fault.get_or_insert_with(|| Reject::at(RejectReason::OutOfRange, field, message));
+    }
+}

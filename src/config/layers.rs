@@ -1,0 +1,83 @@
+//! The layers: a YAML file, and `TILLSTREAM__SECTION__KEY` from the environment above it.
+
+use crate::fault::Fault;
+use serde_json::{Map, Value};
+use std::path::Path;
+
+/// Variables that begin so override the file: `TILLSTREAM__SESSIONS__GAP=20m`.
+pub const ENVIRONMENT_PREFIX: &str = "TILLSTREAM__";
+
+/// A configuration before it is resolved.
+pub type Tree = Map<String, Value>;
+
+/// Reads `file`, if there is one, and lays the environment over it.
+///
+/// # Errors
+///
+/// A fault of the file as a whole (unreadable, no YAML, no mapping), or of a variable.
+pub fn read_layers(
+    file: Option<&Path>,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<Tree, Vec<Fault>> {
+    let mut tree = match file {
+        Some(file) => read_file(file).map_err(|fault| vec![fault])?,
+        None => Tree::new(),
+    };
+    let mut faults = Vec::new();
+    for (name, text) in environment {
+        let Some(path) = name.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
+        let keys: Vec<String> = path.split("__").map(str::to_lowercase).collect();
+        match serde_saphyr::from_str::<Value>(&text) {
+            Ok(value) => set(&mut tree, &keys, value).unwrap_or_else(|message| faults.push(Fault::new(&name, message))),
+            Err(fault) => faults.push(Fault::new(&name, format!("is not YAML: {fault}"))),
+        }
+    }
+    if faults.is_empty() { Ok(tree) } else { Err(faults) }
+}
+
+fn read_file(file: &Path) -> Result<Tree, Fault> {
+    let place = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|fault| Fault::new(&place, format!("cannot be read: {fault}")))?;
+    if text.trim().is_empty() {
+        return Ok(Tree::new());
+    }
+    match serde_saphyr::from_str::<Value>(&text) {
+        Ok(Value::Object(tree)) => Ok(tree),
+        Ok(_) => Err(Fault::new(&place, "is not a mapping of keys to values")),
+        Err(fault) => Err(Fault::new(&place, fault.to_string())),
+    }
+}
+
+fn set(tree: &mut Tree, keys: &[String], value: Value) -> Result<(), &'static str> {
+    let Some((last, sections)) = keys.split_last() else { return Ok(()) };
+    let mut place = tree;
+    for section in sections {
+        let inner = place.entry(section.clone()).or_insert_with(|| Value::Object(Tree::new()));
+        place = inner.as_object_mut().ok_or("names a key inside something that is not a section")?;
+    }
+    place.insert(last.clone(), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layers(variables: &[(&str, &str)]) -> Result<Tree, Vec<Fault>> {
+        read_layers(None, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn variables_become_nested_keys_with_yaml_values() {
+        let tree = layers(&[("TILLSTREAM__SESSIONS__GAP", "20m"), ("TILLSTREAM__ROLES", "[ingest, keyed]"), ("PATH", "x")]);
+        let expected = serde_json::json!({"sessions": {"gap": "20m"}, "roles": ["ingest", "keyed"]});
+        assert_eq!(tree.map(Value::Object), Ok(expected));
+    }
+
+    #[test]
+    fn a_variable_that_is_no_yaml_is_named() {
+        let faults = layers(&[("TILLSTREAM__ROLES", "[ingest")]).expect_err("not YAML");
+        assert_eq!(faults.len(), 1);
+        assert_eq!(faults[0].path, "TILLSTREAM__ROLES");
+    }
+}

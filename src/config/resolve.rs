@@ -1,0 +1,348 @@
+//! The resolved configuration.
+
+use super::layers::Tree;
+use super::reader::Section;
+use crate::engine::process::Partitions;
+use crate::engine::settings::FoldSettings;
+use crate::fault::Fault;
+use crate::feature::{FeaturePlan, FeaturesSpec};
+use crate::fraud::{RuleSet, RulesSpec};
+use crate::ingest::pseudonym::{PseudonymKey, Pseudonyms};
+use crate::log::Start;
+use crate::session::SessionSettings;
+use crate::time::EventTime;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The views that come with the program.
+pub const DEFAULT_FEATURES: &str = include_str!("defaults/features.yaml");
+/// The rules that come with the program.
+pub const DEFAULT_RULES: &str = include_str!("defaults/rules.yaml");
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// Client settings on which correctness rests: ours alone.
+const OURS: [&str; 12] = [
+    "bootstrap.servers",
+    "group.id",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "auto.offset.reset",
+    "isolation.level",
+    "partition.assignment.strategy",
+    "enable.idempotence",
+    "acks",
+    "transactional.id",
+    "message.timeout.ms",
+    "enable.ssl.certificate.verification",
+];
+
+/// What an instance does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Raw topics to the entity log.
+    Ingest,
+    /// The entity log to sessions, features and parts.
+    Keyed,
+    /// The decision log to scores.
+    Decide,
+}
+
+impl Role {
+    /// Every role with its name.
+    pub const ALL: [(&'static str, Role); 3] =
+        [("ingest", Role::Ingest), ("keyed", Role::Keyed), ("decide", Role::Decide)];
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Text,
+    /// One object per line.
+    Json,
+}
+
+/// Where Kafka is.
+#[derive(Debug, Clone)]
+pub struct KafkaConfig {
+    /// `host:port`, separated by commas.
+    pub brokers: String,
+    /// Further settings of the client library.
+    pub client: BTreeMap<String, String>,
+}
+
+/// Everything, resolved.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Prefix of consumer groups, and part of `ce_source`.
+    pub application: String,
+    /// Where Kafka is.
+    pub kafka: KafkaConfig,
+    /// What this instance does.
+    pub roles: Vec<Role>,
+    /// Where raw partitions are read from that were never committed.
+    pub first_start: Start,
+    /// How often offsets are committed and heartbeats go out.
+    pub commit_interval: Duration,
+    /// How long a raw partition must be at its end before it counts as idle.
+    pub idle_timeout: Duration,
+    /// How long a decision may wait for its parts.
+    pub decision_deadline: Duration,
+    /// Probes and metrics.
+    pub listen: SocketAddr,
+    /// How logs are written.
+    pub log_format: LogFormat,
+    /// Of `process` and `demo`.
+    pub partitions: Partitions,
+    /// Whether pseudonym keys were configured; without, those of the demo are used.
+    pub has_own_keys: bool,
+    /// What results depend on.
+    pub fold: Arc<FoldSettings>,
+}
+
+/// Resolves a tree. Paths of files in it are relative to `folder`.
+///
+/// # Errors
+///
+/// All faults together.
+pub fn resolve(tree: &Tree, folder: &Path) -> Result<Config, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let mut root = Section::root(tree);
+    let application = root.text("application", "tillstream", &mut faults);
+    let kafka = kafka(root.section("kafka", &mut faults), &mut faults);
+    let roles = roles(&mut root, &mut faults);
+    let commit_interval = root.duration("commit_interval", Duration::from_secs(1), MILLISECOND, &mut faults);
+    let log_format = root.choice(
+        "log_format",
+        LogFormat::Auto,
+        &[("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)],
+        &mut faults,
+    );
+
+    let mut ingest = root.section("ingest", &mut faults);
+    let payload_bytes_max = ingest.bytes("payload_bytes_max", 1 << 20, &mut faults);
+    let out_of_orderness = ingest.duration("out_of_orderness", Duration::from_secs(5), Duration::ZERO, &mut faults);
+    let idle_timeout = ingest.duration("idle_timeout", Duration::from_secs(10), MILLISECOND, &mut faults);
+    let future_bound = ingest.duration("future_bound", Duration::from_secs(600), Duration::ZERO, &mut faults);
+    let first_start = first_start(&mut ingest, &mut faults);
+    ingest.finish(&mut faults);
+
+    let mut dedup = root.section("dedup", &mut faults);
+    let dedup_horizon = dedup.duration("horizon", Duration::from_secs(3_600), MILLISECOND, &mut faults);
+    dedup.finish(&mut faults);
+
+    let sessions = sessions(root.section("sessions", &mut faults), &mut faults);
+
+    let mut decisions = root.section("decisions", &mut faults);
+    let decision_deadline = decisions.duration("deadline", Duration::from_millis(200), MILLISECOND, &mut faults);
+    decisions.finish(&mut faults);
+
+    let listen = listen(root.section("http", &mut faults), &mut faults);
+    let partitions = partitions(root.section("memory", &mut faults), &mut faults);
+    let keys = pseudonym_keys(root.section("pseudonyms", &mut faults), folder, &mut faults);
+    let features_text = file_or_default(&mut root, "features", DEFAULT_FEATURES, folder, &mut faults);
+    let rules_text = file_or_default(&mut root, "rules", DEFAULT_RULES, folder, &mut faults);
+    root.finish(&mut faults);
+
+    let plan = compile_features(&features_text, sessions.allowed_lateness, &mut faults);
+    let rules = plan.as_ref().and_then(|plan| compile_rules(&rules_text, plan, &mut faults));
+    let (Some(plan), Some(rules), true) = (plan, rules, faults.is_empty()) else { return Err(faults) };
+
+    let has_own_keys = !keys.is_empty();
+    let pseudonyms = Pseudonyms::new(if has_own_keys { keys } else { vec![demo_key()] });
+    let fingerprint = format!(
+        "{payload_bytes_max} {out_of_orderness:?} {future_bound:?} {dedup_horizon:?} {sessions:?} {} {features_text} {rules_text}",
+        pseudonyms.version()
+    );
+    let fold = Arc::new(FoldSettings {
+        payload_bytes_max,
+        out_of_orderness,
+        future_bound,
+        dedup_horizon,
+        sessions,
+        plan,
+        rules,
+        pseudonyms,
+        fingerprint,
+    });
+    Ok(Config {
+        application,
+        kafka,
+        roles,
+        first_start,
+        commit_interval,
+        idle_timeout,
+        decision_deadline,
+        listen,
+        log_format,
+        partitions,
+        has_own_keys,
+        fold,
+    })
+}
+
+fn kafka(mut section: Section<'_>, faults: &mut Vec<Fault>) -> KafkaConfig {
+    let brokers = section.text("brokers", "127.0.0.1:9092", faults);
+    let client = section.texts("client", faults);
+    for key in client.keys().filter(|key| OURS.contains(&key.as_str())) {
+        faults.push(Fault::new(section.path(&format!("client.{key}")), "is set by tillstream: correctness rests on it"));
+    }
+    section.finish(faults);
+    KafkaConfig { brokers, client }
+}
+
+fn roles(root: &mut Section<'_>, faults: &mut Vec<Fault>) -> Vec<Role> {
+    let all = Role::ALL.iter().map(|(_, role)| *role).collect();
+    let Some(list) = root.list("roles", faults) else { return all };
+    let mut roles = Vec::new();
+    for (place, value) in list.iter().enumerate() {
+        match Role::ALL.iter().find(|(name, _)| value.as_str() == Some(*name)) {
+            Some((_, role)) => roles.push(*role),
+            None => faults.push(Fault::new(format!("roles[{place}]"), "must be one of ingest, keyed, decide")),
+        }
+    }
+    if list.is_empty() {
+        faults.push(Fault::new("roles", "must name at least one role"));
+    }
+    roles.sort_unstable();
+    roles.dedup();
+    roles
+}
+
+fn first_start(ingest: &mut Section<'_>, faults: &mut Vec<Fault>) -> Start {
+    ingest.choice("first_start", Start::Earliest, &[("earliest", Start::Earliest), ("beginning", Start::Beginning)], faults)
+}
+
+fn sessions(mut section: Section<'_>, faults: &mut Vec<Fault>) -> SessionSettings {
+    let settings = SessionSettings {
+        gap: section.duration("gap", Duration::from_secs(1_800), MILLISECOND, faults),
+        allowed_lateness: section.duration("allowed_lateness", Duration::from_secs(300), Duration::ZERO, faults),
+        remember_closed: section.duration("remember_closed", Duration::from_secs(3_600), Duration::ZERO, faults),
+    };
+    section.finish(faults);
+    settings
+}
+
+fn listen(mut section: Section<'_>, faults: &mut Vec<Fault>) -> SocketAddr {
+    let default = SocketAddr::from(([127, 0, 0, 1], 9310));
+    let address = section.optional_text("listen", faults).map_or(default, |text| {
+        text.parse().unwrap_or_else(|_| {
+            faults.push(Fault::new(section.path("listen"), format!("`{text}` is no address with a port, such as 0.0.0.0:9310")));
+            default
+        })
+    });
+    section.finish(faults);
+    address
+}
+
+fn partitions(mut section: Section<'_>, faults: &mut Vec<Fault>) -> Partitions {
+    let partitions = Partitions {
+        raw: section.count("raw_partitions", 2, 1..=1_000, faults),
+        internal: section.count("internal_partitions", 4, 1..=1_000, faults),
+        public: section.count("public_partitions", 1, 1..=1_000, faults),
+    };
+    section.finish(faults);
+    partitions
+}
+
+fn pseudonym_keys(mut section: Section<'_>, folder: &Path, faults: &mut Vec<Fault>) -> Vec<PseudonymKey> {
+    let mut keys = Vec::<PseudonymKey>::new();
+    for (place, value) in section.list("keys", faults).into_iter().flatten().enumerate() {
+        let path = format!("pseudonyms.keys[{place}]");
+        let mut key = Section::element(path.clone(), value, faults);
+        let id = key.text("id", "", faults);
+        if id.is_empty() || id.len() > 8 || !id.bytes().all(|letter| letter.is_ascii_alphanumeric()) {
+            faults.push(Fault::new(key.path("id"), "must be 1 to 8 letters and digits"));
+        }
+        if keys.iter().any(|known| known.id == id) {
+            faults.push(Fault::new(key.path("id"), "is used twice"));
+        }
+        let since = key.optional_text("since", faults).map_or(Some(EventTime(0)), |text| {
+            text.parse::<jiff::Timestamp>().ok().map(|time| EventTime(time.as_millisecond()))
+        });
+        if since.is_none() {
+            faults.push(Fault::new(key.path("since"), "must be a time such as 2026-01-05T00:00:00Z"));
+        }
+        let secret = key.optional_text("secret_file", faults).map(|file| read_secret(&folder.join(file)));
+        match secret {
+            None => faults.push(Fault::new(key.path("secret_file"), "is required")),
+            Some(Err(message)) => faults.push(Fault::new(key.path("secret_file"), message)),
+            Some(Ok(secret)) => {
+                keys.push(PseudonymKey { id, since: since.unwrap_or_default(), secret });
+            }
+        }
+        key.finish(faults);
+    }
+    section.finish(faults);
+    keys
+}
+
+/// The secret is what BLAKE3 derives from the file's content, at least 16 bytes of it.
+fn read_secret(file: &Path) -> Result<[u8; 32], String> {
+    let content = std::fs::read(file).map_err(|fault| format!("{} cannot be read: {fault}", file.display()))?;
+    let secret = content.trim_ascii();
+    if secret.len() < 16 {
+        return Err(format!("{} holds fewer than 16 bytes", file.display()));
+    }
+    Ok(blake3::derive_key("tillstream 2026 pseudonyms of entities", secret))
+}
+
+/// For `process` and `demo` without keys of one's own. Not secret, and `run` refuses it.
+fn demo_key() -> PseudonymKey {
+    PseudonymKey { id: "demo".to_owned(), since: EventTime(0), secret: blake3::derive_key("tillstream demo", b"demo") }
+}
+
+fn file_or_default(
+    root: &mut Section<'_>,
+    key: &'static str,
+    default: &str,
+    folder: &Path,
+    faults: &mut Vec<Fault>,
+) -> String {
+    let Some(file) = root.optional_text(key, faults) else { return default.to_owned() };
+    let file: PathBuf = folder.join(file);
+    std::fs::read_to_string(&file).unwrap_or_else(|fault| {
+        faults.push(Fault::new(key, format!("{} cannot be read: {fault}", file.display())));
+        default.to_owned()
+    })
+}
+
+fn compile_features(text: &str, allowed_lateness: Duration, faults: &mut Vec<Fault>) -> Option<FeaturePlan> {
+    let spec: FeaturesSpec = match serde_saphyr::from_str(text) {
+        Ok(spec) => spec,
+        Err(fault) => {
+            faults.push(Fault::new("features", fault.to_string()));
+            return None;
+        }
+    };
+    match FeaturePlan::compile(&spec, allowed_lateness) {
+        Ok(plan) => Some(plan),
+        Err(found) => {
+            faults.extend(found);
+            None
+        }
+    }
+}
+
+fn compile_rules(text: &str, plan: &FeaturePlan, faults: &mut Vec<Fault>) -> Option<RuleSet> {
+    let spec: RulesSpec = match serde_saphyr::from_str(text) {
+        Ok(spec) => spec,
+        Err(fault) => {
+            faults.push(Fault::new("rules", fault.to_string()));
+            return None;
+        }
+    };
+    match RuleSet::compile(&spec, &plan.feature_names()) {
+        Ok(rules) => Some(rules),
+        Err(found) => {
+            faults.extend(found);
+            None
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The engine: stages, and the worker that carries a stage's tasks over a log.
+//!
+//! A [`stage::Stage`] is pure: record in, state changed, outputs out. A [`worker::Worker`] drives the
+//! tasks of one stage that the group gave to one member: poll, fold, send, acknowledge, commit. The
+//! engine does not know what fraud is, nor what Kafka is.
+
+pub mod decide;
+pub mod ingest;
+pub mod keyed;
+pub mod outputs;
+pub mod process;
+pub mod settings;
+pub mod stage;
+pub mod worker;
+
+// #[cfg(test)]
+// mod simulation;

@@ -1,0 +1,268 @@
+//! The decide stage: the decision log to scores. A task gathers the parts of each payment, evaluates
+//! the rules, and publishes the score with its reasons.
+
+use super::keyed::refuse_other_fold;
+use super::outputs::Outputs;
+use super::settings::{FoldSettings, TOMBSTONE_SKEW, Topology};
+use super::stage::{DeadlineChange, FoldError, Stage};
+use crate::event::public::{FraudScore, Text};
+use crate::event::{Deadline, DecisionId, Part};
+use crate::fraud::gather::{Gather, OpenGather, OwnedContext, PartOutcome};
+use crate::fraud::{Inputs, Verdict};
+use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, Record, SourceId};
+use crate::log::position::Offset;
+use crate::log::{Fetched, Start, Topic, TopicPartition};
+use crate::progress::sources::{Admission, Refusal, Sources};
+use crate::rules_of_the_protocol::{Rule, without};
+use crate::state::{KeyedState, StateKey, Timers};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The decide stage.
+#[derive(Debug, Clone)]
+pub struct Decide {
+    settings: Arc<FoldSettings>,
+    topology: Arc<Topology>,
+    fold: FoldVersion,
+}
+
+/// The state of one partition of the decision log.
+#[derive(Debug, Default)]
+pub struct DecideTask {
+    /// The sources and the watermark.
+    pub sources: Sources,
+    /// What the parts did.
+    pub parts: BTreeMap<PartOutcome, u64>,
+    /// Frames refused, by reason.
+    pub refused: BTreeMap<Refusal, u64>,
+    /// Decisions made with every part.
+    pub decided_whole: u64,
+    /// Decisions made at their deadline, with parts missing.
+    pub decided_without: u64,
+    /// Parts that were missing in those.
+    pub missing_parts: u64,
+    gathers: KeyedState<DecisionId, Gather>,
+    open: u64,
+    tombstones: Timers<DecisionId>,
+}
+
+impl StateKey for DecisionId {
+    type Owned = DecisionId;
+
+    fn hash(&self) -> u64 {
+        DecisionId::hash(*self)
+    }
+
+    fn is(&self, owned: &DecisionId) -> bool {
+        self == owned
+    }
+
+    fn to_owned(&self) -> DecisionId {
+        *self
+    }
+
+    fn hash_of(owned: &DecisionId) -> u64 {
+        DecisionId::hash(*owned)
+    }
+}
+
+impl DecideTask {
+    /// How many gathers wait for parts.
+    #[must_use]
+    pub fn open_gathers(&self) -> u64 {
+        self.open
+    }
+
+    fn forget_tombstones(&mut self) {
+        let Some(watermark) = self.sources.watermark() else { return };
+        while let Some((_, decision)) = self.tombstones.due(watermark) {
+            self.gathers.update(decision, |gather| {
+                if matches!(gather, Some(Gather::Closed { forget_at }) if *forget_at <= watermark) {
+                    *gather = None;
+                }
+            });
+        }
+    }
+}
+
+impl Decide {
+    /// Over these topics.
+    #[must_use]
+    pub fn new(settings: Arc<FoldSettings>, topology: Arc<Topology>) -> Decide {
+        let fold = settings.fold_version(&topology);
+        Decide { settings, topology, fold }
+    }
+
+    fn fold_frame(
+        &self,
+        task: &mut DecideTask,
+        frame: &Frame<'_>,
+        fold: FoldVersion,
+        offset: Offset,
+        out: &mut Outputs,
+    ) -> Result<(), FrameError> {
+        match task.sources.admit(frame, fold) {
+            Admission::Refused(refusal) => *task.refused.entry(refusal).or_default() += 1,
+            Admission::Above(applied) => {
+                for event in frame.events::<Part<'_>>() {
+                    let (position, part) = event?;
+                    if position > applied {
+                        self.fold_part(task, &part, offset, out);
+                    }
+                }
+                task.sources.applied(frame, fold);
+                task.forget_tombstones();
+            }
+        }
+        Ok(())
+    }
+
+    fn fold_part(&self, task: &mut DecideTask, part: &Part<'_>, offset: Offset, out: &mut Outputs) {
+        let mut whole = None;
+        let outcome = task.gathers.update(part.decision, |gather| {
+            let outcome = match gather {
+                None => {
+                    *gather = Some(Gather::Open(Box::new(OpenGather::opened(part, offset))));
+                    PartOutcome::Opened
+                }
+                Some(Gather::Open(open)) => open.add(part),
+                Some(Gather::Closed { .. }) => PartOutcome::Late,
+            };
+            whole = take_if(gather, OpenGather::is_whole);
+            outcome
+        });
+        *task.parts.entry(outcome).or_default() += 1;
+        if outcome == PartOutcome::Opened {
+            task.open += 1;
+            out.deadlines.push(DeadlineChange::Arm(part.decision, offset));
+        }
+        if let Some(gather) = whole {
+            task.decided_whole += 1;
+            self.decide(task, part.decision, *gather, out);
+        }
+    }
+
+    fn fold_deadline(&self, task: &mut DecideTask, deadline: Deadline, out: &mut Outputs) {
+        let due = task
+            .gathers
+            .update(deadline.decision, |gather| take_if(gather, |open| open.opened_at == deadline.opened_at));
+        if let Some(gather) = due {
+            task.decided_without += 1;
+            task.missing_parts += gather.missing().iter().count() as u64;
+            self.decide(task, deadline.decision, *gather, out);
+        }
+    }
+
+    /// Publishes the score, and leaves a tombstone.
+    fn decide(&self, task: &mut DecideTask, decision: DecisionId, mut gather: OpenGather, out: &mut Outputs) {
+        task.open -= 1;
+        out.deadlines.push(DeadlineChange::Disarm(decision));
+        gather.features.sort_unstable_by_key(|(id, _)| *id);
+        let context = gather.payment.as_ref().map(OwnedContext::borrowed);
+        let inputs = Inputs { features: &gather.features, context: context.as_ref() };
+        let verdict = self.settings.rules.evaluate(&inputs);
+        let score = score_record(decision, &gather, verdict, self.settings.rules.version());
+        out.publish(Topic::ScoresFraud, "tillstream.fraud_score.v1", &score.decision_id, &score);
+        let closed_at = task.sources.watermark().map_or(gather.time, |watermark| watermark.max(gather.time));
+        let forget_at = closed_at.plus(self.settings.dedup_horizon).plus(TOMBSTONE_SKEW);
+        if !without(Rule::Tombstone) {
+            task.gathers.update(decision, |gather| *gather = Some(Gather::Closed { forget_at }));
+            task.tombstones.set(forget_at, decision);
+        }
+    }
+}
+
+impl Stage for Decide {
+    type Task = DecideTask;
+
+    fn downstream(&self) -> Option<(Topic, u32)> {
+        None
+    }
+
+    fn sources(&self) -> Vec<(SourceId, &'static str)> {
+        Vec::new()
+    }
+
+    fn source_of(&self, partition: TopicPartition) -> SourceId {
+        self.topology.source(partition)
+    }
+
+    fn open(&self, _partition: TopicPartition) -> DecideTask {
+        DecideTask::default()
+    }
+
+    fn start(&self, _committed: Option<Offset>) -> Start {
+        Start::Beginning
+    }
+
+    fn fold(&self, task: &mut DecideTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), FoldError> {
+        let bytes = fetched.record.value.as_deref().unwrap_or_default();
+        let frame_fault = |source| FoldError::Frame { partition: fetched.partition, offset: fetched.offset, source };
+        let record = Record::decode(bytes).map_err(frame_fault)?;
+        refuse_other_fold(record.fold, self.fold, fetched, out)?;
+        for item in &record.items {
+            match item {
+                Item::Join(sources) => {
+                    for (source, topic) in sources {
+                        task.sources.join(*source, topic, record.fold);
+                    }
+                }
+                Item::Retire(source) => task.sources.retire(*source),
+                Item::Frame(frame) => {
+                    self.fold_frame(task, frame, record.fold, fetched.offset, out).map_err(frame_fault)?;
+                }
+                Item::Deadline(deadline) => self.fold_deadline(task, *deadline, out),
+            }
+        }
+        Ok(())
+    }
+
+    fn promise(&self, _task: &DecideTask, _idle: Option<Duration>) -> Promise {
+        Promise::Unknown
+    }
+
+    fn fold_version(&self) -> FoldVersion {
+        self.fold
+    }
+}
+
+/// Takes an open gather out of its place if `done` says so.
+fn take_if(gather: &mut Option<Gather>, done: impl FnOnce(&OpenGather) -> bool) -> Option<Box<OpenGather>> {
+    match gather.take() {
+        Some(Gather::Open(open)) if done(&open) => Some(open),
+        other => {
+            *gather = other;
+            None
+        }
+    }
+}
+
+fn score_record<'a>(
+    decision: DecisionId,
+    gather: &'a OpenGather,
+    verdict: Verdict<'a>,
+    rules_version: u32,
+) -> FraudScore<'a> {
+    let payment = gather.payment.as_ref();
+    let entity = |(kind, id): &'a (crate::event::EntityKind, Box<str>)| -> (Text<'a>, Text<'a>) {
+        (Cow::Borrowed(kind.name()), Cow::Borrowed(&**id))
+    };
+    FraudScore {
+        decision_id: Cow::Owned(decision.to_string()),
+        payment_id: payment.map(|payment| Cow::Borrowed(&*payment.payment_id)),
+        event_time_ms: gather.time,
+        amount_minor: payment.map(|payment| payment.amount_minor),
+        currency: payment.map(|payment| Cow::Borrowed(&*payment.currency)),
+        score: verdict.score,
+        decision: verdict.decision,
+        reasons: verdict.reasons,
+        shadow: verdict.shadow,
+        not_evaluated: verdict.not_evaluated,
+        entities: gather.entities.iter().map(entity).collect(),
+        missing_parts: gather.missing().iter().collect(),
+        rules_version,
+    }
+}
+

@@ -1,0 +1,168 @@
+//! The ingest stage: raw topics to the entity log. Stateless per record; a task keeps the highest
+//! event time of its partition and its ledger.
+
+use super::outputs::Outputs;
+use super::settings::{FoldSettings, Topology};
+use super::stage::{FoldError, Stage};
+use crate::codec::clickstream::Click;
+use crate::codec::payments::Decoded;
+use crate::codec::{Reject, RejectReason};
+use crate::event::{ClickName, Copy};
+use crate::event::entity::partition_of;
+use crate::ingest::dead_letter;
+use crate::ingest::route::Router;
+use crate::ledger::IngestLedger;
+use crate::log::frame::{FoldVersion, Promise, SourceId};
+use crate::log::position::Offset;
+use crate::log::{Fetched, Start, Topic, TopicPartition};
+use crate::time::{EventTime, millis};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The ingest stage.
+#[derive(Debug, Clone)]
+pub struct Ingest {
+    settings: Arc<FoldSettings>,
+    topology: Arc<Topology>,
+    fold: FoldVersion,
+    /// What a partition is read from that the group has never committed.
+    first_start: Start,
+    /// For the mutation of rule 10 in tests: added to the partition.
+    #[cfg(test)]
+    pub(crate) misroute: u32,
+}
+
+/// The state of one raw partition.
+#[derive(Debug, Clone, Default)]
+pub struct IngestTask {
+    /// The highest event time seen, after clamping.
+    pub highest: Option<EventTime>,
+    /// What became of the records in this life.
+    pub ledger: IngestLedger,
+}
+
+impl Ingest {
+    /// Over these topics; partitions without a commit are read from `first_start`.
+    #[must_use]
+    pub fn new(settings: Arc<FoldSettings>, topology: Arc<Topology>, first_start: Start) -> Ingest {
+        let fold = settings.fold_version(&topology);
+        Ingest {
+            settings,
+            topology,
+            fold,
+            first_start,
+            #[cfg(test)]
+            misroute: 0,
+        }
+    }
+
+    fn take(&self, task: &mut IngestTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), Reject> {
+        let payload = fetched.record.value.as_deref().unwrap_or_default();
+        let router = Router { plan: &self.settings.plan, pseudonyms: &self.settings.pseudonyms };
+        let bytes_max = self.settings.payload_bytes_max;
+        if fetched.partition.topic == Topic::Payments {
+            let (decoded, unknown_fields) = Decoded::decode(payload, bytes_max)?;
+            task.ledger.unknown_fields += u64::from(unknown_fields);
+            match decoded {
+                Decoded::UnknownName => task.ledger.unknown_names += 1,
+                Decoded::Payment(payment) => {
+                    let time = self.event_time(task, payment.time_ms, fetched);
+                    router.payment(&payment, time, |copy| self.send(copy, &mut task.ledger, out));
+                }
+            }
+        } else {
+            let (click, unknown_fields) = Click::decode(payload, bytes_max)?;
+            task.ledger.unknown_fields += u64::from(unknown_fields);
+            let known = ClickName::from_wire(click.event_name.as_str()) != ClickName::Other;
+            task.ledger.unknown_names += u64::from(!known);
+            let time = self.event_time(task, click.event_time_ms, fetched);
+            router.click(&click, time, |copy| self.send(copy, &mut task.ledger, out));
+        }
+        Ok(())
+    }
+
+    /// The event's time, clamped to the bound beyond its record's timestamp.
+    fn event_time(&self, task: &mut IngestTask, time_ms: i64, fetched: &Fetched) -> EventTime {
+        let bound = fetched.record.timestamp_ms.map(|stamp| stamp.saturating_add(millis(self.settings.future_bound)));
+        let time = match bound {
+            Some(bound) if time_ms > bound => {
+                task.ledger.clamped += 1;
+                EventTime(bound.max(0))
+            }
+            _ => EventTime(time_ms),
+        };
+        task.highest = task.highest.max(Some(time));
+        time
+    }
+
+    fn send(&self, copy: &Copy<'_>, ledger: &mut IngestLedger, out: &mut Outputs) {
+        ledger.copies[copy.kind.index()] += 1;
+        out.event(self.destination(copy.hash), copy);
+    }
+
+    #[cfg(not(test))]
+    fn destination(&self, hash: u64) -> u32 {
+        partition_of(hash, self.topology.partitions(Topic::Entity))
+    }
+
+    #[cfg(test)]
+    fn destination(&self, hash: u64) -> u32 {
+        let partitions = self.topology.partitions(Topic::Entity);
+        (partition_of(hash, partitions) + self.misroute) % partitions
+    }
+}
+
+impl Stage for Ingest {
+    type Task = IngestTask;
+
+    fn downstream(&self) -> Option<(Topic, u32)> {
+        Some((Topic::Entity, self.topology.partitions(Topic::Entity)))
+    }
+
+    fn sources(&self) -> Vec<(SourceId, &'static str)> {
+        self.topology.sources(&Topic::RAW)
+    }
+
+    fn source_of(&self, partition: TopicPartition) -> SourceId {
+        self.topology.source(partition)
+    }
+
+    fn open(&self, _partition: TopicPartition) -> IngestTask {
+        IngestTask::default()
+    }
+
+    fn start(&self, committed: Option<Offset>) -> Start {
+        committed.map_or(self.first_start, Start::At)
+    }
+
+    fn fold(&self, task: &mut IngestTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), FoldError> {
+        task.ledger.records += 1;
+        match self.take(task, fetched, out) {
+            Ok(()) => task.ledger.routed += 1,
+            Err(reject) => {
+                let place = RejectReason::ALL.iter().position(|reason| *reason == reject.reason);
+                task.ledger.dead_lettered[place.expect("every reason is in the list")] += 1;
+                let record = &fetched.record;
+                out.publish_verbatim(Topic::DeadLetter, record.key.clone(), record.value.clone(), |id| {
+                    dead_letter::headers(fetched, &reject, id)
+                });
+            }
+        }
+        debug_assert!(task.ledger.balances());
+        Ok(())
+    }
+
+    fn promise(&self, task: &IngestTask, idle: Option<Duration>) -> Promise {
+        match (idle, task.highest) {
+            (Some(idle), highest) => {
+                Promise::Idle { highest, idle_ms: u64::try_from(millis(idle)).unwrap_or_default() }
+            }
+            (None, Some(highest)) => Promise::Watermark(highest.minus(self.settings.out_of_orderness)),
+            (None, None) => Promise::Unknown,
+        }
+    }
+
+    fn fold_version(&self) -> FoldVersion {
+        self.fold
+    }
+}

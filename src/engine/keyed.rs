@@ -1,0 +1,515 @@
+//! The keyed stage: the entity log to sessions, features, and the parts of decisions.
+//!
+//! A task folds the frames of one partition in order: skips what was applied, refuses what begins
+//! beyond it, drops duplicates, and hands each copy to the operators of its kind. Its state is this
+//! fold and nothing else.
+
+use super::outputs::Outputs;
+use super::settings::{FoldSettings, Topology};
+use super::stage::{FoldError, Stage};
+use crate::event::entity::partition_of;
+use crate::event::part::Part;
+use crate::event::public::{FraudFeatures, LateRecord, Origin};
+use crate::event::{Body, ClickCopy, Copy, DecisionId, FieldId, PaymentCopy, Value};
+use crate::feature::{GroupState, Source};
+use crate::ledger::{Disposition, KeyedLedger};
+use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, Record, SourceId};
+use crate::log::position::{Offset, Position};
+use crate::log::{Fetched, Start, Topic, TopicPartition};
+use crate::operator::{Context, KeyedOperator};
+use crate::progress::sources::{Admission, Refusal, Sources};
+use crate::session::operator::{ClickInput, ClosedSession, SessionOutput};
+use crate::session::{Sessions, VisitorState, record};
+use crate::state::keyed::OwnedEntityKey;
+use crate::state::{Dedup, EntityKey, KeyedState, StateKey, Timers};
+use crate::time::EventTime;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The keyed stage.
+#[derive(Debug, Clone)]
+pub struct Keyed {
+    settings: Arc<FoldSettings>,
+    topology: Arc<Topology>,
+    fold: FoldVersion,
+    sessions: Sessions,
+}
+
+/// Which operator a timer belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Operator {
+    Sessions,
+    Features,
+}
+
+/// The windowed features of one entity, one state per group of views.
+#[derive(Debug, Clone, Default)]
+struct EntityFeatures {
+    groups: Vec<(Source, GroupState)>,
+    timer: Option<EventTime>,
+}
+
+/// The state of one partition of the entity log.
+#[derive(Debug)]
+pub struct KeyedTask {
+    /// The sources and the watermark.
+    pub sources: Sources,
+    /// Where the copies ended.
+    pub ledger: KeyedLedger,
+    /// Frames refused, by reason.
+    pub refused: BTreeMap<Refusal, u64>,
+    dedup: Dedup,
+    sessions: KeyedState<OwnedEntityKey, VisitorState>,
+    features: KeyedState<OwnedEntityKey, EntityFeatures>,
+    timers: Timers<(Operator, OwnedEntityKey)>,
+    scratch: Scratch,
+}
+
+/// Memory that is used again from event to event; empty between them.
+#[derive(Debug, Default)]
+struct Scratch {
+    session_outputs: Vec<SessionOutput>,
+    values: Vec<(u32, f64)>,
+    estimates: Vec<(u32, f64)>,
+    /// Visitors of whom a click was applied in the current record.
+    touched: Vec<OwnedEntityKey>,
+}
+
+/// Where an event stands and came from.
+#[derive(Clone, Copy)]
+struct Place<'p> {
+    topic: &'p str,
+    source: SourceId,
+    position: Position,
+}
+
+impl Keyed {
+    /// Over these topics.
+    #[must_use]
+    pub fn new(settings: Arc<FoldSettings>, topology: Arc<Topology>) -> Keyed {
+        let fold = settings.fold_version(&topology);
+        let sessions = Sessions { settings: settings.sessions };
+        Keyed { settings, topology, fold, sessions }
+    }
+
+    fn fold_frame(
+        &self,
+        task: &mut KeyedTask,
+        frame: &Frame<'_>,
+        fold: FoldVersion,
+        out: &mut Outputs,
+    ) -> Result<(), FrameError> {
+        match task.sources.admit(frame, fold) {
+            Admission::Refused(refusal) => {
+                *task.refused.entry(refusal).or_default() += 1;
+                #[cfg(test)]
+                task.break_rule_of_refusal(frame);
+            }
+            Admission::Above(applied) => {
+                let topic = task.sources.source(&frame.source).map(|source| source.topic.clone()).unwrap_or_default();
+                for event in frame.events::<Copy<'_>>() {
+                    let (position, copy) = event?;
+                    if position > applied {
+                        let place = Place { topic: &topic, source: frame.source, position };
+                        self.fold_copy(task, &copy, place, out);
+                    }
+                }
+                task.sources.applied(frame, fold);
+                self.fire_timers(task, out);
+            }
+        }
+        Ok(())
+    }
+
+    fn fold_copy(&self, task: &mut KeyedTask, copy: &Copy<'_>, place: Place<'_>, out: &mut Outputs) {
+        task.ledger.copies[copy.kind.index()] += 1;
+        let watermark = task.sources.watermark();
+        let disposition = if task.dedup.is_new(copy.hash, copy.event_id, copy.time, watermark) {
+            match &copy.body {
+                Body::Click(click) => self.fold_click(task, copy, click, place, out),
+                Body::ClickValues(values) => self.fold_click_values(task, copy, values, place, out),
+                Body::Payment(payment) => self.fold_payment(task, copy, payment, out),
+                Body::PaymentResult { values, .. } => {
+                    self.fold_values(task, copy, Source::PaymentResult, values);
+                    behind(copy.time, watermark)
+                }
+            }
+        } else {
+            Disposition::Duplicate
+        };
+        task.ledger.count(copy.kind, disposition);
+        debug_assert!(task.ledger.balances());
+    }
+
+    fn fold_click(
+        &self,
+        task: &mut KeyedTask,
+        copy: &Copy<'_>,
+        click: &ClickCopy<'_>,
+        place: Place<'_>,
+        out: &mut Outputs,
+    ) -> Disposition {
+        let key = key_of(copy);
+        let mut cx = Context::new(task.sources.watermark(), &mut task.scratch.session_outputs);
+        let input = ClickInput { time: copy.time, event_id: copy.event_id, click };
+        let disposition =
+            task.sessions.update(key, |state| self.sessions.on_event(copy.key, input, state, &mut cx));
+        if let Some(at) = cx.timer() {
+            task.timers.set(at, (Operator::Sessions, StateKey::to_owned(&key)));
+        }
+        for output in task.scratch.session_outputs.drain(..) {
+            publish_session(copy.key, &output, out);
+            if let SessionOutput::Late { missed } = &output {
+                let record = late_record(copy, place, task.sources.watermark().unwrap_or_default(), missed.as_ref());
+                out.publish(Topic::Late, "tillstream.late.v1", copy.key, &record);
+            }
+        }
+        if disposition == Disposition::Late {
+            return disposition;
+        }
+        if !task.scratch.touched.iter().any(|touched| StateKey::is(&key, touched)) {
+            task.scratch.touched.push(StateKey::to_owned(&key));
+        }
+        self.fold_values(task, copy, Source::Click, &click.values);
+        disposition
+    }
+
+    fn fold_click_values(
+        &self,
+        task: &mut KeyedTask,
+        copy: &Copy<'_>,
+        values: &[(FieldId, Value)],
+        place: Place<'_>,
+        out: &mut Outputs,
+    ) -> Disposition {
+        let watermark = task.sources.watermark();
+        let lateness = self.settings.sessions.allowed_lateness;
+        if watermark.is_some_and(|watermark| copy.time <= watermark.minus(lateness)) {
+            let record = late_record(copy, place, watermark.unwrap_or_default(), None);
+            out.publish(Topic::Late, "tillstream.late.v1", copy.key, &record);
+            return Disposition::Late;
+        }
+        self.fold_values(task, copy, Source::Click, values);
+        behind(copy.time, watermark)
+    }
+
+    /// Folds into the group of this source, if the kind has one.
+    fn fold_values(&self, task: &mut KeyedTask, copy: &Copy<'_>, source: Source, values: &[(FieldId, Value)]) {
+        let Some(group) = self.settings.plan.group(copy.kind, source) else { return };
+        let key = key_of(copy);
+        let timer = task.features.update(key, |features| {
+            let features = features.get_or_insert_default();
+            let state = features.group_mut(source, || GroupState::new(group));
+            state.fold(group, copy.time, values);
+            let at = state.forget_at(group);
+            features.arm(at)
+        });
+        set_features_timer(&mut task.timers, timer, key);
+    }
+
+    fn fold_payment(
+        &self,
+        task: &mut KeyedTask,
+        copy: &Copy<'_>,
+        payment: &PaymentCopy<'_>,
+        out: &mut Outputs,
+    ) -> Disposition {
+        self.evaluate_payment(task, copy, payment);
+        let decision = DecisionId::of_payment(payment.payment_id);
+        let values = &task.scratch.values;
+        let part = Part {
+            decision,
+            event: xxh3_64(copy.event_id.as_bytes()),
+            kind: copy.kind,
+            entity: copy.key,
+            expected: payment.expected,
+            time: copy.time,
+            features: values.clone(),
+            context: payment.context.clone(),
+        };
+        out.event(partition_of(decision.hash(), self.topology.partitions(Topic::Decision)), &part);
+        let named = |values: &[(u32, f64)]| {
+            values.iter().map(|(id, value)| (Cow::Borrowed(self.settings.plan.name_of(*id)), *value)).collect()
+        };
+        let record = FraudFeatures {
+            entity: copy.kind,
+            entity_id: Cow::Borrowed(copy.key),
+            decision_id: Cow::Owned(decision.to_string()),
+            payment_id: Cow::Borrowed(payment.payment_id),
+            event_time_ms: copy.time,
+            features: named(values),
+            estimates: named(&task.scratch.estimates),
+        };
+        out.publish(Topic::FeaturesFraud, "tillstream.fraud_features.v1", copy.key, &record);
+        behind(copy.time, task.sources.watermark())
+    }
+
+    /// Folds a payment into the entity's state and leaves its features in the scratch memory.
+    fn evaluate_payment(&self, task: &mut KeyedTask, copy: &Copy<'_>, payment: &PaymentCopy<'_>) {
+        let plan = &self.settings.plan;
+        let Scratch { values, estimates, .. } = &mut task.scratch;
+        values.clear();
+        estimates.clear();
+        let key = key_of(copy);
+        if !plan.has_view(copy.kind) {
+            return;
+        }
+        let timer = task.features.update(key, |slot| {
+            let features = slot.get_or_insert_default();
+            let mut timer = None;
+            if let Some(group) = plan.group(copy.kind, Source::PaymentAttempted) {
+                let state = features.group_mut(Source::PaymentAttempted, || GroupState::new(group));
+                state.fold_and_evaluate(group, copy.time, &payment.values, values, estimates);
+                let at = state.forget_at(group);
+                timer = features.arm(at);
+            }
+            for source in [Source::PaymentResult, Source::Click] {
+                if let Some(group) = plan.group(copy.kind, source) {
+                    match features.group(source) {
+                        Some(state) => state.evaluate(group, copy.time, values, estimates),
+                        None => GroupState::new(group).evaluate(group, copy.time, values, estimates),
+                    }
+                }
+            }
+            if features.groups.is_empty() {
+                *slot = None;
+            }
+            timer
+        });
+        set_features_timer(&mut task.timers, timer, key);
+    }
+
+    /// Fires the timers that the watermark has reached, in order of time, then key.
+    fn fire_timers(&self, task: &mut KeyedTask, out: &mut Outputs) {
+        let Some(watermark) = task.sources.watermark() else { return };
+        task.dedup.forget(watermark);
+        while let Some((_, (operator, key))) = task.timers.due(watermark) {
+            match operator {
+                Operator::Sessions => self.fire_session_timer(task, &key, watermark, out),
+                Operator::Features => self.forget_features(task, &key, watermark),
+            }
+        }
+    }
+
+    fn fire_session_timer(&self, task: &mut KeyedTask, key: &OwnedEntityKey, watermark: EventTime, out: &mut Outputs) {
+        let mut cx = Context::new(Some(watermark), &mut task.scratch.session_outputs);
+        task.sessions.update(key.borrowed(), |state| self.sessions.on_timer(&key.id, state, &mut cx));
+        if let Some(at) = cx.timer() {
+            task.timers.set(at, (Operator::Sessions, key.clone()));
+        }
+        for output in task.scratch.session_outputs.drain(..) {
+            publish_session(&key.id, &output, out);
+        }
+    }
+
+    /// Forgets the groups of an entity that no window can reach any more.
+    fn forget_features(&self, task: &mut KeyedTask, key: &OwnedEntityKey, watermark: EventTime) {
+        let plan = &self.settings.plan;
+        let timer = task.features.update(key.borrowed(), |slot| {
+            let features = slot.as_mut()?;
+            features.timer = None;
+            let end = |(source, state): &(Source, GroupState)| {
+                plan.group(key.kind, *source).map_or(EventTime(i64::MIN), |group| state.forget_at(group))
+            };
+            features.groups.retain(|group| end(group) > watermark);
+            match features.groups.iter().map(end).min() {
+                Some(next) => features.arm(next),
+                None => {
+                    *slot = None;
+                    None
+                }
+            }
+        });
+        set_features_timer(&mut task.timers, timer, key.borrowed());
+    }
+
+    /// Publishes the running session of every visitor touched by the current record.
+    fn publish_running(&self, task: &mut KeyedTask, out: &mut Outputs) {
+        for key in std::mem::take(&mut task.scratch.touched) {
+            let Some(session) = task.sessions.get(key.borrowed()).and_then(VisitorState::running) else { continue };
+            let features = record::session_features(&key.id, session);
+            out.publish(Topic::FeaturesSession, "tillstream.session_features.v1", &key.id, &features);
+        }
+    }
+}
+
+impl Stage for Keyed {
+    type Task = KeyedTask;
+
+    fn downstream(&self) -> Option<(Topic, u32)> {
+        Some((Topic::Decision, self.topology.partitions(Topic::Decision)))
+    }
+
+    fn sources(&self) -> Vec<(SourceId, &'static str)> {
+        self.topology.sources(&[Topic::Entity])
+    }
+
+    fn source_of(&self, partition: TopicPartition) -> SourceId {
+        self.topology.source(partition)
+    }
+
+    fn open(&self, _partition: TopicPartition) -> KeyedTask {
+        KeyedTask {
+            sources: Sources::default(),
+            ledger: KeyedLedger::default(),
+            refused: BTreeMap::new(),
+            dedup: Dedup::new(self.settings.dedup_horizon),
+            sessions: KeyedState::default(),
+            features: KeyedState::default(),
+            timers: Timers::default(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    fn start(&self, _committed: Option<Offset>) -> Start {
+        Start::Beginning
+    }
+
+    fn fold(&self, task: &mut KeyedTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), FoldError> {
+        let bytes = fetched.record.value.as_deref().unwrap_or_default();
+        let frame_fault = |source| FoldError::Frame { partition: fetched.partition, offset: fetched.offset, source };
+        let record = Record::decode(bytes).map_err(frame_fault)?;
+        refuse_other_fold(record.fold, self.fold, fetched, out)?;
+        for item in &record.items {
+            match item {
+                Item::Join(sources) => {
+                    for (source, topic) in sources {
+                        task.sources.join(*source, topic, record.fold);
+                    }
+                }
+                Item::Retire(source) => task.sources.retire(*source),
+                Item::Frame(frame) => self.fold_frame(task, frame, record.fold, out).map_err(frame_fault)?,
+                Item::Deadline(_) => {}
+            }
+        }
+        self.publish_running(task, out);
+        Ok(())
+    }
+
+    fn promise(&self, task: &KeyedTask, _idle: Option<Duration>) -> Promise {
+        task.sources.watermark().map_or(Promise::Unknown, Promise::Watermark)
+    }
+
+    fn fold_version(&self) -> FoldVersion {
+        self.fold
+    }
+}
+
+/// What was not committed must have been made by this version of the fold: another one's positions
+/// mean other outputs.
+pub(super) fn refuse_other_fold(
+    found: FoldVersion,
+    ours: FoldVersion,
+    fetched: &Fetched,
+    out: &Outputs,
+) -> Result<(), FoldError> {
+    if out.kept() && found != ours {
+        let (partition, offset) = (fetched.partition, fetched.offset);
+        return Err(FoldError::OtherFold { partition, offset, found: found.0, ours: ours.0 });
+    }
+    Ok(())
+}
+
+impl KeyedTask {
+    /// How many sessions are open.
+    #[must_use]
+    pub fn visitors(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// How many entities have windowed features.
+    #[must_use]
+    pub fn entities(&self) -> usize {
+        self.features.len()
+    }
+
+    /// How many event ids are remembered.
+    #[must_use]
+    pub fn remembered_ids(&self) -> usize {
+        self.dedup.len()
+    }
+
+    /// The mutation of rule 8 in tests.
+    #[cfg(test)]
+    fn break_rule_of_refusal(&mut self, frame: &Frame<'_>) {
+        use crate::rules_of_the_protocol::{Rule, without};
+        if without(Rule::RefusedChangesNothing) {
+            let watermark = self.sources.watermark();
+            for (_, copy) in frame.events::<Copy<'_>>().flatten() {
+                self.dedup.is_new(copy.hash, copy.event_id, copy.time, watermark);
+            }
+            self.sources.take_refused_promise(frame);
+        }
+    }
+}
+
+impl EntityFeatures {
+    fn group(&self, source: Source) -> Option<&GroupState> {
+        self.groups.iter().find(|(known, _)| *known == source).map(|(_, state)| state)
+    }
+
+    fn group_mut(&mut self, source: Source, new: impl FnOnce() -> GroupState) -> &mut GroupState {
+        let place = match self.groups.iter().position(|(known, _)| *known == source) {
+            Some(place) => place,
+            None => {
+                self.groups.push((source, new()));
+                self.groups.len() - 1
+            }
+        };
+        &mut self.groups[place].1
+    }
+
+    /// Returns the timer to set so that the entity is looked at no later than `at`.
+    fn arm(&mut self, at: EventTime) -> Option<EventTime> {
+        if self.timer.is_some_and(|timer| timer <= at) {
+            return None;
+        }
+        self.timer = Some(at);
+        Some(at)
+    }
+}
+
+fn key_of<'a>(copy: &Copy<'a>) -> EntityKey<'a> {
+    EntityKey { kind: copy.kind, hash: copy.hash, id: copy.key }
+}
+
+fn behind(time: EventTime, watermark: Option<EventTime>) -> Disposition {
+    if watermark.is_some_and(|watermark| time < watermark) { Disposition::LateApplied } else { Disposition::Applied }
+}
+
+fn set_features_timer(timers: &mut Timers<(Operator, OwnedEntityKey)>, timer: Option<EventTime>, key: EntityKey<'_>) {
+    if let Some(at) = timer {
+        timers.set(at, (Operator::Features, StateKey::to_owned(&key)));
+    }
+}
+
+fn publish_session(visitor: &str, output: &SessionOutput, out: &mut Outputs) {
+    if let Some(session) = record::session_record(visitor, output) {
+        out.publish(Topic::Sessions, "tillstream.session.v1", visitor, &session);
+    }
+}
+
+fn late_record<'a>(
+    copy: &'a Copy<'_>,
+    place: Place<'a>,
+    watermark: EventTime,
+    missed: Option<&ClosedSession>,
+) -> LateRecord<'a> {
+    LateRecord {
+        entity: copy.kind,
+        entity_id: Cow::Borrowed(copy.key),
+        event_id: Cow::Borrowed(copy.event_id),
+        event_time_ms: copy.time,
+        watermark_ms: watermark,
+        missed_session: missed.map(|session| record::missed_session(session.id, session.start, session.end)),
+        origin: Origin {
+            topic: Cow::Borrowed(place.topic),
+            partition: place.source.partition,
+            offset: place.position.offset,
+        },
+    }
+}
+

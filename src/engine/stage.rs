@@ -1,0 +1,84 @@
+//! What a stage of the topology is.
+
+use super::outputs::Outputs;
+use crate::event::DecisionId;
+use crate::log::frame::{FoldVersion, FrameError, Promise, SourceId};
+use crate::log::position::Offset;
+use crate::log::{Fetched, Start, Topic, TopicPartition};
+use std::time::Duration;
+
+/// A stage: how one log is folded into state and into the next log.
+///
+/// Pure: no clock, no I/O, no randomness. A task is the state of one partition.
+pub trait Stage {
+    /// The state of one partition.
+    type Task;
+
+    /// The log that this stage writes, and its number of partitions.
+    fn downstream(&self) -> Option<(Topic, u32)>;
+
+    /// All sources of the log that this stage writes, by id and topic name: they join before anything else.
+    fn sources(&self) -> Vec<(SourceId, &'static str)>;
+
+    /// The id under which `partition` is a source.
+    fn source_of(&self, partition: TopicPartition) -> SourceId;
+
+    /// A task without history.
+    fn open(&self, partition: TopicPartition) -> Self::Task;
+
+    /// Where a task begins to read whose group committed `committed`.
+    fn start(&self, committed: Option<Offset>) -> Start;
+
+    /// Folds one record.
+    ///
+    /// # Errors
+    ///
+    /// [`FoldError`]: the program must stop, for this log is not what it takes it for.
+    fn fold(&self, task: &mut Self::Task, fetched: &Fetched, out: &mut Outputs) -> Result<(), FoldError>;
+
+    /// What a task that has been idle for `idle` promises downstream.
+    fn promise(&self, task: &Self::Task, idle: Option<Duration>) -> Promise;
+
+    /// The version of the fold: of this code and its configuration.
+    fn fold_version(&self) -> FoldVersion;
+}
+
+/// Why a log cannot be folded. The program stops.
+#[derive(Debug, thiserror::Error)]
+pub enum FoldError {
+    /// A record of an internal log is not one.
+    #[error("{partition} at offset {offset}: {source}")]
+    Frame {
+        /// Where.
+        partition: TopicPartition,
+        /// Where there.
+        offset: Offset,
+        /// What is wrong.
+        source: FrameError,
+    },
+    /// What was not committed was made by another version of the fold.
+    #[error(
+        "{partition} at offset {offset} was written by fold version {found:016x}, and this program is {ours:016x}: \
+         start the version that wrote it, let it drain (lag zero), stop it with SIGTERM, then start this one"
+    )]
+    OtherFold {
+        /// Where.
+        partition: TopicPartition,
+        /// Where there.
+        offset: Offset,
+        /// The version found.
+        found: u64,
+        /// Our version.
+        ours: u64,
+    },
+}
+
+/// A timer of processing time that an edge keeps for a task: "say so in the log, should this
+/// decision still wait".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeadlineChange {
+    /// The gather of this decision has opened at this offset.
+    Arm(DecisionId, Offset),
+    /// It has closed.
+    Disarm(DecisionId),
+}

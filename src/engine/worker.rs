@@ -1,0 +1,441 @@
+//! The worker: one member of a stage's group, and the cycle of its tasks.
+//!
+//! One cycle: poll; fold each record; send frames and public records; take acknowledgements; commit
+//! when the interval has passed and every chain is closed and acknowledged; append deadlines that
+//! are due. A worker is one life: after any error it is dropped, and a new one starts from what was
+//! committed. It keeps the sending half of the frame protocol; `docs/delivery.md` has the rules.
+
+use super::outputs::Outputs;
+use super::stage::{DeadlineChange, FoldError, Stage};
+use crate::event::{Deadline, DecisionId};
+use crate::log::frame::{Frame, Item, Life, Promise, Record};
+use crate::log::position::{Offset, Position};
+use crate::log::{
+    Acknowledgement, Append, CommitMode, Destination, Fetched, Headers, Log, LogError, Polled, Start, TopicPartition,
+};
+use crate::progress::epochs::Epochs;
+use crate::progress::idleness::Idleness;
+use crate::rules_of_the_protocol::{Rule, without};
+use crate::time::ProcessingTime;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Records of one poll.
+const RECORDS_PER_POLL: usize = 4096;
+/// A frame is cut between two records when a destination has this many bytes waiting.
+const FRAME_BYTES: usize = 512 * 1024;
+/// How long a revoked partition may take to be finished, before it is let go as it is.
+const REVOKE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a worker is told at its start.
+#[derive(Debug, Clone)]
+pub struct WorkerSettings {
+    /// This life's number.
+    pub life: Life,
+    /// How often chains are closed, heartbeats go out and offsets are committed.
+    pub commit_interval: Duration,
+    /// How long a partition must be at its end before it counts as idle.
+    pub idle_timeout: Duration,
+    /// How long a decision may wait for its parts.
+    pub decision_deadline: Duration,
+}
+
+/// Why a worker ended.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The life is over; a new one may start.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The log is not what we take it for; stop.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+}
+
+/// One partition that this worker owns.
+struct Owned<T> {
+    task: T,
+    outputs: Outputs,
+    /// Up to where records have been folded.
+    cut: Position,
+    next_offset: Offset,
+    committed: Offset,
+    /// Up to where reading only restores state.
+    restored_at: Offset,
+    idleness: Idleness,
+    /// By destination: up to where frames were sent, and the promise sent last.
+    chains: Vec<(Position, Promise)>,
+    /// For the mutation of rule 2 in tests: where the batch begins.
+    #[cfg(test)]
+    batch_from: Position,
+}
+
+/// One member of a stage's group, for one life.
+pub struct Worker<S: Stage, L> {
+    stage: S,
+    log: L,
+    settings: WorkerSettings,
+    owned: BTreeMap<TopicPartition, Owned<S::Task>>,
+    joined: Vec<bool>,
+    epochs: Epochs,
+    committed_at: ProcessingTime,
+    deadlines: BTreeMap<(TopicPartition, DecisionId), (ProcessingTime, Offset)>,
+    polled: Vec<Polled>,
+    acknowledgements: Vec<Acknowledgement>,
+}
+
+impl<S: Stage, L: Log> Worker<S, L> {
+    /// A new life over `log`.
+    pub fn new(stage: S, log: L, settings: WorkerSettings) -> Worker<S, L> {
+        let now = log.now();
+        let destinations = stage.downstream().map_or(0, |(_, partitions)| partitions);
+        Worker {
+            stage,
+            log,
+            settings,
+            owned: BTreeMap::new(),
+            joined: vec![false; destinations as usize],
+            epochs: Epochs::new(now),
+            committed_at: now,
+            deadlines: BTreeMap::new(),
+            polled: Vec::new(),
+            acknowledgements: Vec::new(),
+        }
+    }
+
+    /// One cycle. Returns how many records were folded.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerError`]: this life is over.
+    pub fn cycle(&mut self) -> Result<usize, WorkerError> {
+        let folded = self.poll_and_fold()?;
+        self.send()?;
+        self.settle()?;
+        Ok(folded)
+    }
+
+    /// The first half of a cycle: polls, and folds what came.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerError`]: this life is over.
+    pub fn poll_and_fold(&mut self) -> Result<usize, WorkerError> {
+        let mut polled = std::mem::take(&mut self.polled);
+        let outcome = self.log.poll(RECORDS_PER_POLL, &mut polled).map_err(WorkerError::from);
+        #[cfg(test)]
+        self.owned.values_mut().for_each(|owned| owned.batch_from = owned.cut);
+        let mut folded = 0;
+        for event in polled.drain(..) {
+            if outcome.is_ok() {
+                folded += usize::from(matches!(event, Polled::Record(_)));
+                self.take(event)?;
+            }
+        }
+        self.polled = polled;
+        outcome.map(|()| folded)
+    }
+
+    /// The second half: sends what the records gave.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerError`]: this life is over.
+    pub fn send(&mut self) -> Result<(), WorkerError> {
+        for destination in 0..self.joined.len() {
+            self.send_frames(destination, Closing::Open)?;
+        }
+        self.send_public()
+    }
+
+    /// The end: acknowledgements, deadlines that are due, and the commit if its time has come.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerError`]: this life is over.
+    pub fn settle(&mut self) -> Result<(), WorkerError> {
+        self.take_acknowledgements()?;
+        self.append_deadlines()?;
+        let now = self.log.now();
+        if now.since(self.committed_at) >= self.settings.commit_interval {
+            self.committed_at = now;
+            self.close_chains()?;
+        } else {
+            self.epochs.end(None, now);
+        }
+        self.commit(CommitMode::Soon)
+    }
+
+    /// Closes every chain, waits for the acknowledgements and commits: a clean stop. Gives up after `patience`.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerError`]: what was not committed will be done again by the next life.
+    pub fn drain(&mut self, patience: Duration) -> Result<(), WorkerError> {
+        self.send()?;
+        self.close_chains()?;
+        let begun = self.log.now();
+        while !self.epochs.quiet() && self.log.now().since(begun) < patience {
+            self.log.wait(1);
+            self.take_acknowledgements()?;
+        }
+        self.commit(CommitMode::Now)
+    }
+
+    /// The tasks, for metrics and inspection: partition, task, next offset to read, committed offset.
+    pub fn tasks(&self) -> impl Iterator<Item = (TopicPartition, &S::Task, Offset, Offset)> {
+        self.owned.iter().map(|(partition, owned)| (*partition, &owned.task, owned.next_offset, owned.committed))
+    }
+
+    /// A partition that has not been read up to what was committed, with both offsets: it is being restored.
+    pub fn restoring(&self) -> Option<(TopicPartition, Offset, Offset)> {
+        let behind = |(partition, owned): (&TopicPartition, &Owned<S::Task>)| {
+            (owned.next_offset < owned.restored_at).then_some((*partition, owned.next_offset, owned.restored_at))
+        };
+        self.owned.iter().find_map(behind)
+    }
+
+    /// When the oldest append was sent that is not acknowledged.
+    pub fn oldest_open(&self) -> Option<ProcessingTime> {
+        self.epochs.oldest_open()
+    }
+
+    /// The stage.
+    pub fn stage(&self) -> &S {
+        &self.stage
+    }
+
+    /// The log.
+    pub fn log(&mut self) -> &mut L {
+        &mut self.log
+    }
+
+    fn take(&mut self, event: Polled) -> Result<(), WorkerError> {
+        match event {
+            Polled::Assigned(partition, committed) => self.assigned(partition, committed)?,
+            Polled::Revoked(partitions) => self.revoked(&partitions)?,
+            Polled::Lost(partitions) => self.forget(&partitions),
+            Polled::Record(fetched) => self.fold(&fetched)?,
+            Polled::AtEnd(partition, now) => {
+                if let Some(owned) = self.owned.get_mut(&partition) {
+                    owned.idleness.fetched_at_end(now);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn assigned(&mut self, partition: TopicPartition, committed: Option<Offset>) -> Result<(), WorkerError> {
+        let next = committed.unwrap_or(0);
+        let source = self.stage.source_of(partition);
+        let destinations = u32::try_from(self.joined.len()).expect("partitions are counted in 32 bits");
+        let short_id = u32::try_from(source.topic >> 96).expect("the upper 32 of 128 bits");
+        let start = Position::committed(next);
+        let first_read = self.stage.start(committed);
+        let replays = first_read == Start::Beginning;
+        let owned = Owned {
+            task: self.stage.open(partition),
+            outputs: Outputs::new(short_id, partition.partition, destinations, next),
+            cut: start,
+            next_offset: if replays { 0 } else { next },
+            committed: next,
+            restored_at: if replays { next } else { 0 },
+            idleness: Idleness::default(),
+            chains: vec![(start, Promise::Unknown); destinations as usize],
+            #[cfg(test)]
+            batch_from: start,
+        };
+        self.owned.insert(partition, owned);
+        self.log.read_from(partition, first_read)?;
+        Ok(())
+    }
+
+    /// Finishes what is in flight for partitions that another member gets, within a bound.
+    fn revoked(&mut self, partitions: &[TopicPartition]) -> Result<(), WorkerError> {
+        self.drain(REVOKE_PATIENCE)?;
+        self.forget(partitions);
+        self.log.release(partitions);
+        Ok(())
+    }
+
+    fn forget(&mut self, partitions: &[TopicPartition]) {
+        self.epochs.forget(partitions);
+        self.owned.retain(|partition, _| !partitions.contains(partition));
+        self.deadlines.retain(|(partition, _), _| !partitions.contains(partition));
+    }
+
+    fn fold(&mut self, fetched: &Fetched) -> Result<(), WorkerError> {
+        let Some(owned) = self.owned.get_mut(&fetched.partition) else { return Ok(()) };
+        owned.outputs.begin(fetched.offset);
+        self.stage.fold(&mut owned.task, fetched, &mut owned.outputs)?;
+        owned.idleness.record_read();
+        owned.next_offset = fetched.offset + 1;
+        owned.cut = owned.cut.max(Position::end_of(fetched.offset));
+        let now = self.log.now();
+        let arms = owned.outputs.kept() || !without(Rule::DeadlineArmedAgain);
+        for change in owned.outputs.deadlines.drain(..) {
+            match change {
+                DeadlineChange::Arm(decision, opened_at) => {
+                    if arms {
+                        let due = now.plus(self.settings.decision_deadline);
+                        self.deadlines.insert((fetched.partition, decision), (due, opened_at));
+                    }
+                }
+                DeadlineChange::Disarm(decision) => {
+                    self.deadlines.remove(&(fetched.partition, decision));
+                }
+            }
+        }
+        let full = owned.outputs.events.iter().position(|events| events.bytes().len() > FRAME_BYTES);
+        match full {
+            Some(destination) => self.send_frames(destination, Closing::Open),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends one record with the frames of all sources that have something for `destination`: events,
+    /// or, when chains are closed, a new position or a new promise.
+    fn send_frames(&mut self, destination: usize, closing: Closing) -> Result<(), WorkerError> {
+        let Some((topic, _)) = self.stage.downstream() else { return Ok(()) };
+        let mut items = Vec::new();
+        if !self.joined[destination] {
+            items.push(Item::Join(self.stage.sources()));
+        }
+        for (partition, owned) in &mut self.owned {
+            let idle = owned.idleness.idle_for(self.settings.idle_timeout);
+            let promise = self.stage.promise(&owned.task, idle);
+            let batch_from = owned.batch_from();
+            let events = &owned.outputs.events[destination];
+            let (sent, promised) = &mut owned.chains[destination];
+            let moved = owned.cut > *sent || promise != *promised;
+            if events.count() == 0 && !(closing == Closing::Closed && moved) {
+                continue;
+            }
+            items.push(Item::Frame(Frame {
+                source: self.stage.source_of(*partition),
+                from: chain_start(*sent, batch_from),
+                to: owned.cut,
+                promise,
+                count: events.count(),
+                events: events.bytes(),
+            }));
+            (*sent, *promised) = (owned.cut, promise);
+        }
+        if !items.iter().any(|item| matches!(item, Item::Frame(_))) {
+            return Ok(());
+        }
+        let record = Record { life: self.settings.life, fold: self.stage.fold_version(), items };
+        let value = record.encode();
+        drop(record);
+        self.joined[destination] = true;
+        for owned in self.owned.values_mut() {
+            owned.outputs.events[destination].clear();
+        }
+        let partition = u32::try_from(destination).expect("partitions are counted in 32 bits");
+        self.append(Destination::Partition(TopicPartition::new(topic, partition)), value)
+    }
+
+    fn append(&mut self, destination: Destination, value: Vec<u8>) -> Result<(), WorkerError> {
+        let ticket = self.epochs.ticket();
+        let append = Append { ticket, destination, key: None, value: Some(value), headers: Headers::None };
+        Ok(self.log.send(append)?)
+    }
+
+    fn send_public(&mut self) -> Result<(), WorkerError> {
+        for owned in self.owned.values_mut() {
+            for mut append in owned.outputs.public.drain(..) {
+                append.ticket = self.epochs.ticket();
+                self.log.send(append)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends every source's position and promise to every destination, and ends the epoch as closed.
+    fn close_chains(&mut self) -> Result<(), WorkerError> {
+        if !without(Rule::ClosingBeforeCommit) {
+            for destination in 0..self.joined.len() {
+                self.send_frames(destination, Closing::Closed)?;
+            }
+        }
+        let closed_at = self
+            .owned
+            .iter()
+            .filter(|(_, owned)| owned.cut > Position::committed(owned.committed))
+            .map(|(partition, owned)| (*partition, owned.cut.offset + 1))
+            .collect();
+        self.epochs.end(Some(closed_at), self.log.now());
+        Ok(())
+    }
+
+    fn take_acknowledgements(&mut self) -> Result<(), WorkerError> {
+        self.log.acknowledged(&mut self.acknowledgements);
+        for acknowledgement in self.acknowledgements.drain(..) {
+            match acknowledgement {
+                Acknowledgement::Appended { ticket } => self.epochs.acknowledge(ticket),
+                Acknowledgement::Failed { ticket } if without(Rule::FailureNoticed) => self.epochs.acknowledge(ticket),
+                Acknowledgement::Failed { .. } => return Err(LogError::Append.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, mode: CommitMode) -> Result<(), WorkerError> {
+        let offsets = if without(Rule::CommitAfterAcknowledgement) {
+            self.owned.iter().map(|(partition, owned)| (*partition, owned.cut.offset + 1)).collect()
+        } else {
+            self.epochs.committable()
+        };
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        for (partition, offset) in &offsets {
+            if let Some(owned) = self.owned.get_mut(partition) {
+                owned.committed = owned.committed.max(*offset);
+            }
+        }
+        Ok(self.log.commit(&offsets, mode)?)
+    }
+
+    /// Appends the deadlines that are due to their own partition, and arms them again: an append that
+    /// is lost is made up for by the next.
+    fn append_deadlines(&mut self) -> Result<(), WorkerError> {
+        let now = self.log.now();
+        let again = now.plus(self.settings.decision_deadline);
+        let mut due = BTreeMap::<TopicPartition, Vec<Item<'_>>>::new();
+        for ((partition, decision), (at, opened_at)) in &mut self.deadlines {
+            if *at <= now {
+                *at = again;
+                let deadline = Deadline { decision: *decision, opened_at: *opened_at };
+                due.entry(*partition).or_default().push(Item::Deadline(deadline));
+            }
+        }
+        for (partition, items) in due {
+            let record = Record { life: self.settings.life, fold: self.stage.fold_version(), items };
+            self.append(Destination::Partition(partition), record.encode())?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    Open,
+    Closed,
+}
+
+impl<T> Owned<T> {
+    #[cfg(test)]
+    fn batch_from(&self) -> Position {
+        self.batch_from
+    }
+
+    #[cfg(not(test))]
+    fn batch_from(&self) -> Position {
+        self.cut
+    }
+}
+
+/// A frame begins where the last one to the same destination ended.
+fn chain_start(sent: Position, batch_from: Position) -> Position {
+    if without(Rule::ChainPerDestination) { batch_from } else { sent }
+}

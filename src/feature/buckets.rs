@@ -1,0 +1,205 @@
+//! What a large key keeps: for each window a series of time buckets, for each text a sample.
+//!
+//! A bucket of a window is a 64th of it long, so a value may cover up to that much too much at
+//! either end. Only buckets with an event exist.
+
+use super::distinct::Sample;
+use super::layout::Layout;
+use super::row::Event;
+use super::sweep::{Answers, Column, ERROR_OF_BUCKETS, ERROR_OF_SAMPLE, Step, Sweep, Tally};
+use super::totals::Totals;
+use crate::time::EventTime;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::ops::{Range, RangeInclusive};
+
+/// How many buckets a window is divided into.
+pub(super) const BUCKETS_PER_WINDOW: i64 = 64;
+
+/// The buckets and samples of a large key. Before its first event it has none.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct Buckets {
+    /// One for each window of the layout.
+    series: Vec<Series>,
+    /// One for each text of the layout.
+    samples: Vec<Sample>,
+}
+
+impl Buckets {
+    /// Adds an event; `horizon` is up to where a full sample may forget.
+    pub(super) fn add(&mut self, layout: &Layout, event: Event<'_>, horizon: EventTime) {
+        let numbers = layout.numbers();
+        self.series.resize_with(layout.windows_ms().len(), || Series::new(numbers));
+        self.samples.resize_with(layout.texts(), Sample::default);
+        for (series, window_ms) in self.series.iter_mut().zip(layout.windows_ms()) {
+            series.add(bucket_of(event.time, *window_ms), event);
+        }
+        for (text, sample) in self.samples.iter_mut().enumerate() {
+            if let Some(hash) = event.word(numbers + text) {
+                sample.see(hash, event.time, horizon);
+            }
+        }
+    }
+
+    /// Drops the buckets that end at or before `horizon`.
+    pub(super) fn drop_through(&mut self, layout: &Layout, horizon: EventTime) {
+        for (series, window_ms) in self.series.iter_mut().zip(layout.windows_ms()) {
+            // The bucket that holds the horizon ends after it, all earlier ones do not.
+            series.drop_before(bucket_of(horizon, *window_ms));
+        }
+    }
+
+    /// Answers one pass for a payment at `at`; `own` is that payment if it was too old to be added,
+    /// and is counted all the same.
+    pub(super) fn answer(
+        &self,
+        sweep: &Sweep,
+        at: EventTime,
+        own: Option<Event<'_>>,
+        answers: &mut Answers<'_>,
+    ) {
+        let end = sweep.end(at);
+        match sweep.column {
+            Column::Text { slot, text } => {
+                let own = own.and_then(|own| own.word(slot));
+                self.answer_distinct(sweep, text, end, own, answers);
+            }
+            column => {
+                let own = own.map(|own| totals_of(own, column)).unwrap_or_default();
+                for step in &sweep.steps {
+                    let totals = own.merged(self.totals(step, column, end));
+                    step.answer(|aggregate| totals.value(aggregate), Some(ERROR_OF_BUCKETS), answers);
+                }
+            }
+        }
+    }
+
+    fn answer_distinct(
+        &self,
+        sweep: &Sweep,
+        text: usize,
+        end: EventTime,
+        own: Option<u64>,
+        answers: &mut Answers<'_>,
+    ) {
+        let none = Sample::default();
+        let sample = self.samples.get(text).unwrap_or(&none);
+        let error = (!sample.is_exact()).then_some(ERROR_OF_SAMPLE);
+        for step in &sweep.steps {
+            let count = sample.count_after(step.start(end), own);
+            step.answer(|_| Some(count as f64), error, answers);
+        }
+    }
+
+    /// What the buckets of a step's window hold of a column.
+    fn totals(&self, step: &Step, column: Column, end: EventTime) -> Totals {
+        let series = step.series.and_then(|series| self.series.get(series));
+        let first = bucket_of(step.start(end), step.window_ms);
+        let last = bucket_of(end, step.window_ms);
+        series.map(|series| series.totals(first..=last, column)).unwrap_or_default()
+    }
+}
+
+/// The number of the bucket of a window in which `time` lies.
+fn bucket_of(time: EventTime, window_ms: i64) -> i64 {
+    time.0.div_euclid(window_ms / BUCKETS_PER_WINDOW)
+}
+
+/// What one event is to a column of events or numbers.
+fn totals_of(event: Event<'_>, column: Column) -> Totals {
+    let mut totals = Totals::default();
+    match column {
+        Column::Events => totals = Totals::of_events(1),
+        Column::Number { slot } => event.word(slot).into_iter().for_each(|word| totals.add(word)),
+        Column::Text { .. } => {}
+    }
+    totals
+}
+
+/// The buckets of one window that hold at least one event, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Series {
+    buckets: VecDeque<Bucket>,
+    /// For each number, what each bucket holds of it.
+    numbers: Vec<VecDeque<Totals>>,
+}
+
+/// One bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Bucket {
+    /// Its number: bucket i of length b covers [i·b, (i+1)·b).
+    number: i64,
+    events: u64,
+}
+
+/// The bound of `memory` counts on it.
+const _: () = assert!(size_of::<Bucket>() == 16);
+
+impl Series {
+    fn new(numbers: usize) -> Series {
+        Series { buckets: VecDeque::new(), numbers: vec![VecDeque::new(); numbers] }
+    }
+
+    /// Adds an event to the bucket `number`.
+    fn add(&mut self, number: i64, event: Event<'_>) {
+        let place = self.place(number);
+        let bucket = self.buckets.get_mut(place).expect("the bucket was just put there");
+        bucket.events += 1;
+        for (slot, totals) in self.numbers.iter_mut().enumerate() {
+            if let (Some(totals), Some(word)) = (totals.get_mut(place), event.word(slot)) {
+                totals.add(word);
+            }
+        }
+    }
+
+    /// Where the bucket `number` is; an empty one is put there if there was none.
+    fn place(&mut self, number: i64) -> usize {
+        let place = match self.buckets.back() {
+            Some(newest) if newest.number == number => return self.buckets.len() - 1,
+            Some(newest) if newest.number < number => self.buckets.len(),
+            _ => self.buckets.partition_point(|bucket| bucket.number < number),
+        };
+        if self.buckets.get(place).is_none_or(|bucket| bucket.number != number) {
+            self.buckets.insert(place, Bucket { number, events: 0 });
+            self.numbers.iter_mut().for_each(|totals| totals.insert(place, Totals::default()));
+        }
+        place
+    }
+
+    /// Drops the buckets whose number is below `number`.
+    fn drop_before(&mut self, number: i64) {
+        while self.buckets.front().is_some_and(|oldest| oldest.number < number) {
+            self.buckets.pop_front();
+            for totals in &mut self.numbers {
+                totals.pop_front();
+            }
+        }
+    }
+
+    /// What the buckets of these numbers hold of a column, at most 65 of them.
+    fn totals(&self, numbers: RangeInclusive<i64>, column: Column) -> Totals {
+        let places = self.places(numbers);
+        match column {
+            Column::Events => Totals::of_events(self.buckets.range(places).map(|bucket| bucket.events).sum()),
+            Column::Number { slot } => {
+                let number = self.numbers.get(slot).expect("a column of the layout");
+                number.range(places).fold(Totals::default(), |sum, totals| sum.merged(*totals))
+            }
+            Column::Text { .. } => Totals::default(),
+        }
+    }
+
+    /// Where the buckets of these numbers are. Without a search where no number is missing and none
+    /// is newer, which is the common case.
+    fn places(&self, numbers: RangeInclusive<i64>) -> Range<usize> {
+        let end = match self.buckets.back() {
+            Some(newest) if newest.number <= *numbers.end() => self.buckets.len(),
+            _ => self.buckets.partition_point(|bucket| bucket.number <= *numbers.end()),
+        };
+        let most = usize::try_from(numbers.end() - numbers.start() + 1).expect("a window has an extent");
+        let earliest = end.saturating_sub(most);
+        let before = self.buckets.range(earliest..end);
+        let before = before.take_while(|bucket| bucket.number < *numbers.start()).count();
+        earliest + before..end
+    }
+}

@@ -1,0 +1,123 @@
+//! Everything that the views of one kind of entity on one source share.
+
+use super::layout::Layout;
+use super::memory::MemoryBound;
+use super::sweep::{self, Sweep};
+use super::view::{Aggregate, Feature, Source, View};
+use crate::event::{EntityKind, FieldId};
+use crate::time::{EventTime, millis};
+use std::time::Duration;
+
+/// The views of one kind of entity on one source, compiled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    entity: EntityKind,
+    source: Source,
+    retention: Duration,
+    features: Vec<Feature>,
+    layout: Layout,
+    since_last: Vec<u32>,
+    before: Vec<Sweep>,
+    after: Vec<Sweep>,
+}
+
+impl Group {
+    /// Compiles `views`, which are all on this `entity` and `source`, and at least one.
+    pub(super) fn compile(
+        entity: EntityKind,
+        source: Source,
+        views: &[&View],
+        allowed_lateness: Duration,
+    ) -> Group {
+        debug_assert!(views.iter().all(|view| view.entity == entity && view.source == source));
+        let features: Vec<Feature> = views.iter().flat_map(|view| view.features()).collect();
+        let layout = Layout::new(&features);
+        let reaches = views.iter().filter_map(|view| view.reach());
+        let since_last = features.iter().filter(|f| f.aggregate == Aggregate::TimeSinceLast);
+        Group {
+            entity,
+            source,
+            retention: reaches.max().unwrap_or_default().saturating_add(allowed_lateness),
+            since_last: since_last.map(|feature| feature.id).collect(),
+            before: sweep::compile(&layout, features.iter().filter(|f| !f.sees_current())),
+            after: sweep::compile(&layout, features.iter().filter(|f| f.sees_current())),
+            layout,
+            features,
+        }
+    }
+
+    /// The kind of entity it is for.
+    #[must_use]
+    pub fn entity(&self) -> EntityKind {
+        self.entity
+    }
+
+    /// The events it folds.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
+    /// The fields that the copies of its events must carry: numbers, then texts.
+    #[must_use]
+    pub fn fields(&self) -> &[FieldId] {
+        self.layout.fields()
+    }
+
+    /// The retention R: the longest window plus delay of its views, plus the allowed lateness.
+    #[must_use]
+    pub fn retention(&self) -> Duration {
+        self.retention
+    }
+
+    /// The windows that a large key counts in buckets, shortest first. (A window over which only
+    /// distinct values are asked is not among them.)
+    pub fn windows(&self) -> impl Iterator<Item = Duration> {
+        let windows = self.layout.windows_ms().iter();
+        windows.map(|window_ms| Duration::from_millis(window_ms.unsigned_abs()))
+    }
+
+    /// What it answers, in the order of the file.
+    #[must_use]
+    pub fn features(&self) -> &[Feature] {
+        &self.features
+    }
+
+    /// What one key can take at most, with its arithmetic.
+    #[must_use]
+    pub fn memory(&self) -> MemoryBound {
+        let bucketed = self.source == Source::Click;
+        MemoryBound::new(&self.layout, millis(self.retention), bucketed)
+    }
+
+    /// What one key can take at most, in bytes; see [`Group::memory`].
+    #[must_use]
+    pub fn memory_per_key_bytes(&self) -> u64 {
+        self.memory().bytes()
+    }
+
+    /// Where fields and windows stand.
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The `time_since_last` features.
+    pub(super) fn since_last(&self) -> &[u32] {
+        &self.since_last
+    }
+
+    /// The passes that do not count the payment that asks.
+    pub(super) fn before(&self) -> &[Sweep] {
+        &self.before
+    }
+
+    /// The passes that count the payment that asks.
+    pub(super) fn after(&self) -> &[Sweep] {
+        &self.after
+    }
+
+    /// Up to where (inclusive) events are beyond the retention of a key with this `newest`.
+    pub(super) fn horizon(&self, newest: EventTime) -> EventTime {
+        newest.minus(self.retention)
+    }
+}

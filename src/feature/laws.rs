@@ -1,0 +1,329 @@
+//! Laws: what a key answers is what `docs/features.md` says, recomputed from every event it has had.
+
+use super::*;
+use crate::event::{EntityKind, FieldId, Value};
+use crate::time::{EventTime, millis};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+const PAYMENTS: &str = "views:
+  - {name: all, entity: card, source: payment_attempted, windows: [1m, 150s, 5m], features:
+      [count, {sum: amount}, {mean: amount}, {min: amount}, {max: amount}, {distinct: ip}, time_since_last]}
+  - {name: others, entity: card, source: payment_attempted, windows: [1m, 5m], include_current: false,
+      features: [count, {mean: amount}, {distinct: ip}, {distinct: device}]}
+  - {name: soon, entity: card, source: payment_attempted, windows: [1m], delay: 500ms, features: [count]}
+  - {name: slow, entity: card, source: payment_attempted, windows: [1m, 2m], delay: 90s, features:
+      [count, {max: amount}, {sum: amount}]}
+";
+
+const CLICKS: &str = "views:
+  - {name: all, entity: device, source: click, windows: [1m, 5m], features:
+      [count, {sum: value}, {mean: items}, {distinct: page}, time_since_last]}
+  - {name: slow, entity: device, source: click, windows: [1m, 4m], delay: 70s, features: [count, {min: value}]}
+";
+
+type Values = Vec<(FieldId, Value)>;
+type Answer = (BTreeMap<u32, f64>, BTreeMap<u32, f64>);
+
+fn plan(text: &str) -> FeaturePlan {
+    let spec: FeaturesSpec = serde_saphyr::from_str(text).unwrap();
+    FeaturePlan::compile(&spec, Duration::from_secs(60)).unwrap()
+}
+
+/// Every event that is held, and the answers by definition.
+struct Naive<'a> {
+    group: &'a Group,
+    newest: Option<i64>,
+    large: bool,
+    held: Vec<(i64, Values)>,
+    samples: BTreeMap<FieldId, (u32, BTreeMap<u64, i64>)>,
+}
+
+impl<'a> Naive<'a> {
+    fn new(group: &'a Group) -> Naive<'a> {
+        let large = group.source() == Source::Click;
+        Naive { group, newest: None, large, held: Vec::new(), samples: BTreeMap::new() }
+    }
+
+    fn horizon(&self) -> i64 {
+        self.newest.map_or(i64::MIN, |newest| newest - millis(self.group.retention()))
+    }
+
+    /// Whether the event was inserted.
+    fn fold(&mut self, time: i64, values: &Values) -> bool {
+        self.newest = self.newest.max(Some(time));
+        let horizon = self.horizon();
+        let inserted = time > horizon;
+        if inserted {
+            self.held.push((time, values.clone()));
+        }
+        if !self.large {
+            self.held.retain(|(time, _)| *time > horizon);
+            if self.held.len() > 256 {
+                self.large = true;
+                self.held.clone().iter().for_each(|(time, values)| self.sample(*time, values));
+            }
+        } else if inserted {
+            self.sample(time, values);
+        }
+        inserted
+    }
+
+    fn sample(&mut self, time: i64, values: &Values) {
+        let horizon = self.horizon();
+        for (field, value) in values {
+            let Value::Hash(hash) = *value else { continue };
+            let (level, kept) = self.samples.entry(*field).or_default();
+            if hash.is_multiple_of(1 << *level) {
+                kept.entry(hash).and_modify(|newest| *newest = time.max(*newest)).or_insert(time);
+            }
+            if kept.len() > 1024 {
+                kept.retain(|_, newest| *newest > horizon);
+            }
+            while kept.len() > 1024 {
+                *level += 1;
+                kept.retain(|hash, _| hash.is_multiple_of(1 << *level));
+            }
+        }
+    }
+
+    /// The value of a feature at `at`, and its error if it is an estimate.
+    fn value(&self, feature: &Feature, at: i64, own: Option<&Values>) -> Option<(f64, Option<f64>)> {
+        let Some(window) = feature.window else {
+            return self.newest.map(|newest| ((at - newest).max(0) as f64 / 1000.0, None));
+        };
+        let end = at - millis(feature.delay);
+        let start = end - millis(window);
+        if let (true, Aggregate::Distinct(field)) = (self.large, feature.aggregate) {
+            return Some(self.sampled(field, start, own));
+        }
+        let inside = |time: i64| {
+            let bucket = millis(window) / 64;
+            let number = time.div_euclid(bucket);
+            if !self.large {
+                return start < time && time <= end;
+            }
+            let covered = start.div_euclid(bucket)..=end.div_euclid(bucket);
+            covered.contains(&number) && (number + 1) * bucket > self.horizon()
+        };
+        let held = self.held.iter().filter(|(time, _)| inside(*time)).map(|(_, values)| values);
+        let value = aggregate(feature.aggregate, held.chain(own).collect())?;
+        Some((value, self.large.then_some(0.015625)))
+    }
+
+    fn sampled(&self, field: FieldId, start: i64, own: Option<&Values>) -> (f64, Option<f64>) {
+        let (level, mut kept) = self.samples.get(&field).cloned().unwrap_or_default();
+        for (of, value) in own.into_iter().flatten() {
+            if let (true, Value::Hash(hash)) = (*of == field, *value)
+                && hash.is_multiple_of(1 << level)
+            {
+                kept.insert(hash, i64::MAX);
+            }
+        }
+        let count = kept.values().filter(|newest| **newest > start).count() << level;
+        (count as f64, (level > 0).then_some(0.0375))
+    }
+
+    fn note(&self, answer: &mut Answer, feature: &Feature, at: i64, own: Option<&Values>) {
+        if let Some((value, error)) = self.value(feature, at, own) {
+            answer.0.insert(feature.id, value);
+            answer.1.extend(error.map(|error| (feature.id, error)));
+        }
+    }
+
+    fn evaluate(&self, at: i64) -> Answer {
+        let mut answer = Answer::default();
+        self.group.features().iter().for_each(|feature| self.note(&mut answer, feature, at, None));
+        answer
+    }
+
+    fn fold_and_evaluate(&mut self, at: i64, values: &Values) -> Answer {
+        let mut answer = Answer::default();
+        let (after, before): (Vec<&Feature>, Vec<&Feature>) =
+            self.group.features().iter().partition(|f| f.window.is_some() && f.sees_current());
+        before.iter().for_each(|feature| self.note(&mut answer, feature, at, None));
+        let own = if self.fold(at, values) { None } else { Some(values) };
+        after.iter().for_each(|feature| self.note(&mut answer, feature, at, own));
+        answer
+    }
+}
+
+fn aggregate(aggregate: Aggregate, events: Vec<&Values>) -> Option<f64> {
+    let Some(field) = aggregate.field() else {
+        return Some(events.len() as f64);
+    };
+    let values: Vec<Value> =
+        events.into_iter().flatten().filter(|(of, _)| *of == field).map(|(_, value)| *value).collect();
+    let hashes = values.iter().filter_map(|v| if let Value::Hash(hash) = v { Some(*hash) } else { None });
+    let numbers = values.iter().filter_map(|v| if let Value::Number(n) = v { Some(*n) } else { None });
+    let numbers: Vec<i64> = numbers.collect();
+    let sum = numbers.iter().sum::<i64>() as f64;
+    match aggregate {
+        Aggregate::Sum(_) => Some(sum),
+        Aggregate::Mean(_) => (!numbers.is_empty()).then(|| sum / numbers.len() as f64),
+        Aggregate::Min(_) => numbers.into_iter().min().map(|n| n as f64),
+        Aggregate::Max(_) => numbers.into_iter().max().map(|n| n as f64),
+        _ => Some(hashes.collect::<BTreeSet<u64>>().len() as f64),
+    }
+}
+
+fn answer(out: Vec<(u32, f64)>, estimates: Vec<(u32, f64)>) -> Answer {
+    let lengths = (out.len(), estimates.len());
+    let answer: Answer = (out.into_iter().collect(), estimates.into_iter().collect());
+    assert_eq!((answer.0.len(), answer.1.len()), lengths, "a feature was answered twice");
+    answer
+}
+
+fn evaluate(state: &GroupState, group: &Group, at: i64) -> Answer {
+    let (mut out, mut estimates) = (Vec::new(), Vec::new());
+    state.evaluate(group, EventTime(at), &mut out, &mut estimates);
+    answer(out, estimates)
+}
+
+fn fold_and_evaluate(state: &mut GroupState, group: &Group, at: i64, values: &Values) -> Answer {
+    let (mut out, mut estimates) = (Vec::new(), Vec::new());
+    state.fold_and_evaluate(group, EventTime(at), values, &mut out, &mut estimates);
+    answer(out, estimates)
+}
+
+/// The state after a checkpoint and a restart.
+fn restored(state: &GroupState) -> GroupState {
+    let bytes = postcard::to_allocvec(state).unwrap();
+    let restored: GroupState = postcard::from_bytes(&bytes).unwrap();
+    assert_eq!(&restored, state);
+    assert_eq!(postcard::to_allocvec(&restored).unwrap(), bytes);
+    restored
+}
+
+/// A field that an event has, three times out of four.
+fn field(field: FieldId, value: impl Strategy<Value = Value>) -> impl Strategy<Value = Values> {
+    prop_oneof![3 => value.prop_map(move |value| vec![(field, value)]), 1 => Just(Vec::new())]
+}
+
+fn hash(distinct: u64) -> impl Strategy<Value = Value> {
+    (0..distinct).prop_map(|n| Value::Hash(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+}
+
+fn payment() -> impl Strategy<Value = Values> {
+    let amount = field(FieldId::AmountMinor, (0..=1_000_000_000_000_i64).prop_map(Value::Number));
+    let ip = field(FieldId::Ip, hash(400));
+    (amount, ip, field(FieldId::Device, hash(3))).prop_map(|(a, b, c)| [a, b, c].concat())
+}
+
+fn click() -> impl Strategy<Value = Values> {
+    let value = field(FieldId::ValueMinor, (-50..50_i64).prop_map(Value::Number));
+    let items = field(FieldId::ItemCount, (0..9_i64).prop_map(Value::Number));
+    (value, items, field(FieldId::Page, hash(9000))).prop_map(|(a, b, c)| [a, b, c].concat())
+}
+
+/// Times that move on by up to `advance`, with ties, round numbers, and events that come late.
+fn times(advance: i64, events: std::ops::Range<usize>) -> impl Strategy<Value = Vec<i64>> {
+    let late = prop_oneof![6 => Just(0), 2 => 0..60_000_i64, 1 => 0..800_000_i64];
+    let ahead = prop_oneof![1 => Just(0), 4 => 0..=advance, 2 => (0..=advance / 500).prop_map(|n| n * 500)];
+    proptest::collection::vec((ahead, late), events).prop_map(|moves| {
+        let moved = moves.into_iter().scan(100_000, |now, (ahead, late)| {
+            *now += ahead;
+            Some(*now - late)
+        });
+        moved.collect()
+    })
+}
+
+fn history(
+    advance: i64,
+    events: std::ops::Range<usize>,
+    values: impl Strategy<Value = Values>,
+) -> impl Strategy<Value = Vec<(i64, Values)>> {
+    let longest = events.end;
+    (times(advance, events), proptest::collection::vec(values, longest))
+        .prop_map(|(times, values)| times.into_iter().zip(values).collect())
+}
+
+/// Folds a history of payments into both, comparing every answer; a restart in the middle.
+fn payments_agree(history: &[(i64, Values)]) -> GroupState {
+    let plan = plan(PAYMENTS);
+    let group = plan.group(EntityKind::Card, Source::PaymentAttempted).unwrap();
+    let (mut state, mut naive) = (GroupState::new(group), Naive::new(group));
+    for (index, (time, values)) in history.iter().enumerate() {
+        let expected = naive.fold_and_evaluate(*time, values);
+        assert_eq!(fold_and_evaluate(&mut state, group, *time, values), expected, "event {index}");
+        assert_eq!(state.is_large(), naive.large);
+        if index == history.len() / 2 {
+            state = restored(&state);
+        }
+    }
+    state
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..Default::default() })]
+
+    #[test]
+    fn a_small_key_answers_as_if_recomputed_from_all_its_events(
+        history in history(30_000, 1..120, payment()),
+    ) {
+        payments_agree(&history);
+    }
+
+    #[test]
+    fn clicks_answer_as_if_recomputed_from_all_their_buckets(
+        history in history(20_000, 1..150, click()),
+        asked in times(20_000, 150..151),
+    ) {
+        let plan = plan(CLICKS);
+        let group = plan.group(EntityKind::Device, Source::Click).unwrap();
+        let (mut state, mut naive) = (GroupState::new(group), Naive::new(group));
+        prop_assert_eq!(evaluate(&state, group, 0), naive.evaluate(0));
+        for ((time, values), at) in history.iter().zip(asked) {
+            state.fold(group, EventTime(*time), values);
+            naive.fold(*time, values);
+            prop_assert_eq!(evaluate(&state, group, at), naive.evaluate(at));
+        }
+        restored(&state);
+    }
+
+    #[test]
+    fn folding_with_or_without_an_answer_leaves_the_same_state(
+        history in history(4_000, 1..300, payment()),
+    ) {
+        let plan = plan(PAYMENTS);
+        let group = plan.group(EntityKind::Card, Source::PaymentAttempted).unwrap();
+        let (mut silent, mut asked) = (GroupState::new(group), GroupState::new(group));
+        for (time, values) in &history {
+            silent.fold(group, EventTime(*time), values);
+            fold_and_evaluate(&mut asked, group, *time, values);
+        }
+        prop_assert_eq!(silent, asked);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..Default::default() })]
+
+    #[test]
+    fn a_key_that_grows_large_answers_as_if_recomputed_from_its_buckets(
+        history in history(900, 500..600, payment()),
+    ) {
+        prop_assert!(payments_agree(&history).is_large());
+    }
+}
+
+#[test]
+fn a_busy_page_is_sampled_as_the_definition_says() {
+    let plan = plan(CLICKS);
+    let group = plan.group(EntityKind::Device, Source::Click).unwrap();
+    let (mut state, mut naive) = (GroupState::new(group), Naive::new(group));
+    for n in 0..8000_u64 {
+        let page = Value::Hash(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let (time, values) =
+            (n.cast_signed() * 70 - (n.cast_signed() % 5) * 900, vec![(FieldId::Page, page)]);
+        state.fold(group, EventTime(time), &values);
+        naive.fold(time, &values);
+        if n % 97 == 0 {
+            assert_eq!(evaluate(&state, group, time), naive.evaluate(time), "click {n}");
+        }
+    }
+    assert!(naive.samples.values().any(|(level, _)| *level > 0));
+    restored(&state);
+}

@@ -1,0 +1,96 @@
+//! What a key of a group can take at most, with its arithmetic, for `tillstream config check`.
+
+use super::buckets::BUCKETS_PER_WINDOW;
+use super::distinct::SAMPLE_MAX;
+use super::layout::Layout;
+use super::ring::RING_MAX;
+use std::fmt;
+
+/// Time, and which fields are present.
+const RING_ENTRY_BYTES: u64 = 16;
+/// A word, and the bit that says it is there, rounded up.
+const RING_FIELD_BYTES: u64 = 9;
+/// Number and count of events.
+const BUCKET_BYTES: u64 = 16;
+/// Count, sum, minimum and maximum.
+const BUCKET_NUMBER_BYTES: u64 = 32;
+/// Hash and newest time.
+const SAMPLED_VALUE_BYTES: u64 = 16;
+
+/// The most that one key's events, buckets and sampled values take, in bytes.
+///
+/// Not in it: what a table of keys takes for each key, and what the buckets' buffers reserve to
+/// grow into (at most as much again).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemoryBound {
+    /// Fields of an entry; none for clicks, which have no ring.
+    ring_fields: Option<u64>,
+    /// Window in milliseconds, and how many buckets of it the retention can hold.
+    buckets: Vec<(u64, u64)>,
+    numbers: u64,
+    texts: u64,
+}
+
+impl MemoryBound {
+    /// The bound of a group with this layout and retention; `bucketed` if its keys never have a ring.
+    pub(super) fn new(layout: &Layout, retention_ms: i64, bucketed: bool) -> MemoryBound {
+        let buckets = layout.windows_ms().iter().map(|window_ms| {
+            let bucket_ms = window_ms / BUCKETS_PER_WINDOW;
+            let held = retention_ms.saturating_add(bucket_ms - 1) / bucket_ms + 1;
+            (window_ms.unsigned_abs(), held.unsigned_abs())
+        });
+        MemoryBound {
+            ring_fields: (!bucketed).then_some(layout.width() as u64),
+            buckets: buckets.collect(),
+            numbers: layout.numbers() as u64,
+            texts: layout.texts() as u64,
+        }
+    }
+
+    /// A full ring: 256 entries of 16 bytes and 9 per field; 0 for clicks.
+    #[must_use]
+    pub fn ring_bytes(&self) -> u64 {
+        let entry = |fields| RING_ENTRY_BYTES + RING_FIELD_BYTES * fields;
+        self.ring_fields.map_or(0, |fields| RING_MAX as u64 * entry(fields))
+    }
+
+    /// A large key: for each window ⌈R / b⌉ + 1 buckets of 16 bytes and 32 per number, and for each
+    /// text 1,024 sampled values of 16 bytes.
+    #[must_use]
+    pub fn large_key_bytes(&self) -> u64 {
+        let held = self.buckets.iter().fold(0_u64, |sum, (_, held)| sum.saturating_add(*held));
+        held.saturating_mul(self.bucket_bytes()).saturating_add(self.sample_bytes())
+    }
+
+    /// The larger of the two, for a key has one or the other.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.ring_bytes().max(self.large_key_bytes())
+    }
+
+    fn bucket_bytes(&self) -> u64 {
+        BUCKET_BYTES + BUCKET_NUMBER_BYTES * self.numbers
+    }
+
+    fn sample_bytes(&self) -> u64 {
+        self.texts * SAMPLE_MAX as u64 * SAMPLED_VALUE_BYTES
+    }
+}
+
+/// The arithmetic on one line.
+impl fmt::Display for MemoryBound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(fields) = self.ring_fields {
+            let ring = self.ring_bytes();
+            write!(f, "ring {RING_MAX} x ({RING_ENTRY_BYTES} + {RING_FIELD_BYTES} x {fields}) = {ring}; ")?;
+        }
+        f.write_str("large ")?;
+        for (window_ms, held) in &self.buckets {
+            let window = humantime::format_duration(std::time::Duration::from_millis(*window_ms));
+            let bytes = self.bucket_bytes();
+            write!(f, "{held} buckets of {window} x {bytes} + ")?;
+        }
+        let texts = self.texts;
+        write!(f, "{texts} texts x {SAMPLE_MAX} x {SAMPLED_VALUE_BYTES} = {}", self.large_key_bytes())
+    }
+}

@@ -1,0 +1,229 @@
+//! `features.yaml`, compiled: the groups, and every feature by name and number.
+
+use super::group::Group;
+use super::spec::FeaturesSpec;
+use super::view::{Feature, Source, View};
+use crate::event::{EntityKind, EntitySet, FieldId};
+use crate::fault::Fault;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How many groups there can be.
+const GROUPS_MAX: usize = EntityKind::ALL.len() * Source::ALL.len();
+
+/// Everything that the declared views ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeaturePlan {
+    /// One place for each kind and source, see [`place`].
+    groups: [Option<Group>; GROUPS_MAX],
+    /// By flat name.
+    features: BTreeMap<String, Feature>,
+    /// The flat name of each number.
+    names: BTreeMap<u32, String>,
+}
+
+impl FeaturePlan {
+    /// Compiles a file. `allowed_lateness` is that of the sessions; keys are kept that much longer
+    /// than their views look back.
+    ///
+    /// # Errors
+    ///
+    /// Every fault of the file; see [`FeaturesSpec::resolve`].
+    pub fn compile(spec: &FeaturesSpec, allowed_lateness: Duration) -> Result<FeaturePlan, Vec<Fault>> {
+        let views = spec.resolve()?;
+        let features = || views.iter().flat_map(View::features);
+        Ok(FeaturePlan {
+            groups: std::array::from_fn(|place| group_at(place, &views, allowed_lateness)),
+            features: features().map(|feature| (feature.name.clone(), feature)).collect(),
+            names: features().map(|feature| (feature.id, feature.name)).collect(),
+        })
+    }
+
+    /// The views of `kind` on `source`, if there are any.
+    #[must_use]
+    pub fn group(&self, kind: EntityKind, source: Source) -> Option<&Group> {
+        self.groups.get(place(kind, source)).and_then(Option::as_ref)
+    }
+
+    /// The groups of a kind, all of which answer at a payment, in the order of [`Source::ALL`].
+    pub fn groups_of(&self, kind: EntityKind) -> impl Iterator<Item = &Group> {
+        Source::ALL.into_iter().filter_map(move |source| self.group(kind, source))
+    }
+
+    /// Every group, by kind, then source.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().flatten()
+    }
+
+    /// The kinds that have a view on `source`.
+    #[must_use]
+    pub fn kinds_with(&self, source: Source) -> EntitySet {
+        EntityKind::ALL.into_iter().filter(|kind| self.group(*kind, source).is_some()).collect()
+    }
+
+    /// The fields that a copy of an event of `source` must carry for `kind`; none without a view.
+    #[must_use]
+    pub fn fields(&self, kind: EntityKind, source: Source) -> &[FieldId] {
+        self.group(kind, source).map_or(&[], Group::fields)
+    }
+
+    /// Whether the kind has any view, and so answers at a payment.
+    #[must_use]
+    pub fn has_view(&self, kind: EntityKind) -> bool {
+        self.groups_of(kind).next().is_some()
+    }
+
+    /// Every flat name with its number, in the order of the alphabet.
+    #[must_use]
+    pub fn feature_names(&self) -> Vec<(String, u32)> {
+        self.features.iter().map(|(name, feature)| (name.clone(), feature.id)).collect()
+    }
+
+    /// The feature of that flat name.
+    #[must_use]
+    pub fn feature(&self, name: &str) -> Option<&Feature> {
+        self.features.get(name)
+    }
+
+    /// The feature with that number.
+    #[must_use]
+    pub fn feature_of(&self, id: u32) -> Option<&Feature> {
+        self.names.get(&id).and_then(|name| self.features.get(name))
+    }
+
+    /// The flat name of a feature that a group of this plan has answered.
+    ///
+    /// # Panics
+    ///
+    /// If no feature of the plan has that number; a number from elsewhere is for
+    /// [`FeaturePlan::feature_of`].
+    #[must_use]
+    pub fn name_of(&self, id: u32) -> &str {
+        self.names.get(&id).expect("a group answers features of its own plan")
+    }
+}
+
+/// Where the group of a kind and source stands.
+fn place(kind: EntityKind, source: Source) -> usize {
+    kind.index() * Source::ALL.len() + source.index()
+}
+
+/// The group at a place, if a view belongs there.
+fn group_at(at: usize, views: &[View], allowed_lateness: Duration) -> Option<Group> {
+    let there: Vec<&View> = views.iter().filter(|view| place(view.entity, view.source) == at).collect();
+    let first = there.first()?;
+    Some(Group::compile(first.entity, first.source, &there, allowed_lateness))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::part::feature_id;
+
+    const FILE: &str = "views:
+  - name: card_velocity
+    entity: card
+    source: payment_attempted
+    windows: [10m, 24h]
+    features: [count, {sum: amount}, {distinct: device}, time_since_last]
+  - name: card_slow
+    entity: card
+    source: payment_attempted
+    windows: [1h]
+    delay: 48h
+    features: [{mean: amount}]
+  - name: card_results
+    entity: card
+    source: payment_result
+    windows: [1h]
+    features: [count]
+  - name: device_clicks
+    entity: device
+    source: click
+    windows: [1h]
+    features: [{sum: value}, {mean: items}, {distinct: page}]
+";
+
+    fn plan(text: &str) -> FeaturePlan {
+        let spec: FeaturesSpec = serde_saphyr::from_str(text).unwrap();
+        FeaturePlan::compile(&spec, Duration::from_secs(300)).unwrap()
+    }
+
+    #[test]
+    fn views_of_one_kind_and_source_share_a_group() {
+        let plan = plan(FILE);
+        let group = plan.group(EntityKind::Card, Source::PaymentAttempted).unwrap();
+        assert_eq!(group.fields(), [FieldId::AmountMinor, FieldId::Device]);
+        assert_eq!(group.retention(), Duration::from_secs(49 * 3600 + 300));
+        let windows: Vec<u64> = group.windows().map(|window| window.as_secs()).collect();
+        assert_eq!(windows, [600, 3600, 86400]);
+        assert_eq!(group.features().len(), 8);
+        assert_eq!(plan.groups().count(), 3);
+        assert_eq!(plan.groups_of(EntityKind::Card).count(), 2);
+        assert!(plan.group(EntityKind::Device, Source::PaymentAttempted).is_none());
+        assert!(plan.has_view(EntityKind::Device) && !plan.has_view(EntityKind::Ip));
+    }
+
+    #[test]
+    fn the_plan_says_where_events_go_and_what_they_carry() {
+        let plan = plan(FILE);
+        let card = EntitySet::default().with(EntityKind::Card);
+        assert_eq!(plan.kinds_with(Source::PaymentAttempted), card);
+        assert_eq!(plan.kinds_with(Source::PaymentResult), card);
+        assert_eq!(plan.kinds_with(Source::Click), EntitySet::default().with(EntityKind::Device));
+        let clicks = plan.fields(EntityKind::Device, Source::Click);
+        assert_eq!(clicks, [FieldId::ValueMinor, FieldId::ItemCount, FieldId::Page]);
+        assert!(plan.fields(EntityKind::Card, Source::PaymentResult).is_empty());
+        assert!(plan.fields(EntityKind::Ip, Source::Click).is_empty());
+    }
+
+    #[test]
+    fn every_feature_is_found_by_name_and_by_number() {
+        let plan = plan(FILE);
+        let names = plan.feature_names();
+        assert_eq!(names.len(), 12);
+        assert!(names.is_sorted());
+        for (name, id) in names {
+            assert_eq!(id, feature_id(&name));
+            assert_eq!(plan.name_of(id), name);
+            assert!(plan.feature(&name).is_some_and(|feature| feature.id == id && feature.name == name));
+            assert_eq!(plan.feature_of(id), plan.feature(&name));
+        }
+        assert_eq!(plan.feature_of(0), None);
+        let slow = plan.feature("card_slow__amount_mean_1h").unwrap();
+        assert!(!slow.sees_current(), "a delay keeps the payment out");
+    }
+
+    #[test]
+    fn the_bound_of_a_key_is_the_larger_of_ring_and_buckets() {
+        let plan = plan(FILE);
+        let card = plan.group(EntityKind::Card, Source::PaymentAttempted).unwrap().memory();
+        assert_eq!(card.ring_bytes(), 256 * (16 + 2 * 9));
+        // 49 h 5 min in buckets of 9.375 s, 56.25 s and 22.5 min, rounded up, and one more of each.
+        let buckets = 18_849 + 3_143 + 132;
+        assert_eq!(card.large_key_bytes(), buckets * (16 + 32) + 1024 * 16);
+        assert_eq!(card.bytes(), card.large_key_bytes());
+        assert_eq!(
+            card.to_string(),
+            "ring 256 x (16 + 9 x 2) = 8704; large 18849 buckets of 10m x 48 + 3143 buckets of 1h x 48 \
+             + 132 buckets of 1day x 48 + 1 texts x 1024 x 16 = 1078336"
+        );
+        let clicks = plan.group(EntityKind::Device, Source::Click).unwrap();
+        assert_eq!(clicks.memory().ring_bytes(), 0);
+        assert_eq!(clicks.memory_per_key_bytes(), 71 * (16 + 2 * 32) + 1024 * 16);
+    }
+
+    #[test]
+    fn a_file_without_views_asks_for_nothing() {
+        let plan = plan("views: []");
+        assert_eq!(plan.groups().count() + plan.feature_names().len(), 0);
+        assert!(plan.kinds_with(Source::Click).is_empty());
+    }
+
+    #[test]
+    fn a_file_with_faults_is_refused() {
+        let text = "views: [{name: v, entity: card, source: click}]";
+        let spec: FeaturesSpec = serde_saphyr::from_str(text).unwrap();
+        assert_eq!(FeaturePlan::compile(&spec, Duration::ZERO).unwrap_err().len(), 2);
+    }
+}

@@ -1,0 +1,191 @@
+//! What a group keeps of one key: folding its events, answering for payments.
+//!
+//! The key is one entity, the group one source of its events. An event moves `newest`, is kept if it
+//! is within the retention, and lets go of what no longer is. Memory is bounded by
+//! [`Group::memory`]; the owner forgets the key when its watermark reaches [`GroupState::forget_at`].
+
+use super::buckets::Buckets;
+use super::group::Group;
+use super::ring::Ring;
+use super::row::{Event, Row};
+use super::sweep::{Answers, Sweep};
+use super::view::Source;
+use crate::event::{FieldId, Value};
+use crate::time::{EventTime, millis};
+use serde::{Deserialize, Serialize};
+
+/// What a group keeps of one key.
+///
+/// It means something only under the plan it was folded with: a checkpoint must name its plan.
+/// Equal histories give equal states and equal bytes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupState {
+    /// The highest event time folded; none before the first event.
+    newest: Option<EventTime>,
+    kept: Kept,
+}
+
+/// The events, or what is left of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Kept {
+    /// A small key: exact.
+    Ring(Ring),
+    /// A large key, for the rest of its life, and every key of clicks.
+    Buckets(Box<Buckets>),
+}
+
+impl GroupState {
+    /// A key without events, which is also what answers for a key that is not known.
+    #[must_use]
+    pub fn new(group: &Group) -> GroupState {
+        let kept = match group.source() {
+            Source::Click => Kept::Buckets(Box::default()),
+            Source::PaymentAttempted | Source::PaymentResult => Kept::Ring(Ring::default()),
+        };
+        GroupState { newest: None, kept }
+    }
+
+    /// Folds an event. Of `values`, those that the group does not read are passed over.
+    pub fn fold(&mut self, group: &Group, time: EventTime, values: &[(FieldId, Value)]) {
+        self.fold_event(group, Row::new(group.layout(), time, values).event());
+    }
+
+    /// Appends every feature of the group that has a value at `at`, by number, and the error of those
+    /// that are estimates. For a payment that is not an event of this group.
+    pub fn evaluate(
+        &self,
+        group: &Group,
+        at: EventTime,
+        out: &mut Vec<(u32, f64)>,
+        estimates: &mut Vec<(u32, f64)>,
+    ) {
+        let mut answers = Answers { values: out, estimates };
+        self.since_last(group, at, &mut answers);
+        self.answer(group, group.before(), at, None, &mut answers);
+        self.answer(group, group.after(), at, None, &mut answers);
+    }
+
+    /// Folds a payment attempt and appends what the group says of it, as [`GroupState::evaluate`]:
+    /// features that leave it out as they stood before it, the others with it, however old it is.
+    pub fn fold_and_evaluate(
+        &mut self,
+        group: &Group,
+        time: EventTime,
+        values: &[(FieldId, Value)],
+        out: &mut Vec<(u32, f64)>,
+        estimates: &mut Vec<(u32, f64)>,
+    ) {
+        let mut answers = Answers { values: out, estimates };
+        let row = Row::new(group.layout(), time, values);
+        self.since_last(group, time, &mut answers);
+        self.answer(group, group.before(), time, None, &mut answers);
+        let own = match self.fold_event(group, row.event()) {
+            Folded::Kept => None,
+            Folded::TooOld => Some(row.event()),
+        };
+        self.answer(group, group.after(), time, own, &mut answers);
+    }
+
+    /// The watermark at which the key is forgotten: `newest` + R. At once if nothing was folded.
+    #[must_use]
+    pub fn forget_at(&self, group: &Group) -> EventTime {
+        let after = |newest: EventTime| EventTime(newest.0.saturating_add(millis(group.retention())));
+        self.newest.map_or(EventTime(i64::MIN), after)
+    }
+
+    /// The highest event time folded; none before the first event.
+    #[must_use]
+    pub fn newest(&self) -> Option<EventTime> {
+        self.newest
+    }
+
+    /// Whether its values come from buckets and samples.
+    #[must_use]
+    pub fn is_large(&self) -> bool {
+        matches!(self.kept, Kept::Buckets(_))
+    }
+
+    /// Steps 1 to 4 of `docs/features.md`.
+    fn fold_event(&mut self, group: &Group, event: Event<'_>) -> Folded {
+        let newest = self.newest.map_or(event.time, |newest| newest.max(event.time));
+        self.newest = Some(newest);
+        let horizon = group.horizon(newest);
+        // Dropping before inserting keeps the same events, and never wants room for one too many. What
+        // is beyond the retention goes into no bucket either, even one that reaches into it.
+        self.kept.drop_through(group, horizon);
+        if event.time <= horizon {
+            return Folded::TooOld;
+        }
+        self.kept.insert(group, event, horizon);
+        Folded::Kept
+    }
+
+    /// The time since the newest event before the payment at `at`, if there was one.
+    fn since_last(&self, group: &Group, at: EventTime, answers: &mut Answers<'_>) {
+        let Some(newest) = self.newest else { return };
+        let seconds = at.since(newest).max(0) as f64 / 1000.0;
+        answers.values.extend(group.since_last().iter().map(|id| (*id, seconds)));
+    }
+
+    /// Answers passes; `own` is the payment at `at` if it is to count and could not be kept.
+    fn answer(
+        &self,
+        group: &Group,
+        sweeps: &[Sweep],
+        at: EventTime,
+        own: Option<Event<'_>>,
+        answers: &mut Answers<'_>,
+    ) {
+        let width = group.layout().width();
+        match (&self.kept, own) {
+            (Kept::Buckets(buckets), own) => {
+                sweeps.iter().for_each(|sweep| buckets.answer(sweep, at, own, answers));
+            }
+            (Kept::Ring(ring), None) => {
+                sweeps.iter().for_each(|sweep| ring.answer(sweep, at, width, answers));
+            }
+            // All that the ring holds is later than a payment that is beyond its retention.
+            (Kept::Ring(_), Some(own)) => {
+                let alone = Ring::of(own);
+                sweeps.iter().for_each(|sweep| alone.answer(sweep, at, width, answers));
+            }
+        }
+    }
+}
+
+/// What became of an event.
+enum Folded {
+    /// It is within the retention, and held.
+    Kept,
+    /// It is beyond the retention, and left no trace.
+    TooOld,
+}
+
+impl Kept {
+    fn drop_through(&mut self, group: &Group, horizon: EventTime) {
+        match self {
+            Kept::Ring(ring) => ring.drop_through(horizon, group.layout().width()),
+            Kept::Buckets(buckets) => buckets.drop_through(group.layout(), horizon),
+        }
+    }
+
+    fn insert(&mut self, group: &Group, event: Event<'_>, horizon: EventTime) {
+        if let Kept::Ring(ring) = self
+            && ring.is_full()
+        {
+            *self = Kept::Buckets(Box::new(bucketed(ring, group, horizon)));
+        }
+        match self {
+            Kept::Ring(ring) => ring.insert(event),
+            Kept::Buckets(buckets) => buckets.add(group.layout(), event, horizon),
+        }
+    }
+}
+
+/// The events of a ring in buckets.
+fn bucketed(ring: &Ring, group: &Group, horizon: EventTime) -> Buckets {
+    let mut buckets = Buckets::default();
+    let events = ring.events(group.layout().width());
+    events.for_each(|event| buckets.add(group.layout(), event, horizon));
+    buckets
+}

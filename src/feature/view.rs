@@ -1,0 +1,198 @@
+//! What a view means once its texts are understood: entity, source, windows and aggregates, and the
+//! names and numbers of the features that come of them.
+
+use crate::event::part::feature_id;
+use crate::event::{EntityKind, FieldId};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The events that a view counts. The order is part of the checkpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Source {
+    /// Payment attempts: the payment that asks is itself such an event.
+    PaymentAttempted,
+    /// Results of payments.
+    PaymentResult,
+    /// Clicks; always counted in buckets.
+    Click,
+}
+
+impl Source {
+    /// Every source, in the order in which the groups of an entity answer.
+    pub const ALL: [Source; 3] = [Source::PaymentAttempted, Source::PaymentResult, Source::Click];
+
+    /// Its name in `features.yaml`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Source::PaymentAttempted => "payment_attempted",
+            Source::PaymentResult => "payment_result",
+            Source::Click => "click",
+        }
+    }
+
+    /// The source of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Source> {
+        Source::ALL.into_iter().find(|source| source.name() == name)
+    }
+
+    /// Its place in [`Source::ALL`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Whether its events have `field`.
+    #[must_use]
+    pub fn has(self, field: FieldId) -> bool {
+        match self {
+            Source::PaymentAttempted | Source::PaymentResult => field.in_payments(),
+            Source::Click => field.in_clicks(),
+        }
+    }
+}
+
+/// What is computed over the events of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Aggregate {
+    /// How many events.
+    Count,
+    /// The sum of a number; 0 of nothing.
+    Sum(FieldId),
+    /// The mean of a number; without a value of nothing.
+    Mean(FieldId),
+    /// The lowest of a number; without a value of nothing.
+    Min(FieldId),
+    /// The highest of a number; without a value of nothing.
+    Max(FieldId),
+    /// How many different values a text has.
+    Distinct(FieldId),
+    /// Seconds since the newest event before this one; has no window.
+    TimeSinceLast,
+}
+
+impl Aggregate {
+    /// The field it reads, if it reads one.
+    #[must_use]
+    pub fn field(self) -> Option<FieldId> {
+        match self {
+            Aggregate::Count | Aggregate::TimeSinceLast => None,
+            Aggregate::Sum(field)
+            | Aggregate::Mean(field)
+            | Aggregate::Min(field)
+            | Aggregate::Max(field)
+            | Aggregate::Distinct(field) => Some(field),
+        }
+    }
+
+    /// The second half of the flat name over `window`, such as `amount_sum_1h`.
+    fn local_name(self, window: &Window) -> String {
+        let spelled = &window.spelled;
+        match self {
+            Aggregate::Count => format!("count_{spelled}"),
+            Aggregate::Sum(field) => format!("{}_sum_{spelled}", field.name()),
+            Aggregate::Mean(field) => format!("{}_mean_{spelled}", field.name()),
+            Aggregate::Min(field) => format!("{}_min_{spelled}", field.name()),
+            Aggregate::Max(field) => format!("{}_max_{spelled}", field.name()),
+            Aggregate::Distinct(field) => format!("{}_distinct_{spelled}", field.name()),
+            Aggregate::TimeSinceLast => "seconds_since_last".to_owned(),
+        }
+    }
+}
+
+/// A window and how the file spells it, for the spelling is part of the names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// As in the file, such as `1h`: small letters and digits only.
+    pub spelled: String,
+    /// Its length: whole milliseconds, from 1 minute to 30 days.
+    pub length: Duration,
+}
+
+/// A view without faults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// Its name.
+    pub name: String,
+    /// The kind of entity it counts for.
+    pub entity: EntityKind,
+    /// The events it counts.
+    pub source: Source,
+    /// Its windows, in the order of the file; at least one, no two of the same length.
+    pub windows: Vec<Window>,
+    /// What is younger than this does not count yet; whole milliseconds.
+    pub delay: Duration,
+    /// Whether a payment counts in its own values.
+    pub include_current: bool,
+    /// What it computes, in the order of the file; at least one, no two the same.
+    pub aggregates: Vec<Aggregate>,
+}
+
+impl View {
+    /// Its features: for each aggregate one per window, for `time_since_last` one.
+    #[must_use]
+    pub fn features(&self) -> Vec<Feature> {
+        self.aggregates.iter().flat_map(|aggregate| self.features_of(*aggregate)).collect()
+    }
+
+    /// How far back it looks at most: its longest window plus its delay.
+    pub(super) fn reach(&self) -> Option<Duration> {
+        self.windows.iter().map(|window| window.length.saturating_add(self.delay)).max()
+    }
+
+    /// The features of one of its aggregates.
+    pub(super) fn features_of(&self, aggregate: Aggregate) -> Vec<Feature> {
+        let windows = match aggregate {
+            // It has no window of its own, and so one feature however many windows the view has.
+            Aggregate::TimeSinceLast => self.windows.get(..1).unwrap_or_default(),
+            _ => self.windows.as_slice(),
+        };
+        windows.iter().map(|window| self.feature(aggregate, window)).collect()
+    }
+
+    /// The feature of one aggregate over one window.
+    fn feature(&self, aggregate: Aggregate, window: &Window) -> Feature {
+        let name = format!("{}__{}", self.name, aggregate.local_name(window));
+        Feature {
+            id: feature_id(&name),
+            name,
+            entity: self.entity,
+            source: self.source,
+            aggregate,
+            window: (aggregate != Aggregate::TimeSinceLast).then_some(window.length),
+            delay: self.delay,
+            include_current: self.include_current,
+        }
+    }
+}
+
+/// One feature: one number of an entity's part, or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feature {
+    /// Its flat name, such as `card_velocity__amount_sum_1h`.
+    pub name: String,
+    /// Its stable number: [`feature_id`] of the name.
+    pub id: u32,
+    /// The kind of entity whose part it is in.
+    pub entity: EntityKind,
+    /// The events it is computed over.
+    pub source: Source,
+    /// What it is.
+    pub aggregate: Aggregate,
+    /// The window; none for `time_since_last`.
+    pub window: Option<Duration>,
+    /// What is younger than this does not count yet.
+    pub delay: Duration,
+    /// As declared; see [`Feature::sees_current`] for what it comes to.
+    pub include_current: bool,
+}
+
+impl Feature {
+    /// Whether the payment that asks is itself counted: it is an event of the source, the view
+    /// includes it, and no delay keeps it out.
+    #[must_use]
+    pub fn sees_current(&self) -> bool {
+        self.source == Source::PaymentAttempted && self.include_current && self.delay.is_zero()
+    }
+}

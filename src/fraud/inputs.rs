@@ -1,0 +1,105 @@
+//! The values that rules read for one payment.
+
+use super::bind::Slots;
+use super::names::{PaymentField, Variable};
+use crate::event::PaymentContext;
+use cel::common::types::{CelDouble, CelString};
+use cel::common::value::CowVal;
+use cel::context::VariableResolver;
+
+/// What is known of a payment when it is decided.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// Feature number and value, in rising order of the numbers, each once. A value that is not
+    /// finite counts as missing: rules could not order by it, and JSON could not say it.
+    pub features: &'a [(u32, f64)],
+    /// The payment itself; absent if its own part has not come.
+    pub context: Option<&'a PaymentContext<'a>>,
+}
+
+impl<'a> Inputs<'a> {
+    /// The value of each slot.
+    pub(super) fn values(&self, slots: &Slots) -> Values<'a> {
+        debug_assert!(self.features.is_sorted_by(|one, other| one.0 < other.0), "features are in order");
+        Values(slots.variables().map(|variable| self.value(variable)).collect())
+    }
+
+    fn value(&self, variable: Variable) -> Value<'a> {
+        match variable {
+            Variable::Feature(id) => self.feature(id).map_or(Value::Missing, number),
+            Variable::Field(PaymentField::AmountMinor) => self.amount().map_or(Value::Missing, number),
+            Variable::Field(field) => {
+                self.text(field).map_or(Value::Missing, |text| Value::Text(text.into()))
+            }
+        }
+    }
+
+    /// The value of `variable` in a reason; `null` if it is missing.
+    pub(super) fn json(&self, variable: Variable) -> serde_json::Value {
+        match variable {
+            Variable::Feature(id) => self.feature(id).into(),
+            // Exact and without a fraction, as in the field of the score record.
+            Variable::Field(PaymentField::AmountMinor) => {
+                self.context.map(|context| context.amount_minor).into()
+            }
+            Variable::Field(field) => self.text(field).into(),
+        }
+    }
+
+    fn feature(&self, id: u32) -> Option<f64> {
+        let found = self.features.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        self.features.get(found).map(|(_, value)| *value).filter(|value| value.is_finite())
+    }
+
+    /// All numbers of a rule are doubles: above 2^53 minor units the amount is rounded.
+    fn amount(&self) -> Option<f64> {
+        self.context.map(|context| context.amount_minor as f64)
+    }
+
+    fn text(&self, field: PaymentField) -> Option<&'a str> {
+        let context = self.context?;
+        match field {
+            PaymentField::AmountMinor => None,
+            PaymentField::Currency => Some(context.currency),
+            PaymentField::Channel => context.channel,
+            PaymentField::CardCountry => context.card_country,
+            PaymentField::IpCountry => context.ip_country,
+            PaymentField::BillingCountry => context.billing_country,
+            PaymentField::ShippingCountry => context.shipping_country,
+        }
+    }
+}
+
+/// The value of one slot, as `cel` takes it.
+#[derive(Debug)]
+enum Value<'a> {
+    Missing,
+    Number(CelDouble),
+    Text(CelString<'a>),
+}
+
+fn number<'a>(value: f64) -> Value<'a> {
+    Value::Number(value.into())
+}
+
+/// The values of all slots for one payment.
+#[derive(Debug)]
+pub(super) struct Values<'a>(Vec<Value<'a>>);
+
+impl Values<'_> {
+    /// Whether `slot` has no value.
+    pub(super) fn is_missing(&self, slot: usize) -> bool {
+        matches!(self.0.get(slot), None | Some(Value::Missing))
+    }
+}
+
+/// Names are slot numbers here; a list's name is not one, and is found in the shared context.
+impl VariableResolver for Values<'_> {
+    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        match self.0.get(variable.parse::<usize>().ok()?)? {
+            Value::Missing => None,
+            Value::Number(number) => Some(CowVal::Borrowed(number)),
+            Value::Text(text) => Some(CowVal::Borrowed(text)),
+        }
+    }
+}

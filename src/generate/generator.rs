@@ -1,0 +1,439 @@
+//! The shop's clockwork: who acts next, and which record arrives next.
+
+use super::GeneratedRecord;
+use super::agenda::Agenda;
+use super::oddity::{Fault, Nature, Oddity, Odds};
+use super::planted::{Bot, CardTester};
+use super::profile::Profile;
+use super::random::Random;
+use super::settings::GenerateSettings;
+use super::stage::{Draft, PlantedRecord, Shop, Stage};
+use super::till::Till;
+use super::truth::{Accounting, Truth};
+use super::visit::Visit;
+use crate::time::EventTime;
+
+/// Arrivals that are payments in a store, in a thousand; the others are visits. With it, payments
+/// are about 5 % of all records.
+const TILL_PER_MILLE: u64 = 90;
+
+/// Records of an average arrival, without copies, measured over ten million records.
+const RECORDS_PER_ARRIVAL: f64 = 4.871;
+
+/// Records of a card tester and a bot together, on average: 75 and 400.
+const RECORDS_PER_PATTERN: f64 = 475.0;
+
+/// A pattern takes at most this share of the stream, so that also a short stream holds all of it.
+const PATTERN_SPAN_MAX: f64 = 0.33;
+
+/// A copy of a record arrives this long after it.
+const RETRY_MS: (i64, i64) = (50, 2_000);
+
+/// Retail traffic: exactly [`GenerateSettings::events`] records, in the order of their arrival.
+///
+/// Timestamps never go back, but for the copies that a producer's retry makes: a copy has the
+/// timestamp of the first.
+#[derive(Debug)]
+pub struct Generator {
+    settings: GenerateSettings,
+    shop: Shop,
+    profile: Profile,
+    odds: Odds,
+    random: Random,
+    /// Everyone who is at it, by the time of the next act.
+    actors: Agenda<Actor>,
+    /// When the next visit or payment in a store begins, in milliseconds since the epoch.
+    next_arrival: f64,
+    /// Visits and payments in a store begun, payments begun, events that happened.
+    begun: Begun,
+    draft: Draft,
+    /// Records on their way, by arrival.
+    under_way: Agenda<UnderWay>,
+    plans: Vec<Plan>,
+    /// The accounting, then the patterns.
+    truth: Vec<Truth>,
+}
+
+/// Counters from which ids are made.
+#[derive(Debug, Default)]
+struct Begun {
+    arrivals: u64,
+    payments: u64,
+    events: u64,
+}
+
+#[derive(Debug)]
+enum Actor {
+    Visit(Visit),
+    Till(Till),
+    CardTester(CardTester),
+    Bot(Bot),
+}
+
+/// A record that has not arrived yet.
+#[derive(Debug)]
+struct UnderWay {
+    record: GeneratedRecord,
+    event_time: EventTime,
+    oddity: Oddity,
+    planted: Option<PlantedRecord>,
+}
+
+/// A planted pattern: what there will be to say of it, then where it is said.
+#[derive(Debug)]
+enum Plan {
+    Waiting(Truth),
+    Told(usize),
+}
+
+impl Generator {
+    /// The traffic of `settings`.
+    ///
+    /// # Panics
+    ///
+    /// If a setting is out of range. Where settings come from outside, ask
+    /// [`GenerateSettings::check`] first.
+    #[must_use]
+    pub fn new(settings: GenerateSettings) -> Generator {
+        if let Err(error) = settings.check() {
+            panic!("settings to generate from: {error}");
+        }
+        let mut generator = Generator {
+            shop: Shop::new(settings.seed, settings.visitors, settings.items),
+            profile: Profile::new(),
+            odds: Odds::new(&settings.shares, settings.start.0),
+            random: Random::new(settings.seed),
+            actors: Agenda::new(),
+            next_arrival: settings.start.0 as f64,
+            begun: Begun::default(),
+            draft: Draft::new(),
+            under_way: Agenda::new(),
+            plans: Vec::new(),
+            truth: vec![Truth::Accounting(Accounting::default())],
+            settings,
+        };
+        generator.plan_patterns();
+        generator.plan_arrival();
+        generator
+    }
+
+    /// The truth about the records produced so far: the accounting, then the planted patterns in
+    /// the order of their first records.
+    #[must_use]
+    pub fn truth(&self) -> &[Truth] {
+        &self.truth
+    }
+
+    /// How many records were produced so far, and how many of them are odd in which way.
+    #[must_use]
+    pub fn accounting(&self) -> &Accounting {
+        match self.truth.first() {
+            Some(Truth::Accounting(accounting)) => accounting,
+            _ => unreachable!("the accounting comes first"),
+        }
+    }
+
+    fn accounting_mut(&mut self) -> &mut Accounting {
+        match self.truth.first_mut() {
+            Some(Truth::Accounting(accounting)) => accounting,
+            _ => unreachable!("the accounting comes first"),
+        }
+    }
+
+    /// Places card testers and bots evenly over the stream, each somewhere in the first half of its
+    /// part of it.
+    fn plan_patterns(&mut self) {
+        let stream_start = self.settings.start.0 as f64;
+        let stream_mass = self.settings.events as f64 * self.mean_gap_ms();
+        let span_ms_max = whole(
+            (self.profile.after(stream_start, stream_mass) - stream_start) * PATTERN_SPAN_MAX,
+        );
+        let count = self.settings.patterns();
+        for part in 0..count {
+            for is_bot in [false, true] {
+                let place = part as f64 + 0.1 + self.random.below(500) as f64 / 1_000.0;
+                let start = self
+                    .profile
+                    .after(stream_start, stream_mass * place / count as f64);
+                let pattern = self.plans.len();
+                let (truth, actor) = if is_bot {
+                    let bot = Bot::new(&self.shop, pattern, span_ms_max, &mut self.random);
+                    (bot.truth(), Actor::Bot(bot))
+                } else {
+                    let tester =
+                        CardTester::new(&self.shop, pattern, span_ms_max, &mut self.random);
+                    (tester.truth(), Actor::CardTester(tester))
+                };
+                self.plans.push(Plan::Waiting(truth));
+                self.actors.schedule(whole(start), actor);
+            }
+        }
+    }
+
+    /// Milliseconds from one record to the next, on average over a week.
+    fn mean_gap_ms(&self) -> f64 {
+        1_000.0 / self.settings.events_per_second
+    }
+
+    /// Draws when the next visit or payment in a store begins: a Poisson process with the profile's
+    /// intensity.
+    fn plan_arrival(&mut self) {
+        // What copies and patterns add to the stream, visits and tills must leave to them.
+        let copies = self.settings.shares.duplicate;
+        let planted = self.settings.patterns() as f64 * RECORDS_PER_PATTERN
+            / self.settings.events.max(1) as f64;
+        let ordinary = (1.0 - planted).max(0.1) / (1.0 + copies);
+        let mass = self
+            .random
+            .exponential(self.mean_gap_ms() * RECORDS_PER_ARRIVAL / ordinary);
+        self.next_arrival = self.profile.after(self.next_arrival, mass);
+    }
+
+    /// Lets in the visitor or customer who arrives at `time_ms`.
+    fn admit(&mut self, time_ms: i64) {
+        self.begun.arrivals += 1;
+        let actor = if self.random.per_mille(TILL_PER_MILLE) {
+            self.begun.payments += 1;
+            let tells_of_capture = self.odds.unknown(&mut self.random);
+            Actor::Till(Till::new(
+                &self.shop,
+                self.begun.payments,
+                tells_of_capture,
+                &mut self.random,
+            ))
+        } else {
+            Actor::Visit(Visit::new(
+                &self.shop,
+                self.begun.arrivals,
+                &mut self.random,
+            ))
+        };
+        self.actors.schedule(time_ms, actor);
+        self.plan_arrival();
+    }
+
+    /// Lets the first actor act, and sends its record on its way.
+    fn act(&mut self) {
+        let Generator {
+            actors,
+            shop,
+            odds,
+            random,
+            draft,
+            begun,
+            under_way,
+            ..
+        } = self;
+        actors.act_first(|now_ms, actor| {
+            begun.events += 1;
+            let fate = odds.fate(actor.nature(), now_ms, random);
+            draft.clear();
+            let mut stage = Stage {
+                shop,
+                random,
+                draft,
+                payments: &mut begun.payments,
+                event: begun.events,
+                fate,
+            };
+            let pause_ms = actor.act(&mut stage);
+            let record = GeneratedRecord {
+                topic: draft.topic,
+                timestamp_ms: fate.arrival_ms,
+                key: draft.key.to_text(),
+                value: payload(draft, fate.oddity, random),
+            };
+            let first = UnderWay {
+                record,
+                event_time: EventTime(fate.event_time_ms),
+                oddity: fate.oddity,
+                planted: draft.planted,
+            };
+            if fate.oddity == Oddity::Duplicate {
+                let copy = UnderWay {
+                    record: first.record.clone(),
+                    ..first
+                };
+                under_way.schedule(
+                    fate.arrival_ms,
+                    UnderWay {
+                        oddity: Oddity::Nothing,
+                        ..first
+                    },
+                );
+                under_way.schedule(
+                    fate.arrival_ms + random.between(RETRY_MS.0, RETRY_MS.1),
+                    copy,
+                );
+            } else {
+                under_way.schedule(fate.arrival_ms, first);
+            }
+            pause_ms
+        });
+    }
+
+    /// Counts a record that leaves.
+    fn count(&mut self, arrived: &UnderWay) {
+        self.accounting_mut()
+            .count(arrived.record.topic, arrived.oddity);
+        let Some(planted) = arrived.planted else {
+            return;
+        };
+        let attempt = planted
+            .attempt
+            .map(|payment| (arrived.record.key.clone(), self.shop.payment_id(payment)));
+        let Some(truth) = self.told(planted.pattern) else {
+            return;
+        };
+        truth.count(arrived.event_time, attempt);
+        match truth {
+            Truth::CardTesting { .. } => self.accounting_mut().card_testing += 1,
+            Truth::Bot { .. } => self.accounting_mut().bot += 1,
+            Truth::Accounting(_) => {}
+        }
+    }
+
+    /// The pattern's place in the truth; it enters with its first record.
+    fn told(&mut self, pattern: usize) -> Option<&mut Truth> {
+        let plan = self.plans.get_mut(pattern)?;
+        if let Plan::Waiting(truth) = plan {
+            self.truth.push(truth.clone());
+            *plan = Plan::Told(self.truth.len() - 1);
+        }
+        match plan {
+            Plan::Told(place) => self.truth.get_mut(*place),
+            Plan::Waiting(_) => None,
+        }
+    }
+}
+
+impl Iterator for Generator {
+    type Item = GeneratedRecord;
+
+    fn next(&mut self) -> Option<GeneratedRecord> {
+        if self.accounting().records == self.settings.events {
+            return None;
+        }
+        loop {
+            let next_arrival_ms = whole(self.next_arrival);
+            let next_act_ms = self.actors.first_time_ms().unwrap_or(i64::MAX);
+            // A record arrives after it happened: nothing that is yet to happen can overtake one
+            // due by then.
+            if self
+                .under_way
+                .first_time_ms()
+                .is_some_and(|time_ms| time_ms <= next_act_ms.min(next_arrival_ms))
+            {
+                let arrived = self.under_way.take_first()?;
+                self.count(&arrived);
+                return Some(arrived.record);
+            }
+            if next_arrival_ms <= next_act_ms {
+                self.admit(next_arrival_ms);
+            } else {
+                self.act();
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = usize::try_from(self.settings.events - self.accounting().records);
+        (left.unwrap_or(usize::MAX), left.ok())
+    }
+}
+
+impl Actor {
+    fn nature(&self) -> Nature {
+        match self {
+            Actor::Visit(visit) => visit.nature(),
+            Actor::Till(till) => till.nature(),
+            Actor::CardTester(_) | Actor::Bot(_) => Nature::Planted,
+        }
+    }
+
+    fn act(&mut self, stage: &mut Stage<'_>) -> Option<i64> {
+        match self {
+            Actor::Visit(visit) => visit.act(stage),
+            Actor::Till(till) => till.act(stage),
+            Actor::CardTester(tester) => tester.act(stage),
+            Actor::Bot(bot) => bot.act(stage),
+        }
+    }
+}
+
+/// The bytes of the draft, with the faults that concern the payload as a whole.
+fn payload(draft: &Draft, oddity: Oddity, random: &mut Random) -> Vec<u8> {
+    let whole = draft.value.as_bytes();
+    match oddity {
+        Oddity::Broken(Fault::Empty) => Vec::new(),
+        Oddity::Broken(Fault::NotJson) => truncated(whole, random).to_vec(),
+        _ => whole.to_vec(),
+    }
+}
+
+/// A part of the object `whole` from its beginning: never JSON, but UTF-8.
+fn truncated<'a>(whole: &'a [u8], random: &mut Random) -> &'a [u8] {
+    let bytes = 1 + random.below(whole.len() as u64 - 1);
+    let part = usize::try_from(bytes)
+        .ok()
+        .and_then(|bytes| whole.get(..bytes))
+        .unwrap_or_default();
+    match std::str::from_utf8(part) {
+        Ok(_) => part,
+        Err(cut) => part.get(..cut.valid_up_to()).unwrap_or_default(),
+    }
+}
+
+/// Whole milliseconds, rounded down.
+fn whole(time_ms: f64) -> i64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "saturates; times are far from the ends"
+    )]
+    let whole = time_ms.floor() as i64;
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::Shares;
+
+    #[test]
+    fn an_average_arrival_has_the_records_that_the_rate_reckons_with() {
+        let ordinary = GenerateSettings {
+            events: 500_000,
+            shares: Shares::NONE,
+            events_per_pattern: 0,
+            ..GenerateSettings::default()
+        };
+        let mut generator = Generator::new(ordinary);
+        generator.by_ref().for_each(drop);
+        // About 100,000 arrivals, with a standard deviation of six records each.
+        let measured = 500_000.0 / generator.begun.arrivals as f64;
+        let ratio = measured / RECORDS_PER_ARRIVAL;
+        assert!((0.985..1.015).contains(&ratio), "measured {measured}");
+    }
+
+    #[test]
+    #[should_panic(expected = "items must be from 1 to 1048576, not 0")]
+    fn settings_out_of_range_make_no_generator() {
+        let _generator = Generator::new(GenerateSettings {
+            items: 0,
+            ..GenerateSettings::default()
+        });
+    }
+
+    #[test]
+    fn a_truncated_payload_is_never_json_and_always_utf_8() {
+        let mut random = Random::new(1);
+        for whole in ["{}", r#"{"a":{"b":1}}"#, r#"{"term":"crème brûlée"}"#] {
+            for _ in 0..200 {
+                let part = truncated(whole.as_bytes(), &mut random);
+                assert!(!part.is_empty() && part.len() < whole.len());
+                assert!(std::str::from_utf8(part).is_ok());
+                assert!(serde_json::from_slice::<serde_json::Value>(part).is_err());
+            }
+        }
+    }
+}

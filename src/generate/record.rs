@@ -1,0 +1,105 @@
+//! A record as it goes into a raw topic, and as a line of a file.
+
+use serde::de::IgnoredAny;
+
+/// The topics that traffic goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RawTopic {
+    /// What visitors do, keyed by visitor.
+    Clickstream,
+    /// Attempts to pay and their results, keyed by card.
+    Payments,
+}
+
+impl RawTopic {
+    /// Its name in the contract.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            RawTopic::Clickstream => "clickstream",
+            RawTopic::Payments => "payments",
+        }
+    }
+}
+
+/// A record as a producer sends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GeneratedRecord {
+    /// Where it goes.
+    pub topic: RawTopic,
+    /// The record's own timestamp: when it first arrived, in milliseconds since the epoch.
+    pub timestamp_ms: i64,
+    /// The visitor id or card token.
+    pub key: String,
+    /// The payload: one line of JSON, UTF-8; broken on purpose in a few records.
+    pub value: Vec<u8>,
+}
+
+/// Appends `record` to `out` as an envelope line (`docs/contracts.md`, "Files"), with its line
+/// break.
+///
+/// A payload that is a JSON value of one line stands as it is; any other one as a JSON text.
+/// Reading the line back gives the payload byte for byte if it is UTF-8 (what the generator makes
+/// is).
+pub fn write_line(record: &GeneratedRecord, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"topic\":\"");
+    out.extend_from_slice(record.topic.name().as_bytes());
+    out.extend_from_slice(b"\",\"ts\":");
+    super::json::push_number(out, record.timestamp_ms);
+    out.extend_from_slice(b",\"key\":");
+    super::json::push_text(out, &record.key);
+    out.extend_from_slice(b",\"value\":");
+    if stands_as_it_is(&record.value) {
+        out.extend_from_slice(&record.value);
+    } else {
+        super::json::push_text(out, &String::from_utf8_lossy(&record.value));
+    }
+    out.extend_from_slice(b"}\n");
+}
+
+/// Whether `value` is an object in one line: what begins otherwise is rare, and a text or `null`
+/// would be read back as something else.
+fn stands_as_it_is(value: &[u8]) -> bool {
+    value.first() == Some(&b'{')
+        && value.last() == Some(&b'}')
+        && !value.contains(&b'\n')
+        && !value.contains(&b'\r')
+        && serde_json::from_slice::<IgnoredAny>(value).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(value: &[u8]) -> String {
+        let record = GeneratedRecord {
+            topic: RawTopic::Payments,
+            timestamp_ms: 1_767_607_200_123,
+            key: "tok_\"1".to_owned(),
+            value: value.to_vec(),
+        };
+        let mut out = Vec::new();
+        write_line(&record, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn an_object_stands_as_it_is_and_anything_else_as_a_text() {
+        let cases: [(&[u8], &str); 8] = [
+            (br#"{"a": 1}"#, r#"{"a": 1}"#),
+            (br#"{"a":{"b":1}"#, r#""{\"a\":{\"b\":1}""#),
+            (b"", r#""""#),
+            (b"null", r#""null""#),
+            (br#""text""#, r#""\"text\"""#),
+            (b"{\n}", r#""{\n}""#),
+            (b"17", r#""17""#),
+            ("{\"ü".as_bytes(), "\"{\\\"ü\""),
+        ];
+        for (value, expected) in cases {
+            let line = line(value);
+            let start = r#"{"topic":"payments","ts":1767607200123,"key":"tok_\"1","value":"#;
+            assert_eq!(line, format!("{start}{expected}}}\n"));
+            assert!(serde_json::from_str::<IgnoredAny>(&line).is_ok());
+        }
+    }
+}

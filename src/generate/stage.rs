@@ -1,0 +1,213 @@
+//! What an actor has at hand when it acts, and the beginning that all payloads have in common.
+
+use super::RawTopic;
+use super::catalogue::Catalogue;
+use super::json::Json;
+use super::oddity::{Fate, Fault, Oddity};
+use super::person::{Person, somebody};
+use super::random::{Random, mix, pick};
+
+/// What is the same at all times.
+#[derive(Debug)]
+pub(super) struct Shop {
+    pub(super) catalogue: Catalogue,
+    pub(super) people: u64,
+    /// The seed, scattered: ids of neighbouring seeds have nothing in common.
+    scattered_seed: u64,
+}
+
+impl Shop {
+    pub(super) fn new(seed: u64, people: u64, items: u64) -> Shop {
+        let scattered_seed = mix(!seed);
+        Shop {
+            catalogue: Catalogue::new(scattered_seed, items),
+            people,
+            scattered_seed,
+        }
+    }
+
+    /// Somebody who comes to the shop now.
+    pub(super) fn somebody(&self, random: &mut Random) -> Person {
+        Person::new(
+            somebody(self.people, random),
+            self.people,
+            self.scattered_seed,
+        )
+    }
+
+    /// The id of the payment with that number.
+    pub(super) fn payment_id(&self, payment: u64) -> String {
+        format!("pay_{:016x}", self.payment_bits(payment))
+    }
+
+    /// 64 bits that no other payment has.
+    fn payment_bits(&self, payment: u64) -> u64 {
+        mix(self.scattered_seed.wrapping_sub(payment))
+    }
+
+    /// 64 bits that no other event has.
+    fn event_bits(&self, event: u64) -> u64 {
+        mix(self.scattered_seed.wrapping_add(event))
+    }
+
+    /// 64 bits that no other card has.
+    fn card_bits(&self, card: u64) -> u64 {
+        mix(self.scattered_seed.rotate_left(32) ^ card)
+    }
+}
+
+/// A record being written; the buffers are used again for the next one.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) topic: RawTopic,
+    pub(super) key: Json,
+    pub(super) value: Json,
+    pub(super) planted: Option<PlantedRecord>,
+}
+
+/// A record that belongs to a planted pattern.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PlantedRecord {
+    /// The place of the pattern's plan.
+    pub(super) pattern: usize,
+    /// The payment's number, if the record is an attempt.
+    pub(super) attempt: Option<u64>,
+}
+
+impl Draft {
+    pub(super) fn new() -> Draft {
+        Draft {
+            topic: RawTopic::Clickstream,
+            key: Json::default(),
+            value: Json::default(),
+            planted: None,
+        }
+    }
+
+    /// Begins anew.
+    pub(super) fn clear(&mut self) {
+        self.key.clear();
+        self.value.clear();
+        self.planted = None;
+    }
+}
+
+/// What an actor has at hand to write one record.
+pub(super) struct Stage<'a> {
+    pub(super) shop: &'a Shop,
+    pub(super) random: &'a mut Random,
+    pub(super) draft: &'a mut Draft,
+    /// Payments begun so far; the next one's number.
+    pub(super) payments: &'a mut u64,
+    /// The number of this event.
+    pub(super) event: u64,
+    /// When the event happens, and what is odd about its record.
+    pub(super) fate: Fate,
+}
+
+/// Event names that the contract does not know.
+const UNKNOWN_NAMES: [&str; 6] = [
+    "scroll",
+    "video_start",
+    "newsletter_open",
+    "size_guide_open",
+    "ar_preview",
+    "file_download",
+];
+
+/// Fields that the contract does not know.
+const UNKNOWN_FIELDS: [&str; 3] = [
+    ",\"app_version\":\"7.4.1\"",
+    ",\"experiment\":{\"id\":\"checkout-b\",\"arm\":2}",
+    ",\"scroll_depth\":[0.25,0.5,null]",
+];
+
+impl Stage<'_> {
+    /// Begins a click of the visitor `visitor`, up to its `visitor_id`.
+    pub(super) fn open_click(&mut self, name: &str, visitor: u64) -> &mut Json {
+        self.draft.topic = RawTopic::Clickstream;
+        self.draft.key.raw("v-").padded(visitor, 6);
+        let bits = self.shop.event_bits(self.event);
+        let name = if self.fate.oddity == Oddity::UnknownName {
+            pick(&UNKNOWN_NAMES, bits)
+        } else {
+            name
+        };
+        self.open(name);
+        self.draft
+            .value
+            .raw(",\"visitor_id\":\"v-")
+            .padded(visitor, 6)
+            .raw("\"")
+    }
+
+    /// Begins a payment event of the card `card`, up to its `payment_id` and `card_token`.
+    pub(super) fn open_payment(&mut self, name: &str, payment: u64, card: u64) -> &mut Json {
+        self.draft.topic = RawTopic::Payments;
+        self.draft.key.raw("tok_").hex(self.shop.card_bits(card));
+        self.open(name);
+        let value = self
+            .draft
+            .value
+            .raw(",\"payment_id\":\"pay_")
+            .hex(self.shop.payment_bits(payment));
+        value
+            .raw("\",\"card_token\":\"tok_")
+            .hex(self.shop.card_bits(card))
+            .raw("\"")
+    }
+
+    /// The number of a new payment.
+    pub(super) fn next_payment(&mut self) -> u64 {
+        *self.payments += 1;
+        *self.payments
+    }
+
+    /// Begins an event: its id, name and time, with the faults that concern them.
+    fn open(&mut self, name: &str) {
+        let bits = self.shop.event_bits(self.event);
+        let time = self.fate.event_time_ms;
+        let of_time = bits & 1 == 0;
+        let (fault_of_id, fault_of_time) = match self.fate.oddity {
+            Oddity::Broken(fault) if of_time => (None, Some(fault)),
+            Oddity::Broken(fault) => (Some(fault), None),
+            _ => (None, None),
+        };
+        let json = &mut self.draft.value;
+        json.raw("{\"event_name\":\"").raw(name).raw("\"");
+        match fault_of_id {
+            Some(Fault::MissingField) => json.raw(""),
+            Some(Fault::WrongType) => json.raw(",\"event_id\":").padded(bits, 1),
+            _ => json.raw(",\"event_id\":\"e-").hex(bits).raw("\""),
+        };
+        match fault_of_time {
+            Some(Fault::MissingField) => json.raw(""),
+            Some(Fault::WrongType) => json.raw(",\"event_time_ms\":\"").number(time).raw("\""),
+            _ => json.raw(",\"event_time_ms\":").number(time),
+        };
+        if self.fate.oddity == Oddity::UnknownField {
+            json.raw(pick(&UNKNOWN_FIELDS, bits));
+        }
+    }
+}
+
+impl Json {
+    /// Appends whose event it is: customer (if signed in), device and ip.
+    pub(super) fn whose(&mut self, person: &Person, device: u64, signed_in: bool) -> &mut Json {
+        if signed_in {
+            self.raw(",\"customer_id\":\"c-")
+                .padded(person.number, 6)
+                .raw("\"");
+        }
+        self.device(person.number, device, &person.ip)
+    }
+
+    /// Appends the device and the ip.
+    pub(super) fn device(&mut self, person: u64, device: u64, ip: &str) -> &mut Json {
+        self.raw(",\"device_id\":\"d-")
+            .padded(person, 6)
+            .raw("-")
+            .padded(device, 1);
+        self.raw("\",\"ip\":\"").raw(ip).raw("\"")
+    }
+}

@@ -1,0 +1,123 @@
+//! Payments in stores: an attempt and its result, with a store and a terminal instead of a visitor.
+
+use super::json::Json;
+use super::oddity::Nature;
+use super::payment::{Outcome, Payment};
+use super::person::Person;
+use super::random::Random;
+use super::stage::{Shop, Stage};
+
+const STORES: u64 = 120;
+const TERMINALS: u64 = 6;
+
+/// Attempts that are approved, in a thousand.
+const APPROVED_PER_MILLE: u64 = 960;
+
+/// Customers who show their customer card, in a thousand.
+const SHOWS_CUSTOMER_CARD_PER_MILLE: u64 = 300;
+
+/// Somebody who pays at a till.
+#[derive(Debug)]
+pub(super) struct Till {
+    step: Step,
+    payment: Payment,
+    country: &'static str,
+    customer: Option<u64>,
+    store: u64,
+    terminal: u64,
+    /// Whether the bank tells of the money it took, in an event that the contract does not know.
+    tells_of_capture: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Attempt,
+    Result,
+    Captured,
+}
+
+impl Till {
+    pub(super) fn new(
+        shop: &Shop,
+        payment: u64,
+        tells_of_capture: bool,
+        random: &mut Random,
+    ) -> Till {
+        let person = shop.somebody(random);
+        let shows_card = person.is_customer && random.per_mille(SHOWS_CUSTOMER_CARD_PER_MILLE);
+        Till {
+            step: Step::Attempt,
+            payment: purchase(shop, &person, payment, random),
+            country: person.country,
+            customer: shows_card.then_some(person.number),
+            store: 1 + random.below(STORES),
+            terminal: 1 + random.below(TERMINALS),
+            tells_of_capture,
+        }
+    }
+
+    pub(super) fn nature(&self) -> Nature {
+        if self.step == Step::Captured {
+            Nature::Unknown
+        } else {
+            Nature::Paying
+        }
+    }
+
+    /// Writes the record of this step. Returns after how many milliseconds the next step follows,
+    /// if any.
+    pub(super) fn act(&mut self, stage: &mut Stage<'_>) -> Option<i64> {
+        match self.step {
+            Step::Attempt => {
+                self.finish(self.payment.open_attempt(stage));
+                self.step = Step::Result;
+                Some(stage.random.between(700, 3_500))
+            }
+            Step::Result => {
+                let outcome = Outcome::draw(APPROVED_PER_MILLE, stage.random);
+                self.finish(self.payment.open_result(outcome, stage));
+                self.step = Step::Captured;
+                (self.tells_of_capture && outcome.is_approved())
+                    .then(|| stage.random.between(60_000, 600_000))
+            }
+            Step::Captured => {
+                self.finish(stage.open_payment(
+                    "payment_captured",
+                    self.payment.number,
+                    self.payment.card,
+                ));
+                None
+            }
+        }
+    }
+
+    fn finish(&self, json: &mut Json) {
+        if let Some(customer) = self.customer {
+            json.raw(",\"customer_id\":\"c-")
+                .padded(customer, 6)
+                .raw("\"");
+        }
+        json.raw(",\"store_id\":\"store-").padded(self.store, 3);
+        json.raw("\",\"terminal_id\":\"store-")
+            .padded(self.store, 3)
+            .raw("-t")
+            .padded(self.terminal, 1);
+        json.raw("\",\"channel\":\"store\",\"card_country\":\"")
+            .raw(self.country)
+            .raw("\"}");
+    }
+}
+
+/// A payment for one to four things.
+fn purchase(shop: &Shop, person: &Person, number: u64, random: &mut Random) -> Payment {
+    let things = random.between(1, 5);
+    let amount_minor = (0..things)
+        .map(|_| shop.catalogue.popular(random).price_minor(person.currency))
+        .sum();
+    Payment {
+        number,
+        card: person.card(random.below(2)),
+        amount_minor,
+        currency: person.currency,
+    }
+}

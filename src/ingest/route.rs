@@ -1,0 +1,235 @@
+//! Whom an event concerns, and the compact copy that each of them gets.
+//!
+//! Whether a copy goes on, where, and how many parts of a payment are expected depends on the record
+//! and the configuration alone.
+
+use crate::codec::clickstream::Click;
+use crate::codec::object::Object;
+use crate::codec::payments::{Payment, PaymentKind};
+use crate::codec::text::{AnyJson, Text, as_str};
+use crate::event::{
+    Body, ClickCopy, ClickName, Copy, EntityKind, EntitySet, FieldId, ItemRef, PaymentContext, PaymentCopy, Value,
+    key_hash,
+};
+use crate::feature::{FeaturePlan, Source};
+use crate::ingest::pseudonym::Pseudonyms;
+use crate::time::EventTime;
+use std::borrow::Cow;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// What routing goes by.
+#[derive(Debug, Clone, Copy)]
+pub struct Router<'r> {
+    /// The views, which say what each kind of entity reads.
+    pub plan: &'r FeaturePlan,
+    /// The keyed hashes.
+    pub pseudonyms: &'r Pseudonyms,
+}
+
+/// The ids of the entities of one event, by kind; pseudonyms where they are personal.
+#[derive(Debug, Default)]
+struct Ids<'a> {
+    ids: [Option<Cow<'a, str>>; EntityKind::ALL.len()],
+}
+
+impl<'a> Ids<'a> {
+    fn set(&mut self, kind: EntityKind, id: &'a Option<Text<'a>>) {
+        self.ids[kind.index()] = as_str(id).map(Cow::Borrowed);
+    }
+
+    fn get(&self, kind: EntityKind) -> Option<&str> {
+        self.ids[kind.index()].as_deref()
+    }
+
+    fn present(&self) -> EntitySet {
+        EntityKind::ALL.into_iter().filter(|kind| self.ids[kind.index()].is_some()).collect()
+    }
+}
+
+impl Router<'_> {
+    /// The copies of a click, handed to `each` in the order of the kinds.
+    pub fn click(&self, click: &Click<'_>, time: EventTime, mut each: impl FnMut(&Copy<'_>)) {
+        let viewed = self.plan.kinds_with(Source::Click);
+        let mut ids = Ids::default();
+        ids.ids[EntityKind::Visitor.index()] = Some(Cow::Borrowed(click.visitor_id.as_str()));
+        ids.set(EntityKind::Device, &click.device_id);
+        let customer = self.pseudonym(EntityKind::Customer, &click.customer_id, time);
+        ids.ids[EntityKind::Customer.index()] = customer.map(Cow::Owned);
+        if !viewed.is_empty() {
+            let ip = self.pseudonym(EntityKind::Ip, &click.ip, time);
+            ids.ids[EntityKind::Ip.index()] = ip.map(Cow::Owned);
+        }
+        let event_id = click.event_id.as_str();
+        let values = |kind| self.click_values(kind, click, &ids);
+        let visitor = click_copy(click, ids.get(EntityKind::Customer), values(EntityKind::Visitor));
+        each(&copy(EntityKind::Visitor, click.visitor_id.as_str(), event_id, time, Body::Click(visitor)));
+        for kind in viewed.iter().filter(|kind| *kind != EntityKind::Visitor) {
+            if let Some(key) = ids.get(kind) {
+                each(&copy(kind, key, event_id, time, Body::ClickValues(values(kind))));
+            }
+        }
+    }
+
+    /// The copies of a payment event, handed to `each` in the order of the kinds.
+    pub fn payment(&self, payment: &Payment<'_>, time: EventTime, mut each: impl FnMut(&Copy<'_>)) {
+        let ids = self.payment_ids(payment, time);
+        let present = ids.present();
+        match payment.kind {
+            PaymentKind::Attempted { amount_minor } => {
+                let own = own_entity(present);
+                let expected = present.iter().filter(|kind| *kind == own || self.plan.has_view(*kind)).collect();
+                for kind in EntitySet::iter(expected) {
+                    let body = PaymentCopy {
+                        payment_id: payment.payment_id.as_str(),
+                        expected,
+                        values: self.payment_values(kind, Source::PaymentAttempted, payment, &ids),
+                        context: (kind == own).then(|| context(payment, amount_minor)),
+                    };
+                    each(&ids.copy(kind, payment, time, Body::Payment(body)));
+                }
+            }
+            PaymentKind::Result(status) => {
+                let viewed = self.plan.kinds_with(Source::PaymentResult);
+                for kind in present.iter().filter(|kind| viewed.contains(*kind)) {
+                    let values = self.payment_values(kind, Source::PaymentResult, payment, &ids);
+                    each(&ids.copy(kind, payment, time, Body::PaymentResult { status, values }));
+                }
+            }
+        }
+    }
+
+    fn pseudonym(&self, kind: EntityKind, id: &Option<Text<'_>>, time: EventTime) -> Option<String> {
+        as_str(id).map(|id| self.pseudonyms.of(kind, id, time))
+    }
+
+    fn payment_ids<'p>(&self, payment: &'p Payment<'_>, time: EventTime) -> Ids<'p> {
+        let fields = &payment.fields;
+        let mut ids = Ids::default();
+        ids.set(EntityKind::Visitor, &fields.visitor_id);
+        ids.set(EntityKind::Device, &fields.device_id);
+        ids.set(EntityKind::Store, &fields.store_id);
+        ids.set(EntityKind::Terminal, &fields.terminal_id);
+        let card = self.pseudonyms.of(EntityKind::Card, payment.card_token.as_str(), time);
+        ids.ids[EntityKind::Card.index()] = Some(Cow::Owned(card));
+        for (kind, id) in [(EntityKind::Customer, &fields.customer_id), (EntityKind::Ip, &fields.ip)] {
+            ids.ids[kind.index()] = self.pseudonym(kind, id, time).map(Cow::Owned);
+        }
+        ids
+    }
+
+    fn click_values(&self, kind: EntityKind, click: &Click<'_>, ids: &Ids<'_>) -> Vec<(FieldId, Value)> {
+        let value = |field: FieldId| match field {
+            FieldId::ValueMinor => click.value_minor.map(Value::Number),
+            FieldId::ItemCount => Some(Value::Number(pieces(click))),
+            FieldId::Page => hashed(as_str(&click.page_location)),
+            FieldId::SearchTerm => hashed(as_str(&click.search_term)),
+            FieldId::Currency => hashed(as_str(&click.currency)),
+            other => hashed(entity_field(other).and_then(|kind| ids.get(kind))),
+        };
+        let fields = self.plan.fields(kind, Source::Click);
+        fields.iter().filter_map(|field| value(*field).map(|value| (*field, value))).collect()
+    }
+
+    fn payment_values(
+        &self,
+        kind: EntityKind,
+        source: Source,
+        payment: &Payment<'_>,
+        ids: &Ids<'_>,
+    ) -> Vec<(FieldId, Value)> {
+        let fields = &payment.fields;
+        let value = |field: FieldId| match field {
+            FieldId::AmountMinor => fields.amount_minor.map(Value::Number),
+            FieldId::Currency => hashed(as_str(&fields.currency)),
+            FieldId::CardCountry => hashed(as_str(&fields.card_country)),
+            FieldId::IpCountry => hashed(as_str(&fields.ip_country)),
+            FieldId::BillingCountry => hashed(as_str(&fields.billing_country)),
+            FieldId::ShippingCountry => hashed(as_str(&fields.shipping_country)),
+            other => hashed(entity_field(other).and_then(|kind| ids.get(kind))),
+        };
+        let wanted = self.plan.fields(kind, source);
+        wanted.iter().filter_map(|field| value(*field).map(|value| (*field, value))).collect()
+    }
+}
+
+impl Ids<'_> {
+    fn copy<'c>(&'c self, kind: EntityKind, payment: &'c Payment<'_>, time: EventTime, body: Body<'c>) -> Copy<'c> {
+        let key = self.get(kind).expect("a copy goes to an entity that is there");
+        copy(kind, key, payment.event_id.as_str(), time, body)
+    }
+}
+
+/// The entity whose copy carries the payment itself: the visitor, else the customer, else the card.
+fn own_entity(present: EntitySet) -> EntityKind {
+    [EntityKind::Visitor, EntityKind::Customer]
+        .into_iter()
+        .find(|kind| present.contains(*kind))
+        .unwrap_or(EntityKind::Card)
+}
+
+fn copy<'a>(kind: EntityKind, key: &'a str, event_id: &'a str, time: EventTime, body: Body<'a>) -> Copy<'a> {
+    Copy { kind, hash: key_hash(kind, key), key, event_id, time, body }
+}
+
+fn click_copy<'a>(
+    click: &'a Click<'_>,
+    customer: Option<&'a str>,
+    values: Vec<(FieldId, Value)>,
+) -> ClickCopy<'a> {
+    let campaign = click
+        .campaign
+        .as_ref()
+        .map(|Object(campaign)| (as_str(&campaign.source), as_str(&campaign.medium), as_str(&campaign.name)));
+    let items = click.items().map(|item| ItemRef {
+        item: item.item_id.as_str(),
+        category: as_str(&item.item_category),
+        price_minor: item.price_minor,
+        quantity: item.quantity.and_then(|pieces| u32::try_from(pieces).ok()).unwrap_or(1),
+    });
+    ClickCopy {
+        name: ClickName::from_wire(click.event_name.as_str()),
+        customer,
+        device: as_str(&click.device_id),
+        page: as_str(&click.page_location),
+        campaign,
+        currency: as_str(&click.currency),
+        value_minor: click.value_minor,
+        items: items.collect(),
+        values,
+    }
+}
+
+fn context<'a>(payment: &'a Payment<'_>, amount_minor: i64) -> PaymentContext<'a> {
+    let fields = &payment.fields;
+    PaymentContext {
+        payment_id: payment.payment_id.as_str(),
+        amount_minor,
+        currency: as_str(&fields.currency).unwrap_or_default(),
+        channel: AnyJson::text("channel", &fields.channel).unwrap_or_default(),
+        card_country: as_str(&fields.card_country),
+        ip_country: as_str(&fields.ip_country),
+        billing_country: as_str(&fields.billing_country),
+        shipping_country: as_str(&fields.shipping_country),
+    }
+}
+
+fn entity_field(field: FieldId) -> Option<EntityKind> {
+    match field {
+        FieldId::Visitor => Some(EntityKind::Visitor),
+        FieldId::Customer => Some(EntityKind::Customer),
+        FieldId::Card => Some(EntityKind::Card),
+        FieldId::Device => Some(EntityKind::Device),
+        FieldId::Ip => Some(EntityKind::Ip),
+        FieldId::Store => Some(EntityKind::Store),
+        FieldId::Terminal => Some(EntityKind::Terminal),
+        _ => None,
+    }
+}
+
+fn pieces(click: &Click<'_>) -> i64 {
+    click.items().map(|item| item.quantity.unwrap_or(1)).sum()
+}
+
+fn hashed(text: Option<&str>) -> Option<Value> {
+    text.map(|text| Value::Hash(xxh3_64(text.as_bytes())))
+}

@@ -1,0 +1,83 @@
+//! The log over Kafka: one consumer and one idempotent producer per worker, on the worker's thread.
+//!
+//! librdkafka's callbacks only put one closed enum into a queue; the owner of the consumer acts on
+//! it. What was measured and which trap each setting avoids is in `docs/kafka.md`.
+
+mod admin;
+mod client;
+mod consumer;
+mod feed;
+mod reader;
+mod producer;
+mod raw;
+mod statistics;
+
+pub use admin::{Admin, AdminError, BrokerTopic};
+pub use client::ClientSettings;
+pub use feed::KafkaFeed;
+pub use reader::PartitionReader;
+
+use crate::log::frame::Life;
+use crate::log::position::Offset;
+use crate::log::{Acknowledgement, Append, CommitMode, Log, LogError, Polled, Start, Topic, TopicPartition};
+use crate::time::{Clock, ProcessingTime, SystemClock};
+use consumer::GroupConsumer;
+use producer::FrameProducer;
+
+/// One member of a stage's group and one producer.
+pub struct KafkaLog {
+    consumer: GroupConsumer,
+    producer: FrameProducer,
+}
+
+impl KafkaLog {
+    /// Joins `group`, which reads `topics`; `life` names the producer.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] if the client library refuses the settings.
+    pub fn join(settings: &ClientSettings, group: &str, topics: &[Topic], life: Life) -> Result<KafkaLog, LogError> {
+        Ok(KafkaLog {
+            consumer: GroupConsumer::subscribe(settings, group, topics)?,
+            producer: FrameProducer::new(settings, life)?,
+        })
+    }
+}
+
+impl Log for KafkaLog {
+    fn poll(&mut self, records_max: usize, into: &mut Vec<Polled>) -> Result<(), LogError> {
+        self.consumer.poll(records_max, into)
+    }
+
+    fn read_from(&mut self, partition: TopicPartition, start: Start) -> Result<(), LogError> {
+        self.consumer.read_from(partition, start)
+    }
+
+    fn release(&mut self, partitions: &[TopicPartition]) {
+        self.consumer.release(partitions);
+    }
+
+    fn send(&mut self, append: Append) -> Result<(), LogError> {
+        self.producer.send(append)
+    }
+
+    fn acknowledged(&mut self, into: &mut Vec<Acknowledgement>) {
+        self.producer.acknowledged(into);
+    }
+
+    fn commit(&mut self, offsets: &[(TopicPartition, Offset)], mode: CommitMode) -> Result<(), LogError> {
+        self.consumer.commit(offsets, mode)
+    }
+
+    fn now(&self) -> ProcessingTime {
+        SystemClock.now()
+    }
+
+    fn is_connected(&self) -> bool {
+        self.consumer.is_connected()
+    }
+
+    fn wait(&mut self, at_most_ms: u64) {
+        std::thread::sleep(std::time::Duration::from_millis(at_most_ms));
+    }
+}

@@ -1,0 +1,89 @@
+//! Client settings, and why each is what it is.
+
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+use std::collections::BTreeMap;
+
+/// What every client of an instance is told.
+#[derive(Debug, Clone)]
+pub struct ClientSettings {
+    /// `host:port`, separated by commas.
+    pub brokers: String,
+    /// Part of `ce_source`.
+    pub application: String,
+    /// The user's own settings; those on which correctness rests were refused before.
+    pub client: BTreeMap<String, String>,
+}
+
+impl ClientSettings {
+    fn base(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set_log_level(RDKafkaLogLevel::Warning);
+        config.set("client.id", &self.application);
+        // after an outage the next attempt comes within a second, not ten
+        config.set("reconnect.backoff.max.ms", "1000");
+        for (key, value) in &self.client {
+            config.set(key, value);
+        }
+        config.set("bootstrap.servers", &self.brokers);
+        config
+    }
+
+    /// For administration and look-ups.
+    #[must_use]
+    pub fn admin(&self) -> ClientConfig {
+        self.base()
+    }
+
+    /// For a member of `group`.
+    #[must_use]
+    pub fn consumer(&self, group: &str) -> ClientConfig {
+        let mut config = self.base();
+        for (key, value) in [
+            ("group.id", group),
+            // offsets are committed by the protocol, never by a timer
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            // a jump is never silent
+            ("auto.offset.reset", "error"),
+            ("isolation.level", "read_committed"),
+            // an untouched partition keeps flowing while others move
+            ("partition.assignment.strategy", "cooperative-sticky"),
+            ("session.timeout.ms", "10000"),
+            ("heartbeat.interval.ms", "2000"),
+            ("max.poll.interval.ms", "30000"),
+            ("fetch.wait.max.ms", "10"),
+            ("fetch.message.max.bytes", "1048576"),
+            ("queued.min.messages", "20000"),
+            ("queued.max.messages.kbytes", "32768"),
+            // evidence of idleness: fetches completed, per partition
+            ("statistics.interval.ms", "1000"),
+        ] {
+            config.set(key, value);
+        }
+        config
+    }
+
+    /// For the producer of a life.
+    #[must_use]
+    pub fn producer(&self) -> ClientConfig {
+        let mut config = self.base();
+        for (key, value) in [
+            ("enable.idempotence", "true"),
+            ("acks", "all"),
+            // frames are batches already
+            ("linger.ms", "0"),
+            ("compression.type", "lz4"),
+            ("batch.size", "1000000"),
+            ("message.max.bytes", "8388608"),
+            ("queue.buffering.max.kbytes", "131072"),
+            // wait, do not give up: a frame that times out while a later one gets through leaves a gap
+            ("message.timeout.ms", "0"),
+            // the partition that Java clients choose
+            ("partitioner", "murmur2_random"),
+        ] {
+            config.set(key, value);
+        }
+        config
+    }
+}

@@ -1,0 +1,321 @@
+//! A member of a consumer group, polled by one thread.
+
+use super::client::ClientSettings;
+use super::statistics::AtEnd;
+use crate::log::position::Offset;
+use crate::log::{CommitMode, Fetched, Headers, LogError, LogRecord, Polled, Start, Topic, TopicPartition};
+use crate::time::{Clock, ProcessingTime, SystemClock};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message};
+use rdkafka::statistics::Statistics;
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, Offset as KafkaOffset};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long a poll waits for the first record.
+const POLL_WAIT: Duration = Duration::from_millis(5);
+/// How long look-ups on the broker may take.
+const LOOKUP_WAIT: Duration = Duration::from_secs(10);
+/// After an error of the connection, before the next poll.
+const OUTAGE_WAIT: Duration = Duration::from_millis(100);
+
+/// What callbacks put into the queue.
+enum Told {
+    Assigned(Vec<TopicPartition>),
+    Revoked(Vec<TopicPartition>),
+    Lost(Vec<TopicPartition>),
+    AtEnd(Vec<TopicPartition>, ProcessingTime),
+}
+
+struct Callbacks {
+    told: Mutex<Vec<Told>>,
+    at_end: Mutex<AtEnd>,
+    commit_failed: AtomicBool,
+    connected: AtomicBool,
+    /// The consumer is being closed: nobody polls any more, so revocations are answered at once.
+    closing: AtomicBool,
+}
+
+impl ClientContext for Callbacks {
+    fn stats(&self, _: Statistics) {}
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        let mut at_end = self.at_end.lock().unwrap_or_else(PoisonError::into_inner);
+        let partitions = at_end
+            .partitions(statistics)
+            .into_iter()
+            .filter_map(|(topic, partition)| Some(TopicPartition::new(Topic::from_name(&topic)?, partition)))
+            .collect();
+        self.tell(Told::AtEnd(partitions, SystemClock.now()));
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "kafka client");
+    }
+}
+
+impl ConsumerContext for Callbacks {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, kind: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        if self.closing.load(Ordering::Relaxed) {
+            if let Err(fault) = consumer.incremental_unassign(list) {
+                tracing::debug!(%fault, "unassign while closing");
+            }
+            return;
+        }
+        let partitions = known_partitions(list);
+        self.tell(match kind {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Told::Assigned(partitions),
+            _ if consumer.assignment_lost() => Told::Lost(partitions),
+            _ => Told::Revoked(partitions),
+        });
+    }
+
+    fn commit_callback(&self, result: Result<(), KafkaError>, _: &TopicPartitionList) {
+        if let Err(fault) = result {
+            tracing::warn!(%fault, "an offset commit was lost; it will be said again");
+            self.commit_failed.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Callbacks {
+    fn tell(&self, told: Told) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+    }
+}
+
+/// A member of a group.
+pub(super) struct GroupConsumer {
+    consumer: Arc<BaseConsumer<Callbacks>>,
+    /// Partitions to be assigned with their offsets; `None` when no assignment waits for an answer.
+    answer: Option<Vec<(TopicPartition, KafkaOffset)>>,
+    last_commit: Vec<(TopicPartition, Offset)>,
+}
+
+impl GroupConsumer {
+    pub(super) fn subscribe(settings: &ClientSettings, group: &str, topics: &[Topic]) -> Result<GroupConsumer, LogError> {
+        let callbacks = Callbacks {
+            told: Mutex::default(),
+            at_end: Mutex::default(),
+            commit_failed: AtomicBool::new(false),
+            connected: AtomicBool::new(true),
+            closing: AtomicBool::new(false),
+        };
+        let consumer: BaseConsumer<Callbacks> =
+            settings.consumer(group).create_with_context(callbacks).map_err(fatal)?;
+        let names: Vec<_> = topics.iter().map(|topic| topic.name()).collect();
+        consumer.subscribe(&names).map_err(fatal)?;
+        Ok(GroupConsumer { consumer: Arc::new(consumer), answer: None, last_commit: Vec::new() })
+    }
+
+    pub(super) fn poll(&mut self, records_max: usize, into: &mut Vec<Polled>) -> Result<(), LogError> {
+        self.answer_assignment()?;
+        let mut wait = POLL_WAIT;
+        for _ in 0..records_max {
+            match self.consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => {
+                    self.consumer.context().connected.store(true, Ordering::Relaxed);
+                    into.extend(fetched(&message));
+                }
+                Some(Err(fault)) => self.judge(&fault)?,
+            }
+            wait = Duration::ZERO;
+        }
+        self.take_told(into)
+    }
+
+    /// Tells apart what passes by itself and what ends the life.
+    fn judge(&self, fault: &KafkaError) -> Result<(), LogError> {
+        match fault {
+            KafkaError::PartitionEOF(_) => Ok(()),
+            KafkaError::MessageConsumption(
+                RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve,
+            ) => {
+                if self.consumer.context().connected.swap(false, Ordering::Relaxed) {
+                    tracing::warn!(%fault, "the broker does not answer; waiting for it");
+                }
+                std::thread::sleep(OUTAGE_WAIT);
+                Ok(())
+            }
+            KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                Err(LogError::Fatal(format!(
+                    "{fault}: the offsets to be read next are no longer in the topic; restore it, or delete the \
+                     application's internal topics and consumer groups to start anew"
+                )))
+            }
+            KafkaError::MessageConsumptionFatal(_) => Err(LogError::Kafka(fault.to_string())),
+            _ => {
+                tracing::warn!(%fault, "poll");
+                std::thread::sleep(OUTAGE_WAIT);
+                Ok(())
+            }
+        }
+    }
+
+    fn take_told(&mut self, into: &mut Vec<Polled>) -> Result<(), LogError> {
+        let told = std::mem::take(&mut *self.consumer.context().told.lock().unwrap_or_else(PoisonError::into_inner));
+        for told in told {
+            match told {
+                Told::Assigned(partitions) => {
+                    let committed = self.committed(&partitions)?;
+                    self.answer.get_or_insert_default();
+                    into.extend(committed.into_iter().map(|(partition, next)| Polled::Assigned(partition, next)));
+                }
+                Told::Revoked(partitions) => into.push(Polled::Revoked(partitions)),
+                Told::Lost(partitions) => {
+                    self.release(&partitions);
+                    into.push(Polled::Lost(partitions));
+                }
+                Told::AtEnd(partitions, now) => {
+                    if !partitions.is_empty() && !self.consumer.context().connected.swap(true, Ordering::Relaxed) {
+                        tracing::info!("the broker answers again");
+                    }
+                    into.extend(partitions.into_iter().map(|partition| Polled::AtEnd(partition, now)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.consumer.context().connected.load(Ordering::Relaxed)
+    }
+
+    /// The group's committed offsets; waits until those of older transactions are resolved.
+    fn committed(&self, partitions: &[TopicPartition]) -> Result<Vec<(TopicPartition, Option<Offset>)>, LogError> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let list = native_list(partitions.iter().map(|partition| (*partition, KafkaOffset::Invalid)))?;
+        let committed = self.consumer.committed_offsets(list, LOOKUP_WAIT).map_err(transient)?;
+        Ok(committed
+            .elements()
+            .iter()
+            .filter_map(|element| {
+                let topic = Topic::from_name(element.topic())?;
+                let partition = u32::try_from(element.partition()).ok()?;
+                let next = match element.offset() {
+                    KafkaOffset::Offset(next) => Some(next),
+                    _ => None,
+                };
+                Some((TopicPartition::new(topic, partition), next))
+            })
+            .collect())
+    }
+
+    pub(super) fn read_from(&mut self, partition: TopicPartition, start: Start) -> Result<(), LogError> {
+        let name = partition.topic.name();
+        let number = native_partition(partition);
+        let (first, _) = self.consumer.fetch_watermarks(name, number, LOOKUP_WAIT).map_err(transient)?;
+        let needed = match start {
+            Start::Beginning => 0,
+            Start::At(offset) => offset,
+            Start::Earliest => first,
+        };
+        if needed < first {
+            return Err(LogError::Retention { partition, needed, first });
+        }
+        self.answer.get_or_insert_default().push((partition, KafkaOffset::Offset(needed)));
+        Ok(())
+    }
+
+    /// Answers the assignment of the last poll, with the offsets that the worker chose since.
+    fn answer_assignment(&mut self) -> Result<(), LogError> {
+        let Some(partitions) = self.answer.take() else { return Ok(()) };
+        let list = native_list(partitions.into_iter())?;
+        self.consumer.incremental_assign(&list).map_err(transient)
+    }
+
+    pub(super) fn release(&mut self, partitions: &[TopicPartition]) {
+        let list = native_list(partitions.iter().map(|partition| (*partition, KafkaOffset::Invalid)));
+        let done = list.and_then(|list| self.consumer.incremental_unassign(&list).map_err(transient));
+        if let Err(fault) = done {
+            tracing::warn!(%fault, "letting partitions go");
+        }
+        self.last_commit.retain(|(partition, _)| !partitions.contains(partition));
+    }
+
+    pub(super) fn commit(&mut self, offsets: &[(TopicPartition, Offset)], mode: CommitMode) -> Result<(), LogError> {
+        for (partition, offset) in offsets {
+            match self.last_commit.iter_mut().find(|(known, _)| known == partition) {
+                Some(known) => known.1 = *offset,
+                None => self.last_commit.push((*partition, *offset)),
+            }
+        }
+        let said_again = self.consumer.context().commit_failed.swap(false, Ordering::Relaxed);
+        let list = if said_again { &self.last_commit } else { offsets };
+        let list = native_list(list.iter().map(|(partition, offset)| (*partition, KafkaOffset::Offset(*offset))))?;
+        let native_mode = match mode {
+            CommitMode::Soon => rdkafka::consumer::CommitMode::Async,
+            CommitMode::Now => rdkafka::consumer::CommitMode::Sync,
+        };
+        // a commit that is refused is harmless: the next owner does the same work again
+        if let Err(fault) = self.consumer.commit(&list, native_mode) {
+            tracing::warn!(%fault, "an offset commit was lost; it will be said again");
+            self.consumer.context().commit_failed.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for GroupConsumer {
+    fn drop(&mut self) {
+        self.consumer.context().closing.store(true, Ordering::Relaxed);
+    }
+}
+
+pub(super) fn fetched(message: &BorrowedMessage<'_>) -> Option<Polled> {
+    let topic = Topic::from_name(message.topic())?;
+    let partition = u32::try_from(message.partition()).ok()?;
+    let headers = message.headers().map_or(Headers::None, |headers| {
+        let owned = |header: rdkafka::message::Header<'_, &[u8]>| {
+            (header.key.to_owned(), header.value.unwrap_or_default().to_vec())
+        };
+        Headers::Verbatim(headers.iter().map(owned).collect())
+    });
+    let record = LogRecord {
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        headers,
+        timestamp_ms: message.timestamp().to_millis(),
+    };
+    let partition = TopicPartition::new(topic, partition);
+    Some(Polled::Record(Fetched { partition, offset: message.offset(), record: Arc::new(record) }))
+}
+
+fn known_partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
+    list.elements()
+        .iter()
+        .filter_map(|element| {
+            let topic = Topic::from_name(element.topic())?;
+            Some(TopicPartition::new(topic, u32::try_from(element.partition()).ok()?))
+        })
+        .collect()
+}
+
+fn native_list(
+    partitions: impl Iterator<Item = (TopicPartition, KafkaOffset)>,
+) -> Result<TopicPartitionList, LogError> {
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in partitions {
+        list.add_partition_offset(partition.topic.name(), native_partition(partition), offset).map_err(transient)?;
+    }
+    Ok(list)
+}
+
+fn native_partition(partition: TopicPartition) -> i32 {
+    i32::try_from(partition.partition).expect("Kafka counts partitions in 31 bits")
+}
+
+fn transient(fault: KafkaError) -> LogError {
+    LogError::Kafka(fault.to_string())
+}
+
+fn fatal(fault: KafkaError) -> LogError {
+    LogError::Fatal(fault.to_string())
+}

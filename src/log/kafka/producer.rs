@@ -1,0 +1,88 @@
+//! The idempotent producer of one life.
+
+use super::client::ClientSettings;
+use crate::log::frame::Life;
+use crate::log::{Acknowledgement, Append, Destination, LogError};
+use rdkafka::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// While the queue is full: back-pressure.
+const QUEUE_FULL_WAIT: Duration = Duration::from_millis(1);
+
+#[derive(Clone, Default)]
+struct Deliveries(Arc<Mutex<Vec<Acknowledgement>>>);
+
+impl ClientContext for Deliveries {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "kafka client");
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: usize) {
+        let ticket = ticket as u64;
+        let acknowledgement = match result {
+            Ok(_) => Acknowledgement::Appended { ticket },
+            Err((fault, _)) => {
+                tracing::warn!(%fault, "an append failed");
+                Acknowledgement::Failed { ticket }
+            }
+        };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(acknowledgement);
+    }
+}
+
+pub(super) struct FrameProducer {
+    producer: ThreadedProducer<Deliveries>,
+    deliveries: Deliveries,
+    application: String,
+}
+
+impl FrameProducer {
+    pub(super) fn new(settings: &ClientSettings, life: Life) -> Result<FrameProducer, LogError> {
+        let deliveries = Deliveries::default();
+        let mut config = settings.producer();
+        config.set("client.id", format!("{}-{:x}", settings.application, life.0));
+        let producer =
+            config.create_with_context(deliveries.clone()).map_err(|fault| LogError::Fatal(fault.to_string()))?;
+        Ok(FrameProducer { producer, deliveries, application: settings.application.clone() })
+    }
+
+    pub(super) fn send(&mut self, append: Append) -> Result<(), LogError> {
+        let (topic, partition) = match append.destination {
+            Destination::Partition(partition) => (partition.topic, Some(partition.partition)),
+            Destination::ByKey(topic) => (topic, None),
+        };
+        let ticket = usize::try_from(append.ticket).expect("tickets are counted in a machine word");
+        let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(topic.name(), ticket);
+        record.partition = partition.map(|number| i32::try_from(number).expect("Kafka counts partitions in 31 bits"));
+        record.key = append.key.as_deref();
+        record.payload = append.value.as_deref();
+        let headers = append.headers.spelled_out(&self.application);
+        if !headers.is_empty() {
+            record.headers = Some(headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |all, (key, value)| {
+                all.insert(Header { key, value: Some(value) })
+            }));
+        }
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
+                    record = again;
+                    std::thread::sleep(QUEUE_FULL_WAIT);
+                }
+                Err((fault, _)) => return Err(LogError::Kafka(fault.to_string())),
+            }
+        }
+    }
+
+    pub(super) fn acknowledged(&mut self, into: &mut Vec<Acknowledgement>) {
+        into.append(&mut self.deliveries.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}

@@ -1,0 +1,92 @@
+//! The one place with `unsafe`: calls of librdkafka for which the client library has no safe one.
+#![expect(unsafe_code, reason = "topic ids can only be had from librdkafka itself")]
+
+use rdkafka::bindings as native;
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use std::ffi::{CStr, CString};
+use std::time::Duration;
+
+/// The ids (Kafka's UUIDs, most significant bits first) of those of `names` that exist.
+///
+/// # Errors
+///
+/// A message, if the broker did not answer within `patience`.
+pub(super) fn topic_ids<C: ClientContext + ConsumerContext>(
+    client: &BaseConsumer<C>,
+    names: &[&str],
+    patience: Duration,
+) -> Result<Vec<(String, u128)>, String> {
+    let names: Vec<CString> =
+        names.iter().map(|name| CString::new(*name)).collect::<Result<_, _>>().map_err(|fault| fault.to_string())?;
+    let mut pointers: Vec<*const std::ffi::c_char> = names.iter().map(|name| name.as_ptr()).collect();
+    let patience_ms = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: `client` outlives this function, and with it the handle; `names` outlives the collection, which
+    // copies them anyway. The collection, the options, the queue and the event are each made here, checked
+    // for null before use where librdkafka may return it, and destroyed exactly once, the event after the last use
+    // of what it owns (result, descriptions, strings, ids).
+    unsafe {
+        let handle = client.client().native_ptr();
+        let collection = native::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
+        let queue = native::rd_kafka_queue_new(handle);
+        let options =
+            native::rd_kafka_AdminOptions_new(handle, native::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+        native::rd_kafka_DescribeTopics(handle, collection, options, queue);
+        let event = native::rd_kafka_queue_poll(queue, patience_ms);
+        let ids = if event.is_null() {
+            Err("the broker did not answer in time".to_owned())
+        } else if native::rd_kafka_event_error(event) != native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            Err(text(native::rd_kafka_event_error_string(event)))
+        } else {
+            Ok(described(event))
+        };
+        if !event.is_null() {
+            native::rd_kafka_event_destroy(event);
+        }
+        native::rd_kafka_AdminOptions_destroy(options);
+        native::rd_kafka_queue_destroy(queue);
+        native::rd_kafka_TopicCollection_destroy(collection);
+        ids
+    }
+}
+
+/// # Safety
+///
+/// `event` must be the result event of a DescribeTopics call.
+unsafe fn described(event: *mut native::rd_kafka_event_t) -> Vec<(String, u128)> {
+    let mut ids = Vec::new();
+    // SAFETY: by the contract of this function; what is pointed to lives as long as the event.
+    unsafe {
+        let result = native::rd_kafka_event_DescribeTopics_result(event);
+        if result.is_null() {
+            return ids;
+        }
+        let mut count = 0;
+        let topics = native::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+        for place in 0..count {
+            let topic = *topics.add(place);
+            let error = native::rd_kafka_TopicDescription_error(topic);
+            let code = native::rd_kafka_error_code(error);
+            if code != native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+                continue;
+            }
+            let id = native::rd_kafka_TopicDescription_topic_id(topic);
+            let upper = native::rd_kafka_Uuid_most_significant_bits(id).cast_unsigned();
+            let lower = native::rd_kafka_Uuid_least_significant_bits(id).cast_unsigned();
+            let name = text(native::rd_kafka_TopicDescription_name(topic));
+            ids.push((name, u128::from(upper) << 64 | u128::from(lower)));
+        }
+    }
+    ids
+}
+
+/// # Safety
+///
+/// `pointer` must be null or a C string.
+unsafe fn text(pointer: *const std::ffi::c_char) -> String {
+    if pointer.is_null() {
+        return String::new();
+    }
+    // SAFETY: by the contract of this function.
+    unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+}

@@ -1,0 +1,87 @@
+//! Reads whole topics outside any group, for `inspect` and tests.
+
+use super::client::ClientSettings;
+use crate::log::position::Offset;
+use crate::log::{Fetched, LogError, Polled, Topic, TopicPartition};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Reads the partitions of a topic from an offset to their present end.
+pub struct PartitionReader {
+    consumer: BaseConsumer,
+    topic: Topic,
+    /// Next offset and end of each partition.
+    open: BTreeMap<u32, (Offset, Offset)>,
+}
+
+impl PartitionReader {
+    /// Of all partitions of `topic`, or of `only` one, from `from` (the first record, where it is less).
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] if the broker does not answer or the topic is not there.
+    pub fn new(
+        settings: &ClientSettings,
+        topic: Topic,
+        only: Option<u32>,
+        from: Option<Offset>,
+    ) -> Result<PartitionReader, LogError> {
+        let failed = |fault: rdkafka::error::KafkaError| LogError::Kafka(fault.to_string());
+        // a consumer that assigns by itself needs a group's name, and never commits to it
+        let consumer: BaseConsumer = settings
+            .consumer("tillstream-reader")
+            .set("enable.partition.eof", "true")
+            .set("auto.offset.reset", "earliest")
+            .create()
+            .map_err(failed)?;
+        let metadata = consumer.fetch_metadata(Some(topic.name()), PATIENCE).map_err(failed)?;
+        let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        let mut open = BTreeMap::new();
+        let mut list = TopicPartitionList::new();
+        for number in (0..u32::try_from(count).unwrap_or(0)).filter(|number| only.is_none_or(|only| only == *number)) {
+            let native = i32::try_from(number).expect("Kafka counts partitions in 31 bits");
+            let (first, end) = consumer.fetch_watermarks(topic.name(), native, PATIENCE).map_err(failed)?;
+            let next = from.unwrap_or(first).clamp(first, end);
+            if next < end {
+                open.insert(number, (next, end));
+                list.add_partition_offset(topic.name(), native, rdkafka::Offset::Offset(next)).map_err(failed)?;
+            }
+        }
+        if count == 0 {
+            return Err(LogError::Kafka(format!("there is no topic {topic}")));
+        }
+        consumer.assign(&list).map_err(failed)?;
+        Ok(PartitionReader { consumer, topic, open })
+    }
+
+    /// The next record, none at the end of all partitions.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] if the broker does not answer.
+    pub fn next_record(&mut self) -> Result<Option<Fetched>, LogError> {
+        while !self.open.is_empty() {
+            match self.consumer.poll(PATIENCE) {
+                Some(Ok(message)) => {
+                    let Some(Polled::Record(fetched)) = super::consumer::fetched(&message) else { continue };
+                    let number = fetched.partition.partition;
+                    if self.open.get(&number).is_some_and(|(_, end)| fetched.offset + 1 >= *end) {
+                        self.open.remove(&number);
+                    }
+                    debug_assert_eq!(fetched.partition, TopicPartition::new(self.topic, number));
+                    return Ok(Some(fetched));
+                }
+                Some(Err(rdkafka::error::KafkaError::PartitionEOF(number))) => {
+                    self.open.remove(&u32::try_from(number).unwrap_or(u32::MAX));
+                }
+                Some(Err(fault)) => return Err(LogError::Kafka(fault.to_string())),
+                None => return Err(LogError::Kafka("the broker does not answer".to_owned())),
+            }
+        }
+        Ok(None)
+    }
+}

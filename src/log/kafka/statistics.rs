@@ -1,0 +1,101 @@
+//! Evidence of idleness out of librdkafka's statistics: partitions that a completed fetch has found
+//! at their end.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+#[derive(Deserialize)]
+struct Statistics {
+    #[serde(default)]
+    brokers: BTreeMap<String, Broker>,
+    #[serde(default)]
+    topics: BTreeMap<String, Topic>,
+}
+
+#[derive(Deserialize)]
+struct Broker {
+    nodeid: i32,
+    state: String,
+    #[serde(default)]
+    req: BTreeMap<String, i64>,
+}
+
+#[derive(Deserialize)]
+struct Topic {
+    #[serde(default)]
+    partitions: BTreeMap<String, Partition>,
+}
+
+#[derive(Deserialize)]
+struct Partition {
+    partition: i32,
+    broker: i32,
+    fetchq_cnt: i64,
+    next_offset: i64,
+    hi_offset: i64,
+}
+
+/// Remembers the number of fetches per broker, so that a broker that answers none gives no evidence.
+#[derive(Debug, Default)]
+pub(super) struct AtEnd {
+    fetches: BTreeMap<i32, i64>,
+}
+
+impl AtEnd {
+    /// The partitions that stand at their end, by topic name, as far as a fetch was sent to their
+    /// broker since the last call. Statistics that cannot be read give none.
+    pub(super) fn partitions(&mut self, statistics: &[u8]) -> Vec<(String, u32)> {
+        let Ok(statistics) = serde_json::from_slice::<Statistics>(statistics) else { return Vec::new() };
+        let mut answering = Vec::new();
+        for broker in statistics.brokers.values() {
+            let fetches = broker.req.get("Fetch").copied().unwrap_or(0);
+            let before = self.fetches.insert(broker.nodeid, fetches);
+            if broker.state == "UP" && before.is_some_and(|before| fetches > before + 1) {
+                answering.push(broker.nodeid);
+            }
+        }
+        let at_end = |partition: &&Partition| {
+            answering.contains(&partition.broker)
+                && partition.fetchq_cnt == 0
+                && partition.hi_offset >= 0
+                && partition.next_offset >= partition.hi_offset
+        };
+        let mut found = Vec::new();
+        for (topic, known) in &statistics.topics {
+            for partition in known.partitions.values().filter(at_end) {
+                if let Ok(number) = u32::try_from(partition.partition) {
+                    found.push((topic.clone(), number));
+                }
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statistics(fetches: i64, state: &str, next: i64, high: i64) -> Vec<u8> {
+        serde_json::json!({
+            "brokers": {"b": {"nodeid": 1, "state": state, "req": {"Fetch": fetches}}},
+            "topics": {"clickstream": {"partitions": {
+                "0": {"partition": 0, "broker": 1, "fetchq_cnt": 0, "next_offset": next, "hi_offset": high},
+                "-1": {"partition": -1, "broker": -1, "fetchq_cnt": 0, "next_offset": -1001, "hi_offset": -1001},
+            }}},
+        })
+        .to_string()
+        .into_bytes()
+    }
+
+    #[test]
+    fn a_partition_is_at_its_end_only_while_its_broker_answers_fetches() {
+        let mut at_end = AtEnd::default();
+        let end = vec![("clickstream".to_owned(), 0)];
+        assert_eq!(at_end.partitions(&statistics(10, "UP", 5, 5)), vec![], "the first statistics prove nothing");
+        assert_eq!(at_end.partitions(&statistics(110, "UP", 5, 5)), end);
+        assert_eq!(at_end.partitions(&statistics(110, "UP", 5, 5)), vec![], "no fetch since");
+        assert_eq!(at_end.partitions(&statistics(210, "DOWN", 5, 5)), vec![]);
+        assert_eq!(at_end.partitions(&statistics(310, "UP", 4, 5)), vec![], "something is left");
+    }
+}

@@ -1,0 +1,107 @@
+//! A log in memory that is like Kafka's, with everything that can go wrong there, on demand.
+//!
+//! A [`Broker`] holds topics with partitions, consumer groups with committed offsets, and
+//! transactions with a last stable offset. A [`MemoryLog`] is one member and one producer. Left
+//! alone it never fails and `process` and `demo` run on it; the simulation makes appends wait, fail
+//! or land unseen, commits get lost or come late, and members vanish or go on as zombies.
+
+mod broker;
+mod group;
+mod partition;
+
+pub use broker::{Broker, Delivery, Landing, SharedBroker, Transaction};
+
+use super::position::Offset;
+use super::{Acknowledgement, Append, CommitMode, Fetched, Log, LogError, Polled, Start, TopicPartition};
+use crate::log::frame::Life;
+use crate::time::ProcessingTime;
+use std::collections::BTreeMap;
+
+/// One member of a group and one producer.
+#[derive(Debug)]
+pub struct MemoryLog {
+    broker: SharedBroker,
+    group: String,
+    life: Life,
+    positions: BTreeMap<TopicPartition, Offset>,
+}
+
+impl MemoryLog {
+    /// Joins `group`, whose members share the partitions of its topics (see [`Broker::group`]).
+    #[must_use]
+    pub fn join(broker: &SharedBroker, group: &str, life: Life) -> MemoryLog {
+        broker.borrow_mut().join(group, life);
+        MemoryLog { broker: broker.clone(), group: group.to_owned(), life, positions: BTreeMap::new() }
+    }
+}
+
+impl Log for MemoryLog {
+    fn poll(&mut self, records_max: usize, into: &mut Vec<Polled>) -> Result<(), LogError> {
+        let mut broker = self.broker.borrow_mut();
+        for event in broker.group_events(&self.group, self.life) {
+            if let Polled::Revoked(gone) | Polled::Lost(gone) = &event {
+                self.positions.retain(|partition, _| !gone.contains(partition));
+            }
+            into.push(event);
+        }
+        let now = broker.now();
+        let mut left = records_max;
+        for (partition, position) in &mut self.positions {
+            let from = *position;
+            *position = broker.fetch(*partition, from, left, |offset, record| {
+                left -= 1;
+                into.push(Polled::Record(Fetched { partition: *partition, offset, record }));
+            });
+            if *position == from && broker.is_at_end(*partition, from) {
+                into.push(Polled::AtEnd(*partition, now));
+            }
+        }
+        Ok(())
+    }
+
+    fn read_from(&mut self, partition: TopicPartition, start: Start) -> Result<(), LogError> {
+        let first = self.broker.borrow().first_offset(partition);
+        let needed = match start {
+            Start::Beginning => 0,
+            Start::At(offset) => offset,
+            Start::Earliest => first,
+        };
+        if needed < first {
+            return Err(LogError::Retention { partition, needed, first });
+        }
+        self.positions.insert(partition, needed);
+        Ok(())
+    }
+
+    fn release(&mut self, partitions: &[TopicPartition]) {
+        self.positions.retain(|partition, _| !partitions.contains(partition));
+        self.broker.borrow_mut().release(&self.group, self.life, partitions);
+    }
+
+    fn send(&mut self, append: Append) -> Result<(), LogError> {
+        self.broker.borrow_mut().send(self.life, append);
+        Ok(())
+    }
+
+    fn acknowledged(&mut self, into: &mut Vec<Acknowledgement>) {
+        self.broker.borrow_mut().take_acknowledgements(self.life, into);
+    }
+
+    fn commit(&mut self, offsets: &[(TopicPartition, Offset)], _mode: CommitMode) -> Result<(), LogError> {
+        self.broker.borrow_mut().commit(&self.group, offsets);
+        Ok(())
+    }
+
+    fn now(&self) -> ProcessingTime {
+        self.broker.borrow().now()
+    }
+
+    fn is_connected(&self) -> bool {
+        true
+    }
+
+    /// Time passes here: nothing else makes it pass while a worker waits.
+    fn wait(&mut self, at_most_ms: u64) {
+        self.broker.borrow_mut().advance(std::time::Duration::from_millis(at_most_ms));
+    }
+}

@@ -1,0 +1,96 @@
+//! A consumer group: who owns which partition, and what was committed.
+//!
+//! A partition that moves is first revoked from its owner, who may still commit and then releases it;
+//! only then is it assigned. A member that is declared dead loses its partitions at once and is told
+//! nothing: if it goes on, it is a zombie.
+
+use super::broker::Transaction;
+use crate::log::frame::Life;
+use crate::log::position::Offset;
+use crate::log::{Polled, Topic, TopicPartition};
+use std::collections::BTreeMap;
+
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    pub(super) topics: Vec<Topic>,
+    members: Vec<Life>,
+    owners: BTreeMap<TopicPartition, Life>,
+    /// Revoked from the first, not yet released.
+    leaving: BTreeMap<TopicPartition, Life>,
+    told: BTreeMap<Life, Vec<Polled>>,
+    committed: BTreeMap<TopicPartition, Offset>,
+    /// Offsets of transactions that have not ended: a stable fetch waits for them.
+    pending: BTreeMap<TopicPartition, (Transaction, Offset)>,
+}
+
+impl Group {
+    pub(super) fn join(&mut self, life: Life) {
+        self.members.push(life);
+    }
+
+    pub(super) fn leave(&mut self, life: Life) {
+        self.members.retain(|member| *member != life);
+        self.owners.retain(|_, owner| *owner != life);
+        self.leaving.retain(|_, owner| *owner != life);
+        self.told.remove(&life);
+    }
+
+    pub(super) fn is_member(&self, life: Life) -> bool {
+        self.members.contains(&life)
+    }
+
+    /// Gives every partition to a member, the n-th to the n-th in turn, moving what has to be moved.
+    pub(super) fn balance(&mut self, partitions: &[TopicPartition]) {
+        if self.members.is_empty() {
+            return;
+        }
+        let mut revoked = BTreeMap::<Life, Vec<TopicPartition>>::new();
+        for (turn, partition) in partitions.iter().enumerate() {
+            let wanted = self.members[turn % self.members.len()];
+            match self.owners.get(partition) {
+                Some(owner) if *owner == wanted => {}
+                Some(owner) => {
+                    revoked.entry(*owner).or_default().push(*partition);
+                    self.leaving.insert(*partition, *owner);
+                    self.owners.remove(partition);
+                }
+                None if self.leaving.contains_key(partition) || self.pending.contains_key(partition) => {}
+                None => {
+                    self.owners.insert(*partition, wanted);
+                    let committed = self.committed.get(partition).copied();
+                    self.told.entry(wanted).or_default().push(Polled::Assigned(*partition, committed));
+                }
+            }
+        }
+        for (life, partitions) in revoked {
+            self.told.entry(life).or_default().push(Polled::Revoked(partitions));
+        }
+    }
+
+    pub(super) fn events(&mut self, life: Life) -> Vec<Polled> {
+        self.told.remove(&life).unwrap_or_default()
+    }
+
+    pub(super) fn release(&mut self, life: Life, partitions: &[TopicPartition]) {
+        self.leaving.retain(|partition, owner| *owner != life || !partitions.contains(partition));
+    }
+
+    pub(super) fn commit(&mut self, offsets: &[(TopicPartition, Offset)]) {
+        self.committed.extend(offsets.iter().copied());
+    }
+
+    pub(super) fn committed(&self, partition: TopicPartition) -> Option<Offset> {
+        self.committed.get(&partition).copied()
+    }
+
+    pub(super) fn commit_in(&mut self, transaction: Transaction, offsets: &[(TopicPartition, Offset)]) {
+        self.pending.extend(offsets.iter().map(|(partition, offset)| (*partition, (transaction, *offset))));
+    }
+
+    pub(super) fn end_transaction(&mut self, transaction: Transaction, commits: bool) {
+        let ended: Vec<_> = self.pending.extract_if(.., |_, (owner, _)| *owner == transaction).collect();
+        if commits {
+            self.committed.extend(ended.into_iter().map(|(partition, (_, offset))| (partition, offset)));
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The topics that tillstream reads and writes.
+
+/// A topic, by what it is for. Its name on the broker is [`Topic::name`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the variants are the topics themselves; see topics/*.yaml")]
+pub enum Topic {
+    Clickstream,
+    Payments,
+    Entity,
+    Decision,
+    Sessions,
+    FeaturesSession,
+    FeaturesFraud,
+    ScoresFraud,
+    Late,
+    DeadLetter,
+}
+
+impl Topic {
+    /// Every topic.
+    pub const ALL: [Topic; 10] = [
+        Topic::Clickstream,
+        Topic::Payments,
+        Topic::Entity,
+        Topic::Decision,
+        Topic::Sessions,
+        Topic::FeaturesSession,
+        Topic::FeaturesFraud,
+        Topic::ScoresFraud,
+        Topic::Late,
+        Topic::DeadLetter,
+    ];
+    /// The raw topics, whose partitions are the sources of the entity log.
+    pub const RAW: [Topic; 2] = [Topic::Clickstream, Topic::Payments];
+    /// The public topics.
+    pub const PUBLIC: [Topic; 6] = [
+        Topic::Sessions,
+        Topic::FeaturesSession,
+        Topic::FeaturesFraud,
+        Topic::ScoresFraud,
+        Topic::Late,
+        Topic::DeadLetter,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Topic::Clickstream => "clickstream",
+            Topic::Payments => "payments",
+            Topic::Entity => "tillstream.entity",
+            Topic::Decision => "tillstream.decision",
+            Topic::Sessions => "sessions",
+            Topic::FeaturesSession => "features.session",
+            Topic::FeaturesFraud => "features.fraud",
+            Topic::ScoresFraud => "scores.fraud",
+            Topic::Late => "late",
+            Topic::DeadLetter => "dead-letter",
+        }
+    }
+
+    /// The topic of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Topic> {
+        Topic::ALL.into_iter().find(|topic| topic.name() == name)
+    }
+}
+
+impl std::fmt::Display for Topic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A partition of a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicPartition {
+    /// The topic.
+    pub topic: Topic,
+    /// The partition, from 0.
+    pub partition: u32,
+}
+
+impl TopicPartition {
+    /// Partition `partition` of `topic`.
+    #[must_use]
+    pub fn new(topic: Topic, partition: u32) -> TopicPartition {
+        TopicPartition { topic, partition }
+    }
+}
+
+impl std::fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.topic, self.partition)
+    }
+}

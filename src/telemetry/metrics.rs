@@ -1,0 +1,235 @@
+//! What `/metrics` shows: every metric by name, unit and meaning, and how a stage's tasks become samples.
+//!
+//! Workers leave samples behind after a cycle; a scrape turns the latest ones of every role into
+//! Prometheus' text format. Labels never hold the id of an entity.
+
+use crate::codec::RejectReason;
+use crate::engine::decide::DecideTask;
+use crate::engine::ingest::IngestTask;
+use crate::engine::keyed::KeyedTask;
+use crate::event::EntityKind;
+use crate::fraud::gather::PartOutcome;
+use crate::ledger::Disposition;
+use crate::log::TopicPartition;
+use crate::log::position::Offset;
+use crate::progress::sources::{Refusal, Sources};
+use prometheus::core::Collector;
+use prometheus::{CounterVec, Encoder, GaugeVec, Opts, Registry, TextEncoder};
+use std::collections::BTreeMap;
+
+/// Whether a metric only grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows while its process lives.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+}
+
+/// A metric: name with unit, labels, meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name, with the unit at the end.
+    pub name: &'static str,
+    /// Counter or gauge.
+    pub kind: Kind,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it means.
+    pub help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($constant:ident = $name:literal $kind:ident [$($label:literal),*] $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $constant: Metric =
+                Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };
+        )*
+        /// Every metric.
+        pub const ALL: &[Metric] = &[$($constant),*];
+    };
+}
+
+metrics! {
+    RECORDS = "tillstream_records_total" Counter ["topic", "disposition"] "Raw records read, by what became of them: routed or dead_lettered.";
+    DEAD_LETTERS = "tillstream_dead_letters_total" Counter ["topic", "reason"] "Raw records refused, by reason.";
+    CLAMPED = "tillstream_clamped_timestamps_total" Counter ["topic"] "Events whose time lay too far beyond their record's timestamp.";
+    UNKNOWN_FIELDS = "tillstream_unknown_fields_total" Counter ["topic"] "Fields that no contract knows.";
+    UNKNOWN_NAMES = "tillstream_unknown_event_names_total" Counter ["topic"] "Events whose name no contract knows.";
+    COPIES_SENT = "tillstream_copies_sent_total" Counter ["kind"] "Copies of events sent to entities, by kind.";
+    COPIES = "tillstream_copies_total" Counter ["kind", "disposition"] "Copies of events that ended applied, late_applied, late or duplicate.";
+    WATERMARK = "tillstream_watermark_timestamp_seconds" Gauge ["stage", "partition"] "Event time up to which a task expects nothing more, in seconds since the Unix epoch.";
+    WATERMARK_HOLDER = "tillstream_watermark_holder" Gauge ["stage", "partition", "source_topic", "source_partition"] "1 for the source that holds a task's watermark back.";
+    REFUSED = "tillstream_refused_frames_total" Counter ["stage", "partition", "reason"] "Frames refused because something before them is missing.";
+    OLDEST_OPEN_CHAIN = "tillstream_oldest_open_chain_seconds" Gauge ["stage"] "Age of the oldest append that is not acknowledged.";
+    OPEN_GATHERS = "tillstream_open_gathers" Gauge ["partition"] "Decisions that wait for parts.";
+    DECISIONS = "tillstream_decisions_total" Counter ["outcome"] "Decisions made with every part (whole) or at their deadline (without_parts).";
+    MISSING_PARTS = "tillstream_missing_parts_total" Counter [] "Parts that had not come when their decision was made.";
+    PARTS = "tillstream_parts_total" Counter ["outcome"] "Parts by what they did: opened, added, repeated, foreign, late.";
+    VISITORS = "tillstream_visitors" Gauge ["partition"] "Visitors with an open or lately closed session.";
+    FEATURE_ENTITIES = "tillstream_feature_entities" Gauge ["partition"] "Entities with windowed features.";
+    REMEMBERED_IDS = "tillstream_remembered_event_ids" Gauge ["partition"] "Event ids remembered for de-duplication.";
+    LEDGER_BALANCED = "tillstream_ledger_balanced" Gauge ["stage", "partition"] "1 while the ledger of the partition balances.";
+    NEXT_OFFSET = "tillstream_next_offset" Gauge ["topic", "partition"] "Next offset to fold.";
+    COMMITTED_OFFSET = "tillstream_committed_offset" Gauge ["topic", "partition"] "Offset committed by this instance.";
+    LIVES = "tillstream_lives_total" Counter ["stage"] "Lives begun: 1, and one more after each failure.";
+}
+
+/// One value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Of which metric.
+    pub metric: Metric,
+    /// The values of its labels, in their order.
+    pub labels: Vec<String>,
+    /// The value.
+    pub value: f64,
+}
+
+/// Collects samples; those of equal labels are summed.
+#[derive(Debug, Clone, Default)]
+pub struct Samples(BTreeMap<(&'static str, Vec<String>), Sample>);
+
+impl Samples {
+    /// Adds a value.
+    pub fn add(&mut self, metric: Metric, labels: &[&str], value: f64) {
+        let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();
+        let sample = Sample { metric, labels: labels.clone(), value: 0.0 };
+        self.0.entry((metric.name, labels)).or_insert(sample).value += value;
+    }
+
+    /// Adds a count.
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus has floats only; exact to 2^53")]
+    pub fn count(&mut self, metric: Metric, labels: &[&str], count: u64) {
+        self.add(metric, labels, count as f64);
+    }
+
+    /// Of an ingest task.
+    pub fn ingest(&mut self, partition: TopicPartition, task: &IngestTask) {
+        let (topic, ledger) = (partition.topic.name(), &task.ledger);
+        self.count(RECORDS, &[topic, "routed"], ledger.routed);
+        self.count(RECORDS, &[topic, "dead_lettered"], ledger.dead_lettered_total());
+        for (reason, count) in RejectReason::ALL.iter().zip(ledger.dead_lettered) {
+            self.count(DEAD_LETTERS, &[topic, reason.name()], count);
+        }
+        self.count(CLAMPED, &[topic], ledger.clamped);
+        self.count(UNKNOWN_FIELDS, &[topic], ledger.unknown_fields);
+        self.count(UNKNOWN_NAMES, &[topic], ledger.unknown_names);
+        for (kind, count) in EntityKind::ALL.iter().zip(ledger.copies) {
+            self.count(COPIES_SENT, &[kind.name()], count);
+        }
+        let place = partition.to_string();
+        self.count(LEDGER_BALANCED, &["ingest", &place], u64::from(ledger.balances()));
+    }
+
+    /// Of a keyed task.
+    pub fn keyed(&mut self, partition: TopicPartition, task: &KeyedTask) {
+        let number = partition.partition.to_string();
+        for kind in EntityKind::ALL {
+            for end in Disposition::ALL {
+                self.count(COPIES, &[kind.name(), end.name()], task.ledger.ended(kind, end));
+            }
+        }
+        self.sources("keyed", &number, &task.sources, &task.refused);
+        self.count(VISITORS, &[&number], task.visitors() as u64);
+        self.count(FEATURE_ENTITIES, &[&number], task.entities() as u64);
+        self.count(REMEMBERED_IDS, &[&number], task.remembered_ids() as u64);
+        self.count(LEDGER_BALANCED, &["keyed", &partition.to_string()], u64::from(task.ledger.balances()));
+    }
+
+    /// Of a decide task.
+    pub fn decide(&mut self, partition: TopicPartition, task: &DecideTask) {
+        let number = partition.partition.to_string();
+        self.sources("decide", &number, &task.sources, &task.refused);
+        self.count(OPEN_GATHERS, &[&number], task.open_gathers());
+        self.count(DECISIONS, &["whole"], task.decided_whole);
+        self.count(DECISIONS, &["without_parts"], task.decided_without);
+        self.count(MISSING_PARTS, &[], task.missing_parts);
+        for outcome in PartOutcome::ALL {
+            self.count(PARTS, &[outcome.name()], task.parts.get(&outcome).copied().unwrap_or(0));
+        }
+    }
+
+    /// Of a partition's offsets.
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus has floats only; exact to 2^53")]
+    pub fn offsets(&mut self, partition: TopicPartition, next: Offset, committed: Offset) {
+        let number = partition.partition.to_string();
+        self.add(NEXT_OFFSET, &[partition.topic.name(), &number], next as f64);
+        self.add(COMMITTED_OFFSET, &[partition.topic.name(), &number], committed as f64);
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus has floats only; exact to 2^53")]
+    fn sources(&mut self, stage: &str, partition: &str, sources: &Sources, refused: &BTreeMap<Refusal, u64>) {
+        if let Some(watermark) = sources.watermark() {
+            self.add(WATERMARK, &[stage, partition], watermark.0 as f64 / 1_000.0);
+        }
+        if let Some((id, source)) = sources.holder() {
+            self.count(WATERMARK_HOLDER, &[stage, partition, &source.topic, &id.partition.to_string()], 1);
+        }
+        for refusal in Refusal::ALL {
+            self.count(REFUSED, &[stage, partition, refusal.name()], refused.get(&refusal).copied().unwrap_or(0));
+        }
+    }
+
+    /// The samples of all of `parts` in Prometheus' text format, version 0.0.4.
+    ///
+    /// # Panics
+    ///
+    /// If a metric is declared wrongly, which a test excludes.
+    #[must_use]
+    pub fn exposition(parts: &[Samples]) -> String {
+        let registry = Registry::new();
+        for metric in ALL {
+            let samples: Vec<&Sample> =
+                parts.iter().flat_map(|part| part.0.values()).filter(|sample| sample.metric == *metric).collect();
+            if !samples.is_empty() {
+                registry.register(collector(*metric, &samples)).expect("every metric is declared once");
+            }
+        }
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&registry.gather(), &mut text).expect("writing to memory does not fail");
+        String::from_utf8(text).expect("the text format is UTF-8")
+    }
+}
+
+fn collector(metric: Metric, samples: &[&Sample]) -> Box<dyn Collector> {
+    let options = Opts::new(metric.name, metric.help);
+    let declared = "a metric is declared with valid names";
+    match metric.kind {
+        Kind::Counter => {
+            let vector = CounterVec::new(options, metric.labels).expect(declared);
+            for sample in samples {
+                let labels: Vec<&str> = sample.labels.iter().map(String::as_str).collect();
+                vector.with_label_values(&labels).inc_by(sample.value);
+            }
+            Box::new(vector)
+        }
+        Kind::Gauge => {
+            let vector = GaugeVec::new(options, metric.labels).expect(declared);
+            for sample in samples {
+                let labels: Vec<&str> = sample.labels.iter().map(String::as_str).collect();
+                vector.with_label_values(&labels).add(sample.value);
+            }
+            Box::new(vector)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_declared_with_valid_names_and_counters_end_in_total() {
+        let mut samples = Samples::default();
+        for metric in ALL {
+            samples.count(*metric, &vec!["x"; metric.labels.len()], 1);
+            assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
+        }
+        let text = Samples::exposition(&[samples.clone(), samples]);
+        for metric in ALL {
+            assert!(text.contains(&format!("# HELP {} ", metric.name)), "{}", metric.name);
+        }
+    }
+}
