@@ -13,5 +13,5 @@ pub mod settings;
 pub mod stage;
 pub mod worker;
 
-// #[cfg(test)]
-// mod simulation;
+#[cfg(test)]
+mod simulation;

@@ -37,7 +37,7 @@ mod payment;
 mod person;
 mod planted;
 mod profile;
-mod random;
+pub(crate) mod random;
 mod record;
 mod settings;
 mod stage;

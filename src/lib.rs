@@ -10,7 +10,7 @@
 //! - [`generate`]: seeded traffic with planted truth;
 //! - [`config`], [`telemetry`], [`serve`], [`cli`]: the edge.
 
-// pub mod cli;
+pub mod cli;
 pub mod codec;
 pub mod config;
 pub mod engine;
@@ -18,7 +18,7 @@ pub mod event;
 pub mod fault;
 pub mod feature;
 pub mod fraud;
-// pub mod generate;
+pub mod generate;
 pub mod ingest;
 pub mod ledger;
 pub mod log;

@@ -4,7 +4,6 @@
 
 /// A rule whose absence the simulation must notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is a row of the table in docs/delivery.md")]
 pub enum Rule {
     Skip,
     Refusal,

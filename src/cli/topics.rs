@@ -43,7 +43,6 @@ struct Arguments {
 /// A file of `topics/`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "the prose is for people; that it is there is what reading checks")]
 struct TopicFile {
     name: String,
     kind: String,

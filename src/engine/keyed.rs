@@ -10,6 +10,8 @@ use super::stage::{FoldError, Stage};
 use crate::event::entity::partition_of;
 use crate::event::part::Part;
 use crate::event::public::{FraudFeatures, LateRecord, Origin};
+#[cfg(test)]
+use crate::event::EntityKind;
 use crate::event::{Body, ClickCopy, Copy, DecisionId, FieldId, PaymentCopy, Value};
 use crate::feature::{GroupState, Source};
 use crate::ledger::{Disposition, KeyedLedger};
@@ -66,6 +68,9 @@ pub struct KeyedTask {
     features: KeyedState<OwnedEntityKey, EntityFeatures>,
     timers: Timers<(Operator, OwnedEntityKey)>,
     scratch: Scratch,
+    /// Every copy that was admitted, and how it ended, for the simulation.
+    #[cfg(test)]
+    pub(crate) observed: Vec<((EntityKind, String, String), Disposition)>,
 }
 
 /// Memory that is used again from event to event; empty between them.
@@ -141,6 +146,8 @@ impl Keyed {
             Disposition::Duplicate
         };
         task.ledger.count(copy.kind, disposition);
+        #[cfg(test)]
+        task.observed.push(((copy.kind, copy.key.to_owned(), copy.event_id.to_owned()), disposition));
         debug_assert!(task.ledger.balances());
     }
 
@@ -361,6 +368,8 @@ impl Stage for Keyed {
             features: KeyedState::default(),
             timers: Timers::default(),
             scratch: Scratch::default(),
+            #[cfg(test)]
+            observed: Vec::new(),
         }
     }
 

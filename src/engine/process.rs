@@ -208,7 +208,7 @@ impl Engine {
     }
 
     /// Drops what every stage has committed: this engine never reads it again.
-    fn trim(&mut self) {
+    pub fn trim(&mut self) {
         let mut broker = self.broker.borrow_mut();
         for (group, topics) in
             [(INGEST_GROUP, &Topic::RAW[..]), (KEYED_GROUP, &[Topic::Entity]), (DECIDE_GROUP, &[Topic::Decision])]

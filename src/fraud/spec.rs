@@ -109,10 +109,4 @@ rules:
             assert!(serde_saphyr::from_str::<RulesSpec>(&text).is_err(), "{bad}");
         }
     }
-
-    #[test]
-    fn a_fault_reads_path_then_message() {
-        let fault = Fault::new("rules.rules[3].when", "column 7: unknown name `x`");
-        assert_eq!(fault.to_string(), "rules.rules[3].when: column 7: unknown name `x`");
-    }
 }

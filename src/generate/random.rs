@@ -7,11 +7,11 @@
 
 /// A stream of random numbers.
 #[derive(Debug, Clone)]
-pub(super) struct Random([u64; 4]);
+pub(crate) struct Random([u64; 4]);
 
 impl Random {
     /// The stream of `seed`.
-    pub(super) fn new(seed: u64) -> Random {
+    pub(crate) fn new(seed: u64) -> Random {
         Random([1_u64, 2, 3, 4].map(|step| mix(seed.wrapping_add(step.wrapping_mul(GOLDEN_GAMMA)))))
     }
 
@@ -31,7 +31,7 @@ impl Random {
     /// A number in `[0, bound)`; 0 if `bound` is 0.
     ///
     /// Without Lemire's rejection step: the bias is at most `bound` ÷ 2⁶⁴.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         let scaled = (u128::from(self.bits()) * u128::from(bound)) >> 64;
         u64::try_from(scaled).unwrap_or(u64::MAX)
     }

@@ -1,0 +1,131 @@
+//! `tillstream demo`: the whole engine on generated traffic, live on the terminal.
+
+mod tally;
+
+use super::{CliError, ConfigFile, is_watched, start_logging};
+use crate::engine::process::Engine;
+use crate::generate::{GenerateSettings, GeneratedRecord, Generator, RawTopic};
+use crate::log::{Destination, LogRecord, Topic};
+use crate::time::{Clock, Stopwatch, SystemClock};
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tally::Tally;
+
+/// How long the engine works between two looks at the clock.
+const TICK: Duration = Duration::from_millis(2);
+/// How often the summary is drawn.
+const REDRAW: Duration = Duration::from_millis(250);
+
+/// Plays a shop's day at many times real speed through the whole engine in one process, without a
+/// broker, and shows what it finds: card testers and bots are planted, and the truth about them is known.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  tillstream demo
+  tillstream demo --duration 60s --rate 50000 --seed 7")]
+pub(super) struct Demo {
+    /// How long.
+    #[arg(long, default_value = "20s", value_parser = humantime::parse_duration)]
+    duration: Duration,
+    /// Events per second.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rate: u32,
+    /// Decides the traffic.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+impl Demo {
+    pub(super) fn execute(self) -> Result<(), CliError> {
+        let config = self.config.load()?;
+        start_logging(config.log_format);
+        let events = (self.duration.as_secs_f64() * f64::from(self.rate)).ceil();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive count of records")]
+        let events = events as u64;
+        let settings = GenerateSettings { seed: self.seed, events, ..GenerateSettings::default() };
+        let mut generator = Generator::new(settings);
+        let mut engine =
+            Engine::new(&config.fold, config.partitions, config.idle_timeout, config.decision_deadline);
+        let mut tally = Tally::default();
+        let stopped = interrupted()?;
+        let screen = screen(self.duration);
+        let clock = Stopwatch::start();
+        let (mut produced, mut drawn) = (0_u64, Duration::ZERO);
+        loop {
+            let now = clock.elapsed();
+            let due = now.min(self.duration).as_secs_f64() * f64::from(self.rate);
+            while (produced as f64) < due {
+                let Some(record) = generator.next() else { break };
+                produced += 1;
+                feed(&mut engine, &mut tally, record, clock.elapsed());
+            }
+            engine.broker().borrow_mut().set_now(SystemClock.now());
+            engine.until_quiet().context("running the stages")?;
+            engine.take_public(|partition, record| tally.published(partition.topic, record, clock.elapsed()));
+            if now >= drawn + REDRAW {
+                drawn = now;
+                engine.trim();
+                screen.set_position(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+                screen.set_message(tally.summary(&engine, generator.truth(), now));
+            }
+            if now >= self.duration || stopped.load(Ordering::Relaxed) {
+                break;
+            }
+            std::thread::sleep(TICK.saturating_sub(clock.elapsed().saturating_sub(now)));
+        }
+        let ran = clock.elapsed();
+        engine.end_of_time().context("closing what is open")?;
+        engine.take_public(|partition, record| tally.published(partition.topic, record, clock.elapsed()));
+        screen.finish_and_clear();
+        let report = tally.report(&engine, generator.truth(), ran);
+        std::io::stdout().write_all(report.as_bytes()).context("printing")?;
+        if !engine.ledger().balances() {
+            return Err(anyhow::anyhow!("the ledger does not balance").into());
+        }
+        Ok(())
+    }
+}
+
+/// Ctrl-C ends the demo with its report.
+fn interrupted() -> Result<Arc<AtomicBool>, CliError> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = flag.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting tokio")?;
+    let wait = move || {
+        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+            set.store(true, Ordering::Relaxed);
+        }
+    };
+    std::thread::Builder::new().name("ctrl-c".to_owned()).spawn(wait).context("starting a thread")?;
+    Ok(flag)
+}
+
+fn feed(engine: &mut Engine, tally: &mut Tally, record: GeneratedRecord, now: Duration) {
+    let GeneratedRecord { topic, timestamp_ms, key, value } = record;
+    let topic = match topic {
+        RawTopic::Clickstream => Topic::Clickstream,
+        RawTopic::Payments => Topic::Payments,
+    };
+    tally.produced(topic, &value, now);
+    let record = LogRecord {
+        key: Some(key.into_bytes()),
+        value: Some(value),
+        timestamp_ms: Some(timestamp_ms),
+        ..LogRecord::default()
+    };
+    engine.append(&Destination::ByKey(topic), record);
+}
+
+fn screen(duration: Duration) -> ProgressBar {
+    if !is_watched() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+    let style = ProgressStyle::with_template("{bar:60}\n{msg}");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

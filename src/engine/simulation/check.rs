@@ -1,0 +1,149 @@
+//! The oracle of the simulation: what was produced, against a fresh fold of the internal logs, against
+//! what was published.
+
+use super::world::World;
+use crate::codec::clickstream::Click;
+use crate::codec::payments::Decoded;
+use crate::engine::decide::{Decide, DecideTask};
+use crate::engine::keyed::{Keyed, KeyedTask};
+use crate::engine::outputs::Outputs;
+use crate::engine::stage::Stage;
+use crate::event::{DecisionId, EntityKind};
+use crate::ingest::route::Router;
+use crate::ledger::Disposition;
+use crate::log::{Append, Destination, Fetched, Topic, TopicPartition};
+use crate::time::EventTime;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One copy: kind, key, event id.
+type CopyName = (EntityKind, String, String);
+
+/// How often each copy was routed, by what was produced.
+fn routed(world: &World) -> (BTreeMap<CopyName, u64>, BTreeSet<DecisionId>) {
+    let router = Router { plan: &world.settings.plan, pseudonyms: &world.settings.pseudonyms };
+    let (mut copies, mut decisions) = (BTreeMap::new(), BTreeSet::new());
+    for (topic, record) in &world.produced {
+        let payload = record.value.as_deref().unwrap_or_default();
+        let mut count = |copy: &crate::event::Copy<'_>| {
+            *copies.entry((copy.kind, copy.key.to_owned(), copy.event_id.to_owned())).or_insert(0) += 1;
+        };
+        if *topic == Topic::Payments {
+            if let Ok((Decoded::Payment(payment), _)) = Decoded::decode(payload, 1 << 20) {
+                router.payment(&payment, EventTime(payment.time_ms), &mut count);
+                decisions.insert(DecisionId::of_payment(payment.payment_id.as_str()));
+            }
+        } else if let Ok((click, _)) = Click::decode(payload, 1 << 20) {
+            router.click(&click, EventTime(click.event_time_ms), &mut count);
+        }
+    }
+    (copies, decisions)
+}
+
+fn fresh_fold<S: Stage>(world: &World, stage: &S, log: Topic) -> Vec<(S::Task, Vec<Append>)> {
+    let partitions = world.topology.partitions(log);
+    let destinations = stage.downstream().map_or(0, |(_, partitions)| partitions);
+    (0..partitions)
+        .map(|number| {
+            let partition = TopicPartition::new(log, number);
+            let mut task = stage.open(partition);
+            let short_id = u32::try_from(stage.source_of(partition).topic >> 96).expect("32 bits");
+            let mut out = Outputs::new(short_id, number, destinations, 0);
+            for (offset, record) in world.read(partition) {
+                out.begin(offset);
+                stage.fold(&mut task, &Fetched { partition, offset, record }, &mut out).expect("our own frames");
+            }
+            (task, out.public)
+        })
+        .collect()
+}
+
+fn keyed(world: &World) -> Vec<(KeyedTask, Vec<Append>)> {
+    fresh_fold(world, &Keyed::new(world.settings.clone(), world.topology.clone()), Topic::Entity)
+}
+
+fn decide(world: &World) -> Vec<(DecideTask, Vec<Append>)> {
+    fresh_fold(world, &Decide::new(world.settings.clone(), world.topology.clone()), Topic::Decision)
+}
+
+pub(super) fn open_gathers(world: &World) -> u64 {
+    decide(world).iter().map(|(task, _)| task.open_gathers()).sum()
+}
+
+/// Whether as many copies ended as were routed: what is on its way may still come.
+pub(super) fn copies_are_complete(world: &World) -> bool {
+    let routed: u64 = routed(world).0.values().sum();
+    let ended: usize = keyed(world).iter().map(|(task, _)| task.observed.len()).sum();
+    ended as u64 >= routed
+}
+
+pub(super) fn check(world: &World) -> Result<(), String> {
+    let (routed, decisions) = routed(world);
+    let (keyed, decide) = (keyed(world), decide(world));
+    check_copies(&routed, &keyed)?;
+    check_decisions(&decisions, &decide)?;
+    check_published(world, keyed.into_iter().flat_map(|(_, public)| public).collect(), "keyed")?;
+    check_published(world, decide.into_iter().flat_map(|(_, public)| public).collect(), "decide")
+}
+
+/// Each copy ended as often as it was routed: once applied, otherwise as a duplicate; never late.
+fn check_copies(routed: &BTreeMap<CopyName, u64>, keyed: &[(KeyedTask, Vec<Append>)]) -> Result<(), String> {
+    let mut ended = BTreeMap::<CopyName, Vec<Disposition>>::new();
+    for (task, _) in keyed {
+        if !task.ledger.balances() {
+            return Err("the ledger of a task does not balance".to_owned());
+        }
+        for (name, disposition) in &task.observed {
+            ended.entry(name.clone()).or_default().push(*disposition);
+        }
+    }
+    for (name, times) in routed {
+        let ends = ended.remove(name).unwrap_or_default();
+        let applied = ends.iter().filter(|end| matches!(end, Disposition::Applied | Disposition::LateApplied)).count();
+        if ends.len() as u64 != *times || applied != 1 {
+            return Err(format!("{name:?} was routed {times} times and ended as {ends:?}"));
+        }
+    }
+    if ended.is_empty() { Ok(()) } else { Err(format!("applied but never routed: {ended:?}")) }
+}
+
+/// One decision per payment.
+fn check_decisions(payments: &BTreeSet<DecisionId>, decide: &[(DecideTask, Vec<Append>)]) -> Result<(), String> {
+    let mut decided = BTreeMap::<String, u64>::new();
+    for append in decide.iter().flat_map(|(_, public)| public) {
+        let key = String::from_utf8_lossy(append.key.as_deref().unwrap_or_default()).into_owned();
+        *decided.entry(key).or_default() += 1;
+    }
+    for payment in payments {
+        match decided.remove(&payment.to_string()) {
+            Some(1) => {}
+            other => return Err(format!("decision {payment} was made {} times", other.unwrap_or(0))),
+        }
+    }
+    if decided.is_empty() { Ok(()) } else { Err(format!("decisions about nothing: {decided:?}")) }
+}
+
+/// What was published is what a fresh fold gives: the same ids, and for each id the same bytes, once or more.
+fn check_published(world: &World, expected: Vec<Append>, stage: &str) -> Result<(), String> {
+    let mut wanted = BTreeMap::new();
+    let mut topics = BTreeSet::new();
+    for append in expected {
+        let Destination::ByKey(topic) = append.destination else { continue };
+        topics.insert(topic);
+        wanted.insert((topic, append.headers.spelled_out("")), append.value);
+    }
+    let mut seen = BTreeSet::new();
+    for topic in topics {
+        for number in 0..world.topology.partitions(topic) {
+            for (_, record) in world.read(TopicPartition::new(topic, number)) {
+                let name = (topic, record.headers.spelled_out(""));
+                match wanted.get(&name) {
+                    Some(value) if *value == record.value => seen.insert(name),
+                    Some(_) => return Err(format!("{stage}: {name:?} was published with other bytes")),
+                    None => return Err(format!("{stage}: {name:?} was published, and a fresh fold does not give it")),
+                };
+            }
+        }
+    }
+    let missing = wanted.keys().find(|name| !seen.contains(*name));
+    missing.map_or(Ok(()), |name| Err(format!("{stage}: {name:?} was never published")))
+}

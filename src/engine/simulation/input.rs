@@ -1,0 +1,66 @@
+//! What is produced in a simulation: clicks and payments of a few entities, with producers that
+//! retry, and one that uses an event id twice.
+
+use crate::generate::random::Random;
+use crate::log::{LogRecord, Topic};
+
+/// 2026-01-05, 10:00 UTC.
+const START_MS: i64 = 1_767_607_200_000;
+
+/// A raw record and its topic.
+pub(super) type Raw = (Topic, LogRecord);
+
+/// About eighty records, in the order in which they are produced.
+pub(super) fn produce(random: &mut Random) -> Vec<Raw> {
+    let mut records = Vec::new();
+    let mut time_ms = START_MS;
+    for number in 0..60 {
+        time_ms += i64::try_from(random.below(2_000)).expect("small");
+        let visitor = random.below(6);
+        let record = if random.below(4) == 0 {
+            payment(&format!("e{number}"), &format!("p{number}"), visitor, random.below(3), random.below(3), time_ms)
+        } else {
+            click(&format!("e{number}"), visitor, time_ms)
+        };
+        if random.below(10) == 0 {
+            records.push(record.clone());
+        }
+        records.push(record);
+        if random.below(12) == 0 {
+            // a broken producer: one event id for two payments of one card; the second one's card part never comes
+            let (card, event) = (random.below(3), format!("twice{number}"));
+            records.push(payment(&event, &format!("a{number}"), visitor, card, 7, time_ms));
+            records.push(payment(&event, &format!("b{number}"), visitor + 10, card, 8, time_ms));
+        }
+        if random.below(20) == 0 {
+            records.push((Topic::Clickstream, value("v0", "{broken".to_owned(), time_ms)));
+        }
+    }
+    records
+}
+
+fn value(key: &str, json: String, timestamp_ms: i64) -> LogRecord {
+    LogRecord {
+        key: Some(key.as_bytes().to_vec()),
+        value: Some(json.into_bytes()),
+        timestamp_ms: Some(timestamp_ms),
+        ..LogRecord::default()
+    }
+}
+
+fn click(event: &str, visitor: u64, time_ms: i64) -> Raw {
+    let json = serde_json::json!({
+        "event_id": event, "event_name": "view_item", "event_time_ms": time_ms, "visitor_id": format!("v{visitor}"),
+        "items": [{"item_id": format!("i{visitor}"), "price_minor": 100}],
+    });
+    (Topic::Clickstream, value(&format!("v{visitor}"), json.to_string(), time_ms))
+}
+
+fn payment(event: &str, payment: &str, visitor: u64, card: u64, device: u64, time_ms: i64) -> Raw {
+    let json = serde_json::json!({
+        "event_id": event, "event_name": "payment_attempted", "event_time_ms": time_ms, "payment_id": payment,
+        "card_token": format!("c{card}"), "amount_minor": 1_000, "currency": "EUR",
+        "visitor_id": format!("v{visitor}"), "device_id": format!("d{device}"), "ip": "192.0.2.1",
+    });
+    (Topic::Payments, value(&format!("c{card}"), json.to_string(), time_ms))
+}

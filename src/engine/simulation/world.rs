@@ -1,0 +1,385 @@
+//! The world of a simulation: a broker, members of three groups, zombies, and what happens to them.
+
+use super::input::Raw;
+use crate::engine::decide::Decide;
+use crate::engine::ingest::Ingest;
+use crate::engine::keyed::Keyed;
+use crate::engine::process::{DECIDE_GROUP, INGEST_GROUP, KEYED_GROUP, Partitions, broker, topology};
+use crate::engine::settings::{FoldSettings, Topology};
+use crate::engine::stage::Stage;
+use crate::engine::worker::{Worker, WorkerError, WorkerSettings};
+use crate::generate::random::Random;
+use crate::log::frame::Life;
+use crate::log::memory::{Delivery, Landing, MemoryLog, SharedBroker, Transaction};
+use crate::log::{Destination, LogRecord, Start, Topic, TopicPartition};
+use crate::rules_of_the_protocol::{Rule, without};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+const STEPS: u64 = 1_500;
+const CALM_ROUNDS: usize = 200;
+const PARTITIONS: Partitions = Partitions { raw: 2, internal: 2, public: 1 };
+const GROUPS: [&str; 3] = [INGEST_GROUP, KEYED_GROUP, DECIDE_GROUP];
+
+/// How often what was done to the engine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Faults {
+    pub(super) crashes: u64,
+    pub(super) zombies: u64,
+    pub(super) failed: u64,
+    pub(super) unseen: u64,
+    pub(super) commits_lost: u64,
+    pub(super) commits_late: u64,
+    pub(super) clean_leaves: u64,
+    pub(super) aborted: u64,
+}
+
+impl Faults {
+    pub(super) fn add(&mut self, other: &Faults) {
+        self.crashes += other.crashes;
+        self.zombies += other.zombies;
+        self.failed += other.failed;
+        self.unseen += other.unseen;
+        self.commits_lost += other.commits_lost;
+        self.commits_late += other.commits_late;
+        self.clean_leaves += other.clean_leaves;
+        self.aborted += other.aborted;
+    }
+}
+
+/// A worker of any stage, one step of its cycle at a time.
+trait Member {
+    fn step(&mut self, phase: u8) -> Result<(), WorkerError>;
+    fn drain(&mut self) -> Result<(), WorkerError>;
+}
+
+impl<S: Stage> Member for Worker<S, MemoryLog> {
+    fn step(&mut self, phase: u8) -> Result<(), WorkerError> {
+        match phase {
+            0 => self.poll_and_fold().map(|_| ()),
+            1 => self.send(),
+            _ => self.settle(),
+        }
+    }
+
+    fn drain(&mut self) -> Result<(), WorkerError> {
+        Worker::drain(self, Duration::from_millis(50))
+    }
+}
+
+struct Seat {
+    group: &'static str,
+    life: Life,
+    phase: u8,
+    worker: Box<dyn Member>,
+}
+
+pub(super) struct World {
+    pub(super) broker: SharedBroker,
+    pub(super) settings: Arc<FoldSettings>,
+    pub(super) topology: Arc<Topology>,
+    /// What was produced and not aborted.
+    pub(super) produced: Vec<Raw>,
+    pub(super) faults: Faults,
+    input: std::vec::IntoIter<Raw>,
+    transaction: Option<(Transaction, Vec<Raw>)>,
+    seats: Vec<Seat>,
+    zombies: Vec<Seat>,
+    lives: u64,
+}
+
+/// The default configuration, with so much allowed lateness that nothing in a simulation is late.
+fn settings() -> Arc<FoldSettings> {
+    static SETTINGS: OnceLock<Arc<FoldSettings>> = OnceLock::new();
+    SETTINGS
+        .get_or_init(|| {
+            let tree = serde_json::json!({"sessions": {"allowed_lateness": "1h"}});
+            let tree = tree.as_object().expect("an object");
+            crate::config::resolve(tree, std::path::Path::new(".")).expect("the defaults are good").fold
+        })
+        .clone()
+}
+
+impl World {
+    pub(super) fn new(input: Vec<Raw>) -> World {
+        let topology = Arc::new(topology(PARTITIONS));
+        World {
+            broker: broker(&topology, Delivery::Held).shared(),
+            settings: settings(),
+            topology,
+            produced: Vec::new(),
+            faults: Faults::default(),
+            input: input.into_iter(),
+            transaction: None,
+            seats: Vec::new(),
+            zombies: Vec::new(),
+            lives: 0,
+        }
+    }
+
+    /// Things happen, good and bad.
+    pub(super) fn storm(&mut self, random: &mut Random) {
+        for _ in 0..STEPS {
+            match random.below(100) {
+                0..12 => self.produce(random),
+                12..60 => self.step_someone(random),
+                60..84 => self.land_something(random),
+                84..88 => self.land_a_commit(random),
+                88..93 => self.broker.borrow_mut().advance(Duration::from_millis(random.below(400))),
+                93 => self.crash_someone(random),
+                94 => self.declare_someone_dead(random),
+                95 => self.leave_cleanly(random),
+                _ => self.someone_joins(random),
+            }
+        }
+    }
+
+    /// Nothing bad happens any more; everything must come to its end.
+    pub(super) fn calm(&mut self) -> Result<(), String> {
+        for zombie in std::mem::take(&mut self.zombies) {
+            drop(zombie);
+        }
+        while self.produce_next(false, None) {}
+        self.end_transaction(true);
+        for _ in 0..CALM_ROUNDS {
+            for group in GROUPS {
+                if !self.seats.iter().any(|seat| seat.group == group) {
+                    self.join(group);
+                }
+            }
+            for place in (0..self.seats.len()).rev() {
+                for _ in 0..3 {
+                    if !self.step(place) {
+                        break;
+                    }
+                }
+            }
+            self.land_everything();
+            self.broker.borrow_mut().advance(Duration::from_millis(400));
+            if self.is_done() {
+                return Ok(());
+            }
+        }
+        Err(format!("not quiet after {CALM_ROUNDS} rounds: something is refused for ever or a gather stays open"))
+    }
+
+    /// Everything read and committed, nothing in flight, no gather open.
+    fn is_done(&self) -> bool {
+        let broker = self.broker.borrow();
+        let committed = |group: &str, topic: Topic| {
+            (0..broker.partitions(topic)).all(|partition| {
+                let partition = TopicPartition::new(topic, partition);
+                let end = broker.end_offset(partition);
+                end == 0 || broker.committed(group, partition).is_some_and(|next| next >= end - 1)
+            })
+        };
+        broker.in_flight().next().is_none()
+            && Topic::RAW.into_iter().all(|topic| committed(INGEST_GROUP, topic))
+            && committed(KEYED_GROUP, Topic::Entity)
+            && committed(DECIDE_GROUP, Topic::Decision)
+            && super::check::open_gathers(self) == 0
+            && super::check::copies_are_complete(self)
+    }
+
+    /// Covers the bytes of every topic.
+    pub(super) fn digest(&self) -> u64 {
+        let mut bytes = Vec::new();
+        let broker = self.broker.borrow();
+        for topic in Topic::ALL {
+            for partition in 0..broker.partitions(topic) {
+                broker.fetch(TopicPartition::new(topic, partition), 0, usize::MAX, |_, record| {
+                    bytes.extend_from_slice(record.key.as_deref().unwrap_or_default());
+                    bytes.extend_from_slice(record.value.as_deref().unwrap_or_default());
+                });
+            }
+        }
+        xxhash_rust::xxh3::xxh3_64(&bytes)
+    }
+
+    fn produce(&mut self, random: &mut Random) {
+        match random.below(12) {
+            0 if self.transaction.is_none() => {
+                let transaction = self.broker.borrow_mut().begin();
+                self.transaction = Some((transaction, Vec::new()));
+            }
+            1 | 2 => self.end_transaction(random.below(3) > 0),
+            other => {
+                self.produce_next(other > 8, Some(random));
+            }
+        }
+    }
+
+    fn produce_next(&mut self, in_transaction: bool, _random: Option<&mut Random>) -> bool {
+        let Some((topic, record)) = self.input.next() else { return false };
+        let mut broker = self.broker.borrow_mut();
+        match &mut self.transaction {
+            Some((transaction, records)) if in_transaction => {
+                broker.append_in(*transaction, &Destination::ByKey(topic), record.clone());
+                records.push((topic, record));
+            }
+            _ => {
+                broker.append(&Destination::ByKey(topic), record.clone());
+                self.produced.push((topic, record));
+            }
+        }
+        true
+    }
+
+    fn end_transaction(&mut self, commits: bool) {
+        if let Some((transaction, records)) = self.transaction.take() {
+            self.broker.borrow_mut().end(transaction, commits);
+            if commits {
+                self.produced.extend(records);
+            } else {
+                self.faults.aborted += 1;
+            }
+        }
+    }
+
+    fn step_someone(&mut self, random: &mut Random) {
+        let all = self.seats.len() + self.zombies.len();
+        if all == 0 {
+            return;
+        }
+        let place = index(random, all);
+        if place < self.seats.len() {
+            self.step(place);
+        } else {
+            let place = place - self.seats.len();
+            let zombie = &mut self.zombies[place];
+            let outcome = zombie.worker.step(zombie.phase);
+            zombie.phase = (zombie.phase + 1) % 3;
+            if outcome.is_err() || random.below(30) == 0 {
+                drop(self.zombies.remove(place));
+            }
+        }
+    }
+
+    /// One step of a member's cycle; a life that ends leaves its seat. Returns whether it lives.
+    fn step(&mut self, place: usize) -> bool {
+        let seat = &mut self.seats[place];
+        let outcome = seat.worker.step(seat.phase);
+        seat.phase = (seat.phase + 1) % 3;
+        if outcome.is_err() {
+            let seat = self.seats.remove(place);
+            self.broker.borrow_mut().leave(seat.group, seat.life);
+            return false;
+        }
+        true
+    }
+
+    fn land_something(&mut self, random: &mut Random) {
+        let flights: Vec<_> = self.broker.borrow().in_flight().collect();
+        if flights.is_empty() {
+            return;
+        }
+        let (life, partition, waiting) = flights[index(random, flights.len())];
+        let landing = match random.below(40) {
+            0 => Landing::Failed,
+            1 => Landing::Unseen,
+            _ => Landing::Appended,
+        };
+        match landing {
+            Landing::Failed => self.faults.failed += 1,
+            Landing::Unseen => self.faults.unseen += 1,
+            Landing::Appended => {}
+        }
+        self.broker.borrow_mut().land(life, partition, landing, index(random, waiting));
+    }
+
+    fn land_a_commit(&mut self, random: &mut Random) {
+        let held = self.broker.borrow().held_commits();
+        if held == 0 {
+            return;
+        }
+        let (place, lands) = (index(random, held), random.below(5) > 0);
+        self.faults.commits_lost += u64::from(!lands);
+        self.faults.commits_late += u64::from(place > 0);
+        self.broker.borrow_mut().land_commit(place, lands);
+    }
+
+    fn land_everything(&mut self) {
+        loop {
+            let flights: Vec<_> = self.broker.borrow().in_flight().collect();
+            if flights.is_empty() {
+                break;
+            }
+            for (life, partition, _) in flights {
+                self.broker.borrow_mut().land(life, partition, Landing::Appended, 0);
+            }
+        }
+        while self.broker.borrow().held_commits() > 0 {
+            self.broker.borrow_mut().land_commit(0, true);
+        }
+    }
+
+    /// The process is gone between two steps; its requests in flight may still land.
+    fn crash_someone(&mut self, random: &mut Random) {
+        if let Some(seat) = self.take_seat(random) {
+            self.faults.crashes += 1;
+            self.broker.borrow_mut().leave(seat.group, seat.life);
+        }
+    }
+
+    /// The group gives a member up; the member goes on for a while.
+    fn declare_someone_dead(&mut self, random: &mut Random) {
+        if let Some(seat) = self.take_seat(random) {
+            self.faults.zombies += 1;
+            self.broker.borrow_mut().leave(seat.group, seat.life);
+            self.zombies.push(seat);
+        }
+    }
+
+    fn leave_cleanly(&mut self, random: &mut Random) {
+        if let Some(mut seat) = self.take_seat(random) {
+            self.faults.clean_leaves += 1;
+            drop(seat.worker.drain());
+            self.broker.borrow_mut().leave(seat.group, seat.life);
+        }
+    }
+
+    fn take_seat(&mut self, random: &mut Random) -> Option<Seat> {
+        if self.seats.is_empty() { None } else { Some(self.seats.remove(index(random, self.seats.len()))) }
+    }
+
+    fn someone_joins(&mut self, random: &mut Random) {
+        let group = GROUPS[index(random, GROUPS.len())];
+        if self.seats.iter().filter(|seat| seat.group == group).count() < 2 {
+            self.join(group);
+        }
+    }
+
+    fn join(&mut self, group: &'static str) {
+        self.lives += 1;
+        let life = Life(self.lives);
+        let worker_settings = WorkerSettings {
+            life,
+            commit_interval: Duration::from_millis(300),
+            idle_timeout: Duration::from_secs(2),
+            decision_deadline: Duration::from_millis(800),
+        };
+        let log = MemoryLog::join(&self.broker, group, life);
+        let (settings, topology) = (self.settings.clone(), self.topology.clone());
+        let worker: Box<dyn Member> = match group {
+            INGEST_GROUP => {
+                let mut stage = Ingest::new(settings, topology, Start::Earliest);
+                stage.misroute = u32::from(without(Rule::RoutingByTheRecord) && life.0 % 2 == 0);
+                Box::new(Worker::new(stage, log, worker_settings))
+            }
+            KEYED_GROUP => Box::new(Worker::new(Keyed::new(settings, topology), log, worker_settings)),
+            _ => Box::new(Worker::new(Decide::new(settings, topology), log, worker_settings)),
+        };
+        self.seats.push(Seat { group, life, phase: 0, worker });
+    }
+
+    /// The records of a partition, as anyone reads them.
+    pub(super) fn read(&self, partition: TopicPartition) -> Vec<(i64, Arc<LogRecord>)> {
+        let mut records = Vec::new();
+        self.broker.borrow().fetch(partition, 0, usize::MAX, |offset, record| records.push((offset, record)));
+        records
+    }
+}
+
+fn index(random: &mut Random, count: usize) -> usize {
+    usize::try_from(random.below(count.max(1) as u64)).expect("small")
+}
