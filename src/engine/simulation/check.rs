@@ -65,17 +65,6 @@ fn decide(world: &World) -> Vec<(DecideTask, Vec<Append>)> {
     fresh_fold(world, &Decide::new(world.settings.clone(), world.topology.clone()), Topic::Decision)
 }
 
-pub(super) fn open_gathers(world: &World) -> u64 {
-    decide(world).iter().map(|(task, _)| task.open_gathers()).sum()
-}
-
-/// Whether as many copies ended as were routed: what is on its way may still come.
-pub(super) fn copies_are_complete(world: &World) -> bool {
-    let routed: u64 = routed(world).0.values().sum();
-    let ended: usize = keyed(world).iter().map(|(task, _)| task.observed.len()).sum();
-    ended as u64 >= routed
-}
-
 pub(super) fn check(world: &World) -> Result<(), String> {
     let (routed, decisions) = routed(world);
     let (keyed, decide) = (keyed(world), decide(world));
