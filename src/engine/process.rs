@@ -14,6 +14,7 @@ use crate::log::memory::{Broker, Delivery, MemoryLog, SharedBroker};
 use crate::log::position::Position;
 use crate::log::{Destination, LogRecord, Start, Topic, TopicPartition};
 use crate::time::EventTime;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_128;
@@ -70,7 +71,7 @@ pub struct Engine {
     ingest: Worker<Ingest, MemoryLog>,
     keyed: Worker<Keyed, MemoryLog>,
     decide: Worker<Decide, MemoryLog>,
-    read: std::collections::BTreeMap<TopicPartition, i64>,
+    read: BTreeMap<TopicPartition, i64>,
 }
 
 /// What the engine counted.
@@ -111,15 +112,17 @@ impl Engine {
         let keyed = Keyed::new(settings.clone(), topology.clone());
         let decide = Decide::new(settings.clone(), topology.clone());
         let log = |group, life| MemoryLog::join(&broker, group, Life(life));
-        Engine {
+        let mut engine = Engine {
             fold: settings.fold_version(&topology),
             ingest: Worker::new(ingest, log(INGEST_GROUP, 1), worker_settings(1)),
             keyed: Worker::new(keyed, log(KEYED_GROUP, 2), worker_settings(2)),
             decide: Worker::new(decide, log(DECIDE_GROUP, 3), worker_settings(3)),
             broker: broker.clone(),
             topology,
-            read: std::collections::BTreeMap::new(),
-        }
+            read: BTreeMap::new(),
+        };
+        engine.until_quiet().expect("taking over empty partitions does not fail");
+        engine
     }
 
     /// The broker, for producing raw records and setting the time.

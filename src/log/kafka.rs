@@ -19,15 +19,19 @@ pub use reader::PartitionReader;
 
 use crate::log::frame::Life;
 use crate::log::position::Offset;
-use crate::log::{Acknowledgement, Append, CommitMode, Log, LogError, Polled, Start, Topic, TopicPartition};
+use crate::log::{Acknowledgement, Append, CommitMode, Destination, Log, LogError, Polled, Start, Topic, TopicPartition};
 use crate::time::{Clock, ProcessingTime, SystemClock};
 use consumer::GroupConsumer;
-use producer::FrameProducer;
+use producer::LogProducer;
+pub use client::Linger;
 
-/// One member of a stage's group and one producer.
+/// One member of a stage's group, and the producers of one life.
 pub struct KafkaLog {
     consumer: GroupConsumer,
-    producer: FrameProducer,
+    /// Frames and scores: somebody waits for them.
+    prompt: LogProducer,
+    /// The other public records: a few milliseconds make batches of them.
+    batching: LogProducer,
 }
 
 impl KafkaLog {
@@ -39,7 +43,8 @@ impl KafkaLog {
     pub fn join(settings: &ClientSettings, group: &str, topics: &[Topic], life: Life) -> Result<KafkaLog, LogError> {
         Ok(KafkaLog {
             consumer: GroupConsumer::subscribe(settings, group, topics)?,
-            producer: FrameProducer::new(settings, life)?,
+            prompt: LogProducer::new(settings, life, Linger::None)?,
+            batching: LogProducer::new(settings, life, Linger::ForBatches)?,
         })
     }
 }
@@ -58,11 +63,15 @@ impl Log for KafkaLog {
     }
 
     fn send(&mut self, append: Append) -> Result<(), LogError> {
-        self.producer.send(append)
+        match append.destination {
+            Destination::Partition(_) | Destination::ByKey(Topic::ScoresFraud) => self.prompt.send(append),
+            Destination::ByKey(_) => self.batching.send(append),
+        }
     }
 
     fn acknowledged(&mut self, into: &mut Vec<Acknowledgement>) {
-        self.producer.acknowledged(into);
+        self.prompt.acknowledged(into);
+        self.batching.acknowledged(into);
     }
 
     fn commit(&mut self, offsets: &[(TopicPartition, Offset)], mode: CommitMode) -> Result<(), LogError> {

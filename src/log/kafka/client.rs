@@ -15,6 +15,24 @@ pub struct ClientSettings {
     pub client: BTreeMap<String, String>,
 }
 
+/// How long a producer waits for more records before it sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Linger {
+    /// Not at all: the record is a batch already, or somebody waits for it.
+    None,
+    /// A little: many small records make few requests.
+    ForBatches,
+}
+
+impl Linger {
+    fn milliseconds(self) -> &'static str {
+        match self {
+            Linger::None => "0",
+            Linger::ForBatches => "5",
+        }
+    }
+}
+
 impl ClientSettings {
     fn base(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
@@ -64,15 +82,14 @@ impl ClientSettings {
         config
     }
 
-    /// For the producer of a life.
+    /// For a producer of a life.
     #[must_use]
-    pub fn producer(&self) -> ClientConfig {
+    pub fn producer(&self, linger: Linger) -> ClientConfig {
         let mut config = self.base();
         for (key, value) in [
             ("enable.idempotence", "true"),
             ("acks", "all"),
-            // frames are batches already
-            ("linger.ms", "0"),
+            ("linger.ms", linger.milliseconds()),
             ("compression.type", "lz4"),
             ("batch.size", "1000000"),
             ("message.max.bytes", "8388608"),

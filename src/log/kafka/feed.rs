@@ -1,6 +1,6 @@
 //! A plain producer of raw records, for `generate`.
 
-use super::client::ClientSettings;
+use super::client::{ClientSettings, Linger};
 use crate::log::{LogError, Topic};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
@@ -18,7 +18,7 @@ impl KafkaFeed {
     ///
     /// [`LogError`] if the client library refuses the settings.
     pub fn new(settings: &ClientSettings) -> Result<KafkaFeed, LogError> {
-        let producer = settings.producer().create().map_err(|fault| LogError::Fatal(fault.to_string()))?;
+        let producer = settings.producer(Linger::ForBatches).create().map_err(|fault| LogError::Fatal(fault.to_string()))?;
         Ok(KafkaFeed { producer })
     }
 

@@ -1,6 +1,6 @@
 //! The idempotent producer of one life.
 
-use super::client::ClientSettings;
+use super::client::{ClientSettings, Linger};
 use crate::log::frame::Life;
 use crate::log::{Acknowledgement, Append, Destination, LogError};
 use rdkafka::ClientContext;
@@ -38,20 +38,20 @@ impl ProducerContext for Deliveries {
     }
 }
 
-pub(super) struct FrameProducer {
+pub(super) struct LogProducer {
     producer: ThreadedProducer<Deliveries>,
     deliveries: Deliveries,
     application: String,
 }
 
-impl FrameProducer {
-    pub(super) fn new(settings: &ClientSettings, life: Life) -> Result<FrameProducer, LogError> {
+impl LogProducer {
+    pub(super) fn new(settings: &ClientSettings, life: Life, linger: Linger) -> Result<LogProducer, LogError> {
         let deliveries = Deliveries::default();
-        let mut config = settings.producer();
+        let mut config = settings.producer(linger);
         config.set("client.id", format!("{}-{:x}", settings.application, life.0));
         let producer =
             config.create_with_context(deliveries.clone()).map_err(|fault| LogError::Fatal(fault.to_string()))?;
-        Ok(FrameProducer { producer, deliveries, application: settings.application.clone() })
+        Ok(LogProducer { producer, deliveries, application: settings.application.clone() })
     }
 
     pub(super) fn send(&mut self, append: Append) -> Result<(), LogError> {

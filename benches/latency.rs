@@ -1,0 +1,191 @@
+//! Event → score over a real Kafka at 5,000 events/s, beside one bare produce → consume hop.
+//!
+//! `cargo bench --bench latency` starts a broker and an instance, produces generated traffic for
+//! `TILLSTREAM_SECONDS` (20) at `TILLSTREAM_RATE` (5000), and for every payment takes the time from the call of
+//! produce to the score in the hands of a consumer. At the same time, and at the rate of the payments,
+//! records go through a topic with nothing in between. Prints both, their ratios, the instance's
+//! peak memory, and the bytes of the entity log per event; fails if p50 > 6 × or p99 > 5 × the hop.
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, ThreadedProducer};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+use support::{Instance, Shop};
+use tillstream::generate::{GenerateSettings, Generator, RawTopic};
+
+/// Seconds at the start that are not counted: the JVM compiles, connections open.
+const WARM_UP: Duration = Duration::from_secs(5);
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+fn main() {
+    let (seconds, rate) = (setting("TILLSTREAM_SECONDS", 20), setting("TILLSTREAM_RATE", 5_000));
+    let shop = Shop::open(4);
+    let hop_topic = "bench.hop";
+    shop.kafka(&["topics", "--create", "--topic", hop_topic, "--partitions", "1"]);
+    let instance = shop.instance();
+    let stop = AtomicBool::new(false);
+    let (scores, hops) = std::thread::scope(|scope| {
+        let score_consumer = scope.spawn(|| consume(&shop, "scores.fraud", &stop));
+        let hop_consumer = scope.spawn(|| consume(&shop, hop_topic, &stop));
+        std::thread::sleep(Duration::from_secs(2));
+        let (sent_payments, sent_hops) = produce(&shop, hop_topic, seconds, rate);
+        std::thread::sleep(Duration::from_secs(2));
+        stop.store(true, Ordering::Relaxed);
+        let scores = latencies(sent_payments, &score_consumer.join().expect("no panic"));
+        let hops = latencies(sent_hops, &hop_consumer.join().expect("no panic"));
+        (scores, hops)
+    });
+    let (events, log_bytes) = (rate * seconds, log_bytes(&shop));
+    println!("{events} events at {rate}/s; {} payments", scores.len());
+    let score = summary("event → score", &scores);
+    let hop = summary("bare hop", &hops);
+    let (p50, p99) = (score.0 / hop.0, score.1 / hop.1);
+    println!("ratios            p50 {p50:.2} (goal 6)   p99 {p99:.2} (goal 5)");
+    println!("decided without all parts: {}", instance.metric("tillstream_decisions_total", &["without_parts"]));
+    println!("peak memory       {} MiB", peak_memory_mib(&instance));
+    println!("entity log        {} bytes per event, as stored (lz4)", log_bytes / events);
+    assert!(p50 <= 6.0 && p99 <= 5.0, "slower than the goal");
+}
+
+type Sent = HashMap<String, Instant>;
+
+/// Produces at a steady rate; returns when each payment and each hop was handed to the producer.
+fn produce(shop: &Shop, hop_topic: &str, seconds: u64, rate: u64) -> (Sent, Sent) {
+    let producer: ThreadedProducer<DefaultProducerContext> = client(shop)
+        .set("linger.ms", "2")
+        .set("acks", "all")
+        .set("enable.idempotence", "true")
+        .set("compression.type", "lz4")
+        .set("partitioner", "murmur2_random")
+        .create()
+        .expect("a producer");
+    let settings = GenerateSettings { seed: 5, events: rate * seconds, ..GenerateSettings::default() };
+    let (mut payments, mut hops) = (Sent::new(), Sent::new());
+    let begun = Instant::now();
+    for (number, record) in Generator::new(settings).enumerate() {
+        let due = Duration::from_secs_f64(number as f64 / rate as f64);
+        std::thread::sleep(due.saturating_sub(begun.elapsed()));
+        let counts = begun.elapsed() > WARM_UP;
+        let topic = match record.topic {
+            RawTopic::Clickstream => "clickstream",
+            RawTopic::Payments => "payments",
+        };
+        let payment = (record.topic == RawTopic::Payments).then(|| payment_of(&record.value)).flatten();
+        if let Some(id) = &payment {
+            if counts {
+                hops.insert(id.clone(), Instant::now());
+            }
+            producer
+                .send(BaseRecord::to(hop_topic).key(id.as_bytes()).payload(&record.value))
+                .map_err(|(fault, _)| fault)
+                .expect("room in the queue");
+            if counts {
+                payments.entry(id.clone()).or_insert_with(Instant::now);
+            }
+        }
+        producer
+            .send(BaseRecord::to(topic).key(record.key.as_bytes()).payload(&record.value).timestamp(record.timestamp_ms))
+            .map_err(|(fault, _)| fault)
+            .expect("room in the queue");
+    }
+    (payments, hops)
+}
+
+fn payment_of(value: &[u8]) -> Option<String> {
+    let json: serde_json::Value = serde_json::from_slice(value).ok()?;
+    (json["event_name"] == "payment_attempted").then(|| json["payment_id"].as_str().map(str::to_owned)).flatten()
+}
+
+fn client(shop: &Shop) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", shop.brokers());
+    config
+}
+
+/// Reads a topic from its end until told to stop; returns payment ids with the time of arrival.
+fn consume(shop: &Shop, topic: &str, stop: &AtomicBool) -> Vec<(String, Instant)> {
+    let consumer: BaseConsumer = client(shop)
+        .set("group.id", format!("bench-{topic}"))
+        .set("auto.offset.reset", "earliest")
+        .set("fetch.wait.max.ms", "10")
+        .create()
+        .expect("a consumer");
+    consumer.subscribe(&[topic]).expect("a subscription");
+    let (sender, receiver) = channel();
+    let mut arrivals = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        match consumer.poll(Duration::from_millis(50)) {
+            Some(Ok(message)) => {
+                let arrived = Instant::now();
+                let key = message.key().map(<[u8]>::to_vec).unwrap_or_default();
+                let value = message.payload().map(<[u8]>::to_vec).unwrap_or_default();
+                sender.send((key, value, arrived)).expect("the receiver lives");
+            }
+            Some(Err(fault)) => println!("{topic}: {fault}"),
+            None => drain(topic, &receiver, &mut arrivals),
+        }
+    }
+    drain(topic, &receiver, &mut arrivals);
+    arrivals
+}
+
+/// Parses outside the timed part.
+fn drain(topic: &str, receiver: &Receiver<(Vec<u8>, Vec<u8>, Instant)>, arrivals: &mut Vec<(String, Instant)>) {
+    for (key, value, arrived) in receiver.try_iter() {
+        let id = if topic == "scores.fraud" {
+            let json: serde_json::Value = serde_json::from_slice(&value).expect("a score is JSON");
+            json["payment_id"].as_str().map(str::to_owned)
+        } else {
+            String::from_utf8(key).ok()
+        };
+        arrivals.extend(id.map(|id| (id, arrived)));
+    }
+}
+
+/// Milliseconds from sending to the first arrival, sorted.
+fn latencies(mut sent: Sent, arrivals: &[(String, Instant)]) -> Vec<f64> {
+    let mut latencies: Vec<f64> = arrivals
+        .iter()
+        .filter_map(|(id, arrived)| Some(arrived.duration_since(sent.remove(id)?).as_secs_f64() * 1_000.0))
+        .collect();
+    if !sent.is_empty() {
+        println!("never arrived: {}", sent.len());
+    }
+    latencies.sort_by(f64::total_cmp);
+    latencies
+}
+
+fn summary(name: &str, sorted: &[f64]) -> (f64, f64) {
+    let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share) as usize];
+    println!("{name:<16}  p50 {:.2} ms   p95 {:.2} ms   p99 {:.2} ms   max {:.2} ms", at(0.5), at(0.95), at(0.99), at(1.0));
+    (at(0.5), at(0.99))
+}
+
+fn peak_memory_mib(instance: &Instance) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", instance.pid())).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
+}
+
+/// Bytes of the entity log's segments on the broker's disk.
+fn log_bytes(shop: &Shop) -> u64 {
+    let folder = shop.folder.path().join("kafka/log");
+    let partitions = std::fs::read_dir(folder).expect("the broker's data").flatten();
+    partitions
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("tillstream.entity-"))
+        .flat_map(|partition| std::fs::read_dir(partition.path()).into_iter().flatten().flatten())
+        .filter(|file| file.path().extension().is_some_and(|extension| extension == "log"))
+        .filter_map(|file| file.metadata().ok())
+        .map(|metadata| metadata.len())
+        .sum()
+}

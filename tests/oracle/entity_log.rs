@@ -1,0 +1,589 @@
+//! A whole entity log folded: sessions, features, late copies, parts and the ledger.
+
+use super::features::{Answer, Event, Group, Key};
+use super::session::{self, Click, Item};
+use super::sources::Sources;
+use super::views::{EventSource, SOURCES, View};
+use super::{Log, Public, Settings};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use tillstream::event::PaymentCopy;
+use tillstream::event::part::feature_id;
+use tillstream::event::{Body, ClickCopy, Copy as EventCopy, DecisionId, EntityKind, EntitySet, Part};
+use tillstream::log::frame::{Frame, Item as LogItem, Record, SourceId};
+use tillstream::log::position::Position;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// What folding an entity log leads to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Records of `sessions`, `features.session`, `features.fraud` and `late`, in an order of ours.
+    pub public: Vec<Public>,
+    /// The parts for the decision log, in the order of the folds, partition after partition.
+    pub parts: Vec<PlainPart>,
+    /// Where the copies ended, by kind.
+    pub ledger: BTreeMap<EntityKind, Ledger>,
+    /// Every visitor of whom there was a copy.
+    pub visitors: BTreeMap<String, Visited>,
+    /// Each partition's watermark at the end.
+    pub watermarks: BTreeMap<u32, Option<i64>>,
+    /// Frames that began above what was applied.
+    pub refused_frames: u64,
+    /// How many groups of keys turned into buckets on the way (clicks do not turn: they begin there).
+    pub turned: u64,
+}
+
+/// Where the copies of a kind ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ledger {
+    pub copies: u64,
+    pub applied: u64,
+    pub late_applied: u64,
+    pub late: u64,
+    pub duplicate: u64,
+}
+
+/// Why a visitor's sessions may differ from those computed from the raw clicks alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Visited {
+    /// A copy was late.
+    pub late: bool,
+    /// A click was folded that lies within the gap of a session that is already closed.
+    pub split: bool,
+    /// An event id came again after it had been forgotten, and counted again.
+    pub counted_again: bool,
+}
+
+impl Visited {
+    /// Whether the final sessions of this visitor are a matter of the raw clicks alone.
+    #[must_use]
+    pub fn is_plain(self) -> bool {
+        self == Visited::default()
+    }
+}
+
+/// A part, owned and without an order among its features.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlainPart {
+    /// The partition of the entity log, and the offset there, whose fold made it.
+    pub partition: u32,
+    pub offset: i64,
+    pub decision: DecisionId,
+    pub event: u64,
+    pub kind: EntityKind,
+    pub entity: String,
+    pub expected: EntitySet,
+    pub time: i64,
+    pub features: BTreeMap<u32, f64>,
+    /// The context as JSON; null without one.
+    pub context: Value,
+}
+
+impl PlainPart {
+    /// A part as it was read from the decision log, which came from that partition and offset of the
+    /// entity log (the frame's source and the part's position).
+    ///
+    /// # Panics
+    ///
+    /// If the part names a feature twice.
+    #[must_use]
+    pub fn of(part: &Part<'_>, partition: u32, offset: i64) -> PlainPart {
+        let features: BTreeMap<u32, f64> = part.features.iter().copied().collect();
+        assert_eq!(features.len(), part.features.len(), "a part names each feature once");
+        PlainPart {
+            partition,
+            offset,
+            decision: part.decision,
+            event: part.event,
+            kind: part.kind,
+            entity: part.entity.to_owned(),
+            expected: part.expected,
+            time: part.time.0,
+            features,
+            context: json!(part.context),
+        }
+    }
+
+    /// The part in the form that [`super::compare`] takes: key = decision id.
+    #[must_use]
+    pub fn to_public(&self) -> Public {
+        let features: BTreeMap<String, f64> =
+            self.features.iter().map(|(id, value)| (id.to_string(), *value)).collect();
+        let value = json!({
+            "partition": self.partition,
+            "offset": self.offset,
+            "event": self.event,
+            "kind": self.kind,
+            "entity": self.entity,
+            "expected": self.expected,
+            "time": self.time,
+            "features": features,
+            "context": self.context,
+        });
+        Public::new("decision log", &self.decision.to_string(), value)
+    }
+}
+
+/// Folds every partition of an entity log.
+///
+/// # Panics
+///
+/// If the log holds bytes that are no record of an entity log.
+#[must_use]
+pub fn outcome(log: &Log, settings: &Settings, views: &[View]) -> Outcome {
+    let mut outcome = Outcome::default();
+    for (partition, records) in log {
+        let mut task = Task::new(settings, views, *partition, &mut outcome);
+        for (offset, bytes) in records {
+            task.record(*offset, bytes);
+        }
+        let watermark = task.sources.watermark;
+        outcome.watermarks.insert(*partition, watermark);
+    }
+    outcome
+}
+
+/// One partition.
+struct Task<'a> {
+    settings: &'a Settings,
+    groups: BTreeMap<(EntityKind, EventSource), Group>,
+    partition: u32,
+    offset: i64,
+    sources: Sources,
+    /// By entity, the event ids seen and until which watermark each is remembered.
+    seen: BTreeMap<(EntityKind, String), BTreeMap<String, i64>>,
+    visitors: BTreeMap<String, Visitor>,
+    /// When to look at which visitor's sessions.
+    session_timers: BTreeSet<(i64, String)>,
+    keys: BTreeMap<(EntityKind, EventSource, String), Key>,
+    /// When to look whether a key is to be forgotten.
+    key_timers: BTreeSet<(i64, EntityKind, EventSource, String)>,
+    /// Of this record, the last folded click of each visitor: what `features.session` shows.
+    shown: BTreeMap<String, Shown>,
+    /// The sessions that became final within this record, by visitor.
+    closed_now: BTreeMap<String, Vec<Session>>,
+    outcome: &'a mut Outcome,
+}
+
+#[derive(Default)]
+struct Visitor {
+    open: Vec<Session>,
+    closed: Vec<Closed>,
+}
+
+/// Time and order of a click: its name within its visitor.
+type Shown = (i64, u64);
+
+/// A session that is not final.
+#[derive(Default)]
+struct Session {
+    /// All its clicks, in the order in which they came.
+    clicks: Vec<Click>,
+    start: i64,
+    end: i64,
+    /// As it stands, it has been published.
+    published: bool,
+    /// The last revision of every id under which it, or what it merged, was published.
+    revisions: BTreeMap<String, u32>,
+    /// Those of the ids that no publication has named in `supersedes`.
+    standing: BTreeSet<String>,
+}
+
+struct Closed {
+    id: String,
+    start: i64,
+    end: i64,
+    remembered_until: i64,
+}
+
+impl Session {
+    fn opened_by(click: Click) -> Session {
+        let time = click.time;
+        Session { clicks: vec![click], start: time, end: time, ..Session::default() }
+    }
+
+    fn touches(&self, time: i64, gap: i64) -> bool {
+        self.start - gap <= time && time <= self.end + gap
+    }
+
+    /// Both as one, which has not been published as it stands now.
+    fn merged_with(mut self, other: Session) -> Session {
+        self.clicks.extend(other.clicks);
+        self.start = self.start.min(other.start);
+        self.end = self.end.max(other.end);
+        self.revisions.extend(other.revisions);
+        self.standing.extend(other.standing);
+        self.published = false;
+        self
+    }
+
+    fn holds(&self, (time, order): Shown) -> bool {
+        self.clicks.iter().any(|click| click.time == time && click.order == order)
+    }
+}
+
+/// Where a copy came from.
+struct Origin {
+    source: SourceId,
+    position: Position,
+}
+
+impl<'a> Task<'a> {
+    fn new(settings: &'a Settings, views: &[View], partition: u32, outcome: &'a mut Outcome) -> Task<'a> {
+        let pairs = EntityKind::ALL.into_iter().flat_map(|kind| SOURCES.map(|source| (kind, source)));
+        let groups = pairs
+            .filter_map(|(kind, source)| Some(((kind, source), Group::of(views, kind, source, settings)?)))
+            .collect();
+        Task {
+            settings,
+            groups,
+            partition,
+            offset: -1,
+            sources: Sources::default(),
+            seen: BTreeMap::new(),
+            visitors: BTreeMap::new(),
+            session_timers: BTreeSet::new(),
+            keys: BTreeMap::new(),
+            key_timers: BTreeSet::new(),
+            shown: BTreeMap::new(),
+            closed_now: BTreeMap::new(),
+            outcome,
+        }
+    }
+
+    fn record(&mut self, offset: i64, bytes: &[u8]) {
+        self.offset = offset;
+        for item in Record::decode(bytes).expect("a record of an internal log").items {
+            match item {
+                LogItem::Join(sources) => {
+                    for (source, name) in sources {
+                        self.sources.join(source, name);
+                    }
+                }
+                LogItem::Retire(source) => self.sources.retire(source),
+                LogItem::Frame(frame) => self.frame(&frame),
+                LogItem::Deadline(_) => panic!("a deadline in the entity log"),
+            }
+        }
+        let closed = std::mem::take(&mut self.closed_now);
+        for (visitor, click) in std::mem::take(&mut self.shown) {
+            let open = self.visitors.get(&visitor).map_or(&[][..], |visitor| &visitor.open);
+            let closed =
+                if self.settings.reading.final_session_is_shown { closed.get(&visitor) } else { None };
+            let mut all = open.iter().chain(closed.into_iter().flatten());
+            if let Some(session) = all.find(|session| session.holds(click)) {
+                let value = session::running(&visitor, &session.clicks);
+                self.publish("features.session", &visitor, value);
+            }
+        }
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>) {
+        let applied = self.sources.applied(frame.source);
+        if frame.from > applied {
+            self.outcome.refused_frames += 1;
+            return;
+        }
+        for event in frame.events::<EventCopy<'_>>() {
+            let (position, copy) = event.expect("a copy");
+            if position > applied {
+                self.copy(&copy, &Origin { source: frame.source, position });
+            }
+        }
+        self.sources.accepted(frame, &self.settings.reading);
+        self.fire();
+    }
+
+    fn fire(&mut self) {
+        let Some(watermark) = self.sources.watermark else { return };
+        while self.session_timers.first().is_some_and(|(due, _)| *due <= watermark) {
+            let (due, visitor) = self.session_timers.pop_first().expect("there is one");
+            self.look_at(&visitor, due);
+        }
+        while self.key_timers.first().is_some_and(|(due, ..)| *due <= watermark) {
+            let (_, kind, source, key) = self.key_timers.pop_first().expect("there is one");
+            let retention = self.groups[&(kind, source)].retention;
+            let key = (kind, source, key);
+            let newest = self.keys.get(&key).and_then(|state| state.newest);
+            if newest.is_some_and(|newest| newest + retention <= watermark) {
+                self.keys.remove(&key);
+            }
+        }
+    }
+
+    fn copy(&mut self, copy: &EventCopy<'_>, origin: &Origin) {
+        if copy.kind == EntityKind::Visitor {
+            self.visited(copy.key);
+        }
+        self.ledger(copy.kind).copies += 1;
+        if self.is_duplicate(copy) {
+            self.ledger(copy.kind).duplicate += 1;
+            return;
+        }
+        let late = self.is_late(copy);
+        if !late || self.settings.reading.late_ids_are_remembered {
+            self.remember(copy);
+        }
+        if late {
+            self.ledger(copy.kind).late += 1;
+            self.late(copy, origin);
+            return;
+        }
+        let behind = self.sources.watermark.is_some_and(|watermark| copy.time.0 < watermark);
+        if behind {
+            self.ledger(copy.kind).late_applied += 1;
+        } else {
+            self.ledger(copy.kind).applied += 1;
+        }
+        let event = |values: &[_]| Event { time: copy.time.0, values: values.to_vec() };
+        match &copy.body {
+            Body::Click(click) => {
+                let shown = !behind || self.settings.reading.late_applied_is_shown;
+                self.click(copy, click, shown);
+                self.fold(copy, EventSource::Click, event(&click.values));
+            }
+            Body::ClickValues(values) => self.fold(copy, EventSource::Click, event(values)),
+            Body::PaymentResult { values, .. } => self.fold(copy, EventSource::Result, event(values)),
+            Body::Payment(payment) => self.payment(copy, payment, &event(&payment.values)),
+        }
+    }
+
+    fn is_duplicate(&mut self, copy: &EventCopy<'_>) -> bool {
+        let ids = self.seen.entry((copy.kind, copy.key.to_owned())).or_default();
+        let Some(until) = ids.get(copy.event_id) else { return false };
+        if self.sources.watermark.is_none_or(|watermark| watermark < *until) {
+            return true;
+        }
+        if copy.kind == EntityKind::Visitor {
+            self.visited(copy.key).counted_again = true;
+        }
+        false
+    }
+
+    fn remember(&mut self, copy: &EventCopy<'_>) {
+        let from = copy.time.0.max(self.sources.watermark.unwrap_or(copy.time.0));
+        let ids = self.seen.entry((copy.kind, copy.key.to_owned())).or_default();
+        ids.insert(copy.event_id.to_owned(), from + self.settings.dedup_horizon);
+    }
+
+    fn is_late(&self, copy: &EventCopy<'_>) -> bool {
+        let Some(watermark) = self.sources.watermark else { return false };
+        let (time, lateness, gap) = (copy.time.0, self.settings.allowed_lateness, self.settings.gap);
+        match copy.body {
+            Body::Click(_) => {
+                let open = self.visitors.get(copy.key).map_or(&[][..], |visitor| &visitor.open);
+                // With an open session it would be merged into one that is not final.
+                !open.iter().any(|session| session.touches(time, gap)) && time + gap + lateness <= watermark
+            }
+            Body::ClickValues(_) => time <= watermark - lateness,
+            Body::Payment(_) | Body::PaymentResult { .. } => false,
+        }
+    }
+
+    fn late(&mut self, copy: &EventCopy<'_>, origin: &Origin) {
+        let missed = match copy.body {
+            Body::Click(_) => {
+                self.visited(copy.key).late = true;
+                self.closed_near(copy.key, copy.time.0)
+            }
+            _ => None,
+        };
+        let value = json!({
+            "entity": copy.kind,
+            "entity_id": copy.key,
+            "event_id": copy.event_id,
+            "event_time_ms": copy.time,
+            "watermark_ms": self.sources.watermark,
+            "missed_session": missed,
+            "origin": {
+                "topic": self.sources.name(origin.source),
+                "partition": origin.source.partition,
+                "offset": origin.position.offset,
+            },
+        });
+        self.publish("late", copy.key, value);
+    }
+
+    /// The latest of the visitor's remembered sessions that lies within the gap of `time`.
+    fn closed_near(&self, visitor: &str, time: i64) -> Option<Value> {
+        let gap = self.settings.gap;
+        let remembered = |closed: &&Closed| {
+            self.sources.watermark.is_none_or(|watermark| watermark < closed.remembered_until)
+        };
+        let closed = &self.visitors.get(visitor)?.closed;
+        closed
+            .iter()
+            .rev()
+            .take(8)
+            .filter(remembered)
+            .find(|closed| closed.start - gap <= time && time <= closed.end + gap)
+            .map(|closed| json!({ "session_id": closed.id, "start_ms": closed.start, "end_ms": closed.end }))
+    }
+
+    fn click(&mut self, copy: &EventCopy<'_>, click: &ClickCopy<'_>, shown: bool) {
+        let gap = self.settings.gap;
+        let time = copy.time.0;
+        let visitor = self.visitors.entry(copy.key.to_owned()).or_default();
+        let near = |closed: &Closed| closed.start - gap <= time && time <= closed.end + gap;
+        if visitor.closed.iter().any(near) {
+            self.outcome.visitors.entry(copy.key.to_owned()).or_default().split = true;
+        }
+        let open = std::mem::take(&mut visitor.open);
+        let (touched, others): (Vec<Session>, Vec<Session>) =
+            open.into_iter().partition(|session| session.touches(time, gap));
+        visitor.open = others;
+        let opened = Session::opened_by(kept(copy, click));
+        if shown {
+            self.shown.insert(copy.key.to_owned(), (time, session::order(copy.event_id)));
+        }
+        // The touched ones come first: extending a long session by a click is cheap, not the reverse.
+        let merged = touched.into_iter().chain([opened]).reduce(Session::merged_with);
+        let mut session = merged.expect("at least the click's own");
+        let ends = session.end + gap;
+        let over = self.sources.watermark.is_some_and(|watermark| watermark >= ends);
+        if over && !session.standing.is_empty() {
+            self.publish_session(copy.key, &mut session, false);
+        }
+        self.session_timers.insert((ends, copy.key.to_owned()));
+        self.session_timers.insert((ends + self.settings.allowed_lateness, copy.key.to_owned()));
+        self.visitors.entry(copy.key.to_owned()).or_default().open.push(session);
+    }
+
+    /// Event time has come to `due`: publishes and closes what ends by then.
+    fn look_at(&mut self, name: &str, due: i64) {
+        let (gap, lateness) = (self.settings.gap, self.settings.allowed_lateness);
+        let skips = !self.settings.reading.jump_publishes_twice;
+        let watermark = self.sources.watermark.expect("a timer is due");
+        let mut open = std::mem::take(&mut self.visitors.entry(name.to_owned()).or_default().open);
+        open.sort_by_key(|session| session.end);
+        for mut session in open {
+            let final_at = session.end + gap + lateness;
+            if final_at <= due {
+                self.publish_session(name, &mut session, true);
+                let closed = Closed {
+                    id: session::session_id(name, session.start),
+                    start: session.start,
+                    end: session.end,
+                    remembered_until: final_at + self.settings.remember_closed,
+                };
+                self.visitors.entry(name.to_owned()).or_default().closed.push(closed);
+                self.closed_now.entry(name.to_owned()).or_default().push(session);
+                continue;
+            }
+            let skipped = skips && final_at <= watermark;
+            if session.end + gap <= due && !session.published && !skipped {
+                self.publish_session(name, &mut session, false);
+            }
+            self.visitors.entry(name.to_owned()).or_default().open.push(session);
+        }
+    }
+
+    fn publish_session(&mut self, visitor: &str, session: &mut Session, is_final: bool) {
+        let id = session::session_id(visitor, session.start);
+        let revision = session.revisions.entry(id.clone()).or_default();
+        *revision += 1;
+        let mut value = session::session(visitor, &session.clicks);
+        value.insert("revision".to_owned(), json!(*revision));
+        value.insert("is_final".to_owned(), json!(is_final));
+        session.standing.remove(&id);
+        value.insert("supersedes".to_owned(), json!(session.standing));
+        session.standing = BTreeSet::from([id]);
+        session.published = true;
+        self.publish("sessions", visitor, Value::Object(value));
+    }
+
+    fn fold(&mut self, copy: &EventCopy<'_>, source: EventSource, event: Event) {
+        let Some(group) = self.groups.get(&(copy.kind, source)) else { return };
+        let id = (copy.kind, source, copy.key.to_owned());
+        let key = self.keys.entry(id).or_insert_with(|| Key::new(group));
+        let was_large = key.is_large();
+        key.fold(group, event, self.settings);
+        self.outcome.turned += u64::from(key.is_large() && !was_large);
+        let forgotten = key.newest.expect("an event was folded") + group.retention;
+        self.key_timers.insert((forgotten, copy.kind, source, copy.key.to_owned()));
+    }
+
+    fn payment(&mut self, copy: &EventCopy<'_>, payment: &PaymentCopy<'_>, event: &Event) {
+        let mut answers: Vec<Answer> = Vec::new();
+        for source in SOURCES {
+            let Some(group) = self.groups.get(&(copy.kind, source)) else { continue };
+            let id = (copy.kind, source, copy.key.to_owned());
+            if source == EventSource::Attempted {
+                let key = self.keys.entry(id).or_insert_with(|| Key::new(group));
+                let was_large = key.is_large();
+                answers.extend(key.fold_and_answer(group, event, self.settings));
+                self.outcome.turned += u64::from(key.is_large() && !was_large);
+                let forgotten = key.newest.expect("an event was folded") + group.retention;
+                self.key_timers.insert((forgotten, copy.kind, source, copy.key.to_owned()));
+            } else {
+                let nothing = Key::new(group);
+                let key = self.keys.get(&id).unwrap_or(&nothing);
+                answers.extend(key.answer(group, event.time, self.settings));
+            }
+        }
+        let decision = DecisionId::of_payment(payment.payment_id);
+        let features: BTreeMap<&str, f64> =
+            answers.iter().map(|answer| (answer.name.as_str(), answer.value)).collect();
+        let estimates: BTreeMap<&str, f64> =
+            answers.iter().filter_map(|answer| Some((answer.name.as_str(), answer.error?))).collect();
+        let value = json!({
+            "entity": copy.kind,
+            "entity_id": copy.key,
+            "decision_id": decision.to_string(),
+            "payment_id": payment.payment_id,
+            "event_time_ms": copy.time,
+            "features": features,
+            "estimates": estimates,
+        });
+        self.outcome.parts.push(PlainPart {
+            partition: self.partition,
+            offset: self.offset,
+            decision,
+            event: xxh3_64(copy.event_id.as_bytes()),
+            kind: copy.kind,
+            entity: copy.key.to_owned(),
+            expected: payment.expected,
+            time: copy.time.0,
+            features: features.iter().map(|(name, value)| (feature_id(name), *value)).collect(),
+            context: json!(payment.context),
+        });
+        self.publish("features.fraud", copy.key, value);
+    }
+
+    fn publish(&mut self, topic: &str, key: &str, value: Value) {
+        self.outcome.public.push(Public::new(topic, key, value));
+    }
+
+    fn ledger(&mut self, kind: EntityKind) -> &mut Ledger {
+        self.outcome.ledger.entry(kind).or_default()
+    }
+
+    fn visited(&mut self, visitor: &str) -> &mut Visited {
+        self.outcome.visitors.entry(visitor.to_owned()).or_default()
+    }
+}
+
+fn kept(copy: &EventCopy<'_>, click: &ClickCopy<'_>) -> Click {
+    let own = |text: Option<&str>| text.map(str::to_owned);
+    Click {
+        time: copy.time.0,
+        order: session::order(copy.event_id),
+        name: click.name,
+        customer: own(click.customer),
+        device: own(click.device),
+        page: own(click.page),
+        campaign: click.campaign.map(|(source, medium, name)| [own(source), own(medium), own(name)]),
+        currency: own(click.currency),
+        value: click.value_minor,
+        items: click
+            .items
+            .iter()
+            .map(|item| Item {
+                item: item.item.to_owned(),
+                category: own(item.category),
+                price: item.price_minor,
+                quantity: item.quantity,
+            })
+            .collect(),
+    }
+}

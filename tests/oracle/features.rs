@@ -1,0 +1,297 @@
+//! Features of one key, computed at every payment from the list of the key's events.
+//!
+//! Only the sample behind distinct counts of large keys is kept up event by event, for what it has
+//! thrown away depends on the order of what came.
+
+use super::Settings;
+use super::views::{EventSource, Feature, View};
+use std::collections::{BTreeMap, BTreeSet};
+use tillstream::event::{EntityKind, FieldId, Value};
+
+const RING_MAX: usize = 256;
+const SAMPLE_MAX: usize = 1_024;
+const BUCKETS: i64 = 64;
+/// The error of what comes from buckets.
+pub const BUCKET_ERROR: f64 = 0.015_625;
+/// The error of a sampled distinct count.
+pub const SAMPLE_ERROR: f64 = 0.037_5;
+
+/// All views of one entity kind and source.
+#[derive(Debug)]
+pub struct Group {
+    /// The views.
+    pub views: Vec<View>,
+    /// How long events are kept: the longest window and delay, and the allowed lateness.
+    pub retention: i64,
+    source: EventSource,
+}
+
+impl Group {
+    /// The views of that kind and source, if there are any.
+    #[must_use]
+    pub fn of(views: &[View], entity: EntityKind, source: EventSource, settings: &Settings) -> Option<Group> {
+        let views: Vec<View> =
+            views.iter().filter(|view| view.entity == entity && view.source == source).cloned().collect();
+        let longest =
+            views.iter().flat_map(|view| view.windows.iter().map(|(_, window)| window + view.delay)).max()?;
+        Some(Group { views, retention: longest + settings.allowed_lateness, source })
+    }
+}
+
+/// An event of a group.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// When it happened.
+    pub time: i64,
+    /// The fields that the views read.
+    pub values: Vec<(FieldId, Value)>,
+}
+
+impl Event {
+    fn number(&self, field: FieldId) -> Option<i64> {
+        self.values.iter().find_map(|(id, value)| match value {
+            Value::Number(number) if *id == field => Some(*number),
+            _ => None,
+        })
+    }
+
+    fn hash(&self, field: FieldId) -> Option<u64> {
+        self.values.iter().find_map(|(id, value)| match value {
+            Value::Hash(hash) if *id == field => Some(*hash),
+            _ => None,
+        })
+    }
+}
+
+/// A feature's value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Its flat name.
+    pub name: String,
+    /// Its value.
+    pub value: f64,
+    /// Its error, if it is an estimate.
+    pub error: Option<f64>,
+}
+
+/// What one key has of one group.
+#[derive(Debug)]
+pub struct Key {
+    /// The highest time of an event.
+    pub newest: Option<i64>,
+    /// The ring; or, once `large`, everything that was ever put into buckets.
+    events: Vec<Event>,
+    large: bool,
+    samples: BTreeMap<FieldId, Sample>,
+}
+
+/// Wegman's adaptive sample of one text field.
+#[derive(Debug, Default)]
+struct Sample {
+    level: u32,
+    newest: BTreeMap<u64, i64>,
+}
+
+impl Key {
+    /// A key without events.
+    #[must_use]
+    pub fn new(group: &Group) -> Key {
+        let large = group.source == EventSource::Click;
+        Key { newest: None, events: Vec::new(), large, samples: BTreeMap::new() }
+    }
+
+    /// Whether it is counted in buckets.
+    #[must_use]
+    pub fn is_large(&self) -> bool {
+        self.large
+    }
+
+    /// Folds an event that asks nothing.
+    pub fn fold(&mut self, group: &Group, event: Event, settings: &Settings) {
+        let newest = self.newest.map_or(event.time, |newest| newest.max(event.time));
+        self.newest = Some(newest);
+        let kept_after = newest - group.retention;
+        if self.large {
+            if event.time > kept_after || settings.reading.buckets_take_old_events {
+                self.sample(&event, kept_after);
+                self.events.push(event);
+            }
+            return;
+        }
+        self.events.push(event);
+        self.events.retain(|event| event.time > kept_after);
+        if self.events.len() > RING_MAX {
+            self.large = true;
+            for event in self.events.clone() {
+                self.sample(&event, kept_after);
+            }
+        }
+    }
+
+    /// Folds a payment and answers it.
+    pub fn fold_and_answer(&mut self, group: &Group, payment: &Event, settings: &Settings) -> Vec<Answer> {
+        let (with, without): (Vec<&View>, Vec<&View>) =
+            group.views.iter().partition(|view| view.include_current);
+        let mut answers = Vec::new();
+        for view in without {
+            answers
+                .extend(Ask { key: self, group, view, time: payment.time, current: None }.answers(settings));
+        }
+        let before = self.newest;
+        self.fold(group, payment.clone(), settings);
+        for view in with {
+            let current = Some(Current { event: payment, newest_before: before });
+            answers.extend(Ask { key: self, group, view, time: payment.time, current }.answers(settings));
+        }
+        answers
+    }
+
+    /// Answers a payment at `time` that is no event of this group.
+    #[must_use]
+    pub fn answer(&self, group: &Group, time: i64, settings: &Settings) -> Vec<Answer> {
+        let ask = |view| Ask { key: self, group, view, time, current: None }.answers(settings);
+        group.views.iter().flat_map(ask).collect()
+    }
+
+    fn sample(&mut self, event: &Event, kept_after: i64) {
+        for (field, value) in &event.values {
+            let Value::Hash(hash) = *value else { continue };
+            let sample = self.samples.entry(*field).or_default();
+            if !sample.takes(hash) {
+                continue;
+            }
+            let time = sample.newest.entry(hash).or_insert(event.time);
+            *time = event.time.max(*time);
+            if sample.newest.len() > SAMPLE_MAX {
+                sample.newest.retain(|_, time| *time > kept_after);
+            }
+            while sample.newest.len() > SAMPLE_MAX {
+                sample.level += 1;
+                let level = sample.level;
+                sample.newest.retain(|hash, _| hash.trailing_zeros() >= level);
+            }
+        }
+    }
+}
+
+impl Sample {
+    fn takes(&self, hash: u64) -> bool {
+        hash.trailing_zeros() >= self.level
+    }
+}
+
+/// The payment that asks, where it is an event of the group.
+#[derive(Clone, Copy)]
+struct Current<'a> {
+    event: &'a Event,
+    newest_before: Option<i64>,
+}
+
+/// One view asked at one time.
+struct Ask<'a> {
+    key: &'a Key,
+    group: &'a Group,
+    view: &'a View,
+    time: i64,
+    current: Option<Current<'a>>,
+}
+
+impl Ask<'_> {
+    fn answers(&self, settings: &Settings) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        let mut answer = |feature, window: &str, value: Option<f64>, error: Option<f64>| {
+            let name = self.view.flat_name(feature, window);
+            answers.extend(value.map(|value| Answer { name, value, error }));
+        };
+        let nothing_yet = self.key.newest.is_none() && !settings.reading.no_clicks_is_an_estimate;
+        let bucket_error = (self.key.large && !nothing_yet).then_some(BUCKET_ERROR);
+        for feature in &self.view.features {
+            if *feature == Feature::TimeSinceLast {
+                answer(*feature, "", self.seconds_since_last(), None);
+                continue;
+            }
+            for (spelled, window) in &self.view.windows {
+                if let Feature::Distinct(field) = feature {
+                    let (value, error) = self.distinct(*field, *window, settings);
+                    answer(*feature, spelled, Some(value), error);
+                } else {
+                    answer(*feature, spelled, self.number(*feature, *window, settings), bucket_error);
+                }
+            }
+        }
+        answers
+    }
+
+    fn seconds_since_last(&self) -> Option<f64> {
+        let newest = match self.current {
+            Some(current) => current.newest_before,
+            None => self.key.newest,
+        };
+        newest.map(|newest| (self.time - newest).max(0) as f64 / 1_000.0)
+    }
+
+    fn number(&self, feature: Feature, window: i64, settings: &Settings) -> Option<f64> {
+        let covered = self.covered(window, settings);
+        let numbers = |field| covered.iter().filter_map(|event| event.number(field)).collect::<Vec<i64>>();
+        let sum = |numbers: &[i64]| numbers.iter().sum::<i64>() as f64;
+        match feature {
+            Feature::Count => Some(covered.len() as f64),
+            Feature::Sum(field) => Some(sum(&numbers(field))),
+            Feature::Mean(field) => {
+                let numbers = numbers(field);
+                (!numbers.is_empty()).then(|| sum(&numbers) / numbers.len() as f64)
+            }
+            Feature::Min(field) => numbers(field).into_iter().min().map(|number| number as f64),
+            Feature::Max(field) => numbers(field).into_iter().max().map(|number| number as f64),
+            Feature::Distinct(_) | Feature::TimeSinceLast => unreachable!("not computed from numbers"),
+        }
+    }
+
+    fn distinct(&self, field: FieldId, window: i64, settings: &Settings) -> (f64, Option<f64>) {
+        if !self.key.large {
+            let covered = self.covered(window, settings);
+            let hashes: BTreeSet<u64> = covered.iter().filter_map(|event| event.hash(field)).collect();
+            return (hashes.len() as f64, None);
+        }
+        let own = self.current.and_then(|current| current.event.hash(field));
+        let Some(sample) = self.key.samples.get(&field) else {
+            return (own.iter().count() as f64, None);
+        };
+        let kept = sample.newest.values().filter(|newest| **newest > self.time - window).count();
+        let unkept = own.filter(|hash| sample.takes(*hash) && !sample.newest.contains_key(hash));
+        let value = (kept + unkept.iter().count()) as f64 * 2f64.powi(sample.level.cast_signed());
+        (value, (sample.level > 0).then_some(SAMPLE_ERROR))
+    }
+
+    /// The events that a value over `window` covers, the payment itself included where it counts.
+    fn covered(&self, window: i64, settings: &Settings) -> Vec<&Event> {
+        let until = self.time - self.view.delay;
+        let since = until - window;
+        let kept_after = self.key.newest.map_or(i64::MIN, |newest| newest - self.group.retention);
+        let bucket = window / BUCKETS;
+        let number = |time: i64| time.div_euclid(bucket);
+        let kept = |event: &Event| {
+            if self.key.large {
+                (number(event.time) + 1) * bucket > kept_after
+            } else {
+                event.time > kept_after
+            }
+        };
+        let inside = |event: &Event| {
+            if self.key.large {
+                (number(since)..=number(until)).contains(&number(event.time))
+            } else {
+                event.time > since && event.time <= until
+            }
+        };
+        let mut covered: Vec<&Event> =
+            self.key.events.iter().filter(|event| kept(event) && inside(event)).collect();
+        if let Some(Current { event, .. }) = self.current
+            && self.view.delay == 0
+            && !(kept(event) && (event.time > kept_after || settings.reading.buckets_take_old_events))
+        {
+            covered.push(event);
+        }
+        covered
+    }
+}

@@ -1,0 +1,541 @@
+//! Raw records judged by their contract, and what follows from them without any log: every payment
+//! attempt, and the final sessions of every visitor if no click were late.
+
+use super::Settings;
+use super::session::{self, Click, Item};
+use super::views::{EventSource, View};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use tillstream::event::{ClickName, EntityKind, EntitySet};
+use tillstream::time::EventTime;
+
+/// A record of a raw topic.
+#[derive(Debug, Clone)]
+pub struct RawRecord {
+    pub topic: String,
+    pub partition: u32,
+    pub offset: i64,
+    pub timestamp_ms: Option<i64>,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+}
+
+/// What becomes of a raw record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judgement {
+    /// An event of `clickstream`.
+    Click,
+    /// `payment_attempted`
+    Attempted,
+    /// `payment_result`
+    Result,
+    /// An event of `payments` with a name that no contract knows: routed to nobody.
+    UnknownPayment,
+    /// Dead-lettered, with one of these reasons: a record may have several faults, and the documents
+    /// do not say which is named.
+    Refused(BTreeSet<&'static str>),
+}
+
+/// A raw record and what becomes of it.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    pub topic: String,
+    pub partition: u32,
+    pub offset: i64,
+    pub judgement: Judgement,
+    /// The event's time after clamping; none for what is refused or unknown.
+    pub time: Option<EventTime>,
+    pub clamped: bool,
+    /// A name that no contract knows.
+    pub unknown_name: bool,
+}
+
+/// A payment attempt.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    pub topic: String,
+    pub partition: u32,
+    pub offset: i64,
+    pub event_id: String,
+    pub payment_id: String,
+    /// After clamping.
+    pub time: EventTime,
+    pub amount_minor: i64,
+    pub currency: String,
+    /// Every entity it names, customer, card and ip as pseudonyms.
+    pub entities: BTreeMap<EntityKind, String>,
+    /// The kinds that owe a part.
+    pub expected: EntitySet,
+    /// The kind whose part carries the payment's context.
+    pub own: EntityKind,
+    /// The record itself.
+    pub record: Map<String, Value>,
+}
+
+/// What follows from the raw records.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Every record, in the order given.
+    pub judged: Vec<Judged>,
+    /// Every payment attempt, duplicates included.
+    pub attempts: Vec<Attempt>,
+    /// By visitor, the final sessions in order of time: records of `sessions` without `revision` and
+    /// `supersedes`.
+    pub sessions: BTreeMap<String, Vec<Value>>,
+    /// Visitors of whom some id came again in a way that is not clear-cut.
+    pub unclear: BTreeSet<String>,
+    /// Copies to be routed, by entity kind.
+    pub copies: BTreeMap<EntityKind, u64>,
+}
+
+/// Judges `records` and computes what follows. `pseudonym` is asked for customers, cards and ips,
+/// with the event's time after clamping.
+pub fn outcome(
+    records: &[RawRecord],
+    settings: &Settings,
+    views: &[View],
+    pseudonym: impl Fn(EntityKind, &str, EventTime) -> String,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut heard: BTreeMap<String, Vec<Heard>> = BTreeMap::new();
+    for record in records {
+        let (judgement, object) = judge(record, settings);
+        let event = matches!(judgement, Judgement::Click | Judgement::Attempted | Judgement::Result);
+        let sent = event.then(|| whole(&object, "event_time_ms")).flatten();
+        let bound = record.timestamp_ms.map_or(i64::MAX, |now| now.saturating_add(settings.future_bound));
+        let time = sent.map(|sent| sent.min(bound));
+        let unknown_name = match judgement {
+            Judgement::Click => click_name(&object) == ClickName::Other,
+            ref other => *other == Judgement::UnknownPayment,
+        };
+        outcome.judged.push(Judged {
+            topic: record.topic.clone(),
+            partition: record.partition,
+            offset: record.offset,
+            judgement: judgement.clone(),
+            time: time.map(EventTime),
+            clamped: time != sent,
+            unknown_name,
+        });
+        let Some(time) = time else { continue };
+        let event = Event { object: &object, time, pseudonym: &pseudonym };
+        let entities = event.entities();
+        let routed = match judgement {
+            Judgement::Click => kinds(views, &entities, &[EventSource::Click]).with(EntityKind::Visitor),
+            Judgement::Result => kinds(views, &entities, &[EventSource::Result]),
+            _ => {
+                let every = [EventSource::Attempted, EventSource::Result, EventSource::Click];
+                kinds(views, &entities, &every).with(own(&entities))
+            }
+        };
+        for kind in routed.iter() {
+            *outcome.copies.entry(kind).or_default() += 1;
+        }
+        if routed.contains(EntityKind::Visitor) {
+            let click = (judgement == Judgement::Click).then(|| event.click(&entities));
+            let event_id = event.required("event_id");
+            heard.entry(entities[&EntityKind::Visitor].clone()).or_default().push(Heard {
+                event_id,
+                time,
+                click,
+            });
+        }
+        if judgement == Judgement::Attempted {
+            outcome.attempts.push(Attempt {
+                topic: record.topic.clone(),
+                partition: record.partition,
+                offset: record.offset,
+                event_id: event.required("event_id"),
+                payment_id: event.required("payment_id"),
+                time: EventTime(time),
+                amount_minor: whole(&object, "amount_minor").expect("judged"),
+                currency: event.required("currency"),
+                expected: routed,
+                own: own(&entities),
+                entities,
+                record: object,
+            });
+        }
+    }
+    for (visitor, heard) in heard {
+        let (clicks, clear) = first_of_each_id(heard, settings);
+        if !clear {
+            outcome.unclear.insert(visitor.clone());
+        }
+        let sessions = final_sessions(&visitor, clicks, settings);
+        if !sessions.is_empty() {
+            outcome.sessions.insert(visitor, sessions);
+        }
+    }
+    outcome
+}
+
+/// What a visitor's task hears: a click, or a payment attempt, whose id counts too.
+struct Heard {
+    event_id: String,
+    time: i64,
+    click: Option<Click>,
+}
+
+fn first_of_each_id(heard: Vec<Heard>, settings: &Settings) -> (Vec<Click>, bool) {
+    let mut first: BTreeMap<String, Heard> = BTreeMap::new();
+    let mut clear = true;
+    for event in heard {
+        match first.get(&event.event_id) {
+            None => {
+                first.insert(event.event_id.clone(), event);
+            }
+            Some(known) => {
+                let near = (known.time - event.time).abs() <= settings.clear_cut;
+                clear &= near && known.click == event.click;
+            }
+        }
+    }
+    (first.into_values().filter_map(|event| event.click).collect(), clear)
+}
+
+fn final_sessions(visitor: &str, mut clicks: Vec<Click>, settings: &Settings) -> Vec<Value> {
+    clicks.sort_by_key(|click| (click.time, click.order));
+    clicks
+        .chunk_by(|one, next| next.time - one.time <= settings.gap)
+        .map(|clicks| {
+            let mut session = session::session(visitor, clicks);
+            session.insert("is_final".to_owned(), Value::Bool(true));
+            Value::Object(session)
+        })
+        .collect()
+}
+
+fn own(entities: &BTreeMap<EntityKind, String>) -> EntityKind {
+    [EntityKind::Visitor, EntityKind::Customer, EntityKind::Card]
+        .into_iter()
+        .find(|kind| entities.contains_key(kind))
+        .expect("a payment names its card")
+}
+
+fn kinds(views: &[View], entities: &BTreeMap<EntityKind, String>, sources: &[EventSource]) -> EntitySet {
+    entities
+        .keys()
+        .copied()
+        .filter(|kind| views.iter().any(|view| view.entity == *kind && sources.contains(&view.source)))
+        .collect()
+}
+
+/// An event that keeps its contract.
+struct Event<'a, P> {
+    object: &'a Map<String, Value>,
+    time: i64,
+    pseudonym: &'a P,
+}
+
+impl<P: Fn(EntityKind, &str, EventTime) -> String> Event<'_, P> {
+    fn required(&self, field: &str) -> String {
+        text(self.object, field).expect("judged")
+    }
+
+    fn entities(&self) -> BTreeMap<EntityKind, String> {
+        let fields = [
+            (EntityKind::Visitor, "visitor_id"),
+            (EntityKind::Customer, "customer_id"),
+            (EntityKind::Card, "card_token"),
+            (EntityKind::Device, "device_id"),
+            (EntityKind::Ip, "ip"),
+            (EntityKind::Store, "store_id"),
+            (EntityKind::Terminal, "terminal_id"),
+        ];
+        let hidden = [EntityKind::Customer, EntityKind::Card, EntityKind::Ip];
+        let id = |kind, id: String| {
+            if hidden.contains(&kind) { (self.pseudonym)(kind, &id, EventTime(self.time)) } else { id }
+        };
+        fields
+            .into_iter()
+            .filter_map(|(kind, field)| text(self.object, field).map(|found| (kind, id(kind, found))))
+            .collect()
+    }
+
+    fn click(&self, entities: &BTreeMap<EntityKind, String>) -> Click {
+        let campaign = self.object.get("campaign").and_then(Value::as_object);
+        let items = self.object.get("items").and_then(Value::as_array);
+        Click {
+            time: self.time,
+            order: session::order(&self.required("event_id")),
+            name: click_name(self.object),
+            customer: entities.get(&EntityKind::Customer).cloned(),
+            device: entities.get(&EntityKind::Device).cloned(),
+            page: text(self.object, "page_location"),
+            campaign: campaign
+                .map(|campaign| ["source", "medium", "name"].map(|field| text(campaign, field))),
+            currency: text(self.object, "currency"),
+            value: whole(self.object, "value_minor"),
+            items: items.into_iter().flatten().map(item).collect(),
+        }
+    }
+}
+
+fn item(item: &Value) -> Item {
+    let item = item.as_object().expect("judged");
+    Item {
+        item: text(item, "item_id").expect("judged"),
+        category: text(item, "item_category"),
+        price: whole(item, "price_minor"),
+        quantity: whole(item, "quantity").map_or(1, |pieces| u32::try_from(pieces).expect("judged")),
+    }
+}
+
+fn click_name(object: &Map<String, Value>) -> ClickName {
+    text(object, "event_name").map_or(ClickName::Other, |name| ClickName::from_wire(&name))
+}
+
+fn text(object: &Map<String, Value>, field: &str) -> Option<String> {
+    object.get(field).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn whole(object: &Map<String, Value>, field: &str) -> Option<i64> {
+    object.get(field).and_then(Value::as_i64)
+}
+
+/// What becomes of a record, and its object where it is routed.
+///
+/// # Panics
+///
+/// If the topic is neither `clickstream` nor `payments`.
+#[must_use]
+pub fn judge(record: &RawRecord, settings: &Settings) -> (Judgement, Map<String, Value>) {
+    let refused =
+        |reasons: &[&'static str]| (Judgement::Refused(reasons.iter().copied().collect()), Map::new());
+    let bytes = record.value.as_deref().unwrap_or_default();
+    if bytes.is_empty() {
+        return refused(&["empty"]);
+    }
+    if bytes.len() > settings.payload_bytes_max {
+        return refused(&["too_large"]);
+    }
+    let deep = depth(bytes) > settings.nesting_max;
+    let object = match (serde_json::from_slice::<Value>(bytes), deep) {
+        (Ok(_), true) => return refused(&["too_deep"]),
+        (Err(_), true) => return refused(&["too_deep", "not_json"]),
+        (Err(_), false) if bytes.trim_ascii().is_empty() => return refused(&["empty", "not_json"]),
+        (Err(_), false) => return refused(&["not_json"]),
+        (Ok(Value::Object(object)), false) => object,
+        (Ok(_), false) => return refused(&["wrong_type"]),
+    };
+    let mut faults = BTreeSet::new();
+    let judgement = match record.topic.as_str() {
+        "clickstream" => {
+            fields(&object, CLICK, &mut faults);
+            Judgement::Click
+        }
+        "payments" => match object.get("event_name").and_then(Value::as_str) {
+            Some("payment_attempted") => {
+                fields(&object, ATTEMPTED, &mut faults);
+                Judgement::Attempted
+            }
+            Some("payment_result") => {
+                fields(&object, RESULT, &mut faults);
+                Judgement::Result
+            }
+            _ => {
+                fields(&object, &[("event_name", REQUIRED, NAME)], &mut faults);
+                Judgement::UnknownPayment
+            }
+        },
+        other => panic!("no contract for topic {other}"),
+    };
+    if faults.is_empty() { (judgement, object) } else { (Judgement::Refused(faults), Map::new()) }
+}
+
+/// How deep arrays and objects are nested, counted over the bytes: the record itself is 1.
+fn depth(bytes: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut escaped) = (0usize, 0, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+type Field = (&'static str, bool, Shape);
+const REQUIRED: bool = true;
+const OPTIONAL: bool = false;
+
+/// What a value must be.
+#[derive(Debug, Clone, Copy)]
+enum Shape {
+    /// A text of that many characters.
+    Text(usize, usize),
+    /// A text of that many capital letters.
+    Capitals(usize),
+    /// A whole number.
+    Whole(i64, i64),
+    Truth,
+    OneOf(&'static [&'static str]),
+    Object(&'static [Field]),
+    Objects(usize, &'static [Field]),
+}
+
+const ID: Shape = Shape::Text(1, 128);
+const NAME: Shape = Shape::Text(1, 64);
+const TIME: Shape = Shape::Whole(0, 253_402_300_799_999);
+const MONEY: Shape = Shape::Whole(0, 1_000_000_000_000);
+const IP: Shape = Shape::Text(2, 45);
+const LABEL: Shape = Shape::Text(0, 256);
+const ADDRESS: Shape = Shape::Text(0, 2_048);
+const CURRENCY: Shape = Shape::Capitals(3);
+const COUNTRY: Shape = Shape::Capitals(2);
+
+const CLICK: &[Field] = &[
+    ("event_id", REQUIRED, ID),
+    ("event_name", REQUIRED, NAME),
+    ("event_time_ms", REQUIRED, TIME),
+    ("visitor_id", REQUIRED, ID),
+    ("customer_id", OPTIONAL, ID),
+    ("device_id", OPTIONAL, ID),
+    ("ip", OPTIONAL, IP),
+    ("session_hint", OPTIONAL, ID),
+    ("page_location", OPTIONAL, ADDRESS),
+    ("page_referrer", OPTIONAL, ADDRESS),
+    ("page_title", OPTIONAL, ADDRESS),
+    ("search_term", OPTIONAL, Shape::Text(0, 512)),
+    ("campaign", OPTIONAL, Shape::Object(CAMPAIGN)),
+    ("consent", OPTIONAL, Shape::Object(CONSENT)),
+    ("currency", OPTIONAL, CURRENCY),
+    ("value_minor", OPTIONAL, MONEY),
+    ("transaction_id", OPTIONAL, ID),
+    ("coupon", OPTIONAL, Shape::Text(0, 128)),
+    ("items", OPTIONAL, Shape::Objects(200, ITEM)),
+];
+const CAMPAIGN: &[Field] = &[
+    ("source", OPTIONAL, LABEL),
+    ("medium", OPTIONAL, LABEL),
+    ("name", OPTIONAL, LABEL),
+    ("term", OPTIONAL, LABEL),
+    ("content", OPTIONAL, LABEL),
+];
+const CONSENT: &[Field] = &[
+    ("analytics", OPTIONAL, Shape::Truth),
+    ("ads", OPTIONAL, Shape::Truth),
+    ("personalization", OPTIONAL, Shape::Truth),
+];
+const ITEM: &[Field] = &[
+    ("item_id", REQUIRED, ID),
+    ("item_name", OPTIONAL, Shape::Text(0, 512)),
+    ("item_brand", OPTIONAL, LABEL),
+    ("item_category", OPTIONAL, LABEL),
+    ("item_category2", OPTIONAL, LABEL),
+    ("item_category3", OPTIONAL, LABEL),
+    ("item_category4", OPTIONAL, LABEL),
+    ("item_category5", OPTIONAL, LABEL),
+    ("item_variant", OPTIONAL, LABEL),
+    ("item_list_id", OPTIONAL, LABEL),
+    ("item_list_name", OPTIONAL, LABEL),
+    ("affiliation", OPTIONAL, LABEL),
+    ("coupon", OPTIONAL, LABEL),
+    ("location_id", OPTIONAL, LABEL),
+    ("index", OPTIONAL, Shape::Whole(0, 100_000)),
+    ("price_minor", OPTIONAL, MONEY),
+    ("discount_minor", OPTIONAL, MONEY),
+    ("quantity", OPTIONAL, Shape::Whole(1, 100_000)),
+];
+const ATTEMPTED: &[Field] = &[
+    ("event_id", REQUIRED, ID),
+    ("event_time_ms", REQUIRED, TIME),
+    ("payment_id", REQUIRED, ID),
+    ("card_token", REQUIRED, ID),
+    ("amount_minor", REQUIRED, MONEY),
+    ("currency", REQUIRED, CURRENCY),
+    ("visitor_id", OPTIONAL, ID),
+    ("customer_id", OPTIONAL, ID),
+    ("device_id", OPTIONAL, ID),
+    ("store_id", OPTIONAL, ID),
+    ("terminal_id", OPTIONAL, ID),
+    ("ip", OPTIONAL, IP),
+    ("channel", OPTIONAL, Shape::Text(1, 32)),
+    ("card_country", OPTIONAL, COUNTRY),
+    ("ip_country", OPTIONAL, COUNTRY),
+    ("billing_country", OPTIONAL, COUNTRY),
+    ("shipping_country", OPTIONAL, COUNTRY),
+];
+const RESULT: &[Field] = &[
+    ("event_id", REQUIRED, ID),
+    ("event_time_ms", REQUIRED, TIME),
+    ("payment_id", REQUIRED, ID),
+    ("card_token", REQUIRED, ID),
+    ("status", REQUIRED, Shape::OneOf(&["approved", "declined", "error", "cancelled"])),
+    ("reason_code", OPTIONAL, Shape::Text(0, 64)),
+    ("amount_minor", OPTIONAL, MONEY),
+    ("currency", OPTIONAL, CURRENCY),
+    ("visitor_id", OPTIONAL, ID),
+    ("customer_id", OPTIONAL, ID),
+    ("device_id", OPTIONAL, ID),
+    ("ip", OPTIONAL, IP),
+    ("store_id", OPTIONAL, ID),
+    ("terminal_id", OPTIONAL, ID),
+    ("card_country", OPTIONAL, COUNTRY),
+    ("ip_country", OPTIONAL, COUNTRY),
+    ("billing_country", OPTIONAL, COUNTRY),
+    ("shipping_country", OPTIONAL, COUNTRY),
+];
+
+/// Adds every fault of `object` against the contract.
+fn fields(object: &Map<String, Value>, contract: &[Field], faults: &mut BTreeSet<&'static str>) {
+    for (name, required, shape) in contract {
+        match (object.get(*name), *required) {
+            (None, REQUIRED) => faults.extend(["missing_field"]),
+            // The documents do not say which of the two a null is.
+            (Some(Value::Null), REQUIRED) => faults.extend(["missing_field", "wrong_type"]),
+            (None | Some(Value::Null), _) => {}
+            (Some(value), _) => keeps(value, *shape, faults),
+        }
+    }
+}
+
+fn keeps(value: &Value, shape: Shape, faults: &mut BTreeSet<&'static str>) {
+    let fault = match (shape, value) {
+        (Shape::Text(min, max), Value::String(text)) => {
+            let characters = text.chars().count();
+            (!(min..=max).contains(&characters)).then_some("out_of_range")
+        }
+        (Shape::Capitals(many), Value::String(text)) => {
+            let keeps = text.len() == many && text.bytes().all(|byte| byte.is_ascii_uppercase());
+            (!keeps).then_some("out_of_range")
+        }
+        (Shape::OneOf(names), Value::String(text)) => {
+            (!names.contains(&text.as_str())).then_some("out_of_range")
+        }
+        (Shape::Whole(min, max), Value::Number(number)) => {
+            match (number.as_i64(), number.is_u64()) {
+                (Some(number), _) => (!(min..=max).contains(&number)).then_some("out_of_range"),
+                (None, true) => Some("out_of_range"),
+                (None, false) => {
+                    // A whole number beyond 64 bits looks like a fraction from here.
+                    if number.as_f64().is_some_and(|number| number.abs() > 9e18) {
+                        faults.insert("out_of_range");
+                    }
+                    Some("wrong_type")
+                }
+            }
+        }
+        (Shape::Truth, Value::Bool(_)) => None,
+        (Shape::Object(contract), Value::Object(object)) => {
+            fields(object, contract, faults);
+            None
+        }
+        (Shape::Objects(max, contract), Value::Array(values)) => {
+            for value in values {
+                keeps(value, Shape::Object(contract), faults);
+            }
+            (values.len() > max).then_some("out_of_range")
+        }
+        _ => Some("wrong_type"),
+    };
+    faults.extend(fault);
+}

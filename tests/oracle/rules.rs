@@ -1,0 +1,123 @@
+//! The default rules (src/config/defaults/rules.yaml), written out by hand.
+
+use serde_json::{Map, Value};
+
+/// The version of the rules.
+pub const VERSION: u32 = 1;
+/// What the score must reach for each decision, mildest first.
+pub const THRESHOLDS: [(&str, f64); 3] = [("review", 0.4), ("step_up", 0.6), ("decline", 0.85)];
+
+/// A rule.
+#[derive(Debug)]
+pub struct Rule {
+    pub id: &'static str,
+    /// Else it is in shadow.
+    pub live: bool,
+    pub code: &'static str,
+    pub weight: f64,
+    pub action: Option<&'static str>,
+    /// Everything that `when` reads.
+    pub reads: &'static [&'static str],
+    /// Whether it fires on what it reads; all of it is there.
+    pub when: fn(&Inputs<'_>) -> bool,
+}
+
+/// The values that a rule reads.
+#[derive(Debug)]
+pub struct Inputs<'a>(pub &'a Map<String, Value>);
+
+impl Inputs<'_> {
+    fn number(&self, name: &str) -> f64 {
+        self.0[name].as_f64().expect("a number")
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.0[name].as_str().expect("a text")
+    }
+}
+
+/// The rules that tillstream comes with, in the order of the file.
+pub const RULES: &[Rule] = &[
+    Rule {
+        id: "card_testing_by_device",
+        live: true,
+        code: "CARD_TESTING",
+        weight: 0.9,
+        action: Some("decline"),
+        reads: &["device_velocity__card_distinct_10m", "device_velocity__amount_mean_10m"],
+        when: |at| {
+            at.number("device_velocity__card_distinct_10m") >= 5.0
+                && at.number("device_velocity__amount_mean_10m") < 1000.0
+        },
+    },
+    Rule {
+        id: "card_testing_by_ip",
+        live: true,
+        code: "CARD_TESTING",
+        weight: 0.7,
+        action: None,
+        reads: &["ip_velocity__card_distinct_10m", "ip_velocity__amount_mean_10m"],
+        when: |at| {
+            at.number("ip_velocity__card_distinct_10m") >= 8.0
+                && at.number("ip_velocity__amount_mean_10m") < 1000.0
+        },
+    },
+    Rule {
+        id: "many_cards_of_one_customer",
+        live: true,
+        code: "MANY_CARDS",
+        weight: 0.5,
+        action: None,
+        reads: &["customer_velocity__card_distinct_24h"],
+        when: |at| at.number("customer_velocity__card_distinct_24h") >= 4.0,
+    },
+    Rule {
+        id: "card_on_many_devices",
+        live: true,
+        code: "MANY_DEVICES",
+        weight: 0.5,
+        action: None,
+        reads: &["card_velocity__device_distinct_24h"],
+        when: |at| at.number("card_velocity__device_distinct_24h") >= 4.0,
+    },
+    Rule {
+        id: "burst_on_card",
+        live: true,
+        code: "BURST",
+        weight: 0.45,
+        action: None,
+        reads: &["card_velocity__count_10m"],
+        when: |at| at.number("card_velocity__count_10m") >= 5.0,
+    },
+    Rule {
+        id: "unusual_amount",
+        live: true,
+        code: "UNUSUAL_AMOUNT",
+        weight: 0.4,
+        action: None,
+        reads: &["card_velocity__count_7d", "amount_minor", "card_velocity__amount_mean_7d"],
+        when: |at| {
+            at.number("card_velocity__count_7d") >= 5.0
+                && at.number("amount_minor") > at.number("card_velocity__amount_mean_7d") * 10.0
+                && at.number("amount_minor") > 20000.0
+        },
+    },
+    Rule {
+        id: "countries_differ",
+        live: false,
+        code: "COUNTRIES_DIFFER",
+        weight: 0.3,
+        action: None,
+        reads: &["card_country", "ip_country", "amount_minor"],
+        when: |at| at.text("card_country") != at.text("ip_country") && at.number("amount_minor") > 10000.0,
+    },
+    Rule {
+        id: "no_clicks_before",
+        live: false,
+        code: "NO_CLICKS",
+        weight: 0.2,
+        action: None,
+        reads: &["visitor_clicks__count_1h", "amount_minor"],
+        when: |at| at.number("visitor_clicks__count_1h") < 2.0 && at.number("amount_minor") > 5000.0,
+    },
+];

@@ -1,0 +1,100 @@
+//! What a task knows of the sources of its log: what was applied, and how far time has come.
+
+use super::Reading;
+use std::collections::BTreeMap;
+use tillstream::log::frame::{Frame, Promise, SourceId};
+use tillstream::log::position::Position;
+
+/// The sources of one partition of a log, and its task's watermark.
+#[derive(Debug, Default)]
+pub struct Sources {
+    sources: BTreeMap<SourceId, Source>,
+    /// `None` while it is unknown.
+    pub watermark: Option<i64>,
+}
+
+#[derive(Debug)]
+struct Source {
+    name: String,
+    /// Joined, and not retired: it counts in the watermark.
+    counts: bool,
+    applied: Position,
+    promised: Option<i64>,
+    idle: Option<Idle>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Idle {
+    highest: Option<i64>,
+    for_ms: i64,
+}
+
+impl Sources {
+    /// This source counts from here on.
+    pub fn join(&mut self, id: SourceId, name: &str) {
+        let source = self.source(id);
+        source.counts = true;
+        name.clone_into(&mut source.name);
+    }
+
+    /// This source counts no longer.
+    pub fn retire(&mut self, id: SourceId) {
+        self.source(id).counts = false;
+    }
+
+    /// The name under which it joined.
+    #[must_use]
+    pub fn name(&self, id: SourceId) -> String {
+        self.sources.get(&id).map(|source| source.name.clone()).unwrap_or_default()
+    }
+
+    /// Where this source stands.
+    #[must_use]
+    pub fn applied(&self, id: SourceId) -> Position {
+        self.sources.get(&id).map_or(Position::BEFORE_EVERYTHING, |source| source.applied)
+    }
+
+    /// The frame's events have been folded: what it promises holds now.
+    pub fn accepted(&mut self, frame: &Frame<'_>, reading: &Reading) {
+        let source = self.source(frame.source);
+        if let Promise::Watermark(time) = frame.promise {
+            source.promised = source.promised.max(Some(time.0));
+        }
+        if frame.to >= source.applied {
+            let before = source.idle.and_then(|idle| idle.highest);
+            source.idle = match frame.promise {
+                Promise::Idle { highest, idle_ms } => {
+                    let named = highest.map(|time| time.0);
+                    let highest = if reading.idle_highest_is_the_last { named } else { named.max(before) };
+                    Some(Idle { highest, for_ms: i64::try_from(idle_ms).unwrap_or(i64::MAX) })
+                }
+                Promise::Unknown | Promise::Watermark(_) => None,
+            };
+        }
+        source.applied = source.applied.max(frame.to);
+        self.watermark = self.watermark.max(self.now());
+    }
+
+    fn now(&self) -> Option<i64> {
+        let counting = || self.sources.values().filter(|source| source.counts);
+        let mut awake = counting().filter(|source| source.idle.is_none()).peekable();
+        if awake.peek().is_some() {
+            // `None` is below every time: one source without a promise makes the whole unknown.
+            return awake.map(|source| source.promised).min().flatten();
+        }
+        let idle = || counting().filter_map(|source| source.idle);
+        let highest = idle().filter_map(|idle| idle.highest).max()?;
+        let shortest = idle().map(|idle| idle.for_ms).min()?;
+        Some(highest.saturating_add(shortest))
+    }
+
+    fn source(&mut self, id: SourceId) -> &mut Source {
+        self.sources.entry(id).or_insert_with(|| Source {
+            name: String::new(),
+            counts: false,
+            applied: Position::BEFORE_EVERYTHING,
+            promised: None,
+            idle: None,
+        })
+    }
+}

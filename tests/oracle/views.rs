@@ -1,0 +1,141 @@
+//! The default views (src/config/defaults/features.yaml), written out by hand.
+
+use tillstream::event::{EntityKind, FieldId};
+
+/// Which events a view is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EventSource {
+    /// `payment_attempted`
+    Attempted,
+    /// `payment_result`
+    Result,
+    /// `click`
+    Click,
+}
+
+/// Every source.
+pub const SOURCES: [EventSource; 3] = [EventSource::Attempted, EventSource::Result, EventSource::Click];
+
+/// A view as declared.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Its name.
+    pub name: &'static str,
+    /// Whose events.
+    pub entity: EntityKind,
+    /// Which events.
+    pub source: EventSource,
+    /// Windows as spelled, and in milliseconds.
+    pub windows: Vec<(&'static str, i64)>,
+    /// In milliseconds.
+    pub delay: i64,
+    /// Whether the payment itself counts.
+    pub include_current: bool,
+    /// What is computed.
+    pub features: Vec<Feature>,
+}
+
+/// What is computed over each window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feature {
+    /// `count`
+    Count,
+    /// `sum: …`
+    Sum(FieldId),
+    /// `mean: …`
+    Mean(FieldId),
+    /// `min: …`
+    Min(FieldId),
+    /// `max: …`
+    Max(FieldId),
+    /// `distinct: …`
+    Distinct(FieldId),
+    /// `time_since_last`, which has no window.
+    TimeSinceLast,
+}
+
+const M10: (&str, i64) = ("10m", 600_000);
+const H1: (&str, i64) = ("1h", 3_600_000);
+const H24: (&str, i64) = ("24h", 86_400_000);
+const D7: (&str, i64) = ("7d", 604_800_000);
+const D30: (&str, i64) = ("30d", 2_592_000_000);
+
+/// The views that tillstream comes with.
+#[must_use]
+pub fn defaults() -> Vec<View> {
+    use EntityKind::{Card, Customer, Device, Ip, Store, Terminal, Visitor};
+    use EventSource::{Attempted, Click, Result};
+    use Feature::{Count, Distinct, Max, Mean, Sum, TimeSinceLast};
+    let amount = FieldId::AmountMinor;
+    let card = Distinct(FieldId::Card);
+    let view = |name, entity, source, windows: &[(&'static str, i64)], features: &[Feature]| View {
+        name,
+        entity,
+        source,
+        windows: windows.to_vec(),
+        delay: 0,
+        include_current: true,
+        features: features.to_vec(),
+    };
+    vec![
+        view(
+            "card_velocity",
+            Card,
+            Attempted,
+            &[M10, H1, H24, D7],
+            &[
+                Count,
+                Sum(amount),
+                Mean(amount),
+                Max(amount),
+                Distinct(FieldId::Device),
+                Distinct(FieldId::Ip),
+                TimeSinceLast,
+            ],
+        ),
+        view("card_results", Card, Result, &[H1, H24], &[Count]),
+        view(
+            "customer_velocity",
+            Customer,
+            Attempted,
+            &[H1, H24, D7, D30],
+            &[Count, Sum(amount), Mean(amount), card],
+        ),
+        view(
+            "device_velocity",
+            Device,
+            Attempted,
+            &[M10, H1, H24],
+            &[Count, Sum(amount), Mean(amount), card],
+        ),
+        view("ip_velocity", Ip, Attempted, &[M10, H1, H24], &[Count, Mean(amount), card]),
+        view("visitor_velocity", Visitor, Attempted, &[H1, H24], &[Count, card]),
+        view("visitor_clicks", Visitor, Click, &[M10, H1], &[Count]),
+        view("store_velocity", Store, Attempted, &[H1, H24], &[Count, Sum(amount), Mean(amount)]),
+        view(
+            "terminal_velocity",
+            Terminal,
+            Attempted,
+            &[M10, H1, H24],
+            &[Count, Sum(amount), Mean(amount), card],
+        ),
+    ]
+}
+
+impl View {
+    /// The flat name of a feature of this view, such as `card_velocity__amount_sum_1h`.
+    #[must_use]
+    pub fn flat_name(&self, feature: Feature, window: &str) -> String {
+        let of = |field: FieldId, what: &str| format!("{}_{what}_{window}", field.name());
+        let feature = match feature {
+            Feature::Count => format!("count_{window}"),
+            Feature::Sum(field) => of(field, "sum"),
+            Feature::Mean(field) => of(field, "mean"),
+            Feature::Min(field) => of(field, "min"),
+            Feature::Max(field) => of(field, "max"),
+            Feature::Distinct(field) => of(field, "distinct"),
+            Feature::TimeSinceLast => "seconds_since_last".to_owned(),
+        };
+        format!("{}__{feature}", self.name)
+    }
+}

@@ -1,0 +1,327 @@
+//! `tillstream process` as its user runs it: determinism, order, bad input, exit codes.
+
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const TILLSTREAM: &str = env!("CARGO_BIN_EXE_tillstream");
+const START_MS: i64 = 1_767_607_200_000;
+
+fn tillstream(arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(TILLSTREAM)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let input = input.to_owned();
+    let writer = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+    let output = child.wait_with_output().expect("it ends");
+    writer.join().expect("no panic");
+    output
+}
+
+fn process(input: &str, more: &[&str]) -> (tempfile::TempDir, Output) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().to_string_lossy().into_owned();
+    let output = tillstream(&[&["process", "-", "--out", &out], more].concat(), input);
+    (folder, output)
+}
+
+fn good(input: &str, more: &[&str]) -> tempfile::TempDir {
+    let (folder, output) = process(input, more);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    folder
+}
+
+fn lines(folder: &Path, topic: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(folder.join(format!("{topic}.jsonl"))).expect("every topic has its file");
+    text.lines().map(|line| serde_json::from_str(line).expect("every line is JSON")).collect()
+}
+
+fn ledger(folder: &Path) -> Value {
+    let text = std::fs::read_to_string(folder.join("ledger.json")).expect("the ledger is there");
+    serde_json::from_str(&text).expect("the ledger is JSON")
+}
+
+fn generated(seed: u64, events: u64) -> String {
+    let output = tillstream(&["generate", "--seed", &seed.to_string(), "--events", &events.to_string(), "--out", "-"], "");
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).expect("lines are UTF-8")
+}
+
+fn envelope(topic: &str, key: &str, timestamp_ms: i64, value: Value) -> String {
+    json!({"topic": topic, "ts": timestamp_ms, "key": key, "value": value}).to_string() + "\n"
+}
+
+fn click(visitor: &str, event: &str, time_ms: i64) -> Value {
+    json!({"event_id": event, "event_name": "view_item", "event_time_ms": time_ms, "visitor_id": visitor,
+           "items": [{"item_id": "i1", "item_category": "shoes", "price_minor": 1_999}]})
+}
+
+fn click_line(visitor: &str, event: &str, time_ms: i64) -> String {
+    envelope("clickstream", visitor, time_ms, click(visitor, event, time_ms))
+}
+
+fn payment_line(payment: &str, time_ms: i64) -> String {
+    let event = json!({"event_id": format!("e-{payment}"), "event_name": "payment_attempted", "event_time_ms": time_ms,
+        "payment_id": payment, "card_token": "tok_1", "amount_minor": 1_250, "currency": "EUR", "visitor_id": "v1"});
+    envelope("payments", "tok_1", time_ms, event)
+}
+
+#[test]
+fn the_same_input_twice_gives_the_same_bytes() {
+    let input = generated(3, 30_000);
+    let (one, other) = (good(&input, &[]), good(&input, &[]));
+    let mut compared = 0;
+    for entry in std::fs::read_dir(one.path()).expect("results").flatten() {
+        let same = std::fs::read(entry.path()).expect("readable") == std::fs::read(other.path().join(entry.file_name())).expect("readable");
+        assert!(same, "{} differs", entry.file_name().to_string_lossy());
+        compared += 1;
+    }
+    assert_eq!(compared, 7, "six topics and the ledger");
+}
+
+/// Final sessions without what depends on the order of arrival.
+fn final_sessions(folder: &Path) -> BTreeMap<(String, i64), Value> {
+    lines(folder, "sessions")
+        .into_iter()
+        .map(|line| line["value"].clone())
+        .filter(|session| session["is_final"] == true)
+        .map(|mut session| {
+            let fields = session.as_object_mut().expect("an object");
+            for field in ["revision", "supersedes"] {
+                fields.remove(field);
+            }
+            let key = (session["visitor_id"].as_str().expect("a text").to_owned(), session["start_ms"].as_i64().expect("a time"));
+            (key, session)
+        })
+        .collect()
+}
+
+#[test]
+fn input_shuffled_within_the_allowed_lateness_gives_the_same_final_sessions() {
+    // 20,000 clicks, 100 ms apart in the mean, of 300 visitors; each arrives up to five minutes late
+    let mut random = 1_u64;
+    let mut next = move |bound: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % bound
+    };
+    let mut clicks = Vec::new();
+    for number in 0..20_000_i64 {
+        let time_ms = START_MS + number * 1_000;
+        let visitor = format!("v{}", next(2_000));
+        let arrives = time_ms + i64::try_from(next(290_000)).expect("small");
+        clicks.push((arrives, click_line(&visitor, &format!("e{number}"), time_ms)));
+    }
+    let in_order: String = clicks.iter().map(|(_, line)| line.as_str()).collect();
+    clicks.sort_by_key(|(arrives, _)| *arrives);
+    let shuffled: String = clicks.iter().map(|(_, line)| line.as_str()).collect();
+    assert_ne!(in_order, shuffled);
+    let (one, other) = (good(&in_order, &[]), good(&shuffled, &[]));
+    let sessions = final_sessions(one.path());
+    assert!(sessions.len() > 1_000, "{} sessions", sessions.len());
+    assert_eq!(sessions, final_sessions(other.path()));
+    let late_applied = ledger(other.path())["copies"]["visitor"]["late_applied"].as_u64();
+    assert!(late_applied > Some(300), "the shuffle must matter: {late_applied:?}");
+    assert_eq!(ledger(other.path())["copies"]["visitor"]["late"], 0);
+}
+
+#[test]
+fn what_is_not_an_event_becomes_a_dead_letter_with_its_bytes_origin_and_reason() {
+    let cases = [
+        (json!("{broken"), "not_json"),
+        (json!(""), "empty"),
+        (Value::Null, "empty"),
+        (json!({"event_id": 1}), "wrong_type"),
+        (json!({"event_id": "e"}), "missing_field"),
+        (json!({"event_id": "", "event_name": "x", "event_time_ms": 1, "visitor_id": "v"}), "out_of_range"),
+        (json!([1]), "wrong_type"),
+        (json!("x".repeat((1 << 20) + 1)), "too_large"),
+        (json!(format!("{}1{}", "[".repeat(33), "]".repeat(33))), "too_deep"),
+    ];
+    let input: String = cases.iter().map(|(value, _)| envelope("clickstream", "k", START_MS, value.clone())).collect();
+    let folder = good(&input, &[]);
+    let letters = lines(folder.path(), "dead-letter");
+    assert_eq!(letters.len(), cases.len());
+    for ((value, reason), letter) in cases.iter().zip(&letters) {
+        let headers = &letter["headers"];
+        assert_eq!(headers["tillstream-reason"], *reason, "{value}");
+        assert_eq!(headers["__streams.errors.topic"], "clickstream");
+        assert!(headers["__streams.errors.offset"].is_string() && headers["__streams.errors.message"].is_string());
+        assert_eq!(letter["key"], "k");
+        let original = match value {
+            Value::Null => Value::Null,
+            Value::String(text) => json!(text),
+            other => json!(other.to_string()),
+        };
+        assert_eq!(letter["value"], original);
+    }
+    let ledger = ledger(folder.path());
+    assert_eq!((&ledger["records"], &ledger["routed"], &ledger["balances"]), (&json!(cases.len()), &json!(0), &json!(true)));
+}
+
+#[test]
+fn a_duplicate_event_id_is_dropped_and_counted() {
+    let line = click_line("v1", "e1", START_MS);
+    let folder = good(&(line.clone() + &line), &[]);
+    assert_eq!(ledger(folder.path())["copies"]["visitor"]["duplicate"], 1);
+    let sessions = final_sessions(folder.path());
+    assert_eq!(sessions.values().next().map(|session| session["events"].clone()), Some(json!(1)));
+}
+
+/// Clicks of other visitors that carry the watermark to `time_ms`; every raw partition gets some.
+fn carry_time_to(time_ms: i64) -> String {
+    (0..40).map(|number| click_line(&format!("w{number}"), &format!("w{number}-{time_ms}"), time_ms)).collect()
+}
+
+/// Three rounds of clicks of another visitor, all at `time_ms`.
+fn rounds_at(name: &str, time_ms: i64) -> String {
+    (0..3_000).map(|number| click_line("other", &format!("{name}{number}"), time_ms)).collect()
+}
+
+#[test]
+fn a_late_click_within_the_allowed_lateness_gives_a_new_revision_and_beyond_it_a_late_record() {
+    const MINUTE: i64 = 60_000;
+    // the session [0, 0] ends at 30 min and is final at 35 min; time moves between rounds of 1,000 lines
+    let click = |event: &str, minute: i64| click_line("v1", event, START_MS + minute * MINUTE);
+    let input = click("e1", 0)
+        + &rounds_at("a", START_MS)
+        + &rounds_at("b", START_MS + 33 * MINUTE)
+        + &click("e2", 1)
+        + &rounds_at("c", START_MS + 80 * MINUTE)
+        + &click("e3", 2);
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut child = Command::new(TILLSTREAM)
+        .args(["process", "-", "--out"])
+        .arg(folder.path())
+        .env("TILLSTREAM__MEMORY__RAW_PARTITIONS", "1")
+        .env("TILLSTREAM__INGEST__IDLE_TIMEOUT", "1ms")
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
+    assert!(child.wait().expect("it ends").success());
+    let sessions: Vec<Value> =
+        lines(folder.path(), "sessions").into_iter().map(|line| line["value"].clone()).filter(|session| session["visitor_id"] == "v1").collect();
+    let seen: Vec<_> = sessions.iter().map(|session| (session["revision"].as_u64(), session["is_final"].as_bool(), session["events"].as_u64())).collect();
+    assert_eq!(seen, [(Some(1), Some(false), Some(1)), (Some(2), Some(false), Some(2)), (Some(3), Some(true), Some(2))]);
+    let late = lines(folder.path(), "late");
+    let record = late.iter().map(|line| &line["value"]).find(|record| record["event_id"] == "e3").expect("e3 is late");
+    assert_eq!(record["missed_session"]["session_id"], sessions[0]["session_id"]);
+    assert_eq!(record["origin"]["topic"], "clickstream");
+}
+
+#[test]
+fn a_timestamp_too_far_in_the_future_is_clamped_and_counted() {
+    let far = START_MS + 10 * 86_400_000;
+    let line = envelope("clickstream", "v1", START_MS, click("v1", "e1", far));
+    let folder = good(&(line + &click_line("v2", "e2", START_MS)), &[]);
+    let ledger = ledger(folder.path());
+    assert_eq!(ledger["clamped"], 1);
+    let clamped = START_MS + 600_000;
+    assert!(final_sessions(folder.path()).contains_key(&("v1".to_owned(), clamped)));
+}
+
+#[test]
+fn unknown_fields_and_names_are_counted_and_no_error() {
+    let mut event = click("v1", "e1", START_MS);
+    event["event_name"] = json!("waved");
+    event["shoe_size"] = json!(43);
+    let other = json!({"event_name": "payment_captured", "x": 1});
+    let folder = good(&(envelope("clickstream", "v1", START_MS, event) + &envelope("payments", "c", START_MS, other)), &[]);
+    let ledger = ledger(folder.path());
+    assert_eq!((&ledger["unknown_fields"], &ledger["unknown_names"], &ledger["routed"]), (&json!(1), &json!(2), &json!(2)));
+    assert_eq!(final_sessions(folder.path()).values().next().map(|session| session["other_events"].clone()), Some(json!(1)));
+}
+
+#[test]
+fn a_payment_is_scored_however_late_it_is() {
+    let input = carry_time_to(START_MS + 86_400_000) + &payment_line("p1", START_MS);
+    let folder = good(&input, &[]);
+    let scores = lines(folder.path(), "scores.fraud");
+    assert_eq!(scores.len(), 1);
+    assert_eq!(scores[0]["value"]["payment_id"], "p1");
+    assert_eq!(scores[0]["value"]["missing_parts"], json!([]));
+}
+
+#[test]
+fn an_input_that_is_kept_open_leaves_sessions_open() {
+    let folder = good(&click_line("v1", "e1", START_MS), &["--keep-open"]);
+    assert_eq!(lines(folder.path(), "sessions").len(), 0);
+    assert_eq!(lines(folder.path(), "features.session").len(), 1);
+}
+
+#[test]
+fn a_million_random_and_mutated_records_lose_none() {
+    let seed_text = generated(9, 20_000);
+    let seeds: Vec<&str> = seed_text.lines().collect();
+    let mut random = 99_u64;
+    let mut next = move |bound: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from((random >> 33) % bound as u64).expect("small")
+    };
+    let count = 1_000_000_u64;
+    let mut input = String::with_capacity(450 << 20);
+    for number in 0..count {
+        let envelope: Value = serde_json::from_str(seeds[next(seeds.len())]).expect("an envelope");
+        let payload = match &envelope["value"] {
+            Value::String(text) => text.clone(),
+            value => value.to_string(),
+        };
+        let mut bytes = payload.into_bytes();
+        match number % 4 {
+            0 => {}
+            1 => bytes.truncate(next(bytes.len() + 1)),
+            2 if !bytes.is_empty() => {
+                let place = next(bytes.len());
+                bytes[place] = b"\"{}[]:,0e-x\\"[next(12)];
+            }
+            _ => bytes = (0..next(80)).map(|_| u8::try_from(32 + next(95)).expect("printable")).collect(),
+        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        input.push_str(&json!({"topic": envelope["topic"], "ts": envelope["ts"], "key": envelope["key"], "value": text}).to_string());
+        input.push('\n');
+    }
+    let folder = good(&input, &[]);
+    let ledger = ledger(folder.path());
+    let dead: u64 = ledger["dead_lettered"].as_object().expect("by reason").values().filter_map(Value::as_u64).sum();
+    assert_eq!(ledger["records"].as_u64(), Some(count));
+    assert_eq!(ledger["routed"].as_u64().map(|routed| routed + dead), Some(count));
+    assert_eq!(ledger["balances"], true);
+    assert_eq!(lines(folder.path(), "dead-letter").len() as u64, dead);
+    assert!(dead > count / 3 && dead < count, "{dead}");
+}
+
+#[test]
+fn wrong_usage_and_wrong_configuration_end_with_2_and_name_every_fault() {
+    assert_eq!(tillstream(&["process"], "").status.code(), Some(2));
+    assert_eq!(tillstream(&["process", "/no/such/file", "--out", "/tmp/x"], "").status.code(), Some(2));
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("shop.yaml");
+    std::fs::write(&config, "sessions: { gap: 0s, gapp: 1m }\nroles: [cook]\nkafka: { client: { acks: 0 } }\n").expect("writable");
+    let output = tillstream(&["config", "check", "--config", &config.to_string_lossy()], "");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    for fault in ["sessions.gap: must be greater than zero", "sessions.gapp: is not a known key", "roles[0]: must be one of", "kafka.client.acks: is set by tillstream"] {
+        assert!(text.contains(fault), "{fault} is not in\n{text}");
+    }
+}
+
+#[test]
+fn a_broken_envelope_is_named_with_file_and_line() {
+    let (_folder, output) = process("{\"topic\":\"clickstream\",\"value\":{}}\n{\"topic\":\"nowhere\"}\n", &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("-:2: names `nowhere`"));
+}
+
+#[test]
+fn a_service_without_keys_of_its_own_is_refused() {
+    let output = tillstream(&["run"], "");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("pseudonyms.keys"));
+}

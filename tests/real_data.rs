@@ -1,0 +1,177 @@
+//! Real data through `tillstream process`, against expected values computed elsewhere.
+//!
+//! The data does not ship. It is looked for in `TILLSTREAM_DATA` (default `../shared/data`); where it is
+//! absent, these tests say that they were skipped.
+
+use parquet::file::reader::SerializedFileReader;
+use parquet::record::{Field, Row};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The file, if it is there; says so if not.
+fn data(name: &str) -> Option<PathBuf> {
+    let folder = std::env::var("TILLSTREAM_DATA").unwrap_or_else(|_| "../shared/data".to_owned());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    println!("SKIPPED: {} is not there (set TILLSTREAM_DATA)", path.display());
+    None
+}
+
+/// Runs `process` over what `write` writes.
+fn process(config: Option<&str>, write: impl FnOnce(&mut dyn Write) + Send) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tillstream"));
+    command.args(["process", "-", "--out"]).arg(folder.path()).stdin(Stdio::piped());
+    if let Some(config) = config {
+        command.arg("--config").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(config));
+    }
+    let mut child = command.spawn().expect("the program starts");
+    let stdin = child.stdin.take().expect("a pipe");
+    let mut out = BufWriter::with_capacity(1 << 20, stdin);
+    write(&mut out);
+    out.flush().expect("it reads");
+    drop(out);
+    assert!(child.wait().expect("it ends").success());
+    folder
+}
+
+fn records(folder: &Path, topic: &str) -> impl Iterator<Item = Value> {
+    let file = File::open(folder.join(format!("{topic}.jsonl"))).expect("every topic has its file");
+    let lines = BufReader::with_capacity(1 << 20, file).lines();
+    lines.map(|line| {
+        let mut line: Value = serde_json::from_str(&line.expect("readable")).expect("every line is JSON");
+        line["value"].take()
+    })
+}
+
+#[test]
+fn sessions_of_real_clicks_are_those_of_a_sort_and_a_scan() {
+    let Some(path) = data("dev/serenade_toy_train.txt") else { return };
+    let mut clicks: Vec<(i64, String, String)> = Vec::new();
+    for line in BufReader::new(File::open(path).expect("readable")).lines().skip(1) {
+        let line = line.expect("readable");
+        let mut fields = line.split('\t');
+        let (session, item, time) = (fields.next().expect("a session"), fields.next().expect("an item"), fields.next().expect("a time"));
+        #[expect(clippy::cast_possible_truncation, reason = "whole seconds")]
+        let time_ms = (time.parse::<f64>().expect("a number") * 1_000.0) as i64;
+        clicks.push((time_ms, session.to_owned(), item.to_owned()));
+    }
+    clicks.sort_by_key(|(time, ..)| *time);
+    let folder = process(None, |out| {
+        for (number, (time, session, item)) in clicks.iter().enumerate() {
+            let click = json!({"event_id": format!("e{number}"), "event_name": "view_item", "event_time_ms": time,
+                "visitor_id": session, "items": [{"item_id": item}]});
+            writeln!(out, "{}", json!({"topic": "clickstream", "ts": time, "key": session, "value": click})).expect("it reads");
+        }
+    });
+    let mut times = BTreeMap::<String, Vec<i64>>::new();
+    for (time, session, _) in &clicks {
+        times.entry(session.clone()).or_default().push(*time);
+    }
+    let mut expected = Vec::new();
+    for (visitor, times) in times {
+        for run in times.chunk_by(|earlier, later| later - earlier <= 30 * 60_000) {
+            expected.push((visitor.clone(), run[0], run[run.len() - 1], run.len() as u64));
+        }
+    }
+    let number = |value: &Value| value.as_i64().expect("a number");
+    let mut sessions: Vec<_> = records(folder.path(), "sessions")
+        .filter(|session| session["is_final"] == true)
+        .map(|session| {
+            let visitor = session["visitor_id"].as_str().expect("a text").to_owned();
+            (visitor, number(&session["start_ms"]), number(&session["end_ms"]), session["events"].as_u64().expect("a count"))
+        })
+        .collect();
+    sessions.sort();
+    println!("{} clicks, {} sessions", clicks.len(), expected.len());
+    assert_eq!(sessions, expected);
+}
+
+fn rows(path: &Path) -> impl Iterator<Item = Row> {
+    let reader = SerializedFileReader::new(File::open(path).expect("readable")).expect("Parquet");
+    reader.into_iter().map(|row| row.expect("a row"))
+}
+
+fn number(row: &Row, name: &str) -> f64 {
+    let (_, field) = row.get_column_iter().find(|(column, _)| *column == name).unwrap_or_else(|| panic!("no column {name}"));
+    match field {
+        Field::Int(value) => f64::from(*value),
+        Field::Long(value) => *value as f64,
+        Field::Short(value) => f64::from(*value),
+        Field::Byte(value) => f64::from(*value),
+        Field::UInt(value) => f64::from(*value),
+        Field::UByte(value) => f64::from(*value),
+        Field::UShort(value) => f64::from(*value),
+        Field::ULong(value) => *value as f64,
+        Field::Double(value) => *value,
+        Field::Float(value) => f64::from(*value),
+        Field::TimestampMillis(value) => *value as f64,
+        Field::TimestampMicros(value) => (*value / 1_000) as f64,
+        Field::Str(text) => text.parse().unwrap_or_else(|_| panic!("{name} is {text}")),
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+/// What is compared: our feature, the column of the oracle, and its factor.
+const CUSTOMER: [(&str, &str, f64); 6] = [
+    ("customer_spending__count_1d", "CUSTOMER_ID_NB_TX_1DAY_WINDOW", 1.0),
+    ("customer_spending__count_7d", "CUSTOMER_ID_NB_TX_7DAY_WINDOW", 1.0),
+    ("customer_spending__count_30d", "CUSTOMER_ID_NB_TX_30DAY_WINDOW", 1.0),
+    ("customer_spending__amount_mean_1d", "CUSTOMER_ID_AVG_AMOUNT_1DAY_WINDOW", 100.0),
+    ("customer_spending__amount_mean_7d", "CUSTOMER_ID_AVG_AMOUNT_7DAY_WINDOW", 100.0),
+    ("customer_spending__amount_mean_30d", "CUSTOMER_ID_AVG_AMOUNT_30DAY_WINDOW", 100.0),
+];
+const TERMINAL: [(&str, &str, f64); 3] = [
+    ("terminal_activity__count_1d", "TERMINAL_ID_NB_TX_1DAY_WINDOW", 1.0),
+    ("terminal_activity__count_7d", "TERMINAL_ID_NB_TX_7DAY_WINDOW", 1.0),
+    ("terminal_activity__count_30d", "TERMINAL_ID_NB_TX_30DAY_WINDOW", 1.0),
+];
+
+#[test]
+fn windowed_features_of_real_transactions_equal_the_oracle_on_every_row() {
+    let Some(transactions) = data("dev/fraud_tx_until_2018-08-14.parquet") else { return };
+    let Some(features) = data("dev/fraud_features_until_2018-08-14.parquet") else { return };
+    let folder = process(Some("examples/handbook/shop.yaml"), |out| {
+        for row in rows(&transactions) {
+            let id = number(&row, "TRANSACTION_ID");
+            let time = 1_522_540_800_000.0 + number(&row, "TX_TIME_SECONDS") * 1_000.0;
+            let (customer, terminal) = (number(&row, "CUSTOMER_ID"), number(&row, "TERMINAL_ID"));
+            let cents = (number(&row, "TX_AMOUNT") * 100.0).round();
+            writeln!(
+                out,
+                "{{\"topic\":\"payments\",\"ts\":{time},\"key\":\"c{customer}\",\"value\":{{\"event_id\":\"e{id}\",\"event_name\":\
+                 \"payment_attempted\",\"event_time_ms\":{time},\"payment_id\":\"{id}\",\"card_token\":\"c{customer}\",\
+                 \"amount_minor\":{cents},\"currency\":\"EUR\",\"customer_id\":\"{customer}\",\"terminal_id\":\"{terminal}\"}}}}"
+            )
+            .expect("it reads");
+        }
+    });
+    let mut ours = BTreeMap::<(u64, bool), Value>::new();
+    for mut record in records(folder.path(), "features.fraud") {
+        let id = record["payment_id"].as_str().and_then(|id| id.parse().ok()).expect("our payment ids are numbers");
+        assert_eq!(record["estimates"], json!({}), "every key is small enough to be exact");
+        ours.insert((id, record["entity"] == "customer"), record["features"].take());
+    }
+    let mut compared = 0_u64;
+    for row in rows(&features) {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an id")]
+        let id = number(&row, "TRANSACTION_ID") as u64;
+        for (entity, names) in [(true, &CUSTOMER[..]), (false, &TERMINAL[..])] {
+            let record = ours.get(&(id, entity)).unwrap_or_else(|| panic!("transaction {id} has no features"));
+            for (name, column, factor) in names {
+                let (value, expected) = (record[name].as_f64().unwrap_or(f64::NAN), number(&row, column) * factor);
+                let good = if name.contains("count") { value == expected } else { (value - expected).abs() <= 1e-9 * expected.abs() };
+                assert!(good, "transaction {id}: {name} is {value}, and {column} is {expected}");
+                compared += 1;
+            }
+        }
+    }
+    println!("{compared} values compared");
+    assert!(compared > 11_000_000, "{compared}");
+}

@@ -1,0 +1,169 @@
+//! A real broker and real instances of the program, for tests and benches.
+#![allow(dead_code, reason = "each test uses its own part of this")]
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// The program under test.
+pub const TILLSTREAM: &str = env!("CARGO_BIN_EXE_tillstream");
+
+/// A port that nobody listens on just now.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+/// One broker of Apache Kafka with a configuration file for the program; killed when dropped.
+pub struct Shop {
+    pub port: u16,
+    controller_port: u16,
+    pub folder: TempDir,
+}
+
+impl Shop {
+    /// Starts a broker, makes the topics with `partitions` each, and writes a configuration.
+    pub fn open(partitions: u32) -> Shop {
+        let shop = Shop {
+            port: free_port(),
+            controller_port: free_port(),
+            folder: tempfile::tempdir().expect("a folder for temporary files"),
+        };
+        shop.kafka(&["start"]);
+        std::fs::write(shop.folder.path().join("key"), "a key for tests, not a secret").expect("a writable folder");
+        let config = format!(
+            "kafka: {{ brokers: \"127.0.0.1:{}\" }}\npseudonyms: {{ keys: [ {{ id: k1, secret_file: key }} ] }}\n",
+            shop.port
+        );
+        std::fs::write(shop.config(), config).expect("a writable folder");
+        let partitions = partitions.to_string();
+        shop.run(&["topics", "apply", "--replication", "1", "--partitions", &partitions]);
+        shop
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("shop.yaml")
+    }
+
+    /// The broker's address.
+    pub fn brokers(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Runs the broker's script.
+    pub fn kafka(&self, arguments: &[&str]) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kafka/kafka.sh");
+        let status = Command::new(script)
+            .args(arguments)
+            .env("KAFKA_PORT", self.port.to_string())
+            .env("KAFKA_CONTROLLER_PORT", self.controller_port.to_string())
+            .env("KAFKA_DATA", self.folder.path().join("kafka"))
+            .stdout(Stdio::null())
+            .status()
+            .expect("bash runs");
+        assert!(status.success(), "kafka.sh {arguments:?}: {status}");
+    }
+
+    /// Runs the program to its end and returns what it printed.
+    pub fn run(&self, arguments: &[&str]) -> String {
+        let output = Command::new(TILLSTREAM)
+            .args(arguments)
+            .arg("--config")
+            .arg(self.config())
+            .output()
+            .expect("the program starts");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {}\n{errors}", output.status);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Starts an instance and waits until it is ready.
+    pub fn instance(&self) -> Instance {
+        let http = free_port();
+        let child = Command::new(TILLSTREAM)
+            .args(["run", "--config"])
+            .arg(self.config())
+            .env("TILLSTREAM__HTTP__LISTEN", format!("127.0.0.1:{http}"))
+            .env("TILLSTREAM__LOG_FORMAT", "text")
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the program starts");
+        let mut instance = Instance { child, http };
+        instance.wait_until("ready", |instance| {
+            instance.get("/readyz").0 == 200 && instance.get("/metrics").1.contains("tillstream_lives_total")
+        });
+        instance
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        self.kafka(&["kill"]);
+    }
+}
+
+/// A running instance; killed when dropped.
+pub struct Instance {
+    child: Child,
+    pub http: u16,
+}
+
+impl Instance {
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Status and body of a page.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        let fetch = || -> std::io::Result<String> {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.http))?;
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+            let mut response = String::new();
+            stream.read_to_string(&mut response)?;
+            Ok(response)
+        };
+        let response = fetch().unwrap_or_default();
+        let status = response.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+        let body = response.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+        (status, body)
+    }
+
+    /// The sum of a metric over the series whose labels contain all of `labels`.
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let body = self.get("/metrics").1;
+        body.lines()
+            .filter(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+
+    /// Asks until `is_so`, for two minutes at most.
+    pub fn wait_until(&mut self, what: &str, is_so: impl Fn(&Instance) -> bool) {
+        let begun = Instant::now();
+        while !is_so(self) {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                panic!("the instance ended ({status}) while waiting until it is {what}");
+            }
+            assert!(begun.elapsed() < Duration::from_secs(120), "waited for two minutes until it is {what}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// SIGTERM, and its exit status.
+    pub fn stop(mut self) -> ExitStatus {
+        let told = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
+        assert!(told.success());
+        self.child.wait().expect("a child can be waited for")
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
