@@ -19,6 +19,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use support::{Instance, Shop};
 use tillstream::generate::{GenerateSettings, Generator, RawTopic};
+use tillstream::time::{Clock, EventTime, SystemClock};
 
 /// Seconds at the start that are not counted: the JVM compiles, connections open.
 const WARM_UP: Duration = Duration::from_secs(5);
@@ -69,7 +70,10 @@ fn produce(shop: &Shop, hop_topic: &str, seconds: u64, rate: u64) -> (Sent, Sent
         .set("partitioner", "murmur2_random")
         .create()
         .expect("a producer");
-    let settings = GenerateSettings { seed: 5, events: rate * seconds, ..GenerateSettings::default() };
+    // recent enough for the topics' retention
+    let now = EventTime(SystemClock.now().0);
+    let start = now.minus(Duration::from_secs(86_400));
+    let settings = GenerateSettings { seed: 5, events: rate * seconds, start, ..GenerateSettings::default() };
     let (mut payments, mut hops) = (Sent::new(), Sent::new());
     let begun = Instant::now();
     for (number, record) in Generator::new(settings).enumerate() {

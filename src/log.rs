@@ -180,12 +180,12 @@ pub trait Log {
     /// Appends the acknowledgements since the last call to `into`. Never waits.
     fn acknowledged(&mut self, into: &mut Vec<Acknowledgement>);
 
-    /// Commits for each partition the next offset to read. May be lost: then it is said again.
+    /// Commits for each partition the next offset to read. May be lost: then the next commit says it again.
     ///
     /// # Errors
     ///
     /// [`LogError`]; the life is over.
-    fn commit(&mut self, offsets: &[(TopicPartition, Offset)], mode: CommitMode) -> Result<(), LogError>;
+    fn commit(&mut self, offsets: &[(TopicPartition, Offset)], mode: CommitMode) -> Result<Committed, LogError>;
 
     /// The present moment.
     fn now(&self) -> ProcessingTime;
@@ -204,6 +204,15 @@ pub enum CommitMode {
     Soon,
     /// The caller is about to leave, and waits for the answer.
     Now,
+}
+
+/// What is known of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Committed {
+    /// It is under way, or has landed.
+    Taken,
+    /// The group refused it, because it is just dealing out its partitions anew: say it again.
+    Refused,
 }
 
 /// Where reading begins.

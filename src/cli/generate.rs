@@ -4,11 +4,13 @@ use super::run::client_settings;
 use super::{CliError, ConfigFile, is_watched, say};
 use crate::generate::{GenerateSettings, GeneratedRecord, Generator, RawTopic, write_line};
 use crate::log::kafka::KafkaFeed;
+use crate::time::{Clock, EventTime, SystemClock};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Generates seeded retail traffic with planted patterns (card testing, a bot), some of it out of
 /// order, late, twice or broken. The same seed gives the same bytes. The truth about what was planted goes to FILE.truth.jsonl.
@@ -29,6 +31,10 @@ pub(super) struct Generate {
     /// Produce to the raw topics instead.
     #[arg(long)]
     kafka: bool,
+    /// Event time at which the traffic begins. To a file: Monday, 2026-01-05. To Kafka: a day ago, for
+    /// a broker deletes records that are older than a topic's retention, and refuses those from the future.
+    #[arg(long, value_name = "TIME")]
+    start: Option<jiff::Timestamp>,
     /// With --kafka: records per second; as fast as possible if not given.
     #[arg(long, value_name = "N", requires = "kafka")]
     per_second: Option<u32>,
@@ -41,7 +47,12 @@ pub(super) struct Generate {
 
 impl Generate {
     pub(super) fn execute(self) -> Result<(), CliError> {
-        let mut generator = Generator::new(GenerateSettings { seed: self.seed, events: self.events, ..GenerateSettings::default() });
+        let mut generator = Generator::new(GenerateSettings {
+            seed: self.seed,
+            events: self.events,
+            start: self.start(),
+            ..GenerateSettings::default()
+        });
         match &self.out {
             Some(file) if file == Path::new("-") => write_all(&mut generator, &mut std::io::stdout().lock(), self.events)?,
             Some(file) => {
@@ -61,6 +72,14 @@ impl Generate {
         Ok(())
     }
 
+    fn start(&self) -> EventTime {
+        match self.start {
+            Some(start) => EventTime(start.as_millisecond()),
+            None if self.kafka => EventTime(SystemClock.now().0).minus(Duration::from_secs(86_400)),
+            None => GenerateSettings::default().start,
+        }
+    }
+
     fn produce(&self, generator: &mut Generator) -> Result<(), CliError> {
         let config = self.config.load()?;
         let mut feed = KafkaFeed::new(&client_settings(&config)).context("making a producer")?;
@@ -68,7 +87,7 @@ impl Generate {
         let begun = crate::time::Stopwatch::start();
         for (number, record) in generator.enumerate() {
             if let Some(per_second) = self.per_second {
-                let due = std::time::Duration::from_secs_f64(number as f64 / f64::from(per_second));
+                let due = Duration::from_secs_f64(number as f64 / f64::from(per_second));
                 std::thread::sleep(due.saturating_sub(begun.elapsed()));
             }
             let GeneratedRecord { topic, timestamp_ms, key, value } = record;

@@ -227,7 +227,7 @@ fn one_life<S: Stage>(
             instance.status.set(name, status_of(name, begun, worker, sample, now));
         }
     }
-    worker.drain(DRAIN_PATIENCE)
+    worker.stop(DRAIN_PATIENCE)
 }
 
 fn status_of<S: Stage>(
@@ -239,6 +239,7 @@ fn status_of<S: Stage>(
 ) -> RoleStatus {
     let mut samples = Samples::default();
     samples.count(metrics::LIVES, &[name], begun);
+    samples.count(metrics::PARTITIONS_LOST, &[name], worker.lost());
     let age = worker.oldest_open().map_or(Duration::ZERO, |opened| now.since(opened));
     samples.add(metrics::OLDEST_OPEN_CHAIN, &[name], age.as_secs_f64());
     let mut waits_for = (!worker.log().is_connected()).then(|| "the broker does not answer".to_owned());

@@ -11,7 +11,7 @@ use crate::event::{Deadline, DecisionId};
 use crate::log::frame::{Frame, Item, Life, Promise, Record};
 use crate::log::position::{Offset, Position};
 use crate::log::{
-    Acknowledgement, Append, CommitMode, Destination, Fetched, Headers, Log, LogError, Polled, Start, TopicPartition,
+    Acknowledgement, Append, CommitMode, Committed, Destination, Fetched, Headers, Log, LogError, Polled, Start, TopicPartition,
 };
 use crate::progress::epochs::Epochs;
 use crate::progress::idleness::Idleness;
@@ -79,6 +79,7 @@ pub struct Worker<S: Stage, L> {
     epochs: Epochs,
     committed_at: ProcessingTime,
     deadlines: BTreeMap<(TopicPartition, DecisionId), (ProcessingTime, Offset)>,
+    lost: u64,
     polled: Vec<Polled>,
     acknowledgements: Vec<Acknowledgement>,
 }
@@ -97,6 +98,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
             epochs: Epochs::new(now),
             committed_at: now,
             deadlines: BTreeMap::new(),
+            lost: 0,
             polled: Vec::new(),
             acknowledgements: Vec::new(),
         }
@@ -162,15 +164,52 @@ impl<S: Stage, L: Log> Worker<S, L> {
         } else {
             self.epochs.end(None, now);
         }
-        self.commit(CommitMode::Soon)
+        self.commit(CommitMode::Soon)?;
+        Ok(())
     }
 
-    /// Closes every chain, waits for the acknowledgements and commits: a clean stop. Gives up after `patience`.
+    /// A clean stop: drains, and if the group is just dealing out its partitions anew and refuses the
+    /// commit, takes part in that until it is accepted. Records that are polled meanwhile are left to
+    /// the next owner. Gives up after `patience`.
     ///
     /// # Errors
     ///
     /// [`WorkerError`]: what was not committed will be done again by the next life.
-    pub fn drain(&mut self, patience: Duration) -> Result<(), WorkerError> {
+    pub fn stop(&mut self, patience: Duration) -> Result<(), WorkerError> {
+        let begun = self.log.now();
+        let mut committed = self.drain(patience)?;
+        // positions are done only if every append is acknowledged
+        while committed == Committed::Refused && self.epochs.quiet() && self.log.now().since(begun) < patience {
+            let mut polled = Vec::new();
+            self.log.poll(RECORDS_PER_POLL, &mut polled)?;
+            for event in polled {
+                if let Polled::Revoked(partitions) = event {
+                    self.log.commit(&self.positions(), CommitMode::Now)?;
+                    self.forget(&partitions);
+                    self.log.release(&partitions);
+                } else if let Polled::Lost(partitions) = event {
+                    self.forget(&partitions);
+                }
+            }
+            committed = match self.positions() {
+                positions if positions.is_empty() => Committed::Taken,
+                positions => self.log.commit(&positions, CommitMode::Now)?,
+            };
+        }
+        Ok(())
+    }
+
+    /// The next offset to read of every partition that is owned and drained.
+    fn positions(&self) -> Vec<(TopicPartition, Offset)> {
+        self.owned.iter().map(|(partition, owned)| (*partition, owned.cut.offset + 1)).collect()
+    }
+
+    /// Closes every chain, waits for the acknowledgements and commits. Gives up after `patience`.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerError`]: what was not committed will be done again by the next life.
+    pub fn drain(&mut self, patience: Duration) -> Result<Committed, WorkerError> {
         self.send()?;
         self.close_chains()?;
         let begun = self.log.now();
@@ -194,6 +233,11 @@ impl<S: Stage, L: Log> Worker<S, L> {
         self.owned.iter().find_map(behind)
     }
 
+    /// How many partitions went to others before this member could finish them.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
     /// When the oldest append was sent that is not acknowledged.
     pub fn oldest_open(&self) -> Option<ProcessingTime> {
         self.epochs.oldest_open()
@@ -213,7 +257,10 @@ impl<S: Stage, L: Log> Worker<S, L> {
         match event {
             Polled::Assigned(partition, committed) => self.assigned(partition, committed)?,
             Polled::Revoked(partitions) => self.revoked(&partitions)?,
-            Polled::Lost(partitions) => self.forget(&partitions),
+            Polled::Lost(partitions) => {
+                self.lost += partitions.len() as u64;
+                self.forget(&partitions);
+            }
             Polled::Record(fetched) => self.fold(&fetched)?,
             Polled::AtEnd(partition, now) => {
                 if let Some(owned) = self.owned.get_mut(&partition) {
@@ -224,7 +271,13 @@ impl<S: Stage, L: Log> Worker<S, L> {
         Ok(())
     }
 
+    /// Takes a partition over. One that was never taken away goes on as it is: its state is a fold of its
+    /// log, whoever else may have read it meanwhile, and what it has published it need not publish again.
     fn assigned(&mut self, partition: TopicPartition, committed: Option<Offset>) -> Result<(), WorkerError> {
+        if let Some(owned) = self.owned.get(&partition) {
+            self.log.read_from(partition, Start::At(owned.next_offset))?;
+            return Ok(());
+        }
         let next = committed.unwrap_or(0);
         let source = self.stage.source_of(partition);
         let destinations = u32::try_from(self.joined.len()).expect("partitions are counted in 32 bits");
@@ -379,14 +432,14 @@ impl<S: Stage, L: Log> Worker<S, L> {
         Ok(())
     }
 
-    fn commit(&mut self, mode: CommitMode) -> Result<(), WorkerError> {
+    fn commit(&mut self, mode: CommitMode) -> Result<Committed, WorkerError> {
         let offsets = if without(Rule::CommitAfterAcknowledgement) {
             self.owned.iter().map(|(partition, owned)| (*partition, owned.cut.offset + 1)).collect()
         } else {
             self.epochs.committable()
         };
         if offsets.is_empty() {
-            return Ok(());
+            return Ok(Committed::Taken);
         }
         for (partition, offset) in &offsets {
             if let Some(owned) = self.owned.get_mut(partition) {

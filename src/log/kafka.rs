@@ -19,7 +19,7 @@ pub use reader::PartitionReader;
 
 use crate::log::frame::Life;
 use crate::log::position::Offset;
-use crate::log::{Acknowledgement, Append, CommitMode, Destination, Log, LogError, Polled, Start, Topic, TopicPartition};
+use crate::log::{Acknowledgement, Append, CommitMode, Committed, Destination, Log, LogError, Polled, Start, Topic, TopicPartition};
 use crate::time::{Clock, ProcessingTime, SystemClock};
 use consumer::GroupConsumer;
 use producer::LogProducer;
@@ -74,7 +74,7 @@ impl Log for KafkaLog {
         self.batching.acknowledged(into);
     }
 
-    fn commit(&mut self, offsets: &[(TopicPartition, Offset)], mode: CommitMode) -> Result<(), LogError> {
+    fn commit(&mut self, offsets: &[(TopicPartition, Offset)], mode: CommitMode) -> Result<Committed, LogError> {
         self.consumer.commit(offsets, mode)
     }
 

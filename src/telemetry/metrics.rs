@@ -73,6 +73,7 @@ metrics! {
     LEDGER_BALANCED = "tillstream_ledger_balanced" Gauge ["stage", "partition"] "1 while the ledger of the partition balances.";
     NEXT_OFFSET = "tillstream_next_offset" Gauge ["topic", "partition"] "Next offset to fold.";
     COMMITTED_OFFSET = "tillstream_committed_offset" Gauge ["topic", "partition"] "Offset committed by this instance.";
+    PARTITIONS_LOST = "tillstream_partitions_lost_total" Counter ["stage"] "Partitions that went to others before this member could finish them: what it had published may be published again.";
     LIVES = "tillstream_lives_total" Counter ["stage"] "Lives begun: 1, and one more after each failure.";
 }
 

@@ -87,7 +87,7 @@ impl Shop {
             .args(["run", "--config"])
             .arg(self.config())
             .env("TILLSTREAM__HTTP__LISTEN", format!("127.0.0.1:{http}"))
-            .env("TILLSTREAM__LOG_FORMAT", "text")
+            .env("TILLSTREAM__LOG_FORMAT", "json")
             .stderr(Stdio::inherit())
             .spawn()
             .expect("the program starts");

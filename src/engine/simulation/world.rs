@@ -65,7 +65,7 @@ impl<S: Stage> Member for Worker<S, MemoryLog> {
     }
 
     fn drain(&mut self) -> Result<(), WorkerError> {
-        Worker::drain(self, Duration::from_millis(50))
+        Worker::stop(self, Duration::from_millis(50))
     }
 }
 

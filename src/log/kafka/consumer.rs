@@ -3,7 +3,7 @@
 use super::client::ClientSettings;
 use super::statistics::AtEnd;
 use crate::log::position::Offset;
-use crate::log::{CommitMode, Fetched, Headers, LogError, LogRecord, Polled, Start, Topic, TopicPartition};
+use crate::log::{CommitMode, Committed, Fetched, Headers, LogError, LogRecord, Polled, Start, Topic, TopicPartition};
 use crate::time::{Clock, ProcessingTime, SystemClock};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -163,11 +163,16 @@ impl GroupConsumer {
             match told {
                 Told::Assigned(partitions) => {
                     let committed = self.committed(&partitions)?;
+                    tracing::info!(partitions = %named(&partitions), ?committed, "assigned");
                     self.answer.get_or_insert_default();
                     into.extend(committed.into_iter().map(|(partition, next)| Polled::Assigned(partition, next)));
                 }
-                Told::Revoked(partitions) => into.push(Polled::Revoked(partitions)),
+                Told::Revoked(partitions) => {
+                    tracing::info!(partitions = %named(&partitions), "revoked");
+                    into.push(Polled::Revoked(partitions));
+                }
                 Told::Lost(partitions) => {
+                    tracing::warn!(partitions = %named(&partitions), "lost");
                     self.release(&partitions);
                     into.push(Polled::Lost(partitions));
                 }
@@ -226,7 +231,10 @@ impl GroupConsumer {
 
     /// Answers the assignment of the last poll, with the offsets that the worker chose since.
     fn answer_assignment(&mut self) -> Result<(), LogError> {
-        let Some(partitions) = self.answer.take() else { return Ok(()) };
+        let Some(mut partitions) = self.answer.take() else { return Ok(()) };
+        // after a failed generation the group may assign again what was never taken away
+        let assigned = known_partitions(&self.consumer.assignment().map_err(transient)?);
+        partitions.retain(|(partition, _)| !assigned.contains(partition));
         let list = native_list(partitions.into_iter())?;
         self.consumer.incremental_assign(&list).map_err(transient)
     }
@@ -240,7 +248,11 @@ impl GroupConsumer {
         self.last_commit.retain(|(partition, _)| !partitions.contains(partition));
     }
 
-    pub(super) fn commit(&mut self, offsets: &[(TopicPartition, Offset)], mode: CommitMode) -> Result<(), LogError> {
+    pub(super) fn commit(
+        &mut self,
+        offsets: &[(TopicPartition, Offset)],
+        mode: CommitMode,
+    ) -> Result<Committed, LogError> {
         for (partition, offset) in offsets {
             match self.last_commit.iter_mut().find(|(known, _)| known == partition) {
                 Some(known) => known.1 = *offset,
@@ -258,8 +270,9 @@ impl GroupConsumer {
         if let Err(fault) = self.consumer.commit(&list, native_mode) {
             tracing::warn!(%fault, "an offset commit was lost; it will be said again");
             self.consumer.context().commit_failed.store(true, Ordering::Relaxed);
+            return Ok(Committed::Refused);
         }
-        Ok(())
+        Ok(Committed::Taken)
     }
 }
 
@@ -286,6 +299,10 @@ pub(super) fn fetched(message: &BorrowedMessage<'_>) -> Option<Polled> {
     };
     let partition = TopicPartition::new(topic, partition);
     Some(Polled::Record(Fetched { partition, offset: message.offset(), record: Arc::new(record) }))
+}
+
+fn named(partitions: &[TopicPartition]) -> String {
+    partitions.iter().map(TopicPartition::to_string).collect::<Vec<_>>().join(" ")
 }
 
 fn known_partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
