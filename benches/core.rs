@@ -4,6 +4,14 @@
 //! nanoseconds per event. With valgrind it also counts instructions, which a noisy machine does not
 //! change, and fails if the engine takes more than three times the floor's.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a bench: it measures, prints, and its floor is written as anyone would write it"
+)]
+
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -56,8 +64,13 @@ fn compare() {
     match (instructions_per_event("floor"), instructions_per_event("engine")) {
         (Some(floor), Some(engine)) => {
             let ratio = engine / floor;
-            println!("instructions/event  floor {floor:.0}   engine {engine:.0}   ratio {ratio:.2} (at most {RATIO_MAX})");
-            assert!(ratio <= RATIO_MAX, "the engine takes more than {RATIO_MAX} times the floor's instructions");
+            println!(
+                "instructions/event  floor {floor:.0}   engine {engine:.0}   ratio {ratio:.2} (at most {RATIO_MAX})"
+            );
+            assert!(
+                ratio <= RATIO_MAX,
+                "the engine takes more than {RATIO_MAX} times the floor's instructions"
+            );
         }
         _ => println!("instructions are not counted: valgrind is not here"),
     }
@@ -67,7 +80,11 @@ fn show(name: &str, times: &mut [Duration], events: u64) -> Duration {
     times.sort_unstable();
     let median = times[times.len() / 2];
     let nanoseconds = median.as_nanos() as f64 / events as f64;
-    println!("{name:<8} {:>10.0} events/s   {nanoseconds:.0} ns/event (median of {})", events as f64 / median.as_secs_f64(), times.len());
+    println!(
+        "{name:<8} {:>10.0} events/s   {nanoseconds:.0} ns/event (median of {})",
+        events as f64 / median.as_secs_f64(),
+        times.len()
+    );
     median
 }
 
@@ -93,7 +110,8 @@ fn instructions(which: &str, events: u64) -> Option<f64> {
 /// Every public record, in memory; returns their bytes.
 fn run_engine(records: Vec<GeneratedRecord>) -> usize {
     let config = resolve(&Tree::new(), Path::new(".")).expect("the defaults are good");
-    let mut engine = Engine::new(&config.fold, config.partitions, config.idle_timeout, config.decision_deadline);
+    let mut engine =
+        Engine::new(&config.fold, config.partitions, config.idle_timeout, config.decision_deadline);
     let mut bytes = 0;
     for (number, record) in records.into_iter().enumerate() {
         let topic = match record.topic {
@@ -221,7 +239,8 @@ fn floor_click(click: &FloorClick<'_>, sessions: &mut HashMap<String, FloorSessi
 }
 
 fn floor_write(visitor: &str, session: &FloorSession, kind: &str, out: &mut String) {
-    let FloorSession { start, end, events, views, carts, revenue, price_sum, last_item, category, page } = session;
+    let FloorSession { start, end, events, views, carts, revenue, price_sum, last_item, category, page } =
+        session;
     writeln!(
         out,
         "{{\"kind\":\"{kind}\",\"visitor_id\":\"{visitor}\",\"start_ms\":{start},\"end_ms\":{end},\"dwell_ms\":{},\"events\":{events},\

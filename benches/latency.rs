@@ -6,6 +6,17 @@
 //! records go through a topic with nothing in between. Prints both, their ratios, the instance's
 //! peak memory, and the bytes of the entity log per event; fails if p50 > 6 × or p99 > 5 × the hop.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    unreachable_pub,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a bench: it measures and prints"
+)]
+
 #[path = "../tests/support/mod.rs"]
 mod support;
 
@@ -52,7 +63,10 @@ fn main() {
     let hop = summary("bare hop", &hops);
     let (p50, p99) = (score.0 / hop.0, score.1 / hop.1);
     println!("ratios            p50 {p50:.2} (goal 6)   p99 {p99:.2} (goal 5)");
-    println!("decided without all parts: {}", instance.metric("tillstream_decisions_total", &["without_parts"]));
+    println!(
+        "decided without all parts: {}",
+        instance.metric("tillstream_decisions_total", &["without_parts"])
+    );
     println!("peak memory       {} MiB", peak_memory_mib(&instance));
     println!("entity log        {} bytes per event, as stored (lz4)", log_bytes / events);
     assert!(p50 <= 6.0 && p99 <= 5.0, "slower than the goal");
@@ -98,7 +112,12 @@ fn produce(shop: &Shop, hop_topic: &str, seconds: u64, rate: u64) -> (Sent, Sent
             }
         }
         producer
-            .send(BaseRecord::to(topic).key(record.key.as_bytes()).payload(&record.value).timestamp(record.timestamp_ms))
+            .send(
+                BaseRecord::to(topic)
+                    .key(record.key.as_bytes())
+                    .payload(&record.value)
+                    .timestamp(record.timestamp_ms),
+            )
             .map_err(|(fault, _)| fault)
             .expect("room in the queue");
     }
@@ -107,7 +126,9 @@ fn produce(shop: &Shop, hop_topic: &str, seconds: u64, rate: u64) -> (Sent, Sent
 
 fn payment_of(value: &[u8]) -> Option<String> {
     let json: serde_json::Value = serde_json::from_slice(value).ok()?;
-    (json["event_name"] == "payment_attempted").then(|| json["payment_id"].as_str().map(str::to_owned)).flatten()
+    (json["event_name"] == "payment_attempted")
+        .then(|| json["payment_id"].as_str().map(str::to_owned))
+        .flatten()
 }
 
 fn client(shop: &Shop) -> ClientConfig {
@@ -144,7 +165,11 @@ fn consume(shop: &Shop, topic: &str, stop: &AtomicBool) -> Vec<(String, Instant)
 }
 
 /// Parses outside the timed part.
-fn drain(topic: &str, receiver: &Receiver<(Vec<u8>, Vec<u8>, Instant)>, arrivals: &mut Vec<(String, Instant)>) {
+fn drain(
+    topic: &str,
+    receiver: &Receiver<(Vec<u8>, Vec<u8>, Instant)>,
+    arrivals: &mut Vec<(String, Instant)>,
+) {
     for (key, value, arrived) in receiver.try_iter() {
         let id = if topic == "scores.fraud" {
             let json: serde_json::Value = serde_json::from_slice(&value).expect("a score is JSON");
@@ -171,7 +196,13 @@ fn latencies(mut sent: Sent, arrivals: &[(String, Instant)]) -> Vec<f64> {
 
 fn summary(name: &str, sorted: &[f64]) -> (f64, f64) {
     let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share) as usize];
-    println!("{name:<16}  p50 {:.2} ms   p95 {:.2} ms   p99 {:.2} ms   max {:.2} ms", at(0.5), at(0.95), at(0.99), at(1.0));
+    println!(
+        "{name:<16}  p50 {:.2} ms   p95 {:.2} ms   p99 {:.2} ms   max {:.2} ms",
+        at(0.5),
+        at(0.95),
+        at(0.99),
+        at(1.0)
+    );
     (at(0.5), at(0.99))
 }
 

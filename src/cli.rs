@@ -122,7 +122,9 @@ pub fn main() -> ExitCode {
 fn is_broken_pipe(error: &CliError) -> bool {
     let CliError::Failed(error) = error else { return false };
     error.chain().any(|cause| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
     })
 }
 

@@ -3,6 +3,8 @@
 //! Records = routed + dead-lettered. Copies per entity kind = applied + late-applied + late +
 //! duplicate. The left sides are counted where things come in, the right sides where they end.
 
+#![expect(clippy::indexing_slicing, reason = "arrays are as long as the enum that indexes them")]
+
 use crate::codec::RejectReason;
 use crate::event::EntityKind;
 use serde::{Deserialize, Serialize};

@@ -185,7 +185,11 @@ pub trait Log {
     /// # Errors
     ///
     /// [`LogError`]; the life is over.
-    fn commit(&mut self, offsets: &[(TopicPartition, Offset)], mode: CommitMode) -> Result<Committed, LogError>;
+    fn commit(
+        &mut self,
+        offsets: &[(TopicPartition, Offset)],
+        mode: CommitMode,
+    ) -> Result<Committed, LogError>;
 
     /// The present moment.
     fn now(&self) -> ProcessingTime;

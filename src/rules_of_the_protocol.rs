@@ -5,7 +5,7 @@
 /// A rule whose absence the simulation must notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(test), expect(dead_code, reason = "two rules are taken out in code that only tests have"))]
-pub enum Rule {
+pub(crate) enum Rule {
     Skip,
     Refusal,
     ChainPerDestination,

@@ -24,7 +24,8 @@ fn schema(contract: &str) -> jsonschema::Validator {
 
 /// The golden records of a contract with their names; there is at least one.
 fn golden(contract: &str, verdict: &str) -> Vec<(String, Vec<u8>)> {
-    let entries = std::fs::read_dir(folder(contract).join(verdict)).expect("golden records are there").flatten();
+    let entries =
+        std::fs::read_dir(folder(contract).join(verdict)).expect("golden records are there").flatten();
     let mut records: Vec<_> = entries
         .map(|entry| {
             let name = format!("{contract}/{verdict}/{}", entry.file_name().to_string_lossy());
@@ -50,7 +51,11 @@ fn good_records_are_accepted_by_schema_and_decoder() {
         let schema = schema(contract);
         for (name, bytes) in golden(contract, "good") {
             let json: Value = serde_json::from_slice(&bytes).expect("a good record is JSON");
-            assert!(schema.is_valid(&json), "{name}: {:?}", schema.iter_errors(&json).map(|fault| fault.to_string()).collect::<Vec<_>>());
+            assert!(
+                schema.is_valid(&json),
+                "{name}: {:?}",
+                schema.iter_errors(&json).map(|fault| fault.to_string()).collect::<Vec<_>>()
+            );
             assert_eq!(decode(contract, &bytes), Ok(()), "{name}");
         }
     }
@@ -61,7 +66,8 @@ fn bad_records_are_refused_by_schema_and_decoder() {
     for contract in RAW {
         let schema = schema(contract);
         for (name, bytes) in golden(contract, "bad") {
-            let json = std::str::from_utf8(&bytes).ok().and_then(|text| serde_json::from_str::<Value>(text).ok());
+            let json =
+                std::str::from_utf8(&bytes).ok().and_then(|text| serde_json::from_str::<Value>(text).ok());
             assert!(!json.is_some_and(|json| schema.is_valid(&json)), "{name}: the schema accepts it");
             assert!(decode(contract, &bytes).is_err(), "{name}: the decoder accepts it");
         }
@@ -82,7 +88,11 @@ fn schema_and_decoder_agree_on_every_altered_record() {
                 }
                 let bytes = serde_json::to_vec(&altered).expect("it serialises");
                 let verdict = decode(contract, &bytes);
-                assert_eq!(schema.is_valid(&altered), verdict.is_ok(), "{name} altered to {altered}: {verdict:?}");
+                assert_eq!(
+                    schema.is_valid(&altered),
+                    verdict.is_ok(),
+                    "{name} altered to {altered}: {verdict:?}"
+                );
                 compared += 1;
             }
         }
@@ -113,15 +123,21 @@ fn alterations(original: &Value) -> Vec<Value> {
 fn pointers(value: &Value, at: String) -> Vec<String> {
     let children: Vec<(String, &Value)> = match value {
         Value::Object(object) => object.iter().map(|(key, value)| (format!("{at}/{key}"), value)).collect(),
-        Value::Array(array) => array.iter().enumerate().map(|(place, value)| (format!("{at}/{place}"), value)).collect(),
+        Value::Array(array) => {
+            array.iter().enumerate().map(|(place, value)| (format!("{at}/{place}"), value)).collect()
+        }
         _ => Vec::new(),
     };
-    children.into_iter().flat_map(|(at, value)| std::iter::once(at.clone()).chain(pointers(value, at))).collect()
+    children
+        .into_iter()
+        .flat_map(|(at, value)| std::iter::once(at.clone()).chain(pointers(value, at)))
+        .collect()
 }
 
 fn replacements() -> Vec<Value> {
     let text = |characters: usize| Value::String("é".repeat(characters));
-    let mut values: Vec<Value> = [0, 1, 2, 3, 45, 46, 64, 65, 128, 129, 256, 257, 512, 513, 2048, 2049].map(text).to_vec();
+    let mut values: Vec<Value> =
+        [0, 1, 2, 3, 45, 46, 64, 65, 128, 129, 256, 257, 512, 513, 2048, 2049].map(text).to_vec();
     values.extend([
         json!(null),
         json!(true),
@@ -157,7 +173,11 @@ fn every_refusal_names_its_reason_and_place() {
         (" \n".to_owned(), RejectReason::Empty, "$"),
         ("{".to_owned(), RejectReason::NotJson, "$"),
         (deep, RejectReason::TooDeep, "$"),
-        (format!("{base},\"items\":[{{\"item_id\":\"a\"}},{{\"item_id\":7}}]}}"), RejectReason::WrongType, "items[1].item_id"),
+        (
+            format!("{base},\"items\":[{{\"item_id\":\"a\"}},{{\"item_id\":7}}]}}"),
+            RejectReason::WrongType,
+            "items[1].item_id",
+        ),
         (format!("{base},\"value_minor\":-1}}"), RejectReason::OutOfRange, "value_minor"),
         (base.replace("\"event_id\":\"e\",", "") + "}", RejectReason::MissingField, "$"),
         (format!("{base},\"value_minor\":1.0}}"), RejectReason::WrongType, "value_minor"),
@@ -169,7 +189,10 @@ fn every_refusal_names_its_reason_and_place() {
         assert!(path == "$" || reject.path == path, "{payload}: {reject}");
     }
     let large = format!("{base},\"page_title\":\"{}\"}}", "x".repeat(BYTES_MAX));
-    assert_eq!(Click::decode(large.as_bytes(), BYTES_MAX).map_err(|reject| reject.reason), Err(RejectReason::TooLarge));
+    assert_eq!(
+        Click::decode(large.as_bytes(), BYTES_MAX).map_err(|reject| reject.reason),
+        Err(RejectReason::TooLarge)
+    );
 }
 
 #[test]
@@ -187,7 +210,8 @@ fn public<T: Serialize + DeserializeOwned>(contract: &str) {
     for (name, bytes) in golden(contract, "good") {
         let json: Value = serde_json::from_slice(&bytes).expect("a good record is JSON");
         assert!(schema.is_valid(&json), "{name}");
-        let record: T = serde_json::from_value(json.clone()).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+        let record: T =
+            serde_json::from_value(json.clone()).unwrap_or_else(|fault| panic!("{name}: {fault}"));
         assert_eq!(serde_json::to_value(&record).expect("it serialises"), json, "{name}");
     }
     for (name, bytes) in golden(contract, "bad") {
@@ -207,8 +231,18 @@ fn public_records_are_what_their_schemas_say() {
 
 #[test]
 fn every_schema_has_a_test_here() {
-    let known = ["clickstream", "payment_attempted", "payment_result", "session", "session_features", "fraud_features", "fraud_score", "late"];
-    let folders = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas")).expect("the folder is there");
+    let known = [
+        "clickstream",
+        "payment_attempted",
+        "payment_result",
+        "session",
+        "session_features",
+        "fraud_features",
+        "fraud_score",
+        "late",
+    ];
+    let folders = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas"))
+        .expect("the folder is there");
     for folder in folders.flatten() {
         let name = folder.file_name().to_string_lossy().into_owned();
         assert!(known.contains(&name.as_str()), "{name} has no test");

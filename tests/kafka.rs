@@ -4,6 +4,17 @@
 //! What does not depend on arrival order is compared with an oracle over the raw input; what does, with
 //! an independent fold of the internal logs as read back.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::cast_sign_loss,
+    clippy::float_cmp,
+    unreachable_pub,
+    clippy::let_underscore_must_use,
+    reason = "a test: what is wrong may panic, and what was compared is printed"
+)]
+
 mod oracle;
 mod support;
 
@@ -65,7 +76,9 @@ fn internal_log(shop: &Shop, role: &str, topic: Topic) -> Log {
     for fetched in read(shop, topic) {
         let partition = fetched.partition.partition;
         if fetched.offset < committed[&partition] {
-            log.entry(partition).or_default().push((fetched.offset, fetched.record.value.clone().unwrap_or_default()));
+            log.entry(partition)
+                .or_default()
+                .push((fetched.offset, fetched.record.value.clone().unwrap_or_default()));
         }
     }
     log
@@ -77,15 +90,20 @@ fn public(shop: &Shop, topic: Topic, doubles: &mut usize) -> Vec<Public> {
     read(shop, topic)
         .into_iter()
         .filter_map(|fetched| {
-            let headers: BTreeMap<String, Vec<u8>> = fetched.record.headers.spelled_out("").into_iter().collect();
+            let headers: BTreeMap<String, Vec<u8>> =
+                fetched.record.headers.spelled_out("").into_iter().collect();
             let id = String::from_utf8_lossy(&headers["ce_id"]).into_owned();
             if let Some(before) = ids.insert(id.clone(), fetched.record.value.clone()) {
-                assert_eq!(before, fetched.record.value, "{topic}: {id} was published again with other bytes");
+                assert_eq!(
+                    before, fetched.record.value,
+                    "{topic}: {id} was published again with other bytes"
+                );
                 *doubles += 1;
                 return None;
             }
             let key = String::from_utf8_lossy(fetched.record.key.as_deref().unwrap_or_default()).into_owned();
-            let value = serde_json::from_slice(fetched.record.value.as_deref().unwrap_or_default()).expect("JSON");
+            let value =
+                serde_json::from_slice(fetched.record.value.as_deref().unwrap_or_default()).expect("JSON");
             Some(Public { topic: topic.name().to_owned(), key, value })
         })
         .collect()
@@ -124,13 +142,16 @@ fn produce_in_transactions(shop: &Shop) {
                 time_ms + number * 1_000,
                 number % 70
             );
-            let record = BaseRecord::to("payments").key(name).payload(&value).timestamp(time_ms + number * 1_000);
+            let record =
+                BaseRecord::to("payments").key(name).payload(&value).timestamp(time_ms + number * 1_000);
             producer.send(record).map_err(|(fault, _)| fault).expect("room in the queue");
         }
         let ended = if commits {
             producer.commit_transaction(Duration::from_secs(20))
         } else {
-            producer.flush(Duration::from_secs(20)).and_then(|()| producer.abort_transaction(Duration::from_secs(20)))
+            producer
+                .flush(Duration::from_secs(20))
+                .and_then(|()| producer.abort_transaction(Duration::from_secs(20)))
         };
         ended.expect("the transaction ends");
     }
@@ -139,16 +160,29 @@ fn produce_in_transactions(shop: &Shop) {
 /// Waits until the instances have folded everything: no partition moves but by heartbeats.
 fn wait_until_drained(instances: &mut [Instance], events: f64) {
     let folded = |instances: &[Instance]| -> f64 {
-        instances.iter().map(|instance| instance.metric("tillstream_next_offset", &["topic=\"clickstream\""]) + instance.metric("tillstream_next_offset", &["topic=\"payments\""])).sum()
+        instances
+            .iter()
+            .map(|instance| {
+                instance.metric("tillstream_next_offset", &["topic=\"clickstream\""])
+                    + instance.metric("tillstream_next_offset", &["topic=\"payments\""])
+            })
+            .sum()
     };
-    let copies = |instances: &[Instance], name: &str| -> f64 { instances.iter().map(|instance| instance.metric(name, &[])).sum() };
+    let copies = |instances: &[Instance], name: &str| -> f64 {
+        instances.iter().map(|instance| instance.metric(name, &[])).sum()
+    };
     let begun = std::time::Instant::now();
     let mut calm = 0;
     let mut before = (0.0, 0.0);
     while calm < 10 {
-        assert!(begun.elapsed() < Duration::from_secs(180), "not drained after three minutes: {} of {events} records, {before:?}", folded(instances));
+        assert!(
+            begun.elapsed() < Duration::from_secs(180),
+            "not drained after three minutes: {} of {events} records, {before:?}",
+            folded(instances)
+        );
         std::thread::sleep(Duration::from_millis(500));
-        let now = (copies(instances, "tillstream_copies_total"), copies(instances, "tillstream_decisions_total"));
+        let now =
+            (copies(instances, "tillstream_copies_total"), copies(instances, "tillstream_decisions_total"));
         calm = if folded(instances) >= events && now == before && now.0 > 0.0 { calm + 1 } else { 0 };
         before = now;
     }
@@ -166,7 +200,18 @@ fn two_instances_on_kafka_publish_what_the_oracle_says() {
     let mut troubles = 0.0;
     let back = std::thread::scope(|scope| {
         let feed = scope.spawn(|| {
-            shop.run(&["generate", "--seed", "21", "--start", &start, "--events", &events.to_string(), "--kafka", "--per-second", &rate.to_string()])
+            shop.run(&[
+                "generate",
+                "--seed",
+                "21",
+                "--start",
+                &start,
+                "--events",
+                &events.to_string(),
+                "--kafka",
+                "--per-second",
+                &rate.to_string(),
+            ])
         });
         std::thread::sleep(Duration::from_secs(6));
         troubles += troubles_of(&leaves);
@@ -178,11 +223,19 @@ fn two_instances_on_kafka_publish_what_the_oracle_says() {
     });
     let mut instances = [stays, back];
     wait_until_drained(&mut instances, events as f64);
-    assert_eq!(instances.iter().map(|instance| instance.metric("tillstream_refused_frames_total", &[])).sum::<f64>(), 0.0, "nothing is refused");
+    assert_eq!(
+        instances.iter().map(|instance| instance.metric("tillstream_refused_frames_total", &[])).sum::<f64>(),
+        0.0,
+        "nothing is refused"
+    );
     for instance in &instances {
         let (status, metrics) = instance.get("/metrics");
-        let balanced: Vec<_> = metrics.lines().filter(|line| line.starts_with("tillstream_ledger_balanced{")).collect();
-        assert!(status == 200 && !balanced.is_empty() && balanced.iter().all(|line| line.ends_with(" 1")), "{balanced:?}");
+        let balanced: Vec<_> =
+            metrics.lines().filter(|line| line.starts_with("tillstream_ledger_balanced{")).collect();
+        assert!(
+            status == 200 && !balanced.is_empty() && balanced.iter().all(|line| line.ends_with(" 1")),
+            "{balanced:?}"
+        );
         assert_eq!(instance.get("/livez").0, 200);
     }
     for instance in instances {
@@ -191,13 +244,17 @@ fn two_instances_on_kafka_publish_what_the_oracle_says() {
     }
     let doubles = compare(&shop);
     println!("{doubles} public records twice, {troubles} partitions lost or lives ended on the way");
-    assert!(doubles == 0 || troubles > 0.0, "{doubles} records were published twice, and every stop was clean");
+    assert!(
+        doubles == 0 || troubles > 0.0,
+        "{doubles} records were published twice, and every stop was clean"
+    );
 }
 
 /// Partitions that the group took away before they were finished, and lives after the first of each role:
 /// a machine that stands still for longer than the session time-out causes both.
 fn troubles_of(instance: &Instance) -> f64 {
-    instance.metric("tillstream_partitions_lost_total", &[]) + instance.metric("tillstream_lives_total", &[]) - 3.0
+    instance.metric("tillstream_partitions_lost_total", &[]) + instance.metric("tillstream_lives_total", &[])
+        - 3.0
 }
 
 /// Returns how many public records were published twice.
@@ -223,15 +280,18 @@ fn compare(shop: &Shop) -> usize {
 
     // what depends on the order of arrival: the internal log decides
     for topic in [Topic::Sessions, Topic::FeaturesSession, Topic::FeaturesFraud, Topic::Late] {
-        let expected: Vec<Public> = entity.public.iter().filter(|record| record.topic == topic.name()).cloned().collect();
+        let expected: Vec<Public> =
+            entity.public.iter().filter(|record| record.topic == topic.name()).cloned().collect();
         let actual = public(shop, topic, &mut doubles);
         println!("{topic}: {} records", actual.len());
         oracle::compare::multiset(&expected, &actual).unwrap_or_else(|wrong| panic!("{topic}: {wrong}"));
     }
-    oracle::compare::parts(&entity.parts, &decision.parts, PARTITIONS).unwrap_or_else(|wrong| panic!("parts: {wrong}"));
+    oracle::compare::parts(&entity.parts, &decision.parts, PARTITIONS)
+        .unwrap_or_else(|wrong| panic!("parts: {wrong}"));
     let scores = public(shop, Topic::ScoresFraud, &mut doubles);
     println!("scores.fraud: {} records, {} of them at their deadline", scores.len(), decision.deadlines);
-    oracle::compare::multiset(&decision.public, &scores).unwrap_or_else(|wrong| panic!("scores.fraud: {wrong}"));
+    oracle::compare::multiset(&decision.public, &scores)
+        .unwrap_or_else(|wrong| panic!("scores.fraud: {wrong}"));
     assert_eq!(decision.open, 0, "every gather closed");
 
     compare_with_raw_input(shop, &settings, &entity, &scores);
@@ -239,31 +299,57 @@ fn compare(shop: &Shop) -> usize {
 }
 
 /// What does not depend on the order of arrival: the raw input decides.
-fn compare_with_raw_input(shop: &Shop, settings: &Settings, entity: &oracle::entity_log::Outcome, scores: &[Public]) {
-    let raw: Vec<RawRecord> = Topic::RAW.into_iter().flat_map(|topic| read(shop, topic)).map(raw_record).collect();
+fn compare_with_raw_input(
+    shop: &Shop,
+    settings: &Settings,
+    entity: &oracle::entity_log::Outcome,
+    scores: &[Public],
+) {
+    let raw: Vec<RawRecord> =
+        Topic::RAW.into_iter().flat_map(|topic| read(shop, topic)).map(raw_record).collect();
     let mut counts = BTreeMap::<_, (usize, i64)>::new();
     for record in &raw {
         let entry = counts.entry((record.topic.clone(), record.partition)).or_default();
         *entry = (entry.0 + 1, entry.1.max(record.offset));
     }
-    println!("raw records and highest offset by partition: {counts:?}, committed {:?}", committed(shop, "ingest", Topic::Clickstream));
-    let secret = blake3::derive_key("tillstream 2026 pseudonyms of entities", b"a key for tests, not a secret");
+    println!(
+        "raw records and highest offset by partition: {counts:?}, committed {:?}",
+        committed(shop, "ingest", Topic::Clickstream)
+    );
+    let secret =
+        blake3::derive_key("tillstream 2026 pseudonyms of entities", b"a key for tests, not a secret");
     let pseudonyms = Pseudonyms::new(vec![PseudonymKey { id: "k1".to_owned(), since: EventTime(0), secret }]);
-    let expected = oracle::raw::outcome(&raw, settings, &oracle::views::defaults(), |kind, id, time| pseudonyms.of(kind, id, time));
+    let expected = oracle::raw::outcome(&raw, settings, &oracle::views::defaults(), |kind, id, time| {
+        pseudonyms.of(kind, id, time)
+    });
 
     // each record's disposition
     let mut letters = BTreeMap::new();
     for letter in read(shop, Topic::DeadLetter) {
-        let headers: BTreeMap<String, String> =
-            letter.record.headers.spelled_out("").into_iter().map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned())).collect();
+        let headers: BTreeMap<String, String> = letter
+            .record
+            .headers
+            .spelled_out("")
+            .into_iter()
+            .map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned()))
+            .collect();
         let number = |name: &str| headers[name].parse::<i64>().expect("a number");
-        let origin = (headers["__streams.errors.topic"].clone(), number("__streams.errors.partition"), number("__streams.errors.offset"));
-        assert!(letters.insert(origin, headers["tillstream-reason"].clone()).is_none(), "a record has two dead letters");
+        let origin = (
+            headers["__streams.errors.topic"].clone(),
+            number("__streams.errors.partition"),
+            number("__streams.errors.offset"),
+        );
+        assert!(
+            letters.insert(origin, headers["tillstream-reason"].clone()).is_none(),
+            "a record has two dead letters"
+        );
     }
     for judged in &expected.judged {
         let origin = (judged.topic.clone(), i64::from(judged.partition), judged.offset);
         match (&judged.judgement, letters.remove(&origin)) {
-            (Judgement::Refused(reasons), Some(reason)) => assert!(reasons.contains(reason.as_str()), "{origin:?}: {reason}, not {reasons:?}"),
+            (Judgement::Refused(reasons), Some(reason)) => {
+                assert!(reasons.contains(reason.as_str()), "{origin:?}: {reason}, not {reasons:?}")
+            }
             (Judgement::Refused(_), None) => panic!("{origin:?} has no dead letter"),
             (_, Some(reason)) => panic!("{origin:?} was refused as {reason}"),
             (_, None) => {}
@@ -280,16 +366,21 @@ fn compare_with_raw_input(shop: &Shop, settings: &Settings, entity: &oracle::ent
     }
 
     // one score per payment
-    let payments: BTreeSet<String> = expected.attempts.iter().map(|attempt| attempt.payment_id.clone()).collect();
+    let payments: BTreeSet<String> =
+        expected.attempts.iter().map(|attempt| attempt.payment_id.clone()).collect();
     let decisions: BTreeSet<&str> = scores.iter().map(|score| score.key.as_str()).collect();
-    let wanted: BTreeSet<String> =
-        payments.iter().map(|payment| tillstream::event::DecisionId::of_payment(payment).to_string()).collect();
+    let wanted: BTreeSet<String> = payments
+        .iter()
+        .map(|payment| tillstream::event::DecisionId::of_payment(payment).to_string())
+        .collect();
     assert_eq!(decisions.len(), scores.len(), "a payment was scored twice");
     assert_eq!(decisions, wanted.iter().map(String::as_str).collect());
 
     // final sessions of visitors without late records
     let mut sessions = 0;
-    for record in entity.public.iter().filter(|record| record.topic == "sessions" && record.value["is_final"] == true) {
+    for record in
+        entity.public.iter().filter(|record| record.topic == "sessions" && record.value["is_final"] == true)
+    {
         let plain = entity.visitors.get(&record.key).is_some_and(|visitor| visitor.is_plain());
         if !plain || expected.unclear.contains(&record.key) {
             continue;
@@ -298,12 +389,22 @@ fn compare_with_raw_input(shop: &Shop, settings: &Settings, entity: &oracle::ent
         let fields = session.as_object_mut().expect("an object");
         fields.remove("revision");
         fields.remove("supersedes");
-        let known = expected.sessions.get(&record.key).is_some_and(|sessions| sessions.iter().any(|known| oracle::compare::same(known, &session)));
+        let known = expected
+            .sessions
+            .get(&record.key)
+            .is_some_and(|sessions| sessions.iter().any(|known| oracle::compare::same(known, &session)));
         assert!(known, "{session} is no session of the raw clicks");
         sessions += 1;
     }
-    assert!(!raw.iter().any(|record| record.key.as_deref() == Some(b"aborted")), "an aborted record was read");
-    println!("{} raw records, {} payments, {sessions} final sessions compared with the raw input", raw.len(), payments.len());
+    assert!(
+        !raw.iter().any(|record| record.key.as_deref() == Some(b"aborted")),
+        "an aborted record was read"
+    );
+    println!(
+        "{} raw records, {} payments, {sessions} final sessions compared with the raw input",
+        raw.len(),
+        payments.len()
+    );
     assert!(sessions as u64 > events() / 100, "{sessions}");
 }
 

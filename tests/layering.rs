@@ -22,15 +22,35 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
-            "codec", "event", "feature", "fraud", "ingest", "ledger", "log", "operator", "progress", "rules_of_the_protocol",
-            "session", "state", "time",
+            "codec",
+            "event",
+            "feature",
+            "fraud",
+            "ingest",
+            "ledger",
+            "log",
+            "operator",
+            "progress",
+            "rules_of_the_protocol",
+            "session",
+            "state",
+            "time",
         ],
     ),
 ];
 
 /// What a pure room may not name: clients, servers, files, sockets, clocks, threads.
 const IMPURE: &[&str] = &[
-    "rdkafka", "tokio", "axum", "std::fs", "std::net", "std::thread", "SystemTime", "Instant::now", "std::env", "std::process",
+    "rdkafka",
+    "tokio",
+    "axum",
+    "std::fs",
+    "std::net",
+    "std::thread",
+    "SystemTime",
+    "Instant::now",
+    "std::env",
+    "std::process",
 ];
 
 /// Files outside the rules, each with its reason.
@@ -80,7 +100,8 @@ fn rooms_use_only_rooms_further_in_and_pure_rooms_touch_nothing_outside() {
     for file in files {
         let path = file.strip_prefix(root).expect("below the root").to_string_lossy().into_owned();
         let Some((room, allowed)) = room_of(&path) else { continue };
-        let is_test = ["tests.rs", "laws.rs", "cases.rs", "sweep.rs"].iter().any(|name| path.ends_with(name)) || path.contains("/tests/");
+        let is_test = ["tests.rs", "laws.rs", "cases.rs", "sweep.rs"].iter().any(|name| path.ends_with(name))
+            || path.contains("/tests/");
         if is_test || EXCEPT.iter().any(|(prefix, _)| path.starts_with(prefix)) {
             continue;
         }

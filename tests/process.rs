@@ -1,5 +1,7 @@
 //! `tillstream process` as its user runs it: determinism, order, bad input, exit codes.
 
+#![expect(clippy::indexing_slicing, reason = "a test: what is wrong may panic")]
+
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -39,7 +41,8 @@ fn good(input: &str, more: &[&str]) -> tempfile::TempDir {
 }
 
 fn lines(folder: &Path, topic: &str) -> Vec<Value> {
-    let text = std::fs::read_to_string(folder.join(format!("{topic}.jsonl"))).expect("every topic has its file");
+    let text =
+        std::fs::read_to_string(folder.join(format!("{topic}.jsonl"))).expect("every topic has its file");
     text.lines().map(|line| serde_json::from_str(line).expect("every line is JSON")).collect()
 }
 
@@ -49,7 +52,10 @@ fn ledger(folder: &Path) -> Value {
 }
 
 fn generated(seed: u64, events: u64) -> String {
-    let output = tillstream(&["generate", "--seed", &seed.to_string(), "--events", &events.to_string(), "--out", "-"], "");
+    let output = tillstream(
+        &["generate", "--seed", &seed.to_string(), "--events", &events.to_string(), "--out", "-"],
+        "",
+    );
     assert!(output.status.success());
     String::from_utf8(output.stdout).expect("lines are UTF-8")
 }
@@ -79,7 +85,8 @@ fn the_same_input_twice_gives_the_same_bytes() {
     let (one, other) = (good(&input, &[]), good(&input, &[]));
     let mut compared = 0;
     for entry in std::fs::read_dir(one.path()).expect("results").flatten() {
-        let same = std::fs::read(entry.path()).expect("readable") == std::fs::read(other.path().join(entry.file_name())).expect("readable");
+        let same = std::fs::read(entry.path()).expect("readable")
+            == std::fs::read(other.path().join(entry.file_name())).expect("readable");
         assert!(same, "{} differs", entry.file_name().to_string_lossy());
         compared += 1;
     }
@@ -97,7 +104,10 @@ fn final_sessions(folder: &Path) -> BTreeMap<(String, i64), Value> {
             for field in ["revision", "supersedes"] {
                 fields.remove(field);
             }
-            let key = (session["visitor_id"].as_str().expect("a text").to_owned(), session["start_ms"].as_i64().expect("a time"));
+            let key = (
+                session["visitor_id"].as_str().expect("a text").to_owned(),
+                session["start_ms"].as_i64().expect("a time"),
+            );
             (key, session)
         })
         .collect()
@@ -144,7 +154,8 @@ fn what_is_not_an_event_becomes_a_dead_letter_with_its_bytes_origin_and_reason()
         (json!("x".repeat((1 << 20) + 1)), "too_large"),
         (json!(format!("{}1{}", "[".repeat(33), "]".repeat(33))), "too_deep"),
     ];
-    let input: String = cases.iter().map(|(value, _)| envelope("clickstream", "k", START_MS, value.clone())).collect();
+    let input: String =
+        cases.iter().map(|(value, _)| envelope("clickstream", "k", START_MS, value.clone())).collect();
     let folder = good(&input, &[]);
     let letters = lines(folder.path(), "dead-letter");
     assert_eq!(letters.len(), cases.len());
@@ -152,7 +163,9 @@ fn what_is_not_an_event_becomes_a_dead_letter_with_its_bytes_origin_and_reason()
         let headers = &letter["headers"];
         assert_eq!(headers["tillstream-reason"], *reason, "{value}");
         assert_eq!(headers["__streams.errors.topic"], "clickstream");
-        assert!(headers["__streams.errors.offset"].is_string() && headers["__streams.errors.message"].is_string());
+        assert!(
+            headers["__streams.errors.offset"].is_string() && headers["__streams.errors.message"].is_string()
+        );
         assert_eq!(letter["key"], "k");
         let original = match value {
             Value::Null => Value::Null,
@@ -162,7 +175,10 @@ fn what_is_not_an_event_becomes_a_dead_letter_with_its_bytes_origin_and_reason()
         assert_eq!(letter["value"], original);
     }
     let ledger = ledger(folder.path());
-    assert_eq!((&ledger["records"], &ledger["routed"], &ledger["balances"]), (&json!(cases.len()), &json!(0), &json!(true)));
+    assert_eq!(
+        (&ledger["records"], &ledger["routed"], &ledger["balances"]),
+        (&json!(cases.len()), &json!(0), &json!(true))
+    );
 }
 
 #[test]
@@ -176,7 +192,9 @@ fn a_duplicate_event_id_is_dropped_and_counted() {
 
 /// Clicks of other visitors that carry the watermark to `time_ms`; every raw partition gets some.
 fn carry_time_to(time_ms: i64) -> String {
-    (0..40).map(|number| click_line(&format!("w{number}"), &format!("w{number}-{time_ms}"), time_ms)).collect()
+    (0..40)
+        .map(|number| click_line(&format!("w{number}"), &format!("w{number}-{time_ms}"), time_ms))
+        .collect()
 }
 
 /// Three rounds of clicks of another visitor, all at `time_ms`.
@@ -206,12 +224,24 @@ fn a_late_click_within_the_allowed_lateness_gives_a_new_revision_and_beyond_it_a
         .expect("the program starts");
     child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
     assert!(child.wait().expect("it ends").success());
-    let sessions: Vec<Value> =
-        lines(folder.path(), "sessions").into_iter().map(|line| line["value"].clone()).filter(|session| session["visitor_id"] == "v1").collect();
-    let seen: Vec<_> = sessions.iter().map(|session| (session["revision"].as_u64(), session["is_final"].as_bool(), session["events"].as_u64())).collect();
-    assert_eq!(seen, [(Some(1), Some(false), Some(1)), (Some(2), Some(false), Some(2)), (Some(3), Some(true), Some(2))]);
+    let sessions: Vec<Value> = lines(folder.path(), "sessions")
+        .into_iter()
+        .map(|line| line["value"].clone())
+        .filter(|session| session["visitor_id"] == "v1")
+        .collect();
+    let seen: Vec<_> = sessions
+        .iter()
+        .map(|session| {
+            (session["revision"].as_u64(), session["is_final"].as_bool(), session["events"].as_u64())
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [(Some(1), Some(false), Some(1)), (Some(2), Some(false), Some(2)), (Some(3), Some(true), Some(2))]
+    );
     let late = lines(folder.path(), "late");
-    let record = late.iter().map(|line| &line["value"]).find(|record| record["event_id"] == "e3").expect("e3 is late");
+    let record =
+        late.iter().map(|line| &line["value"]).find(|record| record["event_id"] == "e3").expect("e3 is late");
     assert_eq!(record["missed_session"]["session_id"], sessions[0]["session_id"]);
     assert_eq!(record["origin"]["topic"], "clickstream");
 }
@@ -233,10 +263,19 @@ fn unknown_fields_and_names_are_counted_and_no_error() {
     event["event_name"] = json!("waved");
     event["shoe_size"] = json!(43);
     let other = json!({"event_name": "payment_captured", "x": 1});
-    let folder = good(&(envelope("clickstream", "v1", START_MS, event) + &envelope("payments", "c", START_MS, other)), &[]);
+    let folder = good(
+        &(envelope("clickstream", "v1", START_MS, event) + &envelope("payments", "c", START_MS, other)),
+        &[],
+    );
     let ledger = ledger(folder.path());
-    assert_eq!((&ledger["unknown_fields"], &ledger["unknown_names"], &ledger["routed"]), (&json!(1), &json!(2), &json!(2)));
-    assert_eq!(final_sessions(folder.path()).values().next().map(|session| session["other_events"].clone()), Some(json!(1)));
+    assert_eq!(
+        (&ledger["unknown_fields"], &ledger["unknown_names"], &ledger["routed"]),
+        (&json!(1), &json!(2), &json!(2))
+    );
+    assert_eq!(
+        final_sessions(folder.path()).values().next().map(|session| session["other_events"].clone()),
+        Some(json!(1))
+    );
 }
 
 #[test]
@@ -284,12 +323,16 @@ fn a_million_random_and_mutated_records_lose_none() {
             _ => bytes = (0..next(80)).map(|_| u8::try_from(32 + next(95)).expect("printable")).collect(),
         }
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        input.push_str(&json!({"topic": envelope["topic"], "ts": envelope["ts"], "key": envelope["key"], "value": text}).to_string());
+        input.push_str(
+            &json!({"topic": envelope["topic"], "ts": envelope["ts"], "key": envelope["key"], "value": text})
+                .to_string(),
+        );
         input.push('\n');
     }
     let folder = good(&input, &[]);
     let ledger = ledger(folder.path());
-    let dead: u64 = ledger["dead_lettered"].as_object().expect("by reason").values().filter_map(Value::as_u64).sum();
+    let dead: u64 =
+        ledger["dead_lettered"].as_object().expect("by reason").values().filter_map(Value::as_u64).sum();
     assert_eq!(ledger["records"].as_u64(), Some(count));
     assert_eq!(ledger["routed"].as_u64().map(|routed| routed + dead), Some(count));
     assert_eq!(ledger["balances"], true);
@@ -303,18 +346,28 @@ fn wrong_usage_and_wrong_configuration_end_with_2_and_name_every_fault() {
     assert_eq!(tillstream(&["process", "/no/such/file", "--out", "/tmp/x"], "").status.code(), Some(2));
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("shop.yaml");
-    std::fs::write(&config, "sessions: { gap: 0s, gapp: 1m }\nroles: [cook]\nkafka: { client: { acks: 0 } }\n").expect("writable");
+    std::fs::write(
+        &config,
+        "sessions: { gap: 0s, gapp: 1m }\nroles: [cook]\nkafka: { client: { acks: 0 } }\n",
+    )
+    .expect("writable");
     let output = tillstream(&["config", "check", "--config", &config.to_string_lossy()], "");
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{text}");
-    for fault in ["sessions.gap: must be greater than zero", "sessions.gapp: is not a known key", "roles[0]: must be one of", "kafka.client.acks: is set by tillstream"] {
+    for fault in [
+        "sessions.gap: must be greater than zero",
+        "sessions.gapp: is not a known key",
+        "roles[0]: must be one of",
+        "kafka.client.acks: is set by tillstream",
+    ] {
         assert!(text.contains(fault), "{fault} is not in\n{text}");
     }
 }
 
 #[test]
 fn a_broken_envelope_is_named_with_file_and_line() {
-    let (_folder, output) = process("{\"topic\":\"clickstream\",\"value\":{}}\n{\"topic\":\"nowhere\"}\n", &[]);
+    let (_folder, output) =
+        process("{\"topic\":\"clickstream\",\"value\":{}}\n{\"topic\":\"nowhere\"}\n", &[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("-:2: names `nowhere`"));
 }

@@ -3,6 +3,13 @@
 //! The data does not ship. It is looked for in `TILLSTREAM_DATA` (default `../shared/data`); where it is
 //! absent, these tests say that they were skipped.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::float_cmp,
+    reason = "a test: what is wrong may panic, and what was compared is printed"
+)]
+
 use parquet::file::reader::SerializedFileReader;
 use parquet::record::{Field, Row};
 use serde_json::{Value, json};
@@ -57,7 +64,11 @@ fn sessions_of_real_clicks_are_those_of_a_sort_and_a_scan() {
     for line in BufReader::new(File::open(path).expect("readable")).lines().skip(1) {
         let line = line.expect("readable");
         let mut fields = line.split('\t');
-        let (session, item, time) = (fields.next().expect("a session"), fields.next().expect("an item"), fields.next().expect("a time"));
+        let (session, item, time) = (
+            fields.next().expect("a session"),
+            fields.next().expect("an item"),
+            fields.next().expect("a time"),
+        );
         #[expect(clippy::cast_possible_truncation, reason = "whole seconds")]
         let time_ms = (time.parse::<f64>().expect("a number") * 1_000.0) as i64;
         clicks.push((time_ms, session.to_owned(), item.to_owned()));
@@ -67,7 +78,8 @@ fn sessions_of_real_clicks_are_those_of_a_sort_and_a_scan() {
         for (number, (time, session, item)) in clicks.iter().enumerate() {
             let click = json!({"event_id": format!("e{number}"), "event_name": "view_item", "event_time_ms": time,
                 "visitor_id": session, "items": [{"item_id": item}]});
-            writeln!(out, "{}", json!({"topic": "clickstream", "ts": time, "key": session, "value": click})).expect("it reads");
+            writeln!(out, "{}", json!({"topic": "clickstream", "ts": time, "key": session, "value": click}))
+                .expect("it reads");
         }
     });
     let mut times = BTreeMap::<String, Vec<i64>>::new();
@@ -85,7 +97,12 @@ fn sessions_of_real_clicks_are_those_of_a_sort_and_a_scan() {
         .filter(|session| session["is_final"] == true)
         .map(|session| {
             let visitor = session["visitor_id"].as_str().expect("a text").to_owned();
-            (visitor, number(&session["start_ms"]), number(&session["end_ms"]), session["events"].as_u64().expect("a count"))
+            (
+                visitor,
+                number(&session["start_ms"]),
+                number(&session["end_ms"]),
+                session["events"].as_u64().expect("a count"),
+            )
         })
         .collect();
     sessions.sort();
@@ -99,7 +116,10 @@ fn rows(path: &Path) -> impl Iterator<Item = Row> {
 }
 
 fn number(row: &Row, name: &str) -> f64 {
-    let (_, field) = row.get_column_iter().find(|(column, _)| *column == name).unwrap_or_else(|| panic!("no column {name}"));
+    let (_, field) = row
+        .get_column_iter()
+        .find(|(column, _)| *column == name)
+        .unwrap_or_else(|| panic!("no column {name}"));
     match field {
         Field::Int(value) => f64::from(*value),
         Field::Long(value) => *value as f64,
@@ -154,7 +174,10 @@ fn windowed_features_of_real_transactions_equal_the_oracle_on_every_row() {
     });
     let mut ours = BTreeMap::<(u64, bool), Value>::new();
     for mut record in records(folder.path(), "features.fraud") {
-        let id = record["payment_id"].as_str().and_then(|id| id.parse().ok()).expect("our payment ids are numbers");
+        let id = record["payment_id"]
+            .as_str()
+            .and_then(|id| id.parse().ok())
+            .expect("our payment ids are numbers");
         assert_eq!(record["estimates"], json!({}), "every key is small enough to be exact");
         ours.insert((id, record["entity"] == "customer"), record["features"].take());
     }
@@ -163,10 +186,16 @@ fn windowed_features_of_real_transactions_equal_the_oracle_on_every_row() {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an id")]
         let id = number(&row, "TRANSACTION_ID") as u64;
         for (entity, names) in [(true, &CUSTOMER[..]), (false, &TERMINAL[..])] {
-            let record = ours.get(&(id, entity)).unwrap_or_else(|| panic!("transaction {id} has no features"));
+            let record =
+                ours.get(&(id, entity)).unwrap_or_else(|| panic!("transaction {id} has no features"));
             for (name, column, factor) in names {
-                let (value, expected) = (record[name].as_f64().unwrap_or(f64::NAN), number(&row, column) * factor);
-                let good = if name.contains("count") { value == expected } else { (value - expected).abs() <= 1e-9 * expected.abs() };
+                let (value, expected) =
+                    (record[name].as_f64().unwrap_or(f64::NAN), number(&row, column) * factor);
+                let good = if name.contains("count") {
+                    value == expected
+                } else {
+                    (value - expected).abs() <= 1e-9 * expected.abs()
+                };
                 assert!(good, "transaction {id}: {name} is {value}, and {column} is {expected}");
                 compared += 1;
             }

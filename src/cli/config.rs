@@ -46,7 +46,11 @@ fn cost_of_views(config: &Config) -> String {
     for group in config.fold.plan.groups() {
         let bytes = group.memory_per_key_bytes();
         sum += bytes;
-        text.push_str(&format!("  {:<10} {:<18} {bytes:>9} bytes\n", group.entity().name(), group.source().name()));
+        text.push_str(&format!(
+            "  {:<10} {:<18} {bytes:>9} bytes\n",
+            group.entity().name(),
+            group.source().name()
+        ));
     }
     text.push_str(&format!("  {:<29} {sum:>9} bytes\n", "one key of each"));
     text

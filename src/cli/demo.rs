@@ -45,7 +45,11 @@ impl Demo {
         let config = self.config.load()?;
         start_logging(config.log_format);
         let events = (self.duration.as_secs_f64() * f64::from(self.rate)).ceil();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive count of records")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a positive count of records"
+        )]
         let events = events as u64;
         let settings = GenerateSettings { seed: self.seed, events, ..GenerateSettings::default() };
         let mut generator = Generator::new(settings);
@@ -95,7 +99,8 @@ impl Demo {
 fn interrupted() -> Result<Arc<AtomicBool>, CliError> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = flag.clone();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting tokio")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting tokio")?;
     let wait = move || {
         if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
             set.store(true, Ordering::Relaxed);

@@ -54,7 +54,9 @@ impl Generate {
             ..GenerateSettings::default()
         });
         match &self.out {
-            Some(file) if file == Path::new("-") => write_all(&mut generator, &mut std::io::stdout().lock(), self.events)?,
+            Some(file) if file == Path::new("-") => {
+                write_all(&mut generator, &mut std::io::stdout().lock(), self.events)?
+            }
             Some(file) => {
                 let opened = File::create(file).with_context(|| format!("writing {}", file.display()))?;
                 write_all(&mut generator, &mut BufWriter::with_capacity(1 << 20, opened), self.events)?;

@@ -36,14 +36,20 @@ impl Inspect {
     pub(super) fn execute(self) -> Result<(), CliError> {
         let topic = Topic::from_name(&self.topic).ok_or_else(|| {
             let known: Vec<_> = Topic::ALL.iter().map(|topic| topic.name()).collect();
-            CliError::Usage(format!("`{}` is not a topic of tillstream; known are: {}", self.topic, known.join(", ")))
+            CliError::Usage(format!(
+                "`{}` is not a topic of tillstream; known are: {}",
+                self.topic,
+                known.join(", ")
+            ))
         })?;
         let config = self.config.load()?;
         let mut reader = PartitionReader::new(&client_settings(&config), topic, self.partition, self.from)
             .with_context(|| format!("reading {topic}"))?;
         let mut out = std::io::stdout().lock();
         for _ in 0..self.limit {
-            let Some(fetched) = reader.next_record().with_context(|| format!("reading {topic}"))? else { break };
+            let Some(fetched) = reader.next_record().with_context(|| format!("reading {topic}"))? else {
+                break;
+            };
             out.write_all(describe(&fetched).as_bytes()).context("printing")?;
         }
         Ok(())
@@ -70,17 +76,22 @@ fn describe_frames(bytes: &[u8], topic: Topic) -> String {
         Ok(record) => record,
         Err(fault) => return format!("  not a frame: {fault}\n"),
     };
-    let mut text = format!("  life {:x}, fold {:016x}, {} bytes\n", record.life.0, record.fold.0, bytes.len());
+    let mut text =
+        format!("  life {:x}, fold {:016x}, {} bytes\n", record.life.0, record.fold.0, bytes.len());
     for item in &record.items {
         match item {
             Item::Frame(frame) => text.push_str(&describe_frame(frame, topic)),
             Item::Join(sources) => {
-                let names: Vec<_> = sources.iter().map(|(id, topic)| format!("{topic}/{}", id.partition)).collect();
+                let names: Vec<_> =
+                    sources.iter().map(|(id, topic)| format!("{topic}/{}", id.partition)).collect();
                 text.push_str(&format!("  join {}\n", names.join(" ")));
             }
             Item::Retire(id) => text.push_str(&format!("  retire {:032x}/{}\n", id.topic, id.partition)),
             Item::Deadline(deadline) => {
-                text.push_str(&format!("  deadline of {}, opened at {}\n", deadline.decision, deadline.opened_at));
+                text.push_str(&format!(
+                    "  deadline of {}, opened at {}\n",
+                    deadline.decision, deadline.opened_at
+                ));
             }
         }
     }
@@ -89,8 +100,10 @@ fn describe_frames(bytes: &[u8], topic: Topic) -> String {
 
 fn describe_frame(frame: &Frame<'_>, topic: Topic) -> String {
     let source = format!("{:08x}/{}", frame.source.topic >> 96, frame.source.partition);
-    let mut text =
-        format!("  frame of {source} ({}, {}] {:?}, {} events\n", frame.from, frame.to, frame.promise, frame.count);
+    let mut text = format!(
+        "  frame of {source} ({}, {}] {:?}, {} events\n",
+        frame.from, frame.to, frame.promise, frame.count
+    );
     if topic == Topic::Entity {
         for event in frame.events::<Copy<'_>>() {
             text.push_str(&match event {

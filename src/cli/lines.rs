@@ -43,7 +43,9 @@ pub(super) fn record_of_line(line: &[u8]) -> Result<(Topic, LogRecord), String> 
         return Ok((topic, LogRecord { key, value, headers: Headers::None, timestamp_ms: envelope.ts }));
     }
     let bare = serde_json::from_slice::<Bare<'_>>(line).ok();
-    let payment = bare.as_ref().is_some_and(|bare| bare.event_name.as_ref().is_some_and(|name| name.starts_with("payment_")));
+    let payment = bare
+        .as_ref()
+        .is_some_and(|bare| bare.event_name.as_ref().is_some_and(|name| name.starts_with("payment_")));
     let key = bare.and_then(|bare| if payment { bare.card_token } else { bare.visitor_id });
     let record = LogRecord {
         key: key.map(|key| key.into_owned().into_bytes()),
@@ -60,7 +62,8 @@ fn looks_like_an_envelope(line: &[u8]) -> bool {
         #[serde(borrow)]
         topic: Option<&'a RawValue>,
     }
-    line.starts_with(b"{\"topic\":") || serde_json::from_slice::<Probe<'_>>(line).is_ok_and(|probe| probe.topic.is_some())
+    line.starts_with(b"{\"topic\":")
+        || serde_json::from_slice::<Probe<'_>>(line).is_ok_and(|probe| probe.topic.is_some())
 }
 
 /// A text stands for its own bytes, anything else for itself, byte for byte.
@@ -86,7 +89,8 @@ mod tests {
 
     #[test]
     fn a_text_in_an_envelope_stands_for_its_bytes_and_null_for_no_value() {
-        let (_, record) = record_of_line(br#"{"topic":"clickstream","value":"{\"broken\""}"#).expect("an envelope");
+        let (_, record) =
+            record_of_line(br#"{"topic":"clickstream","value":"{\"broken\""}"#).expect("an envelope");
         assert_eq!(record.value.as_deref(), Some(&br#"{"broken""#[..]));
         let (_, record) = record_of_line(br#"{"topic":"clickstream","value":null}"#).expect("an envelope");
         assert_eq!(record.value, None);
@@ -97,7 +101,8 @@ mod tests {
         let (topic, record) =
             record_of_line(br#"{"event_name":"payment_attempted","card_token":"c"}"#).expect("a bare event");
         assert_eq!((topic, record.key.as_deref()), (Topic::Payments, Some(&b"c"[..])));
-        let (topic, record) = record_of_line(br#"{"event_name":"view_item","visitor_id":"v"}"#).expect("a bare event");
+        let (topic, record) =
+            record_of_line(br#"{"event_name":"view_item","visitor_id":"v"}"#).expect("a bare event");
         assert_eq!((topic, record.key.as_deref()), (Topic::Clickstream, Some(&b"v"[..])));
         let (topic, record) = record_of_line(b"not json").expect("the engine says what is wrong with it");
         assert_eq!((topic, record.value.as_deref()), (Topic::Clickstream, Some(&b"not json"[..])));

@@ -1,11 +1,13 @@
 //! `tillstream process`: the whole engine over files.
 
+#![expect(clippy::indexing_slicing, reason = "arrays are as long as the enum that indexes them")]
+
 use super::lines::record_of_line;
 use super::{CliError, ConfigFile, is_watched, say};
+use crate::codec::RejectReason;
 use crate::engine::process::{Engine, EngineLedger};
 use crate::event::EntityKind;
 use crate::ledger::Disposition;
-use crate::codec::RejectReason;
 use crate::log::{Destination, LogRecord, Topic, TopicPartition};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -59,17 +61,28 @@ impl Process {
         results.finish(&ledger)?;
         say(&summary(&ledger));
         if !ledger.balances() {
-            return Err(anyhow::anyhow!("the ledger does not balance: see {}", self.out.join("ledger.json").display()).into());
+            return Err(anyhow::anyhow!(
+                "the ledger does not balance: see {}",
+                self.out.join("ledger.json").display()
+            )
+            .into());
         }
         Ok(())
     }
 
-    fn read(&self, file: &Path, engine: &mut Engine, results: &mut Results, progress: &ProgressBar) -> Result<(), CliError> {
+    fn read(
+        &self,
+        file: &Path,
+        engine: &mut Engine,
+        results: &mut Results,
+        progress: &ProgressBar,
+    ) -> Result<(), CliError> {
         let mut reader = open(file)?;
         let (mut line, mut number, mut waiting) = (Vec::new(), 0_u64, 0);
         loop {
             line.clear();
-            let bytes = reader.read_until(b'\n', &mut line).with_context(|| format!("reading {}", file.display()))?;
+            let bytes =
+                reader.read_until(b'\n', &mut line).with_context(|| format!("reading {}", file.display()))?;
             if bytes == 0 {
                 break;
             }
@@ -158,17 +171,26 @@ impl Results {
             file.flush().with_context(|| format!("writing to {}", self.folder.display()))?;
         }
         let path = self.folder.join("ledger.json");
-        let json = serde_json::to_string_pretty(&ledger_json(ledger)).context("writing the ledger as JSON")?;
+        let json =
+            serde_json::to_string_pretty(&ledger_json(ledger)).context("writing the ledger as JSON")?;
         std::fs::write(&path, json + "\n").with_context(|| format!("writing {}", path.display()))?;
         Ok(())
     }
 }
 
 /// One record as a line: key, headers, value. A value that is no UTF-8 is written as an array of bytes.
-pub(super) fn write_record(file: &mut impl Write, record: &LogRecord, application: &str) -> std::io::Result<()> {
+pub(super) fn write_record(
+    file: &mut impl Write,
+    record: &LogRecord,
+    application: &str,
+) -> std::io::Result<()> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let headers: serde_json::Map<String, serde_json::Value> =
-        record.headers.spelled_out(application).into_iter().map(|(name, value)| (name, text(&value).into())).collect();
+    let headers: serde_json::Map<String, serde_json::Value> = record
+        .headers
+        .spelled_out(application)
+        .into_iter()
+        .map(|(name, value)| (name, text(&value).into()))
+        .collect();
     file.write_all(b"{\"key\":")?;
     serde_json::to_writer(&mut *file, &record.key.as_deref().map(text))?;
     file.write_all(b",\"headers\":")?;
@@ -188,8 +210,11 @@ pub(super) fn write_record(file: &mut impl Write, record: &LogRecord, applicatio
 
 fn ledger_json(ledger: &EngineLedger) -> serde_json::Value {
     let ingest = &ledger.ingest;
-    let reasons: BTreeMap<_, _> =
-        RejectReason::ALL.iter().zip(ingest.dead_lettered).map(|(reason, count)| (reason.name(), count)).collect();
+    let reasons: BTreeMap<_, _> = RejectReason::ALL
+        .iter()
+        .zip(ingest.dead_lettered)
+        .map(|(reason, count)| (reason.name(), count))
+        .collect();
     let kinds: BTreeMap<_, _> = EntityKind::ALL
         .into_iter()
         .map(|kind| {

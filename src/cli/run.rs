@@ -1,5 +1,7 @@
 //! `tillstream run`: the service on Kafka.
 
+#![expect(clippy::indexing_slicing, reason = "topics that are missing were refused before")]
+
 use super::{CliError, ConfigFile, start_logging};
 use crate::config::{Config, Role};
 use crate::engine::decide::Decide;
@@ -58,8 +60,11 @@ impl Run {
             return Err(CliError::Usage(format!("the configuration has faults:\n{message}")));
         }
         start_logging(config.log_format);
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context("starting tokio")?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .context("starting tokio")?;
         runtime.block_on(serve(config)).map_err(CliError::Failed)
     }
 }
@@ -124,9 +129,14 @@ async fn told_to_stop() {
 fn look_up_topics(client: &ClientSettings) -> anyhow::Result<Topology> {
     let admin = Admin::new(client)?;
     let names: Vec<_> = Topic::ALL.iter().map(|topic| topic.name()).collect();
-    let found = admin.topic_sizes(&names).with_context(|| format!("asking {} for its topics", client.brokers))?;
+    let found =
+        admin.topic_sizes(&names).with_context(|| format!("asking {} for its topics", client.brokers))?;
     let missing: Vec<_> = names.iter().filter(|name| !found.contains_key(**name)).copied().collect();
-    anyhow::ensure!(missing.is_empty(), "these topics are missing: {}; `tillstream topics apply` makes them", missing.join(", "));
+    anyhow::ensure!(
+        missing.is_empty(),
+        "these topics are missing: {}; `tillstream topics apply` makes them",
+        missing.join(", ")
+    );
     let known = |topic: Topic| {
         let found = &found[topic.name()];
         (topic, KnownTopic { id: found.id, partitions: found.partitions })
@@ -199,7 +209,9 @@ fn lives<S: Stage>(
         let mut worker = Worker::new(stage(), log, settings);
         match one_life(instance, name, begun, &mut worker, &sample) {
             Ok(()) => {}
-            Err(WorkerError::Log(error @ (LogError::Retention { .. } | LogError::Fatal(_)))) => return Err(error.into()),
+            Err(WorkerError::Log(error @ (LogError::Retention { .. } | LogError::Fatal(_)))) => {
+                return Err(error.into());
+            }
             Err(WorkerError::Fold(error)) => return Err(error.into()),
             Err(WorkerError::Log(error)) => {
                 tracing::warn!(%error, role = name, "this life is over; a new one begins at the committed offsets");

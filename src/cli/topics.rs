@@ -62,9 +62,19 @@ struct TopicFile {
 enum Difference {
     Missing,
     /// Fatal: the number of partitions of an internal topic is part of its format.
-    Partitions { wanted: u32, found: u32 },
-    Replication { wanted: u32, found: u32 },
-    Setting { key: String, wanted: String, found: String },
+    Partitions {
+        wanted: u32,
+        found: u32,
+    },
+    Replication {
+        wanted: u32,
+        found: u32,
+    },
+    Setting {
+        key: String,
+        wanted: String,
+        found: String,
+    },
 }
 
 impl Topics {
@@ -75,7 +85,8 @@ impl Topics {
         };
         let config = arguments.config.load()?;
         let files = topic_files(&arguments)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting tokio")?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting tokio")?;
         let admin = Admin::new(&client_settings(&config)).context("connecting")?;
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
         let found = runtime
@@ -112,8 +123,12 @@ impl Difference {
             Difference::Partitions { wanted, found } => {
                 format!("has {found} partitions, and its file says {wanted}: a change of it is a migration")
             }
-            Difference::Replication { wanted, found } => format!("has {found} replicas, and its file says {wanted}"),
-            Difference::Setting { key, wanted, found } => format!("{key} is {found}, and its file says {wanted}"),
+            Difference::Replication { wanted, found } => {
+                format!("has {found} replicas, and its file says {wanted}")
+            }
+            Difference::Setting { key, wanted, found } => {
+                format!("{key} is {found}, and its file says {wanted}")
+            }
         }
     }
 }
@@ -172,21 +187,29 @@ mod tests {
 
     #[test]
     fn every_topic_in_code_has_its_file_and_the_reverse() {
-        let arguments = Arguments { replication: None, partitions: None, config: super::super::ConfigFile { config: None } };
+        let arguments = Arguments {
+            replication: None,
+            partitions: None,
+            config: super::super::ConfigFile { config: None },
+        };
         let files = topic_files(&arguments).expect("the files are good");
         let named: Vec<_> = files.iter().map(|file| Topic::from_name(&file.name)).collect();
         assert_eq!(named, Topic::ALL.map(Some).to_vec());
-        let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/topics")).expect("the folder is there");
+        let folder =
+            std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/topics")).expect("the folder is there");
         assert_eq!(folder.count(), Topic::ALL.len(), "a file without a topic");
     }
 
     #[test]
     fn differences_are_named() {
-        let arguments = Arguments { replication: Some(1), partitions: Some(4), config: super::super::ConfigFile { config: None } };
+        let arguments = Arguments {
+            replication: Some(1),
+            partitions: Some(4),
+            config: super::super::ConfigFile { config: None },
+        };
         let file = topic_files(&arguments).expect("the files are good").remove(0);
         assert_eq!(compare(&file, None), [Difference::Missing]);
-        let mut same =
-            BrokerTopic { id: 1, partitions: 4, replication: 1, config: file.config.clone() };
+        let mut same = BrokerTopic { id: 1, partitions: 4, replication: 1, config: file.config.clone() };
         assert_eq!(compare(&file, Some(&same)), []);
         same.partitions = 3;
         assert_eq!(compare(&file, Some(&same)), [Difference::Partitions { wanted: 4, found: 3 }]);

@@ -129,7 +129,8 @@ impl<'a> PaymentFields<'a> {
             Some("error") => ResultStatus::Error,
             Some("cancelled") => ResultStatus::Cancelled,
             Some(other) => {
-                let message = format!("is `{other}`, and approved, declined, error and cancelled are allowed");
+                let message =
+                    format!("is `{other}`, and approved, declined, error and cancelled are allowed");
                 return Err(Reject::at(RejectReason::OutOfRange, "status", message));
             }
         };
@@ -175,7 +176,11 @@ impl Payment<'_> {
                 bounds.optional_str("channel", AnyJson::text("channel", &fields.channel)?, (1, 32));
             }
             PaymentKind::Result(_) => {
-                bounds.optional_str("reason_code", AnyJson::text("reason_code", &fields.reason_code)?, (0, 64));
+                bounds.optional_str(
+                    "reason_code",
+                    AnyJson::text("reason_code", &fields.reason_code)?,
+                    (0, 64),
+                );
             }
         }
         bounds.code("card_country", &fields.card_country, 2);

@@ -28,7 +28,9 @@ pub fn read_layers(
         let Some(path) = name.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
         let keys: Vec<String> = path.split("__").map(str::to_lowercase).collect();
         match serde_saphyr::from_str::<Value>(&text) {
-            Ok(value) => set(&mut tree, &keys, value).unwrap_or_else(|message| faults.push(Fault::new(&name, message))),
+            Ok(value) => {
+                set(&mut tree, &keys, value).unwrap_or_else(|message| faults.push(Fault::new(&name, message)))
+            }
             Err(fault) => faults.push(Fault::new(&name, format!("is not YAML: {fault}"))),
         }
     }
@@ -37,7 +39,8 @@ pub fn read_layers(
 
 fn read_file(file: &Path) -> Result<Tree, Fault> {
     let place = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|fault| Fault::new(&place, format!("cannot be read: {fault}")))?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|fault| Fault::new(&place, format!("cannot be read: {fault}")))?;
     if text.trim().is_empty() {
         return Ok(Tree::new());
     }
@@ -69,7 +72,11 @@ mod tests {
 
     #[test]
     fn variables_become_nested_keys_with_yaml_values() {
-        let tree = layers(&[("TILLSTREAM__SESSIONS__GAP", "20m"), ("TILLSTREAM__ROLES", "[ingest, keyed]"), ("PATH", "x")]);
+        let tree = layers(&[
+            ("TILLSTREAM__SESSIONS__GAP", "20m"),
+            ("TILLSTREAM__ROLES", "[ingest, keyed]"),
+            ("PATH", "x"),
+        ]);
         let expected = serde_json::json!({"sessions": {"gap": "20m"}, "roles": ["ingest", "keyed"]});
         assert_eq!(tree.map(Value::Object), Ok(expected));
     }

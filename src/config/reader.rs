@@ -93,7 +93,10 @@ impl<'t> Section<'t> {
                 default
             }
             None => {
-                faults.push(Fault::new(self.path(key), format!("`{value}` is no duration with a unit, such as \"30m\"")));
+                faults.push(Fault::new(
+                    self.path(key),
+                    format!("`{value}` is no duration with a unit, such as \"30m\""),
+                ));
                 default
             }
         }
@@ -105,7 +108,10 @@ impl<'t> Section<'t> {
         match value.as_str().and_then(parse_bytes).filter(|bytes| *bytes > 0) {
             Some(bytes) => bytes,
             None => {
-                faults.push(Fault::new(self.path(key), format!("`{value}` is no size with a unit, such as \"1MiB\"")));
+                faults.push(Fault::new(
+                    self.path(key),
+                    format!("`{value}` is no size with a unit, such as \"1MiB\""),
+                ));
                 default
             }
         }
@@ -120,11 +126,18 @@ impl<'t> Section<'t> {
         faults: &mut Vec<Fault>,
     ) -> u32 {
         let Some(value) = self.value(key) else { return default };
-        match value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| range.contains(number)) {
+        match value
+            .as_u64()
+            .and_then(|number| u32::try_from(number).ok())
+            .filter(|number| range.contains(number))
+        {
             Some(number) => number,
             None => {
                 let (least, most) = (range.start(), range.end());
-                faults.push(Fault::new(self.path(key), format!("must be a whole number from {least} to {most}")));
+                faults.push(Fault::new(
+                    self.path(key),
+                    format!("must be a whole number from {least} to {most}"),
+                ));
                 default
             }
         }
@@ -169,7 +182,8 @@ impl<'t> Section<'t> {
         for key in self.tree.into_iter().flat_map(Tree::keys) {
             if !self.asked.contains(&key.as_str()) {
                 let known = self.asked.join(", ");
-                faults.push(Fault::new(self.path(key), format!("is not a known key here; known are: {known}")));
+                faults
+                    .push(Fault::new(self.path(key), format!("is not a known key here; known are: {known}")));
             }
         }
     }

@@ -18,9 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The views that come with the program.
-pub const DEFAULT_FEATURES: &str = include_str!("defaults/features.yaml");
+pub(crate) const DEFAULT_FEATURES: &str = include_str!("defaults/features.yaml");
 /// The rules that come with the program.
-pub const DEFAULT_RULES: &str = include_str!("defaults/rules.yaml");
+pub(crate) const DEFAULT_RULES: &str = include_str!("defaults/rules.yaml");
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -127,7 +127,8 @@ pub fn resolve(tree: &Tree, folder: &Path) -> Result<Config, Vec<Fault>> {
 
     let mut ingest = root.section("ingest", &mut faults);
     let payload_bytes_max = ingest.bytes("payload_bytes_max", 1 << 20, &mut faults);
-    let out_of_orderness = ingest.duration("out_of_orderness", Duration::from_secs(5), Duration::ZERO, &mut faults);
+    let out_of_orderness =
+        ingest.duration("out_of_orderness", Duration::from_secs(5), Duration::ZERO, &mut faults);
     let idle_timeout = ingest.duration("idle_timeout", Duration::from_secs(10), MILLISECOND, &mut faults);
     let future_bound = ingest.duration("future_bound", Duration::from_secs(600), Duration::ZERO, &mut faults);
     let first_start = first_start(&mut ingest, &mut faults);
@@ -140,7 +141,8 @@ pub fn resolve(tree: &Tree, folder: &Path) -> Result<Config, Vec<Fault>> {
     let sessions = sessions(root.section("sessions", &mut faults), &mut faults);
 
     let mut decisions = root.section("decisions", &mut faults);
-    let decision_deadline = decisions.duration("deadline", Duration::from_millis(200), MILLISECOND, &mut faults);
+    let decision_deadline =
+        decisions.duration("deadline", Duration::from_millis(200), MILLISECOND, &mut faults);
     decisions.finish(&mut faults);
 
     let listen = listen(root.section("http", &mut faults), &mut faults);
@@ -191,7 +193,10 @@ fn kafka(mut section: Section<'_>, faults: &mut Vec<Fault>) -> KafkaConfig {
     let brokers = section.text("brokers", "127.0.0.1:9092", faults);
     let client = section.texts("client", faults);
     for key in client.keys().filter(|key| OURS.contains(&key.as_str())) {
-        faults.push(Fault::new(section.path(&format!("client.{key}")), "is set by tillstream: correctness rests on it"));
+        faults.push(Fault::new(
+            section.path(&format!("client.{key}")),
+            "is set by tillstream: correctness rests on it",
+        ));
     }
     section.finish(faults);
     KafkaConfig { brokers, client }
@@ -204,7 +209,9 @@ fn roles(root: &mut Section<'_>, faults: &mut Vec<Fault>) -> Vec<Role> {
     for (place, value) in list.iter().enumerate() {
         match Role::ALL.iter().find(|(name, _)| value.as_str() == Some(*name)) {
             Some((_, role)) => roles.push(*role),
-            None => faults.push(Fault::new(format!("roles[{place}]"), "must be one of ingest, keyed, decide")),
+            None => {
+                faults.push(Fault::new(format!("roles[{place}]"), "must be one of ingest, keyed, decide"))
+            }
         }
     }
     if list.is_empty() {
@@ -216,14 +223,29 @@ fn roles(root: &mut Section<'_>, faults: &mut Vec<Fault>) -> Vec<Role> {
 }
 
 fn first_start(ingest: &mut Section<'_>, faults: &mut Vec<Fault>) -> Start {
-    ingest.choice("first_start", Start::Earliest, &[("earliest", Start::Earliest), ("beginning", Start::Beginning)], faults)
+    ingest.choice(
+        "first_start",
+        Start::Earliest,
+        &[("earliest", Start::Earliest), ("beginning", Start::Beginning)],
+        faults,
+    )
 }
 
 fn sessions(mut section: Section<'_>, faults: &mut Vec<Fault>) -> SessionSettings {
     let settings = SessionSettings {
         gap: section.duration("gap", Duration::from_secs(1_800), MILLISECOND, faults),
-        allowed_lateness: section.duration("allowed_lateness", Duration::from_secs(300), Duration::ZERO, faults),
-        remember_closed: section.duration("remember_closed", Duration::from_secs(3_600), Duration::ZERO, faults),
+        allowed_lateness: section.duration(
+            "allowed_lateness",
+            Duration::from_secs(300),
+            Duration::ZERO,
+            faults,
+        ),
+        remember_closed: section.duration(
+            "remember_closed",
+            Duration::from_secs(3_600),
+            Duration::ZERO,
+            faults,
+        ),
     };
     section.finish(faults);
     settings
@@ -233,7 +255,10 @@ fn listen(mut section: Section<'_>, faults: &mut Vec<Fault>) -> SocketAddr {
     let default = SocketAddr::from(([127, 0, 0, 1], 9310));
     let address = section.optional_text("listen", faults).map_or(default, |text| {
         text.parse().unwrap_or_else(|_| {
-            faults.push(Fault::new(section.path("listen"), format!("`{text}` is no address with a port, such as 0.0.0.0:9310")));
+            faults.push(Fault::new(
+                section.path("listen"),
+                format!("`{text}` is no address with a port, such as 0.0.0.0:9310"),
+            ));
             default
         })
     });
@@ -285,7 +310,8 @@ fn pseudonym_keys(mut section: Section<'_>, folder: &Path, faults: &mut Vec<Faul
 
 /// The secret is what BLAKE3 derives from the file's content, at least 16 bytes of it.
 fn read_secret(file: &Path) -> Result<[u8; 32], String> {
-    let content = std::fs::read(file).map_err(|fault| format!("{} cannot be read: {fault}", file.display()))?;
+    let content =
+        std::fs::read(file).map_err(|fault| format!("{} cannot be read: {fault}", file.display()))?;
     let secret = content.trim_ascii();
     if secret.len() < 16 {
         return Err(format!("{} holds fewer than 16 bytes", file.display()));
@@ -295,7 +321,11 @@ fn read_secret(file: &Path) -> Result<[u8; 32], String> {
 
 /// For `process` and `demo` without keys of one's own. Not secret, and `run` refuses it.
 fn demo_key() -> PseudonymKey {
-    PseudonymKey { id: "demo".to_owned(), since: EventTime(0), secret: blake3::derive_key("tillstream demo", b"demo") }
+    PseudonymKey {
+        id: "demo".to_owned(),
+        since: EventTime(0),
+        secret: blake3::derive_key("tillstream demo", b"demo"),
+    }
 }
 
 fn file_or_default(

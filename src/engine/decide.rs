@@ -199,7 +199,8 @@ impl Stage for Decide {
 
     fn fold(&self, task: &mut DecideTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), FoldError> {
         let bytes = fetched.record.value.as_deref().unwrap_or_default();
-        let frame_fault = |source| FoldError::Frame { partition: fetched.partition, offset: fetched.offset, source };
+        let frame_fault =
+            |source| FoldError::Frame { partition: fetched.partition, offset: fetched.offset, source };
         let record = Record::decode(bytes).map_err(frame_fault)?;
         refuse_other_fold(record.fold, self.fold, fetched, out)?;
         for item in &record.items {
@@ -265,4 +266,3 @@ fn score_record<'a>(
         rules_version,
     }
 }
-

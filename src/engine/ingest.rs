@@ -1,14 +1,16 @@
 //! The ingest stage: raw topics to the entity log. Stateless per record; a task keeps the highest
 //! event time of its partition and its ledger.
 
+#![expect(clippy::indexing_slicing, reason = "arrays are as long as the enum that indexes them")]
+
 use super::outputs::Outputs;
 use super::settings::{FoldSettings, Topology};
 use super::stage::{FoldError, Stage};
 use crate::codec::clickstream::Click;
 use crate::codec::payments::Decoded;
 use crate::codec::{Reject, RejectReason};
-use crate::event::{ClickName, Copy};
 use crate::event::entity::partition_of;
+use crate::event::{ClickName, Copy};
 use crate::ingest::dead_letter;
 use crate::ingest::route::Router;
 use crate::ledger::IngestLedger;
@@ -83,7 +85,8 @@ impl Ingest {
 
     /// The event's time, clamped to the bound beyond its record's timestamp.
     fn event_time(&self, task: &mut IngestTask, time_ms: i64, fetched: &Fetched) -> EventTime {
-        let bound = fetched.record.timestamp_ms.map(|stamp| stamp.saturating_add(millis(self.settings.future_bound)));
+        let bound =
+            fetched.record.timestamp_ms.map(|stamp| stamp.saturating_add(millis(self.settings.future_bound)));
         let time = match bound {
             Some(bound) if time_ms > bound => {
                 task.ledger.clamped += 1;

@@ -4,14 +4,16 @@
 //! beyond it, drops duplicates, and hands each copy to the operators of its kind. Its state is this
 //! fold and nothing else.
 
+#![expect(clippy::indexing_slicing, reason = "arrays are as long as the enum that indexes them")]
+
 use super::outputs::Outputs;
 use super::settings::{FoldSettings, Topology};
 use super::stage::{FoldError, Stage};
+#[cfg(test)]
+use crate::event::EntityKind;
 use crate::event::entity::partition_of;
 use crate::event::part::Part;
 use crate::event::public::{FraudFeatures, LateRecord, Origin};
-#[cfg(test)]
-use crate::event::EntityKind;
 use crate::event::{Body, ClickCopy, Copy, DecisionId, FieldId, PaymentCopy, Value};
 use crate::feature::{GroupState, Source};
 use crate::ledger::{Disposition, KeyedLedger};
@@ -114,7 +116,8 @@ impl Keyed {
                 task.break_rule_of_refusal(frame);
             }
             Admission::Above(applied) => {
-                let topic = task.sources.source(&frame.source).map(|source| source.topic.clone()).unwrap_or_default();
+                let topic =
+                    task.sources.source(&frame.source).map(|source| source.topic.clone()).unwrap_or_default();
                 for event in frame.events::<Copy<'_>>() {
                     let (position, copy) = event?;
                     if position > applied {
@@ -170,7 +173,8 @@ impl Keyed {
         for output in task.scratch.session_outputs.drain(..) {
             publish_session(copy.key, &output, out);
             if let SessionOutput::Late { missed } = &output {
-                let record = late_record(copy, place, task.sources.watermark().unwrap_or_default(), missed.as_ref());
+                let record =
+                    late_record(copy, place, task.sources.watermark().unwrap_or_default(), missed.as_ref());
                 out.publish(Topic::Late, "tillstream.late.v1", copy.key, &record);
             }
         }
@@ -204,7 +208,13 @@ impl Keyed {
     }
 
     /// Folds into the group of this source, if the kind has one.
-    fn fold_values(&self, task: &mut KeyedTask, copy: &Copy<'_>, source: Source, values: &[(FieldId, Value)]) {
+    fn fold_values(
+        &self,
+        task: &mut KeyedTask,
+        copy: &Copy<'_>,
+        source: Source,
+        values: &[(FieldId, Value)],
+    ) {
         let Some(group) = self.settings.plan.group(copy.kind, source) else { return };
         let key = key_of(copy);
         let timer = task.features.update(key, |features| {
@@ -239,7 +249,10 @@ impl Keyed {
         };
         out.event(partition_of(decision.hash(), self.topology.partitions(Topic::Decision)), &part);
         let named = |values: &[(u32, f64)]| {
-            values.iter().map(|(id, value)| (Cow::Borrowed(self.settings.plan.name_of(*id)), *value)).collect()
+            values
+                .iter()
+                .map(|(id, value)| (Cow::Borrowed(self.settings.plan.name_of(*id)), *value))
+                .collect()
         };
         let record = FraudFeatures {
             entity: copy.kind,
@@ -301,7 +314,13 @@ impl Keyed {
         }
     }
 
-    fn fire_session_timer(&self, task: &mut KeyedTask, key: &OwnedEntityKey, watermark: EventTime, out: &mut Outputs) {
+    fn fire_session_timer(
+        &self,
+        task: &mut KeyedTask,
+        key: &OwnedEntityKey,
+        watermark: EventTime,
+        out: &mut Outputs,
+    ) {
         let mut cx = Context::new(Some(watermark), &mut task.scratch.session_outputs);
         task.sessions.update(key.borrowed(), |state| self.sessions.on_timer(&key.id, state, &mut cx));
         if let Some(at) = cx.timer() {
@@ -336,7 +355,9 @@ impl Keyed {
     /// Publishes the running session of every visitor touched by the current record.
     fn publish_running(&self, task: &mut KeyedTask, out: &mut Outputs) {
         for key in std::mem::take(&mut task.scratch.touched) {
-            let Some(session) = task.sessions.get(key.borrowed()).and_then(VisitorState::running) else { continue };
+            let Some(session) = task.sessions.get(key.borrowed()).and_then(VisitorState::running) else {
+                continue;
+            };
             let features = record::session_features(&key.id, session);
             out.publish(Topic::FeaturesSession, "tillstream.session_features.v1", &key.id, &features);
         }
@@ -379,7 +400,8 @@ impl Stage for Keyed {
 
     fn fold(&self, task: &mut KeyedTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), FoldError> {
         let bytes = fetched.record.value.as_deref().unwrap_or_default();
-        let frame_fault = |source| FoldError::Frame { partition: fetched.partition, offset: fetched.offset, source };
+        let frame_fault =
+            |source| FoldError::Frame { partition: fetched.partition, offset: fetched.offset, source };
         let record = Record::decode(bytes).map_err(frame_fault)?;
         refuse_other_fold(record.fold, self.fold, fetched, out)?;
         for item in &record.items {
@@ -486,10 +508,18 @@ fn key_of<'a>(copy: &Copy<'a>) -> EntityKey<'a> {
 }
 
 fn behind(time: EventTime, watermark: Option<EventTime>) -> Disposition {
-    if watermark.is_some_and(|watermark| time < watermark) { Disposition::LateApplied } else { Disposition::Applied }
+    if watermark.is_some_and(|watermark| time < watermark) {
+        Disposition::LateApplied
+    } else {
+        Disposition::Applied
+    }
 }
 
-fn set_features_timer(timers: &mut Timers<(Operator, OwnedEntityKey)>, timer: Option<EventTime>, key: EntityKey<'_>) {
+fn set_features_timer(
+    timers: &mut Timers<(Operator, OwnedEntityKey)>,
+    timer: Option<EventTime>,
+    key: EntityKey<'_>,
+) {
     if let Some(at) = timer {
         timers.set(at, (Operator::Features, StateKey::to_owned(&key)));
     }
@@ -521,4 +551,3 @@ fn late_record<'a>(
         },
     }
 }
-

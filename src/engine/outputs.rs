@@ -1,5 +1,10 @@
 //! Where the outputs of one task go until they are sent.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "vectors by destination are as long as the downstream log has partitions"
+)]
+
 use super::stage::DeadlineChange;
 use crate::log::frame::EventsWriter;
 use crate::log::position::{Offset, Position};

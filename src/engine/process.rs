@@ -99,7 +99,12 @@ pub struct DecisionLedger {
 impl Engine {
     /// A fresh engine; `idle_timeout` and `deadline` are counted in the time the caller sets.
     #[must_use]
-    pub fn new(settings: &Arc<FoldSettings>, partitions: Partitions, idle_timeout: Duration, deadline: Duration) -> Engine {
+    pub fn new(
+        settings: &Arc<FoldSettings>,
+        partitions: Partitions,
+        idle_timeout: Duration,
+        deadline: Duration,
+    ) -> Engine {
         let topology = Arc::new(topology(partitions));
         let broker = broker(&topology, Delivery::AtOnce).shared();
         let worker_settings = |life: u64| WorkerSettings {
@@ -177,7 +182,8 @@ impl Engine {
     /// Appends to each partition of `log` a promise of the end of time by all its sources.
     fn promise_the_end(&mut self, sources: &[Topic], log: Topic) {
         let sources = self.topology.sources(sources);
-        let ends: Vec<(_, Position)> = sources.iter().map(|(id, topic)| (*id, self.end_of(*id, topic))).collect();
+        let ends: Vec<(_, Position)> =
+            sources.iter().map(|(id, topic)| (*id, self.end_of(*id, topic))).collect();
         for partition in 0..self.topology.partitions(log) {
             let promise = Promise::Watermark(EventTime::MAX);
             let frame = |(source, end): &(_, Position)| {
@@ -213,9 +219,11 @@ impl Engine {
     /// Drops what every stage has committed: this engine never reads it again.
     pub fn trim(&mut self) {
         let mut broker = self.broker.borrow_mut();
-        for (group, topics) in
-            [(INGEST_GROUP, &Topic::RAW[..]), (KEYED_GROUP, &[Topic::Entity]), (DECIDE_GROUP, &[Topic::Decision])]
-        {
+        for (group, topics) in [
+            (INGEST_GROUP, &Topic::RAW[..]),
+            (KEYED_GROUP, &[Topic::Entity]),
+            (DECIDE_GROUP, &[Topic::Decision]),
+        ] {
             for topic in topics {
                 for partition in 0..broker.partitions(*topic) {
                     let partition = TopicPartition::new(*topic, partition);

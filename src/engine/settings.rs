@@ -43,8 +43,12 @@ impl FoldSettings {
     /// The version of the fold over `topology`.
     #[must_use]
     pub fn fold_version(&self, topology: &Topology) -> FoldVersion {
-        let partitions: Vec<_> =
-            topology.topics.iter().filter(|(topic, _)| is_internal(**topic)).map(|(topic, known)| (topic.name(), known.partitions)).collect();
+        let partitions: Vec<_> = topology
+            .topics
+            .iter()
+            .filter(|(topic, _)| is_internal(**topic))
+            .map(|(topic, known)| (topic.name(), known.partitions))
+            .collect();
         FoldVersion(xxh3_64(format!("{CODE_OF_THE_FOLD} {partitions:?} {}", self.fingerprint).as_bytes()))
     }
 }
@@ -93,7 +97,9 @@ impl Topology {
     /// Every partition of `topics` as a source, with the topic's name.
     #[must_use]
     pub fn sources(&self, topics: &[Topic]) -> Vec<(SourceId, &'static str)> {
-        let partitions = |topic: Topic| (0..self.partitions(topic)).map(move |partition| TopicPartition::new(topic, partition));
+        let partitions = |topic: Topic| {
+            (0..self.partitions(topic)).map(move |partition| TopicPartition::new(topic, partition))
+        };
         topics
             .iter()
             .flat_map(|topic| partitions(*topic))

@@ -37,11 +37,19 @@ fn every_event_is_applied_exactly_once_and_every_gather_closes_under_every_seed(
     for seed in first..first + seeds {
         match run(seed) {
             Ok((_, injected)) => faults.add(&injected),
-            Err(wrong) => panic!("seed {seed}: {wrong}\nrun it again with TILLSTREAM_FIRST_SEED={seed} TILLSTREAM_SEEDS=1"),
+            Err(wrong) => panic!(
+                "seed {seed}: {wrong}\nrun it again with TILLSTREAM_FIRST_SEED={seed} TILLSTREAM_SEEDS=1"
+            ),
         }
     }
     println!("{seeds} seeds, 0 wrong; injected: {faults:?}");
-    assert!(faults.crashes > seeds / 4 && faults.failed > seeds / 4 && faults.unseen > seeds / 4 && faults.zombies > seeds / 4, "the storm must be one: {faults:?}");
+    assert!(
+        faults.crashes > seeds / 4
+            && faults.failed > seeds / 4
+            && faults.unseen > seeds / 4
+            && faults.zombies > seeds / 4,
+        "the storm must be one: {faults:?}"
+    );
 }
 
 #[test]

@@ -5,13 +5,19 @@
 //! are due. A worker is one life: after any error it is dropped, and a new one starts from what was
 //! committed. It keeps the sending half of the frame protocol; `docs/delivery.md` has the rules.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "vectors by destination are as long as the downstream log has partitions"
+)]
+
 use super::outputs::Outputs;
 use super::stage::{DeadlineChange, FoldError, Stage};
 use crate::event::{Deadline, DecisionId};
 use crate::log::frame::{Frame, Item, Life, Promise, Record};
 use crate::log::position::{Offset, Position};
 use crate::log::{
-    Acknowledgement, Append, CommitMode, Committed, Destination, Fetched, Headers, Log, LogError, Polled, Start, TopicPartition,
+    Acknowledgement, Append, CommitMode, Committed, Destination, Fetched, Headers, Log, LogError, Polled,
+    Start, TopicPartition,
 };
 use crate::progress::epochs::Epochs;
 use crate::progress::idleness::Idleness;
@@ -179,7 +185,8 @@ impl<S: Stage, L: Log> Worker<S, L> {
         let begun = self.log.now();
         let mut committed = self.drain(patience)?;
         // positions are done only if every append is acknowledged
-        while committed == Committed::Refused && self.epochs.quiet() && self.log.now().since(begun) < patience {
+        while committed == Committed::Refused && self.epochs.quiet() && self.log.now().since(begun) < patience
+        {
             let mut polled = Vec::new();
             self.log.poll(RECORDS_PER_POLL, &mut polled)?;
             for event in polled {
@@ -222,13 +229,19 @@ impl<S: Stage, L: Log> Worker<S, L> {
 
     /// The tasks, for metrics and inspection: partition, task, next offset to read, committed offset.
     pub fn tasks(&self) -> impl Iterator<Item = (TopicPartition, &S::Task, Offset, Offset)> {
-        self.owned.iter().map(|(partition, owned)| (*partition, &owned.task, owned.next_offset, owned.committed))
+        self.owned
+            .iter()
+            .map(|(partition, owned)| (*partition, &owned.task, owned.next_offset, owned.committed))
     }
 
     /// A partition that has not been read up to what was committed, with both offsets: it is being restored.
     pub fn restoring(&self) -> Option<(TopicPartition, Offset, Offset)> {
         let behind = |(partition, owned): (&TopicPartition, &Owned<S::Task>)| {
-            (owned.next_offset < owned.restored_at).then_some((*partition, owned.next_offset, owned.restored_at))
+            (owned.next_offset < owned.restored_at).then_some((
+                *partition,
+                owned.next_offset,
+                owned.restored_at,
+            ))
         };
         self.owned.iter().find_map(behind)
     }
@@ -425,7 +438,9 @@ impl<S: Stage, L: Log> Worker<S, L> {
         for acknowledgement in self.acknowledgements.drain(..) {
             match acknowledgement {
                 Acknowledgement::Appended { ticket } => self.epochs.acknowledge(ticket),
-                Acknowledgement::Failed { ticket } if without(Rule::FailureNoticed) => self.epochs.acknowledge(ticket),
+                Acknowledgement::Failed { ticket } if without(Rule::FailureNoticed) => {
+                    self.epochs.acknowledge(ticket)
+                }
                 Acknowledgement::Failed { .. } => return Err(LogError::Append.into()),
             }
         }

@@ -3,6 +3,8 @@
 //! A copy holds what that entity's operators need, not the whole event. Strings borrow from the
 //! frame they were read from. Encoded with postcard; a change of these types is a new frame format.
 
+#![expect(clippy::indexing_slicing, reason = "arrays are as long as the enum that indexes them")]
+
 use super::entity::{EntityKind, EntitySet};
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};

@@ -281,4 +281,3 @@ pub struct Origin<'a> {
     pub partition: u32,
     pub offset: i64,
 }
-

@@ -73,8 +73,13 @@ pub enum PartOutcome {
 
 impl PartOutcome {
     /// Every outcome.
-    pub const ALL: [PartOutcome; 5] =
-        [PartOutcome::Opened, PartOutcome::Added, PartOutcome::Repeated, PartOutcome::Foreign, PartOutcome::Late];
+    pub const ALL: [PartOutcome; 5] = [
+        PartOutcome::Opened,
+        PartOutcome::Added,
+        PartOutcome::Repeated,
+        PartOutcome::Foreign,
+        PartOutcome::Late,
+    ];
 
     /// Its name in metrics.
     #[must_use]

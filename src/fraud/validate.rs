@@ -2,8 +2,8 @@
 //!
 //! Comparisons are written so that a NaN, which YAML can spell, fails them.
 
-use crate::fault::Fault;
 use super::spec::{RuleSpec, RulesSpec, Thresholds};
+use crate::fault::Fault;
 
 /// The path of a field of the rule at `index`.
 pub(super) fn rule_path(index: usize, field: &str) -> String {

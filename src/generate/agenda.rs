@@ -24,12 +24,7 @@ struct Due {
 
 impl<T> Agenda<T> {
     pub(super) fn new() -> Agenda<T> {
-        Agenda {
-            due: BinaryHeap::new(),
-            slots: Vec::new(),
-            free: Vec::new(),
-            scheduled: 0,
-        }
+        Agenda { due: BinaryHeap::new(), slots: Vec::new(), free: Vec::new(), scheduled: 0 }
     }
 
     /// Adds `thing`, due at `time_ms`.
@@ -42,11 +37,7 @@ impl<T> Agenda<T> {
             *vacant = Some(thing);
         }
         self.scheduled += 1;
-        self.due.push(Reverse(Due {
-            time_ms,
-            order: self.scheduled,
-            slot,
-        }));
+        self.due.push(Reverse(Due { time_ms, order: self.scheduled, slot }));
     }
 
     /// When the first thing is due.
@@ -74,11 +65,7 @@ impl<T> Agenda<T> {
         if let Some(pause_ms) = slot.as_mut().and_then(|thing| act(due.time_ms, thing)) {
             self.scheduled += 1;
             // Replacing the top sifts once, where a pop and a push would sift twice.
-            *first = Reverse(Due {
-                time_ms: due.time_ms + pause_ms,
-                order: self.scheduled,
-                ..due
-            });
+            *first = Reverse(Due { time_ms: due.time_ms + pause_ms, order: self.scheduled, ..due });
         } else {
             *slot = None;
             PeekMut::pop(first);

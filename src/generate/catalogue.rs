@@ -159,13 +159,8 @@ impl Catalogue {
         });
         Catalogue {
             cumulative: cumulative.collect(),
-            items: (0..items)
-                .map(|number| item(number, items, &mut random))
-                .collect(),
-            terms: CATEGORIES
-                .iter()
-                .map(|(_, _, noun, _)| terms_for(noun))
-                .collect(),
+            items: (0..items).map(|number| item(number, items, &mut random)).collect(),
+            terms: CATEGORIES.iter().map(|(_, _, noun, _)| terms_for(noun)).collect(),
         }
     }
 
@@ -176,9 +171,7 @@ impl Catalogue {
 
     /// The item at `place`, counted round and round.
     pub(super) fn item(&self, place: usize) -> &Item {
-        self.items
-            .get(place % self.items.len())
-            .expect("a place within the catalogue")
+        self.items.get(place % self.items.len()).expect("a place within the catalogue")
     }
 
     /// Any item, by popularity.
@@ -194,9 +187,7 @@ impl Catalogue {
 
     /// The name of a category in an address.
     pub(super) fn slug(&self, category: usize) -> &'static str {
-        CATEGORIES
-            .get(category)
-            .map_or("all", |(_, slug, _, _)| slug)
+        CATEGORIES.get(category).map_or("all", |(_, slug, _, _)| slug)
     }
 
     /// The term, decided by `bits`, that somebody interested in `category` searches for.
@@ -206,11 +197,7 @@ impl Catalogue {
     }
 
     fn popular_between(&self, from: usize, to: usize, random: &mut Random) -> &Item {
-        let below = from
-            .checked_sub(1)
-            .and_then(|last| self.cumulative.get(last))
-            .copied()
-            .unwrap_or(0);
+        let below = from.checked_sub(1).and_then(|last| self.cumulative.get(last)).copied().unwrap_or(0);
         let range = self.cumulative.get(from..to).unwrap_or_default();
         let total = range.last().map_or(0, |up_to| up_to - below);
         let drawn = below + random.below(total);
@@ -242,20 +229,11 @@ fn item(number: u64, items: u64, random: &mut Random) -> Item {
     let (style, brand) = (random.pick(&STYLES), random.pick(&BRANDS));
     let sku = format!("sku-{number:05}");
     let mut json = Json::default();
-    json.raw("\"item_id\":")
-        .text(&sku)
-        .raw(",\"item_name\":")
-        .text(&format!("{style} {noun}"));
-    json.raw(",\"item_brand\":")
-        .text(brand)
-        .raw(",\"item_category\":")
-        .text(category_name);
+    json.raw("\"item_id\":").text(&sku).raw(",\"item_name\":").text(&format!("{style} {noun}"));
+    json.raw(",\"item_brand\":").text(brand).raw(",\"item_category\":").text(category_name);
     let described = json.to_text();
     json.clear();
-    json.raw("\"item_id\":")
-        .text(&sku)
-        .raw(",\"item_category\":")
-        .text(category_name);
+    json.raw("\"item_id\":").text(&sku).raw(",\"item_category\":").text(category_name);
     let price = scaled(*middle_minor, random.between(-8, 9));
     Item {
         number: place,
@@ -270,37 +248,19 @@ fn item(number: u64, items: u64, random: &mut Random) -> Item {
 /// `minor` nine percent up or down, as often as `steps` says: prices evenly spaced on a logarithmic
 /// scale.
 fn scaled(minor: i64, steps: i64) -> i64 {
-    (0..steps.abs()).fold(minor, |price, _| {
-        if steps > 0 {
-            price * 109 / 100
-        } else {
-            price * 100 / 109
-        }
-    })
+    (0..steps.abs()).fold(minor, |price, _| if steps > 0 { price * 109 / 100 } else { price * 100 / 109 })
 }
 
 /// The price a shop would print: 1.29 rather than 1.23, 14.99 rather than 14.21.
 fn charming(minor: i64) -> i64 {
-    if minor < 1_000 {
-        minor / 10 * 10 + 9
-    } else {
-        minor / 100 * 100 + 99
-    }
+    if minor < 1_000 { minor / 10 * 10 + 9 } else { minor / 100 * 100 + 99 }
 }
 
 /// Four terms for things called `noun`.
 fn terms_for(noun: &str) -> [SearchTerm; 4] {
     let style = |number: u64| pick(&STYLES, mix(noun.len() as u64 * 4 + number));
-    [
-        noun.to_owned(),
-        format!("{} {noun}", style(1)),
-        format!("{noun} {}", style(2)),
-        format!("{noun} sale"),
-    ]
-    .map(|text| SearchTerm {
-        query: percent_encoded(&text),
-        text,
-    })
+    [noun.to_owned(), format!("{} {noun}", style(1)), format!("{noun} {}", style(2)), format!("{noun} sale")]
+        .map(|text| SearchTerm { query: percent_encoded(&text), text })
 }
 
 fn percent_encoded(text: &str) -> String {
@@ -324,10 +284,7 @@ mod tests {
             let mut places = 0;
             for category in 0..CATEGORIES.len() {
                 let (from, to) = catalogue.category_range(category);
-                assert!(
-                    (from..to).all(|place| catalogue.item(place).category == category),
-                    "{items} items"
-                );
+                assert!((from..to).all(|place| catalogue.item(place).category == category), "{items} items");
                 places += to - from;
             }
             assert_eq!(places, catalogue.len());
@@ -358,10 +315,7 @@ mod tests {
         for place in [0, 8, 150, 299] {
             let item = catalogue.item(place);
             for _ in 0..100 {
-                assert_eq!(
-                    catalogue.popular_beside(item, &mut random).category,
-                    item.category
-                );
+                assert_eq!(catalogue.popular_beside(item, &mut random).category, item.category);
             }
         }
     }
@@ -369,18 +323,12 @@ mod tests {
     #[test]
     fn prices_are_log_spaced_and_in_every_currency() {
         let catalogue = Catalogue::new(3, 5_000);
-        let prices: Vec<i64> = (0..5_000)
-            .map(|place| catalogue.item(place).price_minor(Currency::Eur))
-            .collect();
-        let between =
-            |low: i64, high: i64| prices.iter().filter(|&&p| low <= p && p < high).count();
+        let prices: Vec<i64> =
+            (0..5_000).map(|place| catalogue.item(place).price_minor(Currency::Eur)).collect();
+        let between = |low: i64, high: i64| prices.iter().filter(|&&p| low <= p && p < high).count();
         assert!(prices.iter().all(|&price| (50..150_000).contains(&price)));
         for (low, high) in [(100, 1_000), (1_000, 10_000), (10_000, 100_000)] {
-            assert!(
-                between(low, high) > 500,
-                "{} items from {low} to {high}",
-                between(low, high)
-            );
+            assert!(between(low, high) > 500, "{} items from {low} to {high}", between(low, high));
         }
         let item = catalogue.item(0);
         assert!(item.price_minor(Currency::Gbp) < item.price_minor(Currency::Usd));

@@ -55,8 +55,8 @@ impl Step {
         use Step::*;
         match self {
             Attempt | Result => Nature::Paying,
-            Land | ReadPage | ViewPromotion | SelectPromotion | ViewList | SelectItem
-            | ViewSelected | ViewItem | ViewResults => Nature::Browsing,
+            Land | ReadPage | ViewPromotion | SelectPromotion | ViewList | SelectItem | ViewSelected
+            | ViewItem | ViewResults => Nature::Browsing,
             _ => Nature::Buying,
         }
     }
@@ -73,26 +73,10 @@ impl Step {
                 (ReadPage, 50),
                 (ViewPromotion, 40),
             ],
-            ReadPage => &[
-                (Leave, 350),
-                (ViewList, 300),
-                (Search, 100),
-                (ViewItem, 250),
-            ],
-            ViewPromotion => &[
-                (Leave, 200),
-                (SelectPromotion, 350),
-                (ViewList, 250),
-                (ViewItem, 200),
-            ],
+            ReadPage => &[(Leave, 350), (ViewList, 300), (Search, 100), (ViewItem, 250)],
+            ViewPromotion => &[(Leave, 200), (SelectPromotion, 350), (ViewList, 250), (ViewItem, 200)],
             SelectPromotion => &[(Leave, 150), (ViewList, 850)],
-            ViewList => &[
-                (Leave, 170),
-                (ViewList, 130),
-                (SelectItem, 330),
-                (ViewItem, 280),
-                (Search, 90),
-            ],
+            ViewList => &[(Leave, 170), (ViewList, 130), (SelectItem, 330), (ViewItem, 280), (Search, 90)],
             SelectItem => &[(ViewSelected, 1_000)],
             ViewSelected | ViewItem => &[
                 (Leave, 210),
@@ -104,25 +88,10 @@ impl Step {
                 (AddToCart, 150),
             ],
             Search => &[(ViewResults, 1_000)],
-            ViewResults => &[
-                (Leave, 180),
-                (ViewItem, 540),
-                (Search, 130),
-                (ViewList, 150),
-            ],
+            ViewResults => &[(Leave, 180), (ViewItem, 540), (Search, 130), (ViewList, 150)],
             AddToWishlist => &[(Leave, 250), (ViewItem, 450), (ViewList, 300)],
-            AddToCart => &[
-                (Leave, 190),
-                (ViewItem, 270),
-                (ViewList, 140),
-                (ViewCart, 400),
-            ],
-            ViewCart => &[
-                (Leave, 250),
-                (RemoveFromCart, 80),
-                (ViewItem, 130),
-                (BeginCheckout, 540),
-            ],
+            AddToCart => &[(Leave, 190), (ViewItem, 270), (ViewList, 140), (ViewCart, 400)],
+            ViewCart => &[(Leave, 250), (RemoveFromCart, 80), (ViewItem, 130), (BeginCheckout, 540)],
             RemoveFromCart if situation.cart_is_empty => &[(Leave, 550), (ViewItem, 450)],
             RemoveFromCart => &[(Leave, 350), (ViewItem, 250), (ViewCart, 400)],
             BeginCheckout if situation.may_sign_in => &[(Leave, 220), (Login, 780)],
@@ -193,11 +162,7 @@ mod tests {
                 may_try_again: bits & 8 != 0,
             };
             for step in STEPS {
-                let sum: u64 = step
-                    .choices(situation)
-                    .iter()
-                    .map(|(_, weight)| weight)
-                    .sum();
+                let sum: u64 = step.choices(situation).iter().map(|(_, weight)| weight).sum();
                 assert_eq!(sum, 1_000, "{step:?} {situation:?}");
             }
         }

@@ -145,23 +145,19 @@ impl Generator {
     fn plan_patterns(&mut self) {
         let stream_start = self.settings.start.0 as f64;
         let stream_mass = self.settings.events as f64 * self.mean_gap_ms();
-        let span_ms_max = whole(
-            (self.profile.after(stream_start, stream_mass) - stream_start) * PATTERN_SPAN_MAX,
-        );
+        let span_ms_max =
+            whole((self.profile.after(stream_start, stream_mass) - stream_start) * PATTERN_SPAN_MAX);
         let count = self.settings.patterns();
         for part in 0..count {
             for is_bot in [false, true] {
                 let place = part as f64 + 0.1 + self.random.below(500) as f64 / 1_000.0;
-                let start = self
-                    .profile
-                    .after(stream_start, stream_mass * place / count as f64);
+                let start = self.profile.after(stream_start, stream_mass * place / count as f64);
                 let pattern = self.plans.len();
                 let (truth, actor) = if is_bot {
                     let bot = Bot::new(&self.shop, pattern, span_ms_max, &mut self.random);
                     (bot.truth(), Actor::Bot(bot))
                 } else {
-                    let tester =
-                        CardTester::new(&self.shop, pattern, span_ms_max, &mut self.random);
+                    let tester = CardTester::new(&self.shop, pattern, span_ms_max, &mut self.random);
                     (tester.truth(), Actor::CardTester(tester))
                 };
                 self.plans.push(Plan::Waiting(truth));
@@ -180,12 +176,10 @@ impl Generator {
     fn plan_arrival(&mut self) {
         // What copies and patterns add to the stream, visits and tills must leave to them.
         let copies = self.settings.shares.duplicate;
-        let planted = self.settings.patterns() as f64 * RECORDS_PER_PATTERN
-            / self.settings.events.max(1) as f64;
+        let planted =
+            self.settings.patterns() as f64 * RECORDS_PER_PATTERN / self.settings.events.max(1) as f64;
         let ordinary = (1.0 - planted).max(0.1) / (1.0 + copies);
-        let mass = self
-            .random
-            .exponential(self.mean_gap_ms() * RECORDS_PER_ARRIVAL / ordinary);
+        let mass = self.random.exponential(self.mean_gap_ms() * RECORDS_PER_ARRIVAL / ordinary);
         self.next_arrival = self.profile.after(self.next_arrival, mass);
     }
 
@@ -195,18 +189,9 @@ impl Generator {
         let actor = if self.random.per_mille(TILL_PER_MILLE) {
             self.begun.payments += 1;
             let tells_of_capture = self.odds.unknown(&mut self.random);
-            Actor::Till(Till::new(
-                &self.shop,
-                self.begun.payments,
-                tells_of_capture,
-                &mut self.random,
-            ))
+            Actor::Till(Till::new(&self.shop, self.begun.payments, tells_of_capture, &mut self.random))
         } else {
-            Actor::Visit(Visit::new(
-                &self.shop,
-                self.begun.arrivals,
-                &mut self.random,
-            ))
+            Actor::Visit(Visit::new(&self.shop, self.begun.arrivals, &mut self.random))
         };
         self.actors.schedule(time_ms, actor);
         self.plan_arrival();
@@ -214,28 +199,13 @@ impl Generator {
 
     /// Lets the first actor act, and sends its record on its way.
     fn act(&mut self) {
-        let Generator {
-            actors,
-            shop,
-            odds,
-            random,
-            draft,
-            begun,
-            under_way,
-            ..
-        } = self;
+        let Generator { actors, shop, odds, random, draft, begun, under_way, .. } = self;
         actors.act_first(|now_ms, actor| {
             begun.events += 1;
             let fate = odds.fate(actor.nature(), now_ms, random);
             draft.clear();
-            let mut stage = Stage {
-                shop,
-                random,
-                draft,
-                payments: &mut begun.payments,
-                event: begun.events,
-                fate,
-            };
+            let mut stage =
+                Stage { shop, random, draft, payments: &mut begun.payments, event: begun.events, fate };
             let pause_ms = actor.act(&mut stage);
             let record = GeneratedRecord {
                 topic: draft.topic,
@@ -250,21 +220,9 @@ impl Generator {
                 planted: draft.planted,
             };
             if fate.oddity == Oddity::Duplicate {
-                let copy = UnderWay {
-                    record: first.record.clone(),
-                    ..first
-                };
-                under_way.schedule(
-                    fate.arrival_ms,
-                    UnderWay {
-                        oddity: Oddity::Nothing,
-                        ..first
-                    },
-                );
-                under_way.schedule(
-                    fate.arrival_ms + random.between(RETRY_MS.0, RETRY_MS.1),
-                    copy,
-                );
+                let copy = UnderWay { record: first.record.clone(), ..first };
+                under_way.schedule(fate.arrival_ms, UnderWay { oddity: Oddity::Nothing, ..first });
+                under_way.schedule(fate.arrival_ms + random.between(RETRY_MS.0, RETRY_MS.1), copy);
             } else {
                 under_way.schedule(fate.arrival_ms, first);
             }
@@ -274,14 +232,12 @@ impl Generator {
 
     /// Counts a record that leaves.
     fn count(&mut self, arrived: &UnderWay) {
-        self.accounting_mut()
-            .count(arrived.record.topic, arrived.oddity);
+        self.accounting_mut().count(arrived.record.topic, arrived.oddity);
         let Some(planted) = arrived.planted else {
             return;
         };
-        let attempt = planted
-            .attempt
-            .map(|payment| (arrived.record.key.clone(), self.shop.payment_id(payment)));
+        let attempt =
+            planted.attempt.map(|payment| (arrived.record.key.clone(), self.shop.payment_id(payment)));
         let Some(truth) = self.told(planted.pattern) else {
             return;
         };
@@ -374,10 +330,7 @@ fn payload(draft: &Draft, oddity: Oddity, random: &mut Random) -> Vec<u8> {
 /// A part of the object `whole` from its beginning: never JSON, but UTF-8.
 fn truncated<'a>(whole: &'a [u8], random: &mut Random) -> &'a [u8] {
     let bytes = 1 + random.below(whole.len() as u64 - 1);
-    let part = usize::try_from(bytes)
-        .ok()
-        .and_then(|bytes| whole.get(..bytes))
-        .unwrap_or_default();
+    let part = usize::try_from(bytes).ok().and_then(|bytes| whole.get(..bytes)).unwrap_or_default();
     match std::str::from_utf8(part) {
         Ok(_) => part,
         Err(cut) => part.get(..cut.valid_up_to()).unwrap_or_default(),
@@ -386,10 +339,7 @@ fn truncated<'a>(whole: &'a [u8], random: &mut Random) -> &'a [u8] {
 
 /// Whole milliseconds, rounded down.
 fn whole(time_ms: f64) -> i64 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "saturates; times are far from the ends"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "saturates; times are far from the ends")]
     let whole = time_ms.floor() as i64;
     whole
 }
@@ -418,10 +368,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "items must be from 1 to 1048576, not 0")]
     fn settings_out_of_range_make_no_generator() {
-        let _generator = Generator::new(GenerateSettings {
-            items: 0,
-            ..GenerateSettings::default()
-        });
+        let _generator = Generator::new(GenerateSettings { items: 0, ..GenerateSettings::default() });
     }
 
     #[test]

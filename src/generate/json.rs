@@ -27,9 +27,7 @@ impl Json {
 
     /// Appends all 16 hexadecimal digits of `number`.
     pub(super) fn hex(&mut self, number: u64) -> &mut Json {
-        let digits = number
-            .to_be_bytes()
-            .map(|byte| [hex_digit(byte >> 4), hex_digit(byte & 15)]);
+        let digits = number.to_be_bytes().map(|byte| [hex_digit(byte >> 4), hex_digit(byte & 15)]);
         self.bytes.extend_from_slice(digits.as_flattened());
         self
     }
@@ -66,10 +64,7 @@ pub(super) fn push_number(out: &mut Vec<u8>, number: i64) {
 pub(super) fn push_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = rest
-        .iter()
-        .position(|&byte| byte < b' ' || byte == b'"' || byte == b'\\')
-    {
+    while let Some(at) = rest.iter().position(|&byte| byte < b' ' || byte == b'"' || byte == b'\\') {
         let (plain, escaped) = rest.split_at(at);
         out.extend_from_slice(plain);
         let Some((&byte, after)) = escaped.split_first() else {
@@ -88,23 +83,12 @@ fn push_escape(out: &mut Vec<u8>, byte: u8) {
         b'\n' => out.extend_from_slice(b"\\n"),
         b'\r' => out.extend_from_slice(b"\\r"),
         b'\t' => out.extend_from_slice(b"\\t"),
-        _ => out.extend_from_slice(&[
-            b'\\',
-            b'u',
-            b'0',
-            b'0',
-            hex_digit(byte >> 4),
-            hex_digit(byte & 15),
-        ]),
+        _ => out.extend_from_slice(&[b'\\', b'u', b'0', b'0', hex_digit(byte >> 4), hex_digit(byte & 15)]),
     }
 }
 
 fn hex_digit(nibble: u8) -> u8 {
-    if nibble < 10 {
-        b'0' + nibble
-    } else {
-        b'a' + nibble - 10
-    }
+    if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
 }
 
 /// Appends `number` with zeros in front up to `width`, at most 20, the digits of the largest
@@ -136,36 +120,17 @@ mod tests {
             assert_eq!(json.to_text(), number.to_string());
         }
         let mut json = Json::default();
-        json.padded(42, 5)
-            .raw(" ")
-            .padded(123_456, 5)
-            .raw(" ")
-            .padded(u64::MAX, 1)
-            .raw(" ")
-            .hex(0xab_cdef);
-        assert_eq!(
-            json.to_text(),
-            "00042 123456 18446744073709551615 0000000000abcdef"
-        );
+        json.padded(42, 5).raw(" ").padded(123_456, 5).raw(" ").padded(u64::MAX, 1).raw(" ").hex(0xab_cdef);
+        assert_eq!(json.to_text(), "00042 123456 18446744073709551615 0000000000abcdef");
     }
 
     #[test]
     fn a_text_reads_back_as_itself() {
-        for text in [
-            "",
-            "plain",
-            "27\" \\ monitor",
-            "crème brûlée",
-            "\n\r\t\u{1}\u{1f}",
-            "\"",
-            "ends \\",
-        ] {
+        for text in ["", "plain", "27\" \\ monitor", "crème brûlée", "\n\r\t\u{1}\u{1f}", "\"", "ends \\"]
+        {
             let mut json = Json::default();
             json.text(text);
-            assert_eq!(
-                serde_json::from_slice::<String>(json.as_bytes()).unwrap(),
-                text
-            );
+            assert_eq!(serde_json::from_slice::<String>(json.as_bytes()).unwrap(), text);
         }
     }
 }

@@ -98,11 +98,7 @@ impl Odds {
             sum += threshold(share);
             (kind, sum)
         });
-        Odds {
-            ladder,
-            unknown: threshold(shares.unknown),
-            start_ms,
-        }
+        Odds { ladder, unknown: threshold(shares.unknown), start_ms }
     }
 
     /// Whether something that is as likely as an unknown name happens.
@@ -113,11 +109,7 @@ impl Odds {
     /// The fate of a record of that nature which happens at `now_ms`.
     pub(super) fn fate(&self, nature: Nature, now_ms: i64, random: &mut Random) -> Fate {
         let arrival_ms = now_ms + random.between(DELAY_MS.0, DELAY_MS.1);
-        let ordinary = |oddity| Fate {
-            event_time_ms: now_ms,
-            arrival_ms,
-            oddity,
-        };
+        let ordinary = |oddity| Fate { event_time_ms: now_ms, arrival_ms, oddity };
         match nature {
             Nature::Planted => return ordinary(Oddity::Nothing),
             Nature::Unknown => return ordinary(Oddity::UnknownName),
@@ -129,21 +121,14 @@ impl Odds {
         let is_click = nature != Nature::Paying;
         match kind {
             Kind::Broken => {
-                let fault = random.pick(&[
-                    Fault::Empty,
-                    Fault::NotJson,
-                    Fault::WrongType,
-                    Fault::MissingField,
-                ]);
+                let fault =
+                    random.pick(&[Fault::Empty, Fault::NotJson, Fault::WrongType, Fault::MissingField]);
                 ordinary(Oddity::Broken(fault))
             }
             Kind::Duplicate => ordinary(Oddity::Duplicate),
             Kind::OutOfOrder => {
                 let arrival_ms = now_ms + random.between(OUT_OF_ORDER_MS.0, OUT_OF_ORDER_MS.1);
-                Fate {
-                    arrival_ms,
-                    ..ordinary(Oddity::OutOfOrder)
-                }
+                Fate { arrival_ms, ..ordinary(Oddity::OutOfOrder) }
             }
             Kind::Unknown if nature == Nature::Browsing && random.per_mille(500) => {
                 ordinary(Oddity::UnknownName)
@@ -151,25 +136,16 @@ impl Odds {
             Kind::Unknown => ordinary(Oddity::UnknownField),
             Kind::Future if is_click => {
                 let event_time_ms = now_ms + random.between(FUTURE_MS.0, FUTURE_MS.1);
-                Fate {
-                    event_time_ms,
-                    ..ordinary(Oddity::Future)
-                }
+                Fate { event_time_ms, ..ordinary(Oddity::Future) }
             }
             Kind::Late => {
                 let arrival_ms = now_ms + random.between(LATE_MS.0, LATE_MS.1);
-                Fate {
-                    arrival_ms,
-                    ..ordinary(Oddity::Late)
-                }
+                Fate { arrival_ms, ..ordinary(Oddity::Late) }
             }
             Kind::LateFromBefore => {
                 let event_time_ms = now_ms - random.between(LATE_MS.0, LATE_MS.1);
                 if is_click && (0..self.start_ms).contains(&event_time_ms) {
-                    Fate {
-                        event_time_ms,
-                        ..ordinary(Oddity::Late)
-                    }
+                    Fate { event_time_ms, ..ordinary(Oddity::Late) }
                 } else {
                     ordinary(Oddity::Nothing)
                 }
@@ -184,10 +160,7 @@ impl Odds {
         if drawn >= *highest {
             return None;
         }
-        self.ladder
-            .iter()
-            .find(|(_, up_to)| drawn < *up_to)
-            .map(|(kind, _)| *kind)
+        self.ladder.iter().find(|(_, up_to)| drawn < *up_to).map(|(kind, _)| *kind)
     }
 }
 
@@ -211,9 +184,7 @@ mod tests {
     fn fates(shares: Shares, nature: Nature, now_ms: i64) -> Vec<Fate> {
         let odds = Odds::new(&shares, START);
         let mut random = Random::new(11);
-        (0..2_000)
-            .map(|_| odds.fate(nature, now_ms, &mut random))
-            .collect()
+        (0..2_000).map(|_| odds.fate(nature, now_ms, &mut random)).collect()
     }
 
     #[test]
@@ -226,10 +197,7 @@ mod tests {
 
     #[test]
     fn a_planted_record_is_left_alone() {
-        let everything_broken = Shares {
-            broken: 1.0,
-            ..Shares::NONE
-        };
+        let everything_broken = Shares { broken: 1.0, ..Shares::NONE };
         for fate in fates(everything_broken, Nature::Planted, START) {
             assert_eq!(fate.oddity, Oddity::Nothing);
         }
@@ -239,22 +207,8 @@ mod tests {
     fn delays_stay_within_their_bounds() {
         let now = START + 10 * HOUR_MS;
         let cases = [
-            (
-                Shares {
-                    out_of_order: 1.0,
-                    ..Shares::NONE
-                },
-                Oddity::OutOfOrder,
-                1_000..60_000,
-            ),
-            (
-                Shares {
-                    late: 1.0,
-                    ..Shares::NONE
-                },
-                Oddity::Late,
-                HOUR_MS..3 * HOUR_MS,
-            ),
+            (Shares { out_of_order: 1.0, ..Shares::NONE }, Oddity::OutOfOrder, 1_000..60_000),
+            (Shares { late: 1.0, ..Shares::NONE }, Oddity::Late, HOUR_MS..3 * HOUR_MS),
         ];
         for (shares, oddity, delays) in cases {
             for fate in fates(shares, Nature::Paying, now) {
@@ -266,26 +220,16 @@ mod tests {
 
     #[test]
     fn a_future_click_says_so_itself() {
-        let future = Shares {
-            future: 1.0,
-            ..Shares::NONE
-        };
+        let future = Shares { future: 1.0, ..Shares::NONE };
         for fate in fates(future, Nature::Buying, START) {
             assert!((DAY_MS..5 * DAY_MS).contains(&(fate.event_time_ms - START)));
         }
-        assert!(
-            fates(future, Nature::Paying, START)
-                .iter()
-                .all(|fate| fate.oddity == Oddity::Nothing)
-        );
+        assert!(fates(future, Nature::Paying, START).iter().all(|fate| fate.oddity == Oddity::Nothing));
     }
 
     #[test]
     fn late_clicks_of_the_first_hours_happened_before_the_start() {
-        let half_late = Shares {
-            late: 0.5,
-            ..Shares::NONE
-        };
+        let half_late = Shares { late: 0.5, ..Shares::NONE };
         let set_back = |now_ms: i64| {
             fates(half_late, Nature::Browsing, now_ms)
                 .iter()
@@ -293,11 +237,8 @@ mod tests {
                 .inspect(|fate| assert!(fate.event_time_ms < START && fate.oddity == Oddity::Late))
                 .count()
         };
-        let (at_start, after_two_hours, after_three) = (
-            set_back(START),
-            set_back(START + 2 * HOUR_MS),
-            set_back(START + 3 * HOUR_MS),
-        );
+        let (at_start, after_two_hours, after_three) =
+            (set_back(START), set_back(START + 2 * HOUR_MS), set_back(START + 3 * HOUR_MS));
         assert!((900..1_100).contains(&at_start), "{at_start}");
         assert!((430..570).contains(&after_two_hours), "{after_two_hours}");
         assert_eq!(after_three, 0);

@@ -37,24 +37,12 @@ impl Outcome {
     /// are declined.
     pub(super) fn draw(approved_per_mille: u64, random: &mut Random) -> Outcome {
         if random.per_mille(approved_per_mille) {
-            return Outcome {
-                status: "approved",
-                reason_code: None,
-            };
+            return Outcome { status: "approved", reason_code: None };
         }
         match random.weighted(&[("declined", 850), ("error", 80), ("cancelled", 70)]) {
-            "declined" => Outcome {
-                status: "declined",
-                reason_code: Some(random.weighted(&DECLINED_FOR)),
-            },
-            "error" => Outcome {
-                status: "error",
-                reason_code: Some("issuer_unavailable"),
-            },
-            status => Outcome {
-                status,
-                reason_code: None,
-            },
+            "declined" => Outcome { status: "declined", reason_code: Some(random.weighted(&DECLINED_FOR)) },
+            "error" => Outcome { status: "error", reason_code: Some("issuer_unavailable") },
+            status => Outcome { status, reason_code: None },
         }
     }
 
@@ -70,11 +58,7 @@ impl Payment {
     }
 
     /// Begins `payment_result`, up to the currency.
-    pub(super) fn open_result<'a>(
-        &self,
-        outcome: Outcome,
-        stage: &'a mut Stage<'_>,
-    ) -> &'a mut Json {
+    pub(super) fn open_result<'a>(&self, outcome: Outcome, stage: &'a mut Stage<'_>) -> &'a mut Json {
         let json = stage.open_payment("payment_result", self.number, self.card);
         json.raw(",\"status\":\"").raw(outcome.status).raw("\"");
         if let Some(reason_code) = outcome.reason_code {
@@ -85,8 +69,6 @@ impl Payment {
 
     fn amount<'a>(&self, json: &'a mut Json) -> &'a mut Json {
         json.raw(",\"amount_minor\":").number(self.amount_minor);
-        json.raw(",\"currency\":\"")
-            .raw(self.currency.code())
-            .raw("\"")
+        json.raw(",\"currency\":\"").raw(self.currency.code()).raw("\"")
     }
 }

@@ -70,11 +70,7 @@ impl Person {
 /// a few (the product of two uniform numbers, whose density is −ln x).
 pub(super) fn somebody(people: u64, random: &mut Random) -> u64 {
     let anyone = random.below(people);
-    if random.per_mille(500) {
-        anyone
-    } else {
-        random.below(anyone + 1)
-    }
+    if random.per_mille(500) { anyone } else { random.below(anyone + 1) }
 }
 
 fn ip(people: u64, random: &mut Random) -> String {
@@ -95,18 +91,12 @@ mod tests {
     fn a_number_is_always_the_same_person() {
         let (once, again) = (Person::new(7, 200_000, 1), Person::new(7, 200_000, 1));
         assert_eq!(format!("{once:?}"), format!("{again:?}"));
-        assert_ne!(
-            once.ip,
-            Person::new(7, 200_000, 2).ip,
-            "another seed is another world"
-        );
+        assert_ne!(once.ip, Person::new(7, 200_000, 2).ip, "another seed is another world");
     }
 
     #[test]
     fn few_people_share_an_ipv4_address() {
-        let share = (0..20_000)
-            .filter(|&n| Person::new(n, 200_000, 1).ip.contains('.'))
-            .count();
+        let share = (0..20_000).filter(|&n| Person::new(n, 200_000, 1).ip.contains('.')).count();
         // 508 × 20 of 200,000 people.
         assert!((900..1_150).contains(&share), "{share} of 20,000");
     }
@@ -114,9 +104,7 @@ mod tests {
     #[test]
     fn some_people_come_often() {
         let mut random = Random::new(5);
-        let low = (0..10_000)
-            .filter(|_| somebody(1_000_000, &mut random) < 10_000)
-            .count();
+        let low = (0..10_000).filter(|_| somebody(1_000_000, &mut random) < 10_000).count();
         // 1 % by half of the visits, 1 % × (1 + ln 100) by the other half.
         assert!((250..400).contains(&low), "{low} of 10,000");
     }

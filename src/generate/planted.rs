@@ -33,11 +33,7 @@ impl Origin {
         // 97 has no divisor in common with 254: 254 patterns in a row have different addresses.
         let host = 1 + pattern * 97 % 254;
         let visitor = shop.people + pattern as u64;
-        Origin {
-            pattern,
-            visitor,
-            ip: format!("203.0.113.{host}"),
-        }
+        Origin { pattern, visitor, ip: format!("203.0.113.{host}") }
     }
 
     fn visitor_id(&self) -> String {
@@ -62,16 +58,9 @@ pub(super) struct CardTester {
 
 impl CardTester {
     /// A tester who is done within `duration_ms_max`, if that is shorter than usual.
-    pub(super) fn new(
-        shop: &Shop,
-        pattern: usize,
-        duration_ms_max: i64,
-        random: &mut Random,
-    ) -> CardTester {
+    pub(super) fn new(shop: &Shop, pattern: usize, duration_ms_max: i64, random: &mut Random) -> CardTester {
         let attempts = random.between(15, 61);
-        let duration_ms = random
-            .between(5 * MINUTE_MS, 10 * MINUTE_MS)
-            .min(duration_ms_max);
+        let duration_ms = random.between(5 * MINUTE_MS, 10 * MINUTE_MS).min(duration_ms_max);
         CardTester {
             origin: Origin::new(shop, pattern),
             attempts_left: attempts.unsigned_abs(),
@@ -103,15 +92,9 @@ impl CardTester {
             Some((payment, pause_ms)) => {
                 let outcome = Outcome::draw(APPROVED_PER_MILLE, stage.random);
                 let json = payment.open_result(outcome, stage);
-                json.raw(",\"visitor_id\":\"v-")
-                    .padded(self.origin.visitor, 6)
-                    .raw("\"");
-                json.device(self.origin.visitor, 1, &self.origin.ip)
-                    .raw("}");
-                stage.draft.planted = Some(PlantedRecord {
-                    pattern: self.origin.pattern,
-                    attempt: None,
-                });
+                json.raw(",\"visitor_id\":\"v-").padded(self.origin.visitor, 6).raw("\"");
+                json.device(self.origin.visitor, 1, &self.origin.ip).raw("}");
+                stage.draft.planted = Some(PlantedRecord { pattern: self.origin.pattern, attempt: None });
                 (self.attempts_left > 0).then_some(pause_ms)
             }
         }
@@ -122,29 +105,17 @@ impl CardTester {
         let number = stage.next_payment();
         let payment = Payment {
             number,
-            card: FIRST_STOLEN_CARD
-                + self.origin.pattern as u64 * CARDS_PER_PATTERN
-                + self.attempts_left,
+            card: FIRST_STOLEN_CARD + self.origin.pattern as u64 * CARDS_PER_PATTERN + self.attempts_left,
             amount_minor: stage.random.between(50, 301),
             currency: Currency::Eur,
         };
-        let card_country = stage
-            .random
-            .pick(&["DE", "FR", "US", "GB", "BR", "PL", "CA", "ES"]);
+        let card_country = stage.random.pick(&["DE", "FR", "US", "GB", "BR", "PL", "CA", "ES"]);
         let json = payment.open_attempt(stage);
-        json.raw(",\"visitor_id\":\"v-")
-            .padded(self.origin.visitor, 6)
-            .raw("\"");
+        json.raw(",\"visitor_id\":\"v-").padded(self.origin.visitor, 6).raw("\"");
         json.device(self.origin.visitor, 1, &self.origin.ip);
-        json.raw(",\"channel\":\"online\",\"card_country\":\"")
-            .raw(card_country);
-        json.raw("\",\"ip_country\":\"NL\",\"billing_country\":\"")
-            .raw(card_country)
-            .raw("\"}");
-        stage.draft.planted = Some(PlantedRecord {
-            pattern: self.origin.pattern,
-            attempt: Some(number),
-        });
+        json.raw(",\"channel\":\"online\",\"card_country\":\"").raw(card_country);
+        json.raw("\",\"ip_country\":\"NL\",\"billing_country\":\"").raw(card_country).raw("\"}");
+        stage.draft.planted = Some(PlantedRecord { pattern: self.origin.pattern, attempt: Some(number) });
         // The result follows soon, the next attempt at the tester's pace: a quarter early to a
         // quarter late.
         let result_ms = stage.random.between(300, 1_500).min(self.pace_ms / 2);
@@ -166,19 +137,12 @@ pub(super) struct Bot {
 
 impl Bot {
     /// A bot that is done within `duration_ms_max`, if that is shorter than usual.
-    pub(super) fn new(
-        shop: &Shop,
-        pattern: usize,
-        duration_ms_max: i64,
-        random: &mut Random,
-    ) -> Bot {
+    pub(super) fn new(shop: &Shop, pattern: usize, duration_ms_max: i64, random: &mut Random) -> Bot {
         let first = random.below(shop.catalogue.len() as u64);
         Bot {
             origin: Origin::new(shop, pattern),
             place: usize::try_from(first).unwrap_or(0),
-            left_ms: random
-                .between(2 * MINUTE_MS, 6 * MINUTE_MS)
-                .min(duration_ms_max),
+            left_ms: random.between(2 * MINUTE_MS, 6 * MINUTE_MS).min(duration_ms_max),
         }
     }
 
@@ -202,17 +166,10 @@ impl Bot {
         let item = shop.catalogue.item(self.place);
         let json = stage.open_click("view_item", self.origin.visitor);
         json.device(self.origin.visitor, 1, &self.origin.ip);
-        json.raw(",\"page_location\":\"https://shop.example/p/")
-            .raw(&item.sku);
-        json.raw("\",\"currency\":\"EUR\",\"items\":[{")
-            .raw(&item.described);
-        json.raw(",\"price_minor\":")
-            .number(item.price_minor(Currency::Eur))
-            .raw("}]}");
-        stage.draft.planted = Some(PlantedRecord {
-            pattern: self.origin.pattern,
-            attempt: None,
-        });
+        json.raw(",\"page_location\":\"https://shop.example/p/").raw(&item.sku);
+        json.raw("\",\"currency\":\"EUR\",\"items\":[{").raw(&item.described);
+        json.raw(",\"price_minor\":").number(item.price_minor(Currency::Eur)).raw("}]}");
+        stage.draft.planted = Some(PlantedRecord { pattern: self.origin.pattern, attempt: None });
         self.place += 1;
         let pause_ms = stage.random.between(300, 900);
         self.left_ms -= pause_ms;

@@ -8,14 +8,13 @@ const WEEK_MS: f64 = 168.0 * HOUR_MS;
 
 /// Monday to Friday, hour by hour: quiet nights, busy evenings.
 const WORKDAY: [u16; 24] = [
-    30, 18, 12, 10, 10, 16, 32, 55, 75, 88, 95, 100, 108, 102, 98, 98, 104, 116, 134, 152, 164,
-    150, 104, 60,
+    30, 18, 12, 10, 10, 16, 32, 55, 75, 88, 95, 100, 108, 102, 98, 98, 104, 116, 134, 152, 164, 150, 104, 60,
 ];
 
 /// Saturday and Sunday: later mornings, busy from then on.
 const WEEKEND: [u16; 24] = [
-    45, 28, 18, 13, 11, 13, 22, 42, 78, 118, 150, 168, 166, 160, 160, 164, 166, 162, 160, 164, 168,
-    140, 96, 58,
+    45, 28, 18, 13, 11, 13, 22, 42, 78, 118, 150, 168, 166, 160, 160, 164, 166, 162, 160, 164, 168, 140, 96,
+    58,
 ];
 
 /// The intensity of each hour of the week relative to their mean, from Monday 00:00 UTC on.
@@ -23,9 +22,7 @@ const WEEKEND: [u16; 24] = [
 /// 168 numbers > 0 of mean 1, the same in every week.
 #[must_use]
 pub fn hour_of_week_intensity() -> [f64; HOURS] {
-    let weekdays = [
-        WORKDAY, WORKDAY, WORKDAY, WORKDAY, WORKDAY, WEEKEND, WEEKEND,
-    ];
+    let weekdays = [WORKDAY, WORKDAY, WORKDAY, WORKDAY, WORKDAY, WEEKEND, WEEKEND];
     let mut hours = [0.0; HOURS];
     for (hour, weight) in hours.iter_mut().zip(weekdays.concat()) {
         *hour = f64::from(weight);
@@ -43,9 +40,7 @@ pub(super) struct Profile {
 
 impl Profile {
     pub(super) fn new() -> Profile {
-        Profile {
-            intensity: hour_of_week_intensity(),
-        }
+        Profile { intensity: hour_of_week_intensity() }
     }
 
     /// The time (milliseconds since the epoch) at which `mass` has passed since `from`.
@@ -75,10 +70,7 @@ impl Profile {
             reason = "a whole number in [0, 168)"
         )]
         let intensity = self.intensity.get(hour_of_week as usize);
-        (
-            hour * HOUR_MS..(hour + 1.0) * HOUR_MS,
-            *intensity.expect("the week has 168 hours"),
-        )
+        (hour * HOUR_MS..(hour + 1.0) * HOUR_MS, *intensity.expect("the week has 168 hours"))
     }
 }
 
@@ -95,10 +87,7 @@ mod tests {
         assert!((week.iter().sum::<f64>() - 168.0).abs() < 1e-9);
         assert!(week.iter().all(|&hour| hour > 0.0));
         assert!(week[3] < 0.2 && week[20] > 1.5, "Monday at 3 and at 20");
-        assert!(
-            week[5 * 24 + 11] > week[11],
-            "Saturday's morning is busier than Monday's"
-        );
+        assert!(week[5 * 24 + 11] > week[11], "Saturday's morning is busier than Monday's");
     }
 
     #[test]
@@ -106,10 +95,7 @@ mod tests {
         let profile = Profile::new();
         for offset in [0.0, 1.0, 5.5 * HOUR_MS, 167.9 * HOUR_MS] {
             let end = profile.after(MONDAY + offset, 2.0 * WEEK_MS);
-            assert!(
-                (end - MONDAY - offset - 2.0 * WEEK_MS).abs() < 1e-3,
-                "from {offset}"
-            );
+            assert!((end - MONDAY - offset - 2.0 * WEEK_MS).abs() < 1e-3, "from {offset}");
         }
     }
 
@@ -118,32 +104,14 @@ mod tests {
         let profile = Profile::new();
         let week = hour_of_week_intensity();
         let cases = [
-            (
-                "within the hour",
-                0.0,
-                week[0] * HOUR_MS / 2.0,
-                HOUR_MS / 2.0,
-            ),
+            ("within the hour", 0.0, week[0] * HOUR_MS / 2.0, HOUR_MS / 2.0),
             ("to its end", 0.0, week[0] * HOUR_MS, HOUR_MS),
-            (
-                "beyond it",
-                0.0,
-                (week[0] + week[1] / 4.0) * HOUR_MS,
-                1.25 * HOUR_MS,
-            ),
-            (
-                "across the week",
-                167.5 * HOUR_MS,
-                (week[167] + week[0]) / 2.0 * HOUR_MS,
-                168.5 * HOUR_MS,
-            ),
+            ("beyond it", 0.0, (week[0] + week[1] / 4.0) * HOUR_MS, 1.25 * HOUR_MS),
+            ("across the week", 167.5 * HOUR_MS, (week[167] + week[0]) / 2.0 * HOUR_MS, 168.5 * HOUR_MS),
         ];
         for (name, from, mass, expected) in cases {
             let end = profile.after(MONDAY + from, mass) - MONDAY;
-            assert!(
-                (end - expected).abs() < 1e-2,
-                "{name}: {end} instead of {expected}"
-            );
+            assert!((end - expected).abs() < 1e-2, "{name}: {end} instead of {expected}");
         }
     }
 }

@@ -19,12 +19,7 @@ impl Random {
     pub(super) fn bits(&mut self) -> u64 {
         let [a, b, c, d] = self.0;
         let (c_mixed, d_mixed) = (c ^ a, d ^ b);
-        self.0 = [
-            a ^ d_mixed,
-            b ^ c_mixed,
-            c_mixed ^ (b << 17),
-            d_mixed.rotate_left(45),
-        ];
+        self.0 = [a ^ d_mixed, b ^ c_mixed, c_mixed ^ (b << 17), d_mixed.rotate_left(45)];
         a.wrapping_add(d).rotate_left(23).wrapping_add(a)
     }
 
@@ -66,10 +61,7 @@ impl Random {
 
     /// At least `least` milliseconds, and an exponentially distributed time of mean `mean` more.
     pub(super) fn exponential_ms(&mut self, least: u32, mean: u32) -> i64 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a few dozen times a 32-bit number at most"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "a few dozen times a 32-bit number at most")]
         let more = self.exponential(f64::from(mean)) as i64;
         i64::from(least) + more
     }
@@ -142,11 +134,7 @@ mod tests {
         let Random([first, second, third, _]) = Random::new(1_234_567);
         assert_eq!(
             [first, second, third],
-            [
-                6_457_827_717_110_365_317,
-                3_203_168_211_198_807_973,
-                9_817_491_932_198_370_423
-            ]
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
         );
     }
 
@@ -169,10 +157,6 @@ mod tests {
         assert_eq!(random.below(1), 0);
         assert_eq!(random.between(5, 5), 5);
         assert!((0..1000).all(|_| (-3..4).contains(&random.between(-3, 4))));
-        assert!(
-            (0..1000)
-                .map(|_| random.weighted(&[('a', 0), ('b', 1000)]))
-                .all(|c| c == 'b')
-        );
+        assert!((0..1000).map(|_| random.weighted(&[('a', 0), ('b', 1000)])).all(|c| c == 'b'));
     }
 }

@@ -50,14 +50,8 @@ pub struct Shares {
 
 impl Shares {
     /// No oddities: everything arrives once, whole and in order.
-    pub const NONE: Shares = Shares {
-        out_of_order: 0.0,
-        late: 0.0,
-        duplicate: 0.0,
-        broken: 0.0,
-        unknown: 0.0,
-        future: 0.0,
-    };
+    pub const NONE: Shares =
+        Shares { out_of_order: 0.0, late: 0.0, duplicate: 0.0, broken: 0.0, unknown: 0.0, future: 0.0 };
 
     /// Every share with its name.
     fn named(&self) -> [(&'static str, f64); 6] {
@@ -131,25 +125,15 @@ impl GenerateSettings {
         // Beyond a million per second, gaps between arrivals would fall below the resolution of
         // time.
         if !(1e-6..=1e6).contains(&self.events_per_second) {
-            return Err(GenerateError::Rate {
-                events_per_second: self.events_per_second,
-            });
+            return Err(GenerateError::Rate { events_per_second: self.events_per_second });
         }
         if !(0..=EventTime::MAX.0 / 2).contains(&self.start.0) {
-            return Err(GenerateError::Start {
-                start_ms: self.start.0,
-            });
+            return Err(GenerateError::Start { start_ms: self.start.0 });
         }
-        for (name, count, count_max) in [
-            ("visitors", self.visitors, 1 << 32),
-            ("items", self.items, 1 << 20),
-        ] {
+        for (name, count, count_max) in [("visitors", self.visitors, 1 << 32), ("items", self.items, 1 << 20)]
+        {
             if !(1..=count_max).contains(&count) {
-                return Err(GenerateError::Count {
-                    name,
-                    count,
-                    count_max,
-                });
+                return Err(GenerateError::Count { name, count, count_max });
             }
         }
         Ok(())
@@ -212,41 +196,17 @@ mod tests {
         };
         assert_eq!(refused(|_| ()), Ok(()));
         let cases: [(Change, &str); 8] = [
+            (|s| s.shares.late = -0.1, "share late must be from 0 to 1, not -0.1"),
+            (|s| s.shares.broken = f64::NAN, "share broken must be from 0 to 1, not NaN"),
             (
-                |s| s.shares.late = -0.1,
-                "share late must be from 0 to 1, not -0.1",
-            ),
-            (
-                |s| s.shares.broken = f64::NAN,
-                "share broken must be from 0 to 1, not NaN",
-            ),
-            (
-                |s| {
-                    s.shares = Shares {
-                        late: 0.75,
-                        broken: 0.5,
-                        ..Shares::NONE
-                    }
-                },
+                |s| s.shares = Shares { late: 0.75, broken: 0.5, ..Shares::NONE },
                 "shares must sum to at most 1, not 1.25",
             ),
-            (
-                |s| s.events_per_second = 0.0,
-                "events_per_second must be from 0.000001 to 1000000, not 0",
-            ),
-            (
-                |s| s.start = EventTime(-1),
-                "start must be from 0 to half of the last event time, not -1",
-            ),
-            (
-                |s| s.visitors = 0,
-                "visitors must be from 1 to 4294967296, not 0",
-            ),
+            (|s| s.events_per_second = 0.0, "events_per_second must be from 0.000001 to 1000000, not 0"),
+            (|s| s.start = EventTime(-1), "start must be from 0 to half of the last event time, not -1"),
+            (|s| s.visitors = 0, "visitors must be from 1 to 4294967296, not 0"),
             (|s| s.items = 0, "items must be from 1 to 1048576, not 0"),
-            (
-                |s| s.items = 1_048_577,
-                "items must be from 1 to 1048576, not 1048577",
-            ),
+            (|s| s.items = 1_048_577, "items must be from 1 to 1048576, not 1048577"),
         ];
         for (change, message) in cases {
             assert_eq!(refused(change), Err(message.to_owned()));
@@ -262,11 +222,8 @@ mod tests {
             (50_000, 25_000, 2),
             (50_000, 0, 0),
         ] {
-            let settings = GenerateSettings {
-                events,
-                events_per_pattern: per_pattern,
-                ..GenerateSettings::default()
-            };
+            let settings =
+                GenerateSettings { events, events_per_pattern: per_pattern, ..GenerateSettings::default() };
             assert_eq!(settings.patterns(), expected, "{events} events");
         }
     }

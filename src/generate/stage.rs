@@ -19,20 +19,12 @@ pub(super) struct Shop {
 impl Shop {
     pub(super) fn new(seed: u64, people: u64, items: u64) -> Shop {
         let scattered_seed = mix(!seed);
-        Shop {
-            catalogue: Catalogue::new(scattered_seed, items),
-            people,
-            scattered_seed,
-        }
+        Shop { catalogue: Catalogue::new(scattered_seed, items), people, scattered_seed }
     }
 
     /// Somebody who comes to the shop now.
     pub(super) fn somebody(&self, random: &mut Random) -> Person {
-        Person::new(
-            somebody(self.people, random),
-            self.people,
-            self.scattered_seed,
-        )
+        Person::new(somebody(self.people, random), self.people, self.scattered_seed)
     }
 
     /// The id of the payment with that number.
@@ -76,12 +68,7 @@ pub(super) struct PlantedRecord {
 
 impl Draft {
     pub(super) fn new() -> Draft {
-        Draft {
-            topic: RawTopic::Clickstream,
-            key: Json::default(),
-            value: Json::default(),
-            planted: None,
-        }
+        Draft { topic: RawTopic::Clickstream, key: Json::default(), value: Json::default(), planted: None }
     }
 
     /// Begins anew.
@@ -106,14 +93,8 @@ pub(super) struct Stage<'a> {
 }
 
 /// Event names that the contract does not know.
-const UNKNOWN_NAMES: [&str; 6] = [
-    "scroll",
-    "video_start",
-    "newsletter_open",
-    "size_guide_open",
-    "ar_preview",
-    "file_download",
-];
+const UNKNOWN_NAMES: [&str; 6] =
+    ["scroll", "video_start", "newsletter_open", "size_guide_open", "ar_preview", "file_download"];
 
 /// Fields that the contract does not know.
 const UNKNOWN_FIELDS: [&str; 3] = [
@@ -128,17 +109,9 @@ impl Stage<'_> {
         self.draft.topic = RawTopic::Clickstream;
         self.draft.key.raw("v-").padded(visitor, 6);
         let bits = self.shop.event_bits(self.event);
-        let name = if self.fate.oddity == Oddity::UnknownName {
-            pick(&UNKNOWN_NAMES, bits)
-        } else {
-            name
-        };
+        let name = if self.fate.oddity == Oddity::UnknownName { pick(&UNKNOWN_NAMES, bits) } else { name };
         self.open(name);
-        self.draft
-            .value
-            .raw(",\"visitor_id\":\"v-")
-            .padded(visitor, 6)
-            .raw("\"")
+        self.draft.value.raw(",\"visitor_id\":\"v-").padded(visitor, 6).raw("\"")
     }
 
     /// Begins a payment event of the card `card`, up to its `payment_id` and `card_token`.
@@ -146,15 +119,8 @@ impl Stage<'_> {
         self.draft.topic = RawTopic::Payments;
         self.draft.key.raw("tok_").hex(self.shop.card_bits(card));
         self.open(name);
-        let value = self
-            .draft
-            .value
-            .raw(",\"payment_id\":\"pay_")
-            .hex(self.shop.payment_bits(payment));
-        value
-            .raw("\",\"card_token\":\"tok_")
-            .hex(self.shop.card_bits(card))
-            .raw("\"")
+        let value = self.draft.value.raw(",\"payment_id\":\"pay_").hex(self.shop.payment_bits(payment));
+        value.raw("\",\"card_token\":\"tok_").hex(self.shop.card_bits(card)).raw("\"")
     }
 
     /// The number of a new payment.
@@ -195,19 +161,14 @@ impl Json {
     /// Appends whose event it is: customer (if signed in), device and ip.
     pub(super) fn whose(&mut self, person: &Person, device: u64, signed_in: bool) -> &mut Json {
         if signed_in {
-            self.raw(",\"customer_id\":\"c-")
-                .padded(person.number, 6)
-                .raw("\"");
+            self.raw(",\"customer_id\":\"c-").padded(person.number, 6).raw("\"");
         }
         self.device(person.number, device, &person.ip)
     }
 
     /// Appends the device and the ip.
     pub(super) fn device(&mut self, person: u64, device: u64, ip: &str) -> &mut Json {
-        self.raw(",\"device_id\":\"d-")
-            .padded(person, 6)
-            .raw("-")
-            .padded(device, 1);
+        self.raw(",\"device_id\":\"d-").padded(person, 6).raw("-").padded(device, 1);
         self.raw("\",\"ip\":\"").raw(ip).raw("\"")
     }
 }

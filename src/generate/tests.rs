@@ -14,11 +14,7 @@ mod traffic;
 const HOUR_MS: i64 = 3_600_000;
 
 fn settings(seed: u64, events: u64) -> GenerateSettings {
-    GenerateSettings {
-        seed,
-        events,
-        ..GenerateSettings::default()
-    }
+    GenerateSettings { seed, events, ..GenerateSettings::default() }
 }
 
 /// A produced stream, with what was said of it.
@@ -32,33 +28,20 @@ impl Stream {
     fn of(settings: GenerateSettings) -> Stream {
         let mut generator = Generator::new(settings);
         let records = generator.by_ref().collect();
-        Stream {
-            records,
-            truth: generator.truth().to_vec(),
-            accounting: *generator.accounting(),
-        }
+        Stream { records, truth: generator.truth().to_vec(), accounting: *generator.accounting() }
     }
 
     /// The payloads that are JSON objects, with their records.
     fn parsed(&self) -> impl Iterator<Item = (&GeneratedRecord, Value)> {
-        self.records
-            .iter()
-            .filter_map(|record| Some((record, serde_json::from_slice(&record.value).ok()?)))
+        self.records.iter().filter_map(|record| Some((record, serde_json::from_slice(&record.value).ok()?)))
     }
 
     /// The payloads in which the text `id` stands.
     fn about(&self, id: &str) -> Vec<Value> {
         let quoted = format!("\"{id}\"");
-        let stands_in =
-            |value: &&[u8]| std::str::from_utf8(value).is_ok_and(|text| text.contains(&quoted));
-        let payloads = self
-            .records
-            .iter()
-            .map(|record| &record.value[..])
-            .filter(stands_in);
-        payloads
-            .filter_map(|value| serde_json::from_slice(value).ok())
-            .collect()
+        let stands_in = |value: &&[u8]| std::str::from_utf8(value).is_ok_and(|text| text.contains(&quoted));
+        let payloads = self.records.iter().map(|record| &record.value[..]).filter(stands_in);
+        payloads.filter_map(|value| serde_json::from_slice(value).ok()).collect()
     }
 
     /// A hash of every byte and of the truth.
@@ -88,20 +71,14 @@ fn the_same_seed_gives_the_same_bytes_on_every_machine() {
     assert_eq!(once, Stream::of(settings(7, 50_000)).digest());
     // Pinned: a change of this number is a change of every demo, bench and simulation that has a
     // seed.
-    assert_eq!(
-        once, 0x920e_092c_81bd_5d86,
-        "the generator's bytes have changed: {once:#x}"
-    );
+    assert_eq!(once, 0x920e_092c_81bd_5d86, "the generator's bytes have changed: {once:#x}");
 }
 
 #[test]
 fn another_seed_is_another_world() {
     let ids = |seed| -> BTreeSet<String> {
         let stream = Stream::of(settings(seed, 5_000));
-        stream
-            .parsed()
-            .filter_map(|(_, value)| Some(value.get("event_id")?.as_str()?.to_owned()))
-            .collect()
+        stream.parsed().filter_map(|(_, value)| Some(value.get("event_id")?.as_str()?.to_owned())).collect()
     };
     assert!(ids(1).is_disjoint(&ids(2)));
     assert!(ids(0).is_disjoint(&ids(u64::MAX)));
@@ -121,13 +98,7 @@ fn exactly_as_many_records_come_as_were_asked_for() {
 
 #[test]
 fn a_longer_stream_of_the_same_traffic_begins_with_the_shorter_one() {
-    let without_patterns = |events| GenerateSettings {
-        events_per_pattern: 0,
-        ..settings(5, events)
-    };
-    let (short, long) = (
-        Stream::of(without_patterns(2_000)),
-        Stream::of(without_patterns(20_000)),
-    );
+    let without_patterns = |events| GenerateSettings { events_per_pattern: 0, ..settings(5, events) };
+    let (short, long) = (Stream::of(without_patterns(2_000)), Stream::of(without_patterns(20_000)));
     assert_eq!(short.records, long.records[..2_000]);
 }

@@ -37,12 +37,7 @@ enum Step {
 }
 
 impl Till {
-    pub(super) fn new(
-        shop: &Shop,
-        payment: u64,
-        tells_of_capture: bool,
-        random: &mut Random,
-    ) -> Till {
+    pub(super) fn new(shop: &Shop, payment: u64, tells_of_capture: bool, random: &mut Random) -> Till {
         let person = shop.somebody(random);
         let shows_card = person.is_customer && random.per_mille(SHOWS_CUSTOMER_CARD_PER_MILLE);
         Till {
@@ -57,11 +52,7 @@ impl Till {
     }
 
     pub(super) fn nature(&self) -> Nature {
-        if self.step == Step::Captured {
-            Nature::Unknown
-        } else {
-            Nature::Paying
-        }
+        if self.step == Step::Captured { Nature::Unknown } else { Nature::Paying }
     }
 
     /// Writes the record of this step. Returns after how many milliseconds the next step follows,
@@ -81,11 +72,7 @@ impl Till {
                     .then(|| stage.random.between(60_000, 600_000))
             }
             Step::Captured => {
-                self.finish(stage.open_payment(
-                    "payment_captured",
-                    self.payment.number,
-                    self.payment.card,
-                ));
+                self.finish(stage.open_payment("payment_captured", self.payment.number, self.payment.card));
                 None
             }
         }
@@ -93,31 +80,17 @@ impl Till {
 
     fn finish(&self, json: &mut Json) {
         if let Some(customer) = self.customer {
-            json.raw(",\"customer_id\":\"c-")
-                .padded(customer, 6)
-                .raw("\"");
+            json.raw(",\"customer_id\":\"c-").padded(customer, 6).raw("\"");
         }
         json.raw(",\"store_id\":\"store-").padded(self.store, 3);
-        json.raw("\",\"terminal_id\":\"store-")
-            .padded(self.store, 3)
-            .raw("-t")
-            .padded(self.terminal, 1);
-        json.raw("\",\"channel\":\"store\",\"card_country\":\"")
-            .raw(self.country)
-            .raw("\"}");
+        json.raw("\",\"terminal_id\":\"store-").padded(self.store, 3).raw("-t").padded(self.terminal, 1);
+        json.raw("\",\"channel\":\"store\",\"card_country\":\"").raw(self.country).raw("\"}");
     }
 }
 
 /// A payment for one to four things.
 fn purchase(shop: &Shop, person: &Person, number: u64, random: &mut Random) -> Payment {
     let things = random.between(1, 5);
-    let amount_minor = (0..things)
-        .map(|_| shop.catalogue.popular(random).price_minor(person.currency))
-        .sum();
-    Payment {
-        number,
-        card: person.card(random.below(2)),
-        amount_minor,
-        currency: person.currency,
-    }
+    let amount_minor = (0..things).map(|_| shop.catalogue.popular(random).price_minor(person.currency)).sum();
+    Payment { number, card: person.card(random.below(2)), amount_minor, currency: person.currency }
 }

@@ -58,31 +58,15 @@ pub enum Truth {
 impl Truth {
     /// Takes one more record of the pattern into account; an attempt with its card and payment.
     pub(super) fn count(&mut self, event_time: EventTime, attempt: Option<(String, String)>) {
-        let (Truth::CardTesting {
-            start_ms,
-            end_ms,
-            records,
-            ..
-        }
-        | Truth::Bot {
-            start_ms,
-            end_ms,
-            records,
-            ..
-        }) = self
+        let (Truth::CardTesting { start_ms, end_ms, records, .. }
+        | Truth::Bot { start_ms, end_ms, records, .. }) = self
         else {
             return;
         };
         *start_ms = event_time.min(*start_ms);
         *end_ms = event_time.max(*end_ms);
         *records += 1;
-        if let (
-            Truth::CardTesting {
-                cards, payment_ids, ..
-            },
-            Some((card, payment_id)),
-        ) = (self, attempt)
-        {
+        if let (Truth::CardTesting { cards, payment_ids, .. }, Some((card, payment_id))) = (self, attempt) {
             cards.push(card);
             payment_ids.push(payment_id);
         }

@@ -20,45 +20,14 @@ const SOURCES: [((&str, &str), u64); 8] = [
         ),
         110,
     ),
-    (
-        (
-            "https://www.google.example/",
-            r#"{"source":"google","medium":"cpc","name":"shopping-feed"}"#,
-        ),
-        70,
-    ),
-    (
-        (
-            "",
-            r#"{"source":"newsletter","medium":"email","name":"weekly","content":"hero"}"#,
-        ),
-        60,
-    ),
-    (
-        (
-            "",
-            r#"{"source":"instagram","medium":"paid_social","name":"always-on"}"#,
-        ),
-        50,
-    ),
-    (
-        (
-            "https://prices.example/",
-            r#"{"source":"prices","medium":"affiliate","name":"cpa"}"#,
-        ),
-        40,
-    ),
+    (("https://www.google.example/", r#"{"source":"google","medium":"cpc","name":"shopping-feed"}"#), 70),
+    (("", r#"{"source":"newsletter","medium":"email","name":"weekly","content":"hero"}"#), 60),
+    (("", r#"{"source":"instagram","medium":"paid_social","name":"always-on"}"#), 50),
+    (("https://prices.example/", r#"{"source":"prices","medium":"affiliate","name":"cpa"}"#), 40),
     (("https://blog.example/gifts", ""), 20),
 ];
 
-const PAGES: [&str; 6] = [
-    "account",
-    "stores",
-    "help/delivery",
-    "help/returns",
-    "sale",
-    "magazine/ideas",
-];
+const PAGES: [&str; 6] = ["account", "stores", "help/delivery", "help/returns", "sale", "magazine/ideas"];
 
 /// Online payments that are approved, in a thousand.
 const APPROVED_PER_MILLE: u64 = 905;
@@ -166,12 +135,8 @@ impl Visit {
                 self.signed_in = true;
                 self.page("login", "checkout/login", stage);
             }
-            Step::AddShipping => {
-                self.lines("add_shipping_info", "checkout/shipping", &self.cart, stage)
-            }
-            Step::AddPayment => {
-                self.lines("add_payment_info", "checkout/payment", &self.cart, stage)
-            }
+            Step::AddShipping => self.lines("add_shipping_info", "checkout/shipping", &self.cart, stage),
+            Step::AddPayment => self.lines("add_payment_info", "checkout/payment", &self.cart, stage),
             Step::Attempt => self.attempt(stage),
             Step::Result => return self.result(stage),
             Step::Purchase => self.purchase(stage),
@@ -186,8 +151,7 @@ impl Visit {
         let json = stage.open_click(name, self.person.number);
         json.whose(&self.person, self.device, self.signed_in);
         json.raw(",\"session_hint\":\"s-").padded(self.number, 8);
-        json.raw("\",\"page_location\":\"https://shop.example/")
-            .raw(path)
+        json.raw("\",\"page_location\":\"https://shop.example/").raw(path)
     }
 
     fn page(&self, name: &str, path: &str, stage: &mut Stage<'_>) {
@@ -196,11 +160,7 @@ impl Visit {
 
     fn land(&self, stage: &mut Stage<'_>) {
         let (referrer, campaign) = stage.random.weighted(&SOURCES);
-        let ads = if self.person.consents_to_ads {
-            "true"
-        } else {
-            "false"
-        };
+        let ads = if self.person.consents_to_ads { "true" } else { "false" };
         let json = self.open("page_view", "", stage);
         json.raw("\",\"page_title\":\"Welcome\"");
         if !referrer.is_empty() {
@@ -209,8 +169,7 @@ impl Visit {
         if !campaign.is_empty() {
             json.raw(",\"campaign\":").raw(campaign);
         }
-        json.raw(",\"consent\":{\"analytics\":true,\"ads\":")
-            .raw(ads);
+        json.raw(",\"consent\":{\"analytics\":true,\"ads\":").raw(ads);
         json.raw(",\"personalization\":").raw(ads).raw("}}");
     }
 
@@ -248,34 +207,20 @@ impl Visit {
     fn one_item(&self, name: &str, stage: &mut Stage<'_>) {
         let item = stage.shop.catalogue.item(self.item);
         let json = self.open(name, "p/", stage).raw(&item.sku).raw("\"");
-        self.currency(json)
-            .raw(",\"items\":[{")
-            .raw(&item.described);
-        json.raw(",\"price_minor\":")
-            .number(item.price_minor(self.person.currency))
-            .raw("}]}");
+        self.currency(json).raw(",\"items\":[{").raw(&item.described);
+        json.raw(",\"price_minor\":").number(item.price_minor(self.person.currency)).raw("}]}");
     }
 
     fn search(&self, name: &str, stage: &mut Stage<'_>) {
         let catalogue = &stage.shop.catalogue;
         let term = catalogue.term(catalogue.item(self.item).category, self.term);
         let json = self.open(name, "search?q=", stage);
-        json.raw(&term.query)
-            .raw("\",\"search_term\":")
-            .text(&term.text)
-            .raw("}");
+        json.raw(&term.query).raw("\",\"search_term\":").text(&term.text).raw("}");
     }
 
     fn add_to_cart(&mut self, stage: &mut Stage<'_>) {
-        let quantity = if stage.random.per_mille(850) {
-            1
-        } else {
-            stage.random.between(2, 5)
-        };
-        let added = Line {
-            item: self.item,
-            quantity,
-        };
+        let quantity = if stage.random.per_mille(850) { 1 } else { stage.random.between(2, 5) };
+        let added = Line { item: self.item, quantity };
         self.lines("add_to_cart", "cart", &[added], stage);
         if self.cart.len() < CART_LINES_MAX {
             self.cart.push(added);
@@ -295,19 +240,15 @@ impl Visit {
         self.currency(json).raw(",\"items\":[");
         for (place, line) in lines.iter().enumerate() {
             let item = shop.catalogue.item(line.item);
-            json.raw(if place == 0 { "{" } else { ",{" })
-                .raw(&item.named);
-            json.raw(",\"price_minor\":")
-                .number(item.price_minor(self.person.currency));
+            json.raw(if place == 0 { "{" } else { ",{" }).raw(&item.named);
+            json.raw(",\"price_minor\":").number(item.price_minor(self.person.currency));
             json.raw(",\"quantity\":").number(line.quantity).raw("}");
         }
         json.raw("]}");
     }
 
     fn currency<'a>(&self, json: &'a mut Json) -> &'a mut Json {
-        json.raw(",\"currency\":\"")
-            .raw(self.person.currency.code())
-            .raw("\"")
+        json.raw(",\"currency\":\"").raw(self.person.currency.code()).raw("\"")
     }
 
     fn attempt(&mut self, stage: &mut Stage<'_>) {
@@ -321,24 +262,16 @@ impl Visit {
         let ships_abroad = stage.random.per_mille(20);
         let country = self.person.country;
         let json = payment.open_attempt(stage);
-        self.visitor(json)
-            .raw(",\"channel\":\"online\",\"card_country\":\"")
-            .raw(country);
-        json.raw("\",\"ip_country\":\"")
-            .raw(country)
-            .raw("\",\"billing_country\":\"")
-            .raw(country);
-        json.raw("\",\"shipping_country\":\"")
-            .raw(if ships_abroad { "BE" } else { country })
-            .raw("\"}");
+        self.visitor(json).raw(",\"channel\":\"online\",\"card_country\":\"").raw(country);
+        json.raw("\",\"ip_country\":\"").raw(country).raw("\",\"billing_country\":\"").raw(country);
+        json.raw("\",\"shipping_country\":\"").raw(if ships_abroad { "BE" } else { country }).raw("\"}");
         self.payment = Some(payment);
         self.attempts += 1;
     }
 
     fn result(&mut self, stage: &mut Stage<'_>) -> Option<Outcome> {
         let outcome = Outcome::draw(APPROVED_PER_MILLE, stage.random);
-        self.visitor(self.payment?.open_result(outcome, stage))
-            .raw("}");
+        self.visitor(self.payment?.open_result(outcome, stage)).raw("}");
         Some(outcome)
     }
 
@@ -346,10 +279,8 @@ impl Visit {
         let shop = stage.shop;
         let has_coupon = stage.random.per_mille(80);
         let json = self.open("purchase", "checkout/thanks", stage);
-        json.raw("\",\"transaction_id\":\"t-")
-            .padded(self.number, 8);
-        json.raw("\",\"value_minor\":")
-            .number(self.value_minor(shop));
+        json.raw("\",\"transaction_id\":\"t-").padded(self.number, 8);
+        json.raw("\",\"value_minor\":").number(self.value_minor(shop));
         if has_coupon {
             json.raw(",\"coupon\":\"WELCOME\"");
         }
@@ -358,23 +289,14 @@ impl Visit {
 
     /// Appends who pays.
     fn visitor<'a>(&self, json: &'a mut Json) -> &'a mut Json {
-        json.raw(",\"visitor_id\":\"v-")
-            .padded(self.person.number, 6)
-            .raw("\"");
+        json.raw(",\"visitor_id\":\"v-").padded(self.person.number, 6).raw("\"");
         json.whose(&self.person, self.device, self.signed_in)
     }
 
     /// What is in the cart costs, in minor units of the person's currency.
     fn value_minor(&self, shop: &Shop) -> i64 {
-        let price = |line: &Line| {
-            shop.catalogue
-                .item(line.item)
-                .price_minor(self.person.currency)
-        };
-        self.cart
-            .iter()
-            .map(|line| price(line) * line.quantity)
-            .sum()
+        let price = |line: &Line| shop.catalogue.item(line.item).price_minor(self.person.currency);
+        self.cart.iter().map(|line| price(line) * line.quantity).sum()
     }
 }
 

@@ -4,6 +4,11 @@
 //! depends on the event's time alone, never on when it is read, so that a record that is read again
 //! goes to the same place.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "there is at least one key, a hash has 32 bytes, and a digit is below 16"
+)]
+
 use crate::event::EntityKind;
 use crate::time::EventTime;
 use std::fmt::Write;
@@ -21,7 +26,10 @@ pub struct PseudonymKey {
 
 impl std::fmt::Debug for PseudonymKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PseudonymKey").field("id", &self.id).field("since", &self.since).finish_non_exhaustive()
+        f.debug_struct("PseudonymKey")
+            .field("id", &self.id)
+            .field("since", &self.since)
+            .finish_non_exhaustive()
     }
 }
 
@@ -69,7 +77,8 @@ impl Pseudonyms {
         let mut version = String::new();
         for key in &self.keys {
             let print = blake3::keyed_hash(&key.secret, b"tillstream key version");
-            write!(version, "{}@{}:{};", key.id, key.since.0, &print.to_hex()[..16]).expect("a String takes all");
+            write!(version, "{}@{}:{};", key.id, key.since.0, &print.to_hex()[..16])
+                .expect("a String takes all");
         }
         version
     }

@@ -3,13 +3,15 @@
 //! Whether a copy goes on, where, and how many parts of a payment are expected depends on the record
 //! and the configuration alone.
 
+#![expect(clippy::indexing_slicing, reason = "arrays are as long as the enum that indexes them")]
+
 use crate::codec::clickstream::Click;
 use crate::codec::object::Object;
 use crate::codec::payments::{Payment, PaymentKind};
 use crate::codec::text::{AnyJson, Text, as_str};
 use crate::event::{
-    Body, ClickCopy, ClickName, Copy, EntityKind, EntitySet, FieldId, ItemRef, PaymentContext, PaymentCopy, Value,
-    key_hash,
+    Body, ClickCopy, ClickName, Copy, EntityKind, EntitySet, FieldId, ItemRef, PaymentContext, PaymentCopy,
+    Value, key_hash,
 };
 use crate::feature::{FeaturePlan, Source};
 use crate::ingest::pseudonym::Pseudonyms;
@@ -77,7 +79,8 @@ impl Router<'_> {
         match payment.kind {
             PaymentKind::Attempted { amount_minor } => {
                 let own = own_entity(present);
-                let expected = present.iter().filter(|kind| *kind == own || self.plan.has_view(*kind)).collect();
+                let expected =
+                    present.iter().filter(|kind| *kind == own || self.plan.has_view(*kind)).collect();
                 for kind in EntitySet::iter(expected) {
                     let body = PaymentCopy {
                         payment_id: payment.payment_id.as_str(),
@@ -153,7 +156,13 @@ impl Router<'_> {
 }
 
 impl Ids<'_> {
-    fn copy<'c>(&'c self, kind: EntityKind, payment: &'c Payment<'_>, time: EventTime, body: Body<'c>) -> Copy<'c> {
+    fn copy<'c>(
+        &'c self,
+        kind: EntityKind,
+        payment: &'c Payment<'_>,
+        time: EventTime,
+        body: Body<'c>,
+    ) -> Copy<'c> {
         let key = self.get(kind).expect("a copy goes to an entity that is there");
         copy(kind, key, payment.event_id.as_str(), time, body)
     }

@@ -4,6 +4,8 @@
 //! items, encoded with postcard. One record bundles the frames of all sources of one life for one
 //! partition. A reader takes the current format version; an unknown one stops it.
 
+#![expect(clippy::indexing_slicing, reason = "the header's length is checked before it is cut up")]
+
 use super::position::Position;
 use crate::event::Deadline;
 use crate::time::EventTime;
@@ -180,11 +182,7 @@ impl<'a> Record<'a> {
             return Err(FrameError::Checksum);
         }
         let items = postcard::from_bytes(body).map_err(|fault| FrameError::Body(fault.to_string()))?;
-        Ok(Record {
-            life: Life(le_u64(&header[12..20])),
-            fold: FoldVersion(le_u64(&header[20..28])),
-            items,
-        })
+        Ok(Record { life: Life(le_u64(&header[12..20])), fold: FoldVersion(le_u64(&header[20..28])), items })
     }
 }
 

@@ -7,9 +7,9 @@ mod admin;
 mod client;
 mod consumer;
 mod feed;
-mod reader;
 mod producer;
 mod raw;
+mod reader;
 mod statistics;
 
 pub use admin::{Admin, AdminError, BrokerTopic};
@@ -19,11 +19,14 @@ pub use reader::PartitionReader;
 
 use crate::log::frame::Life;
 use crate::log::position::Offset;
-use crate::log::{Acknowledgement, Append, CommitMode, Committed, Destination, Log, LogError, Polled, Start, Topic, TopicPartition};
+use crate::log::{
+    Acknowledgement, Append, CommitMode, Committed, Destination, Log, LogError, Polled, Start, Topic,
+    TopicPartition,
+};
 use crate::time::{Clock, ProcessingTime, SystemClock};
+pub use client::Linger;
 use consumer::GroupConsumer;
 use producer::LogProducer;
-pub use client::Linger;
 
 /// One member of a stage's group, and the producers of one life.
 pub struct KafkaLog {
@@ -40,7 +43,12 @@ impl KafkaLog {
     /// # Errors
     ///
     /// [`LogError`] if the client library refuses the settings.
-    pub fn join(settings: &ClientSettings, group: &str, topics: &[Topic], life: Life) -> Result<KafkaLog, LogError> {
+    pub fn join(
+        settings: &ClientSettings,
+        group: &str,
+        topics: &[Topic],
+        life: Life,
+    ) -> Result<KafkaLog, LogError> {
         Ok(KafkaLog {
             consumer: GroupConsumer::subscribe(settings, group, topics)?,
             prompt: LogProducer::new(settings, life, Linger::None)?,
@@ -74,7 +82,11 @@ impl Log for KafkaLog {
         self.batching.acknowledged(into);
     }
 
-    fn commit(&mut self, offsets: &[(TopicPartition, Offset)], mode: CommitMode) -> Result<Committed, LogError> {
+    fn commit(
+        &mut self,
+        offsets: &[(TopicPartition, Offset)],
+        mode: CommitMode,
+    ) -> Result<Committed, LogError> {
         self.consumer.commit(offsets, mode)
     }
 

@@ -12,7 +12,9 @@ mod partition;
 pub use broker::{Broker, Delivery, Landing, SharedBroker, Transaction};
 
 use super::position::Offset;
-use super::{Acknowledgement, Append, CommitMode, Committed, Fetched, Log, LogError, Polled, Start, TopicPartition};
+use super::{
+    Acknowledgement, Append, CommitMode, Committed, Fetched, Log, LogError, Polled, Start, TopicPartition,
+};
 use crate::log::frame::Life;
 use crate::time::ProcessingTime;
 use std::collections::BTreeMap;
@@ -87,7 +89,11 @@ impl Log for MemoryLog {
         self.broker.borrow_mut().take_acknowledgements(self.life, into);
     }
 
-    fn commit(&mut self, offsets: &[(TopicPartition, Offset)], _mode: CommitMode) -> Result<Committed, LogError> {
+    fn commit(
+        &mut self,
+        offsets: &[(TopicPartition, Offset)],
+        _mode: CommitMode,
+    ) -> Result<Committed, LogError> {
         self.broker.borrow_mut().commit(&self.group, offsets);
         Ok(Committed::Taken)
     }

@@ -43,7 +43,8 @@ mod tests {
     fn a_partition_is_idle_after_the_timeout_and_not_before() {
         let mut idleness = Idleness::default();
         assert_eq!(idleness.idle_for(TIMEOUT), None);
-        for (now, expected) in [(1_000, None), (10_999, None), (11_000, Some(10_000)), (11_001, Some(10_001))] {
+        for (now, expected) in [(1_000, None), (10_999, None), (11_000, Some(10_000)), (11_001, Some(10_001))]
+        {
             idleness.fetched_at_end(ProcessingTime(now));
             assert_eq!(idleness.idle_for(TIMEOUT), expected.map(Duration::from_millis), "at {now}");
         }

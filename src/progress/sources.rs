@@ -142,7 +142,10 @@ impl Sources {
     /// The source that holds the watermark back: the one of the lowest promise among those not idle.
     #[must_use]
     pub fn holder(&self) -> Option<(&SourceId, &Source)> {
-        self.sources.iter().filter(|(_, source)| source.idle_ms.is_none()).min_by_key(|(_, source)| source.watermark)
+        self.sources
+            .iter()
+            .filter(|(_, source)| source.idle_ms.is_none())
+            .min_by_key(|(_, source)| source.watermark)
     }
 
     /// The watermark never goes back, whatever the sources promise.

@@ -3,6 +3,8 @@
 //! Every part is a commutative, associative sum: of counts, of the first or last by (time, event id),
 //! of the most recent distinct items. Bounded: 20 items, 64 categories, 100 items in the cart.
 
+#![expect(clippy::indexing_slicing, reason = "places come from a search in the same list")]
+
 use crate::event::{ClickCopy, ClickName, ItemRef};
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
@@ -101,7 +103,8 @@ impl Facts {
             self.landing_page = Some(stamped(at, page.into()));
         }
         if let Some((source, medium, name)) = click.campaign.filter(|_| is_first(&self.campaign, at)) {
-            self.campaign = Some(stamped(at, (source.map(Into::into), medium.map(Into::into), name.map(Into::into))));
+            self.campaign =
+                Some(stamped(at, (source.map(Into::into), medium.map(Into::into), name.map(Into::into))));
         }
     }
 

@@ -5,6 +5,8 @@
 //! passed by the allowed lateness as well. Memory: about 1 KB per open session, whose facts are bounded;
 //! eight closed sessions of 32 bytes for the time they are remembered.
 
+#![expect(clippy::indexing_slicing, reason = "places come from a search in the same list")]
+
 use super::facts::Facts;
 use crate::event::ClickCopy;
 use crate::ledger::Disposition;
@@ -216,7 +218,8 @@ impl Sessions {
 
     fn missed(&self, state: &VisitorState, time: EventTime) -> Option<ClosedSession> {
         let gap = self.settings.gap;
-        let within = |session: &&ClosedSession| session.start.minus(gap) <= time && time <= session.end.plus(gap);
+        let within =
+            |session: &&ClosedSession| session.start.minus(gap) <= time && time <= session.end.plus(gap);
         state.closed.iter().rev().find(within).copied()
     }
 
@@ -225,7 +228,11 @@ impl Sessions {
         let mut still_open = Vec::with_capacity(state.open.len());
         for mut session in state.open.drain(..) {
             if cx.reached(self.final_at(session.end)) {
-                let closed = ClosedSession { id: SessionId::new(visitor, session.start), start: session.start, end: session.end };
+                let closed = ClosedSession {
+                    id: SessionId::new(visitor, session.start),
+                    start: session.start,
+                    end: session.end,
+                };
                 session.publish(visitor, true, cx);
                 if state.closed.len() == CLOSED_MAX {
                     state.closed.pop_front();

@@ -2,7 +2,9 @@
 
 use super::facts::{Counts, Facts, Prices};
 use super::operator::{OpenSession, SessionId, SessionOutput};
-use crate::event::public::{Campaign, MissedSession, Outcome, PriceLevel, SessionFeatures, SessionRecord, Text};
+use crate::event::public::{
+    Campaign, MissedSession, Outcome, PriceLevel, SessionFeatures, SessionRecord, Text,
+};
 use crate::time::EventTime;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -105,7 +107,12 @@ fn cart(facts: &Facts) -> BTreeMap<Text<'_>, u32> {
     facts
         .cart
         .iter()
-        .filter_map(|(item, pieces)| u32::try_from(*pieces).ok().filter(|pieces| *pieces > 0).map(|pieces| (Cow::Borrowed(&**item), pieces)))
+        .filter_map(|(item, pieces)| {
+            u32::try_from(*pieces)
+                .ok()
+                .filter(|pieces| *pieces > 0)
+                .map(|pieces| (Cow::Borrowed(&**item), pieces))
+        })
         .collect()
 }
 

@@ -24,11 +24,21 @@ impl Dedup {
     /// Empty.
     #[must_use]
     pub fn new(horizon: Duration) -> Dedup {
-        Dedup { horizon, until: HashMap::with_hasher(foldhash::fast::FixedState::default()), ends: BTreeMap::new() }
+        Dedup {
+            horizon,
+            until: HashMap::with_hasher(foldhash::fast::FixedState::default()),
+            ends: BTreeMap::new(),
+        }
     }
 
     /// Whether `event_id` is new for the key of hash `key`; remembers it.
-    pub fn is_new(&mut self, key: u64, event_id: &str, time: EventTime, watermark: Option<EventTime>) -> bool {
+    pub fn is_new(
+        &mut self,
+        key: u64,
+        event_id: &str,
+        time: EventTime,
+        watermark: Option<EventTime>,
+    ) -> bool {
         let id = xxh3_128_with_seed(event_id.as_bytes(), key);
         let now = watermark.map_or(time, |watermark| watermark.max(time));
         let until = now.plus(self.horizon);
@@ -78,7 +88,11 @@ mod tests {
             let mut dedup = Dedup::new(Duration::from_secs(3_600));
             assert!(dedup.is_new(1, "e", EventTime(1_000), None));
             dedup.forget(EventTime(watermark));
-            assert_eq!(!dedup.is_new(1, "e", EventTime(1_000), Some(EventTime(watermark))), duplicate, "{watermark}");
+            assert_eq!(
+                !dedup.is_new(1, "e", EventTime(1_000), Some(EventTime(watermark))),
+                duplicate,
+                "{watermark}"
+            );
         }
     }
 

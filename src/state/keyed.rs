@@ -115,7 +115,11 @@ impl<K, V> KeyedState<K, V> {
 
     /// Changes the value of `key` and marks it as written. Leaving `None` behind deletes the key.
     /// Expected O(1).
-    pub fn update<B: StateKey<Owned = K>, R>(&mut self, key: B, change: impl FnOnce(&mut Option<V>) -> R) -> R {
+    pub fn update<B: StateKey<Owned = K>, R>(
+        &mut self,
+        key: B,
+        change: impl FnOnce(&mut Option<V>) -> R,
+    ) -> R {
         let generation = self.generation;
         let found = self.table.entry(key.hash(), |slot| key.is(&slot.key), |slot| B::hash_of(&slot.key));
         match found {
@@ -163,7 +167,10 @@ mod tests {
     #[test]
     fn keys_of_equal_hash_are_told_apart() {
         let mut state = KeyedState::default();
-        let (a, b) = (EntityKey { kind: EntityKind::Card, hash: 7, id: "a" }, EntityKey { kind: EntityKind::Card, hash: 7, id: "b" });
+        let (a, b) = (
+            EntityKey { kind: EntityKind::Card, hash: 7, id: "a" },
+            EntityKey { kind: EntityKind::Card, hash: 7, id: "b" },
+        );
         state.update(a, |value| *value = Some('a'));
         state.update(b, |value| *value = Some('b'));
         assert_eq!((state.get(a), state.get(b)), (Some(&'a'), Some(&'b')));

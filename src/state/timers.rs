@@ -23,7 +23,11 @@ impl<K: Ord> Timers<K> {
 
     /// The next timer that a watermark has reached.
     pub fn due(&mut self, watermark: EventTime) -> Option<(EventTime, K)> {
-        if self.timers.first().is_some_and(|(at, _)| *at <= watermark) { self.timers.pop_first() } else { None }
+        if self.timers.first().is_some_and(|(at, _)| *at <= watermark) {
+            self.timers.pop_first()
+        } else {
+            None
+        }
     }
 
     /// How many are set.

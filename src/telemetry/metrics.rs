@@ -169,7 +169,11 @@ impl Samples {
             self.count(WATERMARK_HOLDER, &[stage, partition, &source.topic, &id.partition.to_string()], 1);
         }
         for refusal in Refusal::ALL {
-            self.count(REFUSED, &[stage, partition, refusal.name()], refused.get(&refusal).copied().unwrap_or(0));
+            self.count(
+                REFUSED,
+                &[stage, partition, refusal.name()],
+                refused.get(&refusal).copied().unwrap_or(0),
+            );
         }
     }
 
@@ -182,8 +186,11 @@ impl Samples {
     pub fn exposition(parts: &[Samples]) -> String {
         let registry = Registry::new();
         for metric in ALL {
-            let samples: Vec<&Sample> =
-                parts.iter().flat_map(|part| part.0.values()).filter(|sample| sample.metric == *metric).collect();
+            let samples: Vec<&Sample> = parts
+                .iter()
+                .flat_map(|part| part.0.values())
+                .filter(|sample| sample.metric == *metric)
+                .collect();
             if !samples.is_empty() {
                 registry.register(collector(*metric, &samples)).expect("every metric is declared once");
             }

@@ -32,7 +32,8 @@ impl Shop {
             folder: tempfile::tempdir().expect("a folder for temporary files"),
         };
         shop.kafka(&["start"]);
-        std::fs::write(shop.folder.path().join("key"), "a key for tests, not a secret").expect("a writable folder");
+        std::fs::write(shop.folder.path().join("key"), "a key for tests, not a secret")
+            .expect("a writable folder");
         let config = format!(
             "kafka: {{ brokers: \"127.0.0.1:{}\" }}\npseudonyms: {{ keys: [ {{ id: k1, secret_file: key }} ] }}\n",
             shop.port

@@ -64,7 +64,8 @@ impl Tally {
         *self.decided.entry(score.decision).or_default() += 1;
         let payment = score.payment_id.as_deref().unwrap_or_default().to_owned();
         if let Some(produced) = self.waiting.remove(&payment) {
-            self.latencies_us.push(u64::try_from(now.saturating_sub(produced).as_micros()).unwrap_or(u64::MAX));
+            self.latencies_us
+                .push(u64::try_from(now.saturating_sub(produced).as_micros()).unwrap_or(u64::MAX));
         }
         if score.decision != Action::Approve {
             self.last.push_front(line_of(&score));
@@ -81,13 +82,35 @@ impl Tally {
         let per_second = self.events as f64 / ran.as_secs_f64().max(0.001);
         let p50 = percentile(&self.latencies_us, 50);
         let p99 = percentile(&self.latencies_us, 99);
-        line(&mut text, format_args!("{:>10} events   {per_second:>9.0} events/s   visitors with a session {open}", self.events));
-        line(&mut text, format_args!("event → score   p50 {}   p99 {}", milliseconds(p50), milliseconds(p99)));
-        line(&mut text, format_args!(
-            "planted card testers found {} of {}   their payments stopped {} of {}   honest payments stopped {}",
-            found.patterns_found, found.patterns, found.payments_found, found.payments, found.honest_flagged
-        ));
-        line(&mut text, format_args!("ledger {}", if engine.ledger().balances() { "balances" } else { "does not balance yet" }));
+        line(
+            &mut text,
+            format_args!(
+                "{:>10} events   {per_second:>9.0} events/s   visitors with a session {open}",
+                self.events
+            ),
+        );
+        line(
+            &mut text,
+            format_args!("event → score   p50 {}   p99 {}", milliseconds(p50), milliseconds(p99)),
+        );
+        line(
+            &mut text,
+            format_args!(
+                "planted card testers found {} of {}   their payments stopped {} of {}   honest payments stopped {}",
+                found.patterns_found,
+                found.patterns,
+                found.payments_found,
+                found.payments,
+                found.honest_flagged
+            ),
+        );
+        line(
+            &mut text,
+            format_args!(
+                "ledger {}",
+                if engine.ledger().balances() { "balances" } else { "does not balance yet" }
+            ),
+        );
         line(&mut text, format_args!("last decisions other than approve:"));
         for score in &self.last {
             line(&mut text, format_args!("  {score}"));
@@ -107,14 +130,17 @@ impl Tally {
         line(&mut text, format_args!("copies by entity       applied  late-applied      late  duplicate"));
         for kind in EntityKind::ALL {
             let ended = |end| ledger.keyed.ended(kind, end);
-            line(&mut text, format_args!(
-                "  {:<14}      {:>10}    {:>10}{:>10} {:>10}",
-                kind.name(),
-                ended(Disposition::Applied),
-                ended(Disposition::LateApplied),
-                ended(Disposition::Late),
-                ended(Disposition::Duplicate)
-            ));
+            line(
+                &mut text,
+                format_args!(
+                    "  {:<14}      {:>10}    {:>10}{:>10} {:>10}",
+                    kind.name(),
+                    ended(Disposition::Applied),
+                    ended(Disposition::LateApplied),
+                    ended(Disposition::Late),
+                    ended(Disposition::Duplicate)
+                ),
+            );
         }
         line(&mut text, format_args!("published"));
         for (topic, count) in &self.published {
@@ -124,18 +150,24 @@ impl Tally {
         for (action, count) in &self.decided {
             line(&mut text, format_args!("  {:<18}{count:>10}", format!("{action:?}").to_lowercase()));
         }
-        line(&mut text, format_args!(
-            "event → score       p50 {}   p99 {}   max {}",
-            milliseconds(percentile(&self.latencies_us, 50)),
-            milliseconds(percentile(&self.latencies_us, 99)),
-            milliseconds(percentile(&self.latencies_us, 100))
-        ));
+        line(
+            &mut text,
+            format_args!(
+                "event → score       p50 {}   p99 {}   max {}",
+                milliseconds(percentile(&self.latencies_us, 50)),
+                milliseconds(percentile(&self.latencies_us, 99)),
+                milliseconds(percentile(&self.latencies_us, 100))
+            ),
+        );
         line(&mut text, format_args!("planted             found   of"));
         line(&mut text, format_args!("  card testers      {:>5}   {}", found.patterns_found, found.patterns));
         line(&mut text, format_args!("  their payments    {:>5}   {}", found.payments_found, found.payments));
         line(&mut text, format_args!("  bots              no detector yet ({} planted)", found.bots));
         line(&mut text, format_args!("honest payments stopped: {}", found.honest_flagged));
-        line(&mut text, format_args!("the ledger {}", if ledger.balances() { "balances" } else { "DOES NOT BALANCE" }));
+        line(
+            &mut text,
+            format_args!("the ledger {}", if ledger.balances() { "balances" } else { "DOES NOT BALANCE" }),
+        );
         text
     }
 
@@ -168,12 +200,18 @@ fn line_of(score: &FraudScore<'_>) -> String {
         .reasons
         .iter()
         .map(|reason| {
-            let inputs: Vec<String> = reason.inputs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let inputs: Vec<String> =
+                reason.inputs.iter().map(|(name, value)| format!("{name}={value}")).collect();
             format!("{} ({})", reason.code, inputs.join(", "))
         })
         .collect();
     let payment = score.payment_id.as_deref().unwrap_or("?");
-    format!("{payment} {:.2} {} {}", score.score, format!("{:?}", score.decision).to_lowercase(), reasons.join("; "))
+    format!(
+        "{payment} {:.2} {} {}",
+        score.score,
+        format!("{:?}", score.decision).to_lowercase(),
+        reasons.join("; ")
+    )
 }
 
 /// The value below which `percent` of the values lie, none without values.

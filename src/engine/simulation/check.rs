@@ -50,7 +50,9 @@ fn fresh_fold<S: Stage>(world: &World, stage: &S, log: Topic) -> Vec<(S::Task, V
             let mut out = Outputs::new(short_id, number, destinations, 0);
             for (offset, record) in world.read(partition) {
                 out.begin(offset);
-                stage.fold(&mut task, &Fetched { partition, offset, record }, &mut out).expect("our own frames");
+                stage
+                    .fold(&mut task, &Fetched { partition, offset, record }, &mut out)
+                    .expect("our own frames");
             }
             (task, out.public)
         })
@@ -87,7 +89,8 @@ fn check_copies(routed: &BTreeMap<CopyName, u64>, keyed: &[(KeyedTask, Vec<Appen
     }
     for (name, times) in routed {
         let ends = ended.remove(name).unwrap_or_default();
-        let applied = ends.iter().filter(|end| matches!(end, Disposition::Applied | Disposition::LateApplied)).count();
+        let applied =
+            ends.iter().filter(|end| matches!(end, Disposition::Applied | Disposition::LateApplied)).count();
         if ends.len() as u64 != *times || applied != 1 {
             return Err(format!("{name:?} was routed {times} times and ended as {ends:?}"));
         }
@@ -96,7 +99,10 @@ fn check_copies(routed: &BTreeMap<CopyName, u64>, keyed: &[(KeyedTask, Vec<Appen
 }
 
 /// One decision per payment.
-fn check_decisions(payments: &BTreeSet<DecisionId>, decide: &[(DecideTask, Vec<Append>)]) -> Result<(), String> {
+fn check_decisions(
+    payments: &BTreeSet<DecisionId>,
+    decide: &[(DecideTask, Vec<Append>)],
+) -> Result<(), String> {
     let mut decided = BTreeMap::<String, u64>::new();
     for append in decide.iter().flat_map(|(_, public)| public) {
         let key = String::from_utf8_lossy(append.key.as_deref().unwrap_or_default()).into_owned();
@@ -128,7 +134,11 @@ fn check_published(world: &World, expected: Vec<Append>, stage: &str) -> Result<
                 match wanted.get(&name) {
                     Some(value) if *value == record.value => seen.insert(name),
                     Some(_) => return Err(format!("{stage}: {name:?} was published with other bytes")),
-                    None => return Err(format!("{stage}: {name:?} was published, and a fresh fold does not give it")),
+                    None => {
+                        return Err(format!(
+                            "{stage}: {name:?} was published, and a fresh fold does not give it"
+                        ));
+                    }
                 };
             }
         }

@@ -18,7 +18,14 @@ pub(super) fn produce(random: &mut Random) -> Vec<Raw> {
         time_ms += i64::try_from(random.below(2_000)).expect("small");
         let visitor = random.below(6);
         let record = if random.below(4) == 0 {
-            payment(&format!("e{number}"), &format!("p{number}"), visitor, random.below(3), random.below(3), time_ms)
+            payment(
+                &format!("e{number}"),
+                &format!("p{number}"),
+                visitor,
+                random.below(3),
+                random.below(3),
+                time_ms,
+            )
         } else {
             click(&format!("e{number}"), visitor, time_ms)
         };

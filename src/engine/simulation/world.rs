@@ -355,7 +355,7 @@ impl World {
         let worker: Box<dyn Member> = match group {
             INGEST_GROUP => {
                 let mut stage = Ingest::new(settings, topology, Start::Earliest);
-                stage.misroute = u32::from(without(Rule::RoutingByTheRecord) && life.0 % 2 == 0);
+                stage.misroute = u32::from(without(Rule::RoutingByTheRecord) && life.0.is_multiple_of(2));
                 Box::new(Worker::new(stage, log, worker_settings))
             }
             KEYED_GROUP => Box::new(Worker::new(Keyed::new(settings, topology), log, worker_settings)),

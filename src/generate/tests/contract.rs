@@ -14,30 +14,12 @@ fn reason(record: &GeneratedRecord) -> Option<&'static str> {
     };
     let texts: &[&str] = match (record.topic, value["event_name"].as_str()) {
         (RawTopic::Clickstream, _) => &["event_id", "event_name", "visitor_id"],
-        (_, Some("payment_attempted")) => &[
-            "event_id",
-            "event_name",
-            "payment_id",
-            "card_token",
-            "currency",
-        ],
-        (_, Some("payment_result")) => &[
-            "event_id",
-            "event_name",
-            "payment_id",
-            "card_token",
-            "status",
-        ],
+        (_, Some("payment_attempted")) => &["event_id", "event_name", "payment_id", "card_token", "currency"],
+        (_, Some("payment_result")) => &["event_id", "event_name", "payment_id", "card_token", "status"],
         _ => &["event_id", "event_name"],
     };
-    let whole = if value["event_name"] == "payment_attempted" {
-        &["amount_minor"][..]
-    } else {
-        &[]
-    };
-    let fields = texts
-        .iter()
-        .map(|field| (value.get(field), Value::is_string as fn(&Value) -> bool));
+    let whole = if value["event_name"] == "payment_attempted" { &["amount_minor"][..] } else { &[] };
+    let fields = texts.iter().map(|field| (value.get(field), Value::is_string as fn(&Value) -> bool));
     let fields = fields.chain(
         whole
             .iter()
@@ -57,12 +39,7 @@ fn every_record_meets_its_contract_or_breaks_it_in_the_way_it_is_counted_under()
     for reason in STREAM.records.iter().filter_map(reason) {
         *broken.entry(reason).or_insert(0) += 1;
     }
-    let BrokenCounts {
-        empty,
-        not_json,
-        wrong_type,
-        missing_field,
-    } = STREAM.accounting.broken;
+    let BrokenCounts { empty, not_json, wrong_type, missing_field } = STREAM.accounting.broken;
     let counted = [
         ("empty", empty),
         ("not_json", not_json),
@@ -76,11 +53,7 @@ fn every_record_meets_its_contract_or_breaks_it_in_the_way_it_is_counted_under()
 #[test]
 fn keys_and_payloads_name_the_same_entity() {
     for (record, value) in STREAM.parsed() {
-        let field = if record.topic == RawTopic::Clickstream {
-            "visitor_id"
-        } else {
-            "card_token"
-        };
+        let field = if record.topic == RawTopic::Clickstream { "visitor_id" } else { "card_token" };
         assert_eq!(value[field].as_str(), Some(record.key.as_str()));
     }
 }
@@ -99,11 +72,7 @@ fn values_stay_within_the_bounds_of_the_contract() {
             "terminal_id",
             "payment_id",
         ] {
-            assert!(
-                value
-                    .get(id)
-                    .is_none_or(|id| within(id.as_str().unwrap(), 128))
-            );
+            assert!(value.get(id).is_none_or(|id| within(id.as_str().unwrap(), 128)));
         }
         for amount in ["amount_minor", "value_minor"] {
             assert!(
@@ -113,17 +82,9 @@ fn values_stay_within_the_bounds_of_the_contract() {
             );
         }
         if let Some(ip) = value.get("ip") {
-            assert!(
-                ip.as_str().unwrap().parse::<std::net::IpAddr>().is_ok(),
-                "{ip}"
-            );
+            assert!(ip.as_str().unwrap().parse::<std::net::IpAddr>().is_ok(), "{ip}");
         }
-        for item in value
-            .get("items")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
+        for item in value.get("items").and_then(Value::as_array).into_iter().flatten() {
             assert!(within(item["item_id"].as_str().unwrap(), 128));
             assert!(
                 item.get("quantity")
@@ -158,32 +119,15 @@ fn what_the_accounting_says_can_be_seen_in_the_stream() {
         seen.out_of_order += u64::from((1_000..60_000).contains(&delay));
         seen.late += u64::from(delay >= HOUR_MS);
         let unknown_fields = ["app_version", "experiment", "scroll_depth"];
-        seen.unknown_fields += u64::from(
-            unknown_fields
-                .iter()
-                .any(|field| value.get(field).is_some()),
-        );
+        seen.unknown_fields += u64::from(unknown_fields.iter().any(|field| value.get(field).is_some()));
         let name = value["event_name"].as_str().unwrap();
         seen.unknown_names += u64::from(
             crate::event::ClickName::from_wire(name) == crate::event::ClickName::Other
                 && !["payment_attempted", "payment_result"].contains(&name),
         );
     }
-    let Accounting {
-        broken,
-        card_testing,
-        bot,
-        ..
-    } = STREAM.accounting;
-    assert_eq!(
-        Accounting {
-            broken,
-            card_testing,
-            bot,
-            ..seen
-        },
-        STREAM.accounting
-    );
+    let Accounting { broken, card_testing, bot, .. } = STREAM.accounting;
+    assert_eq!(Accounting { broken, card_testing, bot, ..seen }, STREAM.accounting);
 }
 
 #[test]
@@ -228,13 +172,8 @@ fn truth_and_accounting_are_lines_of_json() {
         serde_json::to_string(&bot).unwrap(),
         r#"{"kind":"bot","id":"bot-1","start_ms":1,"end_ms":2,"visitor_id":"v-1","device_id":"d-1","ip":"203.0.113.1","records":3}"#
     );
-    let accounting = serde_json::to_string(&Truth::Accounting(Accounting {
-        records: 5,
-        ..Accounting::default()
-    }))
-    .unwrap();
-    assert!(
-        accounting.starts_with(r#"{"kind":"accounting","records":5,"clicks":0,"#),
-        "{accounting}"
-    );
+    let accounting =
+        serde_json::to_string(&Truth::Accounting(Accounting { records: 5, ..Accounting::default() }))
+            .unwrap();
+    assert!(accounting.starts_with(r#"{"kind":"accounting","records":5,"clicks":0,"#), "{accounting}");
 }

@@ -45,29 +45,15 @@ fn late_records_are_one_to_three_hours_old() {
         .filter(|delay| *delay >= 61_000)
         .collect();
     assert!(delays.len() > 50);
-    assert!(
-        delays
-            .iter()
-            .all(|delay| (HOUR_MS..3 * HOUR_MS).contains(delay))
-    );
+    assert!(delays.iter().all(|delay| (HOUR_MS..3 * HOUR_MS).contains(delay)));
 }
 
 #[test]
 fn shares_are_as_asked() {
     // A week, so that quiet and busy hours are all in it.
-    let shares = Shares {
-        out_of_order: 0.05,
-        late: 0.03,
-        duplicate: 0.02,
-        broken: 0.01,
-        unknown: 0.04,
-        future: 0.01,
-    };
-    let settings = GenerateSettings {
-        shares,
-        events_per_second: 0.5,
-        ..settings(2, 302_400)
-    };
+    let shares =
+        Shares { out_of_order: 0.05, late: 0.03, duplicate: 0.02, broken: 0.01, unknown: 0.04, future: 0.01 };
+    let settings = GenerateSettings { shares, events_per_second: 0.5, ..settings(2, 302_400) };
     let mut generator = Generator::new(settings);
     generator.by_ref().for_each(drop);
     let accounting = generator.accounting();

@@ -87,8 +87,10 @@ impl Admin {
             .await
             .map_err(doing("describing topics"))?;
         for (name, config) in existing.iter().zip(configs) {
-            let config =
-                config.map_err(|code| AdminError::Refused { doing: "describing a topic", message: code.to_string() })?;
+            let config = config.map_err(|code| AdminError::Refused {
+                doing: "describing a topic",
+                message: code.to_string(),
+            })?;
             if let Some(topic) = topics.get_mut(name) {
                 let entries = config.entries.into_iter();
                 topic.config = entries.map(|entry| (entry.name, entry.value.unwrap_or_default())).collect();
@@ -107,13 +109,18 @@ impl Admin {
             .map_err(|message| AdminError::Refused { doing: "looking up topics", message })?;
         let mut topics = BTreeMap::new();
         for (name, id) in ids {
-            let metadata =
-                self.lookup.fetch_metadata(Some(&name), PATIENCE).map_err(doing("looking up a topic's partitions"))?;
+            let metadata = self
+                .lookup
+                .fetch_metadata(Some(&name), PATIENCE)
+                .map_err(doing("looking up a topic's partitions"))?;
             for topic in metadata.topics().iter().filter(|topic| topic.name() == name) {
                 let partitions = u32::try_from(topic.partitions().len()).unwrap_or(u32::MAX);
                 let replicas = topic.partitions().first().map_or(0, |partition| partition.replicas().len());
                 let replication = u32::try_from(replicas).unwrap_or(u32::MAX);
-                topics.insert(name.clone(), BrokerTopic { id, partitions, replication, config: BTreeMap::new() });
+                topics.insert(
+                    name.clone(),
+                    BrokerTopic { id, partitions, replication, config: BTreeMap::new() },
+                );
             }
         }
         Ok(topics)
@@ -136,7 +143,11 @@ impl Admin {
         for (key, value) in config {
             topic = topic.set(key, value);
         }
-        let made = self.admin.create_topics([&topic], &AdminOptions::new()).await.map_err(doing("making a topic"))?;
+        let made = self
+            .admin
+            .create_topics([&topic], &AdminOptions::new())
+            .await
+            .map_err(doing("making a topic"))?;
         for outcome in made {
             outcome.map_err(|(topic, code)| AdminError::Refused {
                 doing: "making a topic",

@@ -3,7 +3,9 @@
 use super::client::ClientSettings;
 use super::statistics::AtEnd;
 use crate::log::position::Offset;
-use crate::log::{CommitMode, Committed, Fetched, Headers, LogError, LogRecord, Polled, Start, Topic, TopicPartition};
+use crate::log::{
+    CommitMode, Committed, Fetched, Headers, LogError, LogRecord, Polled, Start, Topic, TopicPartition,
+};
 use crate::time::{Clock, ProcessingTime, SystemClock};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -97,7 +99,11 @@ pub(super) struct GroupConsumer {
 }
 
 impl GroupConsumer {
-    pub(super) fn subscribe(settings: &ClientSettings, group: &str, topics: &[Topic]) -> Result<GroupConsumer, LogError> {
+    pub(super) fn subscribe(
+        settings: &ClientSettings,
+        group: &str,
+        topics: &[Topic],
+    ) -> Result<GroupConsumer, LogError> {
         let callbacks = Callbacks {
             told: Mutex::default(),
             at_end: Mutex::default(),
@@ -134,7 +140,9 @@ impl GroupConsumer {
         match fault {
             KafkaError::PartitionEOF(_) => Ok(()),
             KafkaError::MessageConsumption(
-                RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve,
+                RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::Resolve,
             ) => {
                 if self.consumer.context().connected.swap(false, Ordering::Relaxed) {
                     tracing::warn!(%fault, "the broker does not answer; waiting for it");
@@ -142,12 +150,12 @@ impl GroupConsumer {
                 std::thread::sleep(OUTAGE_WAIT);
                 Ok(())
             }
-            KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                Err(LogError::Fatal(format!(
-                    "{fault}: the offsets to be read next are no longer in the topic; restore it, or delete the \
+            KafkaError::MessageConsumption(
+                RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
+            ) => Err(LogError::Fatal(format!(
+                "{fault}: the offsets to be read next are no longer in the topic; restore it, or delete the \
                      application's internal topics and consumer groups to start anew"
-                )))
-            }
+            ))),
             KafkaError::MessageConsumptionFatal(_) => Err(LogError::Kafka(fault.to_string())),
             _ => {
                 tracing::warn!(%fault, "poll");
@@ -158,14 +166,17 @@ impl GroupConsumer {
     }
 
     fn take_told(&mut self, into: &mut Vec<Polled>) -> Result<(), LogError> {
-        let told = std::mem::take(&mut *self.consumer.context().told.lock().unwrap_or_else(PoisonError::into_inner));
+        let told =
+            std::mem::take(&mut *self.consumer.context().told.lock().unwrap_or_else(PoisonError::into_inner));
         for told in told {
             match told {
                 Told::Assigned(partitions) => {
                     let committed = self.committed(&partitions)?;
                     tracing::info!(partitions = %named(&partitions), ?committed, "assigned");
                     self.answer.get_or_insert_default();
-                    into.extend(committed.into_iter().map(|(partition, next)| Polled::Assigned(partition, next)));
+                    into.extend(
+                        committed.into_iter().map(|(partition, next)| Polled::Assigned(partition, next)),
+                    );
                 }
                 Told::Revoked(partitions) => {
                     tracing::info!(partitions = %named(&partitions), "revoked");
@@ -177,7 +188,9 @@ impl GroupConsumer {
                     into.push(Polled::Lost(partitions));
                 }
                 Told::AtEnd(partitions, now) => {
-                    if !partitions.is_empty() && !self.consumer.context().connected.swap(true, Ordering::Relaxed) {
+                    if !partitions.is_empty()
+                        && !self.consumer.context().connected.swap(true, Ordering::Relaxed)
+                    {
                         tracing::info!("the broker answers again");
                     }
                     into.extend(partitions.into_iter().map(|partition| Polled::AtEnd(partition, now)));
@@ -192,7 +205,10 @@ impl GroupConsumer {
     }
 
     /// The group's committed offsets; waits until those of older transactions are resolved.
-    fn committed(&self, partitions: &[TopicPartition]) -> Result<Vec<(TopicPartition, Option<Offset>)>, LogError> {
+    fn committed(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<(TopicPartition, Option<Offset>)>, LogError> {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
@@ -261,7 +277,8 @@ impl GroupConsumer {
         }
         let said_again = self.consumer.context().commit_failed.swap(false, Ordering::Relaxed);
         let list = if said_again { &self.last_commit } else { offsets };
-        let list = native_list(list.iter().map(|(partition, offset)| (*partition, KafkaOffset::Offset(*offset))))?;
+        let list =
+            native_list(list.iter().map(|(partition, offset)| (*partition, KafkaOffset::Offset(*offset))))?;
         let native_mode = match mode {
             CommitMode::Soon => rdkafka::consumer::CommitMode::Async,
             CommitMode::Now => rdkafka::consumer::CommitMode::Sync,
@@ -320,7 +337,8 @@ fn native_list(
 ) -> Result<TopicPartitionList, LogError> {
     let mut list = TopicPartitionList::new();
     for (partition, offset) in partitions {
-        list.add_partition_offset(partition.topic.name(), native_partition(partition), offset).map_err(transient)?;
+        list.add_partition_offset(partition.topic.name(), native_partition(partition), offset)
+            .map_err(transient)?;
     }
     Ok(list)
 }

@@ -18,7 +18,10 @@ impl KafkaFeed {
     ///
     /// [`LogError`] if the client library refuses the settings.
     pub fn new(settings: &ClientSettings) -> Result<KafkaFeed, LogError> {
-        let producer = settings.producer(Linger::ForBatches).create().map_err(|fault| LogError::Fatal(fault.to_string()))?;
+        let producer = settings
+            .producer(Linger::ForBatches)
+            .create()
+            .map_err(|fault| LogError::Fatal(fault.to_string()))?;
         Ok(KafkaFeed { producer })
     }
 
@@ -27,7 +30,13 @@ impl KafkaFeed {
     /// # Errors
     ///
     /// [`LogError`] if the client library refuses the record.
-    pub fn send(&mut self, topic: Topic, timestamp_ms: i64, key: &[u8], value: &[u8]) -> Result<(), LogError> {
+    pub fn send(
+        &mut self,
+        topic: Topic,
+        timestamp_ms: i64,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<(), LogError> {
         let mut record = BaseRecord::to(topic.name()).key(key).payload(value).timestamp(timestamp_ms);
         loop {
             match self.producer.send(record) {

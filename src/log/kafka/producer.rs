@@ -45,12 +45,17 @@ pub(super) struct LogProducer {
 }
 
 impl LogProducer {
-    pub(super) fn new(settings: &ClientSettings, life: Life, linger: Linger) -> Result<LogProducer, LogError> {
+    pub(super) fn new(
+        settings: &ClientSettings,
+        life: Life,
+        linger: Linger,
+    ) -> Result<LogProducer, LogError> {
         let deliveries = Deliveries::default();
         let mut config = settings.producer(linger);
         config.set("client.id", format!("{}-{:x}", settings.application, life.0));
-        let producer =
-            config.create_with_context(deliveries.clone()).map_err(|fault| LogError::Fatal(fault.to_string()))?;
+        let producer = config
+            .create_with_context(deliveries.clone())
+            .map_err(|fault| LogError::Fatal(fault.to_string()))?;
         Ok(LogProducer { producer, deliveries, application: settings.application.clone() })
     }
 
@@ -61,14 +66,17 @@ impl LogProducer {
         };
         let ticket = usize::try_from(append.ticket).expect("tickets are counted in a machine word");
         let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(topic.name(), ticket);
-        record.partition = partition.map(|number| i32::try_from(number).expect("Kafka counts partitions in 31 bits"));
+        record.partition =
+            partition.map(|number| i32::try_from(number).expect("Kafka counts partitions in 31 bits"));
         record.key = append.key.as_deref();
         record.payload = append.value.as_deref();
         let headers = append.headers.spelled_out(&self.application);
         if !headers.is_empty() {
-            record.headers = Some(headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |all, (key, value)| {
-                all.insert(Header { key, value: Some(value) })
-            }));
+            record.headers = Some(
+                headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |all, (key, value)| {
+                    all.insert(Header { key, value: Some(value) })
+                }),
+            );
         }
         loop {
             match self.producer.send(record) {

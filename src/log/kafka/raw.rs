@@ -17,8 +17,11 @@ pub(super) fn topic_ids<C: ClientContext + ConsumerContext>(
     names: &[&str],
     patience: Duration,
 ) -> Result<Vec<(String, u128)>, String> {
-    let names: Vec<CString> =
-        names.iter().map(|name| CString::new(*name)).collect::<Result<_, _>>().map_err(|fault| fault.to_string())?;
+    let names: Vec<CString> = names
+        .iter()
+        .map(|name| CString::new(*name))
+        .collect::<Result<_, _>>()
+        .map_err(|fault| fault.to_string())?;
     let mut pointers: Vec<*const std::ffi::c_char> = names.iter().map(|name| name.as_ptr()).collect();
     let patience_ms = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: `client` outlives this function, and with it the handle; `names` outlives the collection, which
@@ -27,15 +30,20 @@ pub(super) fn topic_ids<C: ClientContext + ConsumerContext>(
     // of what it owns (result, descriptions, strings, ids).
     unsafe {
         let handle = client.client().native_ptr();
-        let collection = native::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
+        let collection =
+            native::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
         let queue = native::rd_kafka_queue_new(handle);
-        let options =
-            native::rd_kafka_AdminOptions_new(handle, native::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+        let options = native::rd_kafka_AdminOptions_new(
+            handle,
+            native::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+        );
         native::rd_kafka_DescribeTopics(handle, collection, options, queue);
         let event = native::rd_kafka_queue_poll(queue, patience_ms);
         let ids = if event.is_null() {
             Err("the broker did not answer in time".to_owned())
-        } else if native::rd_kafka_event_error(event) != native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+        } else if native::rd_kafka_event_error(event)
+            != native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+        {
             Err(text(native::rd_kafka_event_error_string(event)))
         } else {
             Ok(described(event))

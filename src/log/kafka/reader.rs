@@ -42,13 +42,16 @@ impl PartitionReader {
         let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
         let mut open = BTreeMap::new();
         let mut list = TopicPartitionList::new();
-        for number in (0..u32::try_from(count).unwrap_or(0)).filter(|number| only.is_none_or(|only| only == *number)) {
+        for number in
+            (0..u32::try_from(count).unwrap_or(0)).filter(|number| only.is_none_or(|only| only == *number))
+        {
             let native = i32::try_from(number).expect("Kafka counts partitions in 31 bits");
             let (first, end) = consumer.fetch_watermarks(topic.name(), native, PATIENCE).map_err(failed)?;
             let next = from.unwrap_or(first).clamp(first, end);
             if next < end {
                 open.insert(number, (next, end));
-                list.add_partition_offset(topic.name(), native, rdkafka::Offset::Offset(next)).map_err(failed)?;
+                list.add_partition_offset(topic.name(), native, rdkafka::Offset::Offset(next))
+                    .map_err(failed)?;
             }
         }
         if count == 0 {

@@ -92,7 +92,11 @@ mod tests {
     fn a_partition_is_at_its_end_only_while_its_broker_answers_fetches() {
         let mut at_end = AtEnd::default();
         let end = vec![("clickstream".to_owned(), 0)];
-        assert_eq!(at_end.partitions(&statistics(10, "UP", 5, 5)), vec![], "the first statistics prove nothing");
+        assert_eq!(
+            at_end.partitions(&statistics(10, "UP", 5, 5)),
+            vec![],
+            "the first statistics prove nothing"
+        );
         assert_eq!(at_end.partitions(&statistics(110, "UP", 5, 5)), end);
         assert_eq!(at_end.partitions(&statistics(110, "UP", 5, 5)), vec![], "no fetch since");
         assert_eq!(at_end.partitions(&statistics(210, "DOWN", 5, 5)), vec![]);

@@ -248,7 +248,9 @@ impl Broker {
                 self.partition_mut(partition).append(record);
                 self.acknowledge(life, Acknowledgement::Appended { ticket });
             }
-            Delivery::Held => self.held.entry((life, partition)).or_default().push_back(HeldAppend { ticket, record }),
+            Delivery::Held => {
+                self.held.entry((life, partition)).or_default().push_back(HeldAppend { ticket, record })
+            }
         }
     }
 
@@ -367,7 +369,11 @@ mod tests {
         broker.append(&Destination::Partition(P), record("c"));
         assert_eq!((read(&broker, 0).0, broker.last_stable_offset(P)), (vec!["a".to_owned()], 1));
         broker.end(transaction, true);
-        assert_eq!(read(&broker, 0), (vec!["a".to_owned(), "b".to_owned(), "c".to_owned()], 4), "a marker takes an offset");
+        assert_eq!(
+            read(&broker, 0),
+            (vec!["a".to_owned(), "b".to_owned(), "c".to_owned()], 4),
+            "a marker takes an offset"
+        );
     }
 
     #[test]
@@ -398,7 +404,8 @@ mod tests {
     #[test]
     fn a_moved_partition_is_assigned_only_after_its_owner_let_go() {
         let shared = broker().shared();
-        let (mut one, mut two) = (MemoryLog::join(&shared, "g", Life(1)), MemoryLog::join(&shared, "g", Life(2)));
+        let (mut one, mut two) =
+            (MemoryLog::join(&shared, "g", Life(1)), MemoryLog::join(&shared, "g", Life(2)));
         let mut polled = Vec::new();
         one.poll(10, &mut polled).expect("memory does not fail");
         one.read_from(P, Start::Beginning).expect("it is all there");

@@ -4,6 +4,8 @@
 //! only then is it assigned. A member that is declared dead loses its partitions at once and is told
 //! nothing: if it goes on, it is a zombie.
 
+#![expect(clippy::indexing_slicing, reason = "a turn is taken modulo the number of members")]
+
 use super::broker::Transaction;
 use crate::log::frame::Life;
 use crate::log::position::Offset;

@@ -58,7 +58,9 @@ impl Partition {
     /// Below the first record of an open transaction.
     pub(super) fn last_stable_offset(&self) -> Offset {
         let open = self.entries.iter().position(|entry| matches!(entry, Entry::InTransaction(..)));
-        open.map_or(self.end(), |place| self.first + Offset::try_from(place).expect("fewer than 2^63 records"))
+        open.map_or(self.end(), |place| {
+            self.first + Offset::try_from(place).expect("fewer than 2^63 records")
+        })
     }
 
     /// Hands out at most `records_max` visible records from `from` on; returns the next offset to read.
