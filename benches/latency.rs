@@ -1,7 +1,7 @@
 //! Event → score over a real Kafka at 5,000 events/s, beside one bare produce → consume hop.
 //!
 //! `cargo bench --bench latency` starts a broker and an instance, produces generated traffic for
-//! `TILLSTREAM_SECONDS` (20) at `TILLSTREAM_RATE` (5000), and for every payment takes the time from the call of
+//! `TILLSTREAM_SECONDS` (60) at `TILLSTREAM_RATE` (5000), and for every payment takes the time from the call of
 //! produce to the score in the hands of a consumer. At the same time, and at the rate of the payments,
 //! records go through a topic with nothing in between. Prints both, their ratios, the instance's
 //! peak memory, and the bytes of the entity log per event; fails if p50 > 6 × or p99 > 5 × the hop.
@@ -33,14 +33,14 @@ use tillstream::generate::{GenerateSettings, Generator, RawTopic};
 use tillstream::time::{Clock, EventTime, SystemClock};
 
 /// Seconds at the start that are not counted: the JVM compiles, connections open.
-const WARM_UP: Duration = Duration::from_secs(5);
+const WARM_UP: Duration = Duration::from_secs(30);
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 fn main() {
-    let (seconds, rate) = (setting("TILLSTREAM_SECONDS", 20), setting("TILLSTREAM_RATE", 5_000));
+    let (seconds, rate) = (setting("TILLSTREAM_SECONDS", 60), setting("TILLSTREAM_RATE", 5_000));
     let shop = Shop::open(4);
     let hop_topic = "bench.hop";
     shop.kafka(&["topics", "--create", "--topic", hop_topic, "--partitions", "1"]);
