@@ -27,6 +27,8 @@ use crate::session::{Sessions, VisitorState, record};
 use crate::state::keyed::OwnedEntityKey;
 use crate::state::{Dedup, EntityKey, KeyedState, StateKey, Timers};
 use crate::time::EventTime;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -81,8 +83,32 @@ struct Scratch {
     session_outputs: Vec<SessionOutput>,
     values: Vec<(u32, f64)>,
     estimates: Vec<(u32, f64)>,
-    /// Visitors of whom a click was applied in the current record.
-    touched: Vec<OwnedEntityKey>,
+    touched: Touched,
+}
+
+/// Visitors of whom a click was applied in the current record, in the order of their first.
+#[derive(Debug, Default)]
+struct Touched {
+    keys: Vec<OwnedEntityKey>,
+    places: HashTable<usize>,
+}
+
+impl Touched {
+    fn insert(&mut self, key: EntityKey<'_>) {
+        let Touched { keys, places } = self;
+        let known = |place: &usize| keys.get(*place).is_some_and(|known| key.is(known));
+        let hash_of = |place: &usize| keys.get(*place).map_or(0, |known| known.hash);
+        if let Entry::Vacant(vacant) = places.entry(key.hash, known, hash_of) {
+            vacant.insert(keys.len());
+            keys.push(StateKey::to_owned(&key));
+        }
+    }
+
+    /// Its keys; leaves it empty.
+    fn take(&mut self) -> Vec<OwnedEntityKey> {
+        self.places.clear();
+        std::mem::take(&mut self.keys)
+    }
 }
 
 /// Where an event stands and came from.
@@ -181,9 +207,7 @@ impl Keyed {
         if disposition == Disposition::Late {
             return disposition;
         }
-        if !task.scratch.touched.iter().any(|touched| StateKey::is(&key, touched)) {
-            task.scratch.touched.push(StateKey::to_owned(&key));
-        }
+        task.scratch.touched.insert(key);
         self.fold_values(task, copy, Source::Click, &click.values);
         disposition
     }
@@ -354,7 +378,7 @@ impl Keyed {
 
     /// Publishes the running session of every visitor touched by the current record.
     fn publish_running(&self, task: &mut KeyedTask, out: &mut Outputs) {
-        for key in std::mem::take(&mut task.scratch.touched) {
+        for key in task.scratch.touched.take() {
             let Some(session) = task.sessions.get(key.borrowed()).and_then(VisitorState::running) else {
                 continue;
             };

@@ -175,7 +175,7 @@ impl KeyedOperator for Sessions {
         session.facts.add(input.click, input.event_id, time);
         session.current = false;
         if session.published.is_some() && cx.reached(session.end.plus(self.settings.gap)) {
-            session.publish(visitor, self.settings.allowed_lateness.is_zero(), cx);
+            session.publish(visitor, false, cx);
         }
         state.running = time;
         self.set_timer(state, cx);
@@ -323,7 +323,9 @@ impl OpenSession {
         supersedes.sort_unstable();
         self.published = Some((id, revision));
         self.current = true;
-        let (start, end, facts) = (self.start, self.end, Box::new(self.facts.clone()));
+        // nothing is added to a final session any more
+        let facts = Box::new(if is_final { std::mem::take(&mut self.facts) } else { self.facts.clone() });
+        let (start, end) = (self.start, self.end);
         cx.emit(SessionOutput::Revision { id, revision, supersedes, is_final, start, end, facts });
     }
 }

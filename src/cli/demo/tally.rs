@@ -162,7 +162,13 @@ impl Tally {
         line(&mut text, format_args!("planted             found   of"));
         line(&mut text, format_args!("  card testers      {:>5}   {}", found.patterns_found, found.patterns));
         line(&mut text, format_args!("  their payments    {:>5}   {}", found.payments_found, found.payments));
-        line(&mut text, format_args!("  bots              none of {}: rules score payments, and bots make none", found.bots));
+        line(
+            &mut text,
+            format_args!(
+                "  bots              none of {}: rules score payments, and bots make none",
+                found.bots
+            ),
+        );
         line(&mut text, format_args!("honest payments stopped: {}", found.honest_flagged));
         line(
             &mut text,
