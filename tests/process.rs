@@ -365,6 +365,51 @@ fn wrong_usage_and_wrong_configuration_end_with_2_and_name_every_fault() {
 }
 
 #[test]
+fn a_broken_rule_and_a_broken_view_are_refused_with_the_place_of_the_fault() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("writable");
+    write("shop.yaml", "features: features.yaml\nrules: rules.yaml\n");
+    write(
+        "features.yaml",
+        "views: [{ name: v, entity: card, source: payment_attempted, windows: [1h], features: [count] }]\n",
+    );
+    let rules = |when: &str| {
+        format!(
+            "version: 1\nthresholds: {{ review: 0.1, step_up: 0.2, decline: 0.3 }}\nrules: [{{ id: r, state: live, when: \"{when}\", \
+             code: R, weight: 0.5 }}]\n"
+        )
+    };
+    let config = folder.path().join("shop.yaml").to_string_lossy().into_owned();
+    let check = || {
+        let output = tillstream(&["config", "check", "--config", &config], "");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    write("rules.yaml", &rules("v__count_1h > 1.0"));
+    assert_eq!(check().0, Some(0));
+    for (when, fault) in [
+        ("v__count_2h > 1.0", "rules.rules[0].when"),
+        ("v__count_1h >", "rules.rules[0].when"),
+        ("v__count_1h * 2 > 1.0", "2.0"),
+        ("currency > 1.0", "rules.rules[0].when"),
+    ] {
+        write("rules.yaml", &rules(when));
+        let (code, text) = check();
+        assert_eq!(code, Some(2), "{when}: {text}");
+        assert!(text.contains(fault) && text.contains("column"), "{when}: {text}");
+    }
+    write(
+        "features.yaml",
+        "views: [{ name: v, entity: card, source: click, windows: [1s, 1h], features: [sum: amount] }]\n",
+    );
+    let (code, text) = check();
+    assert_eq!(code, Some(2));
+    assert!(
+        text.contains("features.views[0].windows[0]") && text.contains("features.views[0].features[0]"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_broken_envelope_is_named_with_file_and_line() {
     let (_folder, output) =
         process("{\"topic\":\"clickstream\",\"value\":{}}\n{\"topic\":\"nowhere\"}\n", &[]);
