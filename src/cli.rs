@@ -11,7 +11,7 @@ mod process;
 mod run;
 mod topics;
 
-use crate::config::{Config, ENVIRONMENT_PREFIX, LogFormat, read_layers, resolve};
+use crate::config::{Config, ENVIRONMENT_PREFIX, LogFormat, read_layers, resolve_beside};
 use crate::fault::Faults;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::{IsTerminal, Write};
@@ -85,7 +85,8 @@ impl ConfigFile {
         let file = self.config.as_deref();
         let variables = std::env::vars().filter(|(name, _)| name.starts_with(ENVIRONMENT_PREFIX));
         let folder = file.and_then(Path::parent).unwrap_or(Path::new("."));
-        let config = read_layers(file, variables).and_then(|tree| resolve(&tree, folder));
+        let (tree, faults) = read_layers(file, variables);
+        let config = resolve_beside(&tree, folder, faults);
         config.map_err(|faults| CliError::Usage(format!("the configuration has faults:\n{}", Faults(faults))))
     }
 }

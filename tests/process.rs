@@ -410,11 +410,30 @@ fn a_broken_rule_and_a_broken_view_are_refused_with_the_place_of_the_fault() {
 }
 
 #[test]
-fn a_broken_envelope_is_named_with_file_and_line() {
-    let (_folder, output) =
-        process("{\"topic\":\"clickstream\",\"value\":{}}\n{\"topic\":\"nowhere\"}\n", &[]);
+fn no_line_of_a_file_stops_the_rest() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("day.jsonl");
+    let mut bytes = click_line("v1", "e1", START_MS).into_bytes();
+    bytes.extend_from_slice(b"{\"topic\":\"clickstream\",\"val\n\xff\xfe\n{\"topic\":\"nowhere\"}\n");
+    bytes.extend_from_slice(click_line("v2", "e2", START_MS).trim_end().as_bytes());
+    std::fs::write(&file, bytes).expect("writable");
+    let out = folder.path().join("out");
+    let output = tillstream(&["process", &file.to_string_lossy(), "--out", &out.to_string_lossy()], "");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let ledger = ledger(&out);
+    assert_eq!(
+        (&ledger["records"], &ledger["routed"], &ledger["balances"]),
+        (&json!(5), &json!(2), &json!(true))
+    );
+}
+
+#[test]
+fn an_input_that_is_not_there_leaves_earlier_results_alone() {
+    let folder = good(&click_line("v1", "e1", START_MS), &[]);
+    let before = std::fs::read(folder.path().join("sessions.jsonl")).expect("readable");
+    let output = tillstream(&["process", "/no/such/file", "--out", &folder.path().to_string_lossy()], "");
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("-:2: names `nowhere`"));
+    assert_eq!(std::fs::read(folder.path().join("sessions.jsonl")).expect("readable"), before);
 }
 
 #[test]

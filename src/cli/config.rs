@@ -41,7 +41,13 @@ impl ConfigCommand {
 }
 
 fn cost_of_views(config: &Config) -> String {
-    let mut text = "the configuration is good\n\nmemory per key, at most:\n".to_owned();
+    let mut text = "the configuration is good\n".to_owned();
+    if !config.has_own_keys {
+        text.push_str(
+            "there are no pseudonyms.keys: `process` and `demo` use those of the demo, `run` will refuse\n",
+        );
+    }
+    text.push_str("\nmemory per key, at most:\n");
     let mut sum = 0;
     for group in config.fold.plan.groups() {
         let bytes = group.memory_per_key_bytes();

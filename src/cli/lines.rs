@@ -26,21 +26,11 @@ struct Bare<'a> {
     card_token: Option<Cow<'a, str>>,
 }
 
-/// The record that a line stands for, and its topic.
-///
-/// # Errors
-///
-/// A message, if the line is an envelope of an unknown topic or a broken one. A line that is no
-/// envelope is an event as it stands, however broken: the engine says what is wrong with it.
-pub(super) fn record_of_line(line: &[u8]) -> Result<(Topic, LogRecord), String> {
-    if looks_like_an_envelope(line) {
-        let envelope: Envelope<'_> =
-            serde_json::from_slice(line).map_err(|fault| format!("is no envelope of a record: {fault}"))?;
-        let topic = Topic::from_name(&envelope.topic).filter(|topic| Topic::RAW.contains(topic));
-        let topic = topic.ok_or_else(|| format!("names `{}`, which is no raw topic", envelope.topic))?;
-        let key = envelope.key.map(|key| key.into_owned().into_bytes());
-        let value = envelope.value.map(|value| payload(value.get()));
-        return Ok((topic, LogRecord { key, value, headers: Headers::None, timestamp_ms: envelope.ts }));
+/// The record that a line stands for, and its topic. A line that is no envelope of a raw topic is an event
+/// as it stands, however broken: the engine says what is wrong with it.
+pub(super) fn record_of_line(line: &[u8]) -> (Topic, LogRecord) {
+    if let Some(record) = record_of_envelope(line) {
+        return record;
     }
     let bare = serde_json::from_slice::<Bare<'_>>(line).ok();
     let payment = bare
@@ -53,17 +43,15 @@ pub(super) fn record_of_line(line: &[u8]) -> Result<(Topic, LogRecord), String> 
         headers: Headers::None,
         timestamp_ms: None,
     };
-    Ok((if payment { Topic::Payments } else { Topic::Clickstream }, record))
+    (if payment { Topic::Payments } else { Topic::Clickstream }, record)
 }
 
-fn looks_like_an_envelope(line: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Probe<'a> {
-        #[serde(borrow)]
-        topic: Option<&'a RawValue>,
-    }
-    line.starts_with(b"{\"topic\":")
-        || serde_json::from_slice::<Probe<'_>>(line).is_ok_and(|probe| probe.topic.is_some())
+fn record_of_envelope(line: &[u8]) -> Option<(Topic, LogRecord)> {
+    let envelope: Envelope<'_> = serde_json::from_slice(line).ok()?;
+    let topic = Topic::from_name(&envelope.topic).filter(|topic| Topic::RAW.contains(topic))?;
+    let key = envelope.key.map(|key| key.into_owned().into_bytes());
+    let value = envelope.value.map(|value| payload(value.get()));
+    Some((topic, LogRecord { key, value, headers: Headers::None, timestamp_ms: envelope.ts }))
 }
 
 /// A text stands for its own bytes, anything else for itself, byte for byte.
@@ -81,7 +69,7 @@ mod tests {
     #[test]
     fn an_envelope_keeps_the_bytes_of_its_value() {
         let line = br#"{"topic":"payments","ts":5,"key":"k","value":{"a": 1.0,  "b":[]}}"#;
-        let (topic, record) = record_of_line(line).expect("an envelope");
+        let (topic, record) = record_of_line(line);
         assert_eq!(topic, Topic::Payments);
         assert_eq!(record.value.as_deref(), Some(&br#"{"a": 1.0,  "b":[]}"#[..]));
         assert_eq!((record.key.as_deref(), record.timestamp_ms), (Some(&b"k"[..]), Some(5)));
@@ -89,27 +77,27 @@ mod tests {
 
     #[test]
     fn a_text_in_an_envelope_stands_for_its_bytes_and_null_for_no_value() {
-        let (_, record) =
-            record_of_line(br#"{"topic":"clickstream","value":"{\"broken\""}"#).expect("an envelope");
+        let (_, record) = record_of_line(br#"{"topic":"clickstream","value":"{\"broken\""}"#);
         assert_eq!(record.value.as_deref(), Some(&br#"{"broken""#[..]));
-        let (_, record) = record_of_line(br#"{"topic":"clickstream","value":null}"#).expect("an envelope");
+        let (_, record) = record_of_line(br#"{"topic":"clickstream","value":null}"#);
         assert_eq!(record.value, None);
     }
 
     #[test]
     fn a_bare_event_goes_where_its_name_says() {
-        let (topic, record) =
-            record_of_line(br#"{"event_name":"payment_attempted","card_token":"c"}"#).expect("a bare event");
+        let (topic, record) = record_of_line(br#"{"event_name":"payment_attempted","card_token":"c"}"#);
         assert_eq!((topic, record.key.as_deref()), (Topic::Payments, Some(&b"c"[..])));
-        let (topic, record) =
-            record_of_line(br#"{"event_name":"view_item","visitor_id":"v"}"#).expect("a bare event");
+        let (topic, record) = record_of_line(br#"{"event_name":"view_item","visitor_id":"v"}"#);
         assert_eq!((topic, record.key.as_deref()), (Topic::Clickstream, Some(&b"v"[..])));
-        let (topic, record) = record_of_line(b"not json").expect("the engine says what is wrong with it");
+        let (topic, record) = record_of_line(b"not json");
         assert_eq!((topic, record.value.as_deref()), (Topic::Clickstream, Some(&b"not json"[..])));
     }
 
     #[test]
-    fn an_envelope_of_a_topic_that_is_not_raw_is_refused() {
-        assert!(record_of_line(br#"{"topic":"sessions","value":{}}"#).is_err());
+    fn what_is_no_envelope_of_a_raw_topic_is_an_event_as_it_stands() {
+        for line in [&br#"{"topic":"sessions","value":{}}"#[..], br#"{"topic":"clickstream","va"#, b"\xff"] {
+            let (topic, record) = record_of_line(line);
+            assert_eq!((topic, record.value.as_deref()), (Topic::Clickstream, Some(line)));
+        }
     }
 }

@@ -46,10 +46,11 @@ impl Process {
         let config = self.config.load()?;
         let mut engine =
             Engine::new(&config.fold, config.partitions, config.idle_timeout, config.decision_deadline);
+        let inputs = self.files.iter().map(|file| open(file)).collect::<Result<Vec<_>, _>>()?;
         let mut results = Results::create(&self.out, &config.application)?;
         let progress = progress_bar(&self.files);
-        for file in &self.files {
-            self.read(file, &mut engine, &mut results, &progress)?;
+        for (file, reader) in self.files.iter().zip(inputs) {
+            read(file, reader, &mut engine, &mut results, &progress)?;
         }
         engine.round().context("running the stages")?;
         if !self.keep_open {
@@ -69,41 +70,39 @@ impl Process {
         }
         Ok(())
     }
+}
 
-    fn read(
-        &self,
-        file: &Path,
-        engine: &mut Engine,
-        results: &mut Results,
-        progress: &ProgressBar,
-    ) -> Result<(), CliError> {
-        let mut reader = open(file)?;
-        let (mut line, mut number, mut waiting) = (Vec::new(), 0_u64, 0);
-        loop {
-            line.clear();
-            let bytes =
-                reader.read_until(b'\n', &mut line).with_context(|| format!("reading {}", file.display()))?;
-            if bytes == 0 {
-                break;
-            }
-            number += 1;
-            progress.inc(bytes as u64);
-            let event = line.strip_suffix(b"\n").unwrap_or(&line);
-            if event.is_empty() {
-                continue;
-            }
-            let (topic, record) = record_of_line(event)
-                .map_err(|message| CliError::Usage(format!("{}:{number}: {message}", file.display())))?;
-            append(engine, topic, record, number);
-            waiting += 1;
-            if waiting == RECORDS_PER_ROUND {
-                waiting = 0;
-                engine.round().context("running the stages")?;
-                results.take(engine)?;
-            }
+fn read(
+    file: &Path,
+    mut reader: Box<dyn BufRead>,
+    engine: &mut Engine,
+    results: &mut Results,
+    progress: &ProgressBar,
+) -> Result<(), CliError> {
+    let (mut line, mut number, mut waiting) = (Vec::new(), 0_u64, 0);
+    loop {
+        line.clear();
+        let bytes =
+            reader.read_until(b'\n', &mut line).with_context(|| format!("reading {}", file.display()))?;
+        if bytes == 0 {
+            break;
         }
-        Ok(())
+        number += 1;
+        progress.inc(bytes as u64);
+        let event = line.strip_suffix(b"\n").unwrap_or(&line);
+        if event.is_empty() {
+            continue;
+        }
+        let (topic, record) = record_of_line(event);
+        append(engine, topic, record, number);
+        waiting += 1;
+        if waiting == RECORDS_PER_ROUND {
+            waiting = 0;
+            engine.round().context("running the stages")?;
+            results.take(engine)?;
+        }
     }
+    Ok(())
 }
 
 /// Keyless records go to the partitions in turn.

@@ -15,14 +15,20 @@ use crate::log::kafka::{Admin, ClientSettings, KafkaLog};
 use crate::log::{Log, LogError, Topic, TopicPartition};
 use crate::serve::{RoleStatus, Status, router};
 use crate::telemetry::metrics::{self, Samples};
-use crate::time::{Clock, ProcessingTime, SystemClock};
+use crate::time::{Clock, ProcessingTime, Stopwatch, SystemClock};
 use anyhow::Context as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// How long a stop may take before what is in flight is left to the next start.
+/// How long each role's stop may take before what is in flight is left to the next start.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the stop of the whole instance may take before it ends as it is.
+const STOP_PATIENCE: Duration = Duration::from_secs(40);
+/// Cycles without a record after which a role counts as having nothing left to read.
+const QUIET_CYCLES: u32 = 40;
+/// How long ingest waits for the roles behind it to find out whether they can go on, at most.
+const START_PATIENCE: Duration = Duration::from_secs(60);
 /// Before a new life after a failed one.
 const LIFE_PAUSE: Duration = Duration::from_millis(500);
 /// How often a worker says how it stands.
@@ -47,6 +53,9 @@ struct Instance {
     client: ClientSettings,
     topology: Arc<Topology>,
     stop: Arc<AtomicBool>,
+    /// By role: whether it has read what was there, and whether it has ended.
+    caught_up: Arc<[AtomicBool; Role::ALL.len()]>,
+    ended: Arc<[AtomicBool; Role::ALL.len()]>,
     lives: Arc<AtomicU64>,
     status: Status,
 }
@@ -65,7 +74,10 @@ impl Run {
             .enable_all()
             .build()
             .context("starting tokio")?;
-        runtime.block_on(serve(config)).map_err(CliError::Failed)
+        let outcome = runtime.block_on(serve(config)).map_err(CliError::Failed);
+        // a worker that hangs in the client library must not keep the process
+        runtime.shutdown_background();
+        outcome
     }
 }
 
@@ -88,12 +100,18 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         client,
         topology: Arc::new(topology),
         stop: Arc::new(AtomicBool::new(false)),
+        caught_up: Arc::default(),
+        ended: Arc::default(),
         lives: Arc::new(AtomicU64::new(u64::try_from(SystemClock.now().0).unwrap_or_default() << 16)),
         status: Status::default(),
         config: Arc::new(config),
     };
     tracing::info!(address = %instance.config.listen, roles = ?instance.config.roles, "started");
     let http = tokio::spawn(axum::serve(listener, router(instance.status.clone())).into_future());
+    for role in &instance.config.roles {
+        let waits_for = Some("it is starting".to_owned());
+        instance.status.set(role_name(*role), RoleStatus { waits_for, samples: Samples::default() });
+    }
     let workers: Vec<_> = instance.config.roles.iter().map(|role| spawn(*role, instance.clone())).collect();
     let mut finished = tokio::task::spawn_blocking(move || join(workers));
     let outcome = tokio::select! {
@@ -101,11 +119,48 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         () = told_to_stop() => {
             tracing::info!("told to stop: draining");
             instance.stop.store(true, Ordering::Relaxed);
-            finished.await
+            match tokio::time::timeout(STOP_PATIENCE, finished).await {
+                Ok(outcome) => outcome,
+                Err(_) => anyhow::bail!("the stop took longer than {STOP_PATIENCE:?}: what was in flight is done again"),
+            }
         }
     };
     http.abort();
     outcome.context("joining the workers")?
+}
+
+impl Instance {
+    fn is(flags: &[AtomicBool], role: Role) -> bool {
+        flags.get(role as usize).is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
+    fn set(flags: &[AtomicBool], role: Role) {
+        if let Some(flag) = flags.get(role as usize) {
+            flag.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Roles end in the order of the flow, each once it has read what those before it wrote: then nothing is left
+    /// that another configuration would find uncommitted.
+    fn may_end(&self, role: Role, quiet: u32, since_stop: Duration) -> bool {
+        let before_it = self.config.roles.iter().filter(|other| **other < role);
+        let drained =
+            before_it.clone().all(|other| Instance::is(&*self.ended, *other)) && quiet >= QUIET_CYCLES;
+        role == Role::Ingest || drained || since_stop > DRAIN_PATIENCE
+    }
+
+    /// Ingest writes nothing before the roles behind it have found that they can go on: frames of a new
+    /// configuration behind uncommitted ones of the old would stop both.
+    fn wait_for_those_behind(&self) {
+        let begun = Stopwatch::start();
+        let behind = || self.config.roles.iter().filter(|role| **role != Role::Ingest);
+        while !self.stop.load(Ordering::Relaxed)
+            && begun.elapsed() < START_PATIENCE
+            && !behind().all(|role| Instance::is(&*self.caught_up, *role))
+        {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 /// SIGTERM or Ctrl-C.
@@ -149,7 +204,11 @@ type WorkerThread = std::thread::JoinHandle<anyhow::Result<()>>;
 fn spawn(role: Role, instance: Instance) -> WorkerThread {
     let name = role_name(role);
     let body = move || {
+        if role == Role::Ingest {
+            instance.wait_for_those_behind();
+        }
         let outcome = live(role, &instance);
+        Instance::set(&*instance.ended, role);
         // one role that cannot go on ends the instance: half an instance is harder to see than none
         instance.stop.store(true, Ordering::Relaxed);
         outcome.with_context(|| format!("role {name}"))
@@ -172,15 +231,14 @@ fn role_name(role: Role) -> &'static str {
 
 fn live(role: Role, instance: &Instance) -> anyhow::Result<()> {
     let (settings, topology) = (&instance.config.fold, &instance.topology);
-    let name = role_name(role);
     match role {
-        Role::Ingest => lives(instance, name, &Topic::RAW, Samples::ingest, || {
+        Role::Ingest => lives(instance, role, &Topic::RAW, Samples::ingest, || {
             Ingest::new(settings.clone(), topology.clone(), instance.config.first_start)
         }),
-        Role::Keyed => lives(instance, name, &[Topic::Entity], Samples::keyed, || {
+        Role::Keyed => lives(instance, role, &[Topic::Entity], Samples::keyed, || {
             Keyed::new(settings.clone(), topology.clone())
         }),
-        Role::Decide => lives(instance, name, &[Topic::Decision], Samples::decide, || {
+        Role::Decide => lives(instance, role, &[Topic::Decision], Samples::decide, || {
             Decide::new(settings.clone(), topology.clone())
         }),
     }
@@ -189,11 +247,12 @@ fn live(role: Role, instance: &Instance) -> anyhow::Result<()> {
 /// One life after the other, until told to stop or until something no new life gets over.
 fn lives<S: Stage>(
     instance: &Instance,
-    name: &'static str,
+    role: Role,
     topics: &[Topic],
     sample: impl Fn(&mut Samples, TopicPartition, &S::Task),
     stage: impl Fn() -> S,
 ) -> anyhow::Result<()> {
+    let name = role_name(role);
     let group = format!("{}-{name}", instance.config.application);
     let mut begun = 0;
     while !instance.stop.load(Ordering::Relaxed) {
@@ -207,12 +266,18 @@ fn lives<S: Stage>(
         };
         let log = KafkaLog::join(&instance.client, &group, topics, life)?;
         let mut worker = Worker::new(stage(), log, settings);
-        match one_life(instance, name, begun, &mut worker, &sample) {
+        match one_life(instance, role, begun, &mut worker, &sample) {
             Ok(()) => {}
             Err(WorkerError::Log(error @ (LogError::Retention { .. } | LogError::Fatal(_)))) => {
                 return Err(error.into());
             }
-            Err(WorkerError::Fold(error)) => return Err(error.into()),
+            Err(WorkerError::Fold(error)) => {
+                // what was folded before is done: whoever goes on need not find it uncommitted
+                if let Err(fault) = worker.stop(DRAIN_PATIENCE) {
+                    tracing::warn!(%fault, role = name, "stopping");
+                }
+                return Err(error.into());
+            }
             Err(WorkerError::Log(error)) => {
                 tracing::warn!(%error, role = name, "this life is over; a new one begins at the committed offsets");
                 drop(worker);
@@ -225,21 +290,31 @@ fn lives<S: Stage>(
 
 fn one_life<S: Stage>(
     instance: &Instance,
-    name: &'static str,
+    role: Role,
     begun: u64,
     worker: &mut Worker<S, KafkaLog>,
     sample: &impl Fn(&mut Samples, TopicPartition, &S::Task),
 ) -> Result<(), WorkerError> {
-    let mut said_at = ProcessingTime(0);
-    while !instance.stop.load(Ordering::Relaxed) {
-        worker.cycle()?;
+    let name = role_name(role);
+    let (mut said_at, mut quiet) = (ProcessingTime(0), 0);
+    let mut stopping: Option<Stopwatch> = None;
+    loop {
+        if instance.stop.load(Ordering::Relaxed) {
+            let since_stop = stopping.get_or_insert_with(Stopwatch::start).elapsed();
+            if instance.may_end(role, quiet, since_stop) {
+                return worker.stop(DRAIN_PATIENCE);
+            }
+        }
+        quiet = if worker.cycle()? == 0 { quiet + 1 } else { 0 };
+        if quiet > 0 && worker.log().is_connected() && worker.restoring().is_none() {
+            Instance::set(&*instance.caught_up, role);
+        }
         let now = SystemClock.now();
         if now.since(said_at) >= STATUS_INTERVAL {
             said_at = now;
             instance.status.set(name, status_of(name, begun, worker, sample, now));
         }
     }
-    worker.stop(DRAIN_PATIENCE)
 }
 
 fn status_of<S: Stage>(
@@ -254,7 +329,8 @@ fn status_of<S: Stage>(
     samples.count(metrics::PARTITIONS_LOST, &[name], worker.lost());
     let age = worker.oldest_open().map_or(Duration::ZERO, |opened| now.since(opened));
     samples.add(metrics::OLDEST_OPEN_CHAIN, &[name], age.as_secs_f64());
-    let mut waits_for = (!worker.log().is_connected()).then(|| "the broker does not answer".to_owned());
+    let mut waits_for = (!worker.log().is_connected())
+        .then(|| "the broker does not answer, or the group has not formed".to_owned());
     for (partition, task, next, committed) in worker.tasks() {
         sample(&mut samples, partition, task);
         samples.offsets(partition, next, committed);

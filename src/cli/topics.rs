@@ -108,12 +108,27 @@ impl Topics {
                 differs |= !differences.is_empty();
             }
         }
+        if applies {
+            wait_until_known(&admin, &names)?;
+        }
         if differs {
             return Err(anyhow::anyhow!("the broker's topics differ from the files").into());
         }
         writeln!(out, "all topics are as their files say").context("printing")?;
         Ok(())
     }
+}
+
+/// A topic that was just made is not known to every broker at once.
+fn wait_until_known(admin: &Admin, names: &[&str]) -> Result<(), CliError> {
+    for _ in 0..60 {
+        let known = admin.topic_sizes(names).context("looking up the topics that were made")?;
+        if names.iter().all(|name| known.get(*name).is_some_and(|topic| topic.partitions > 0)) {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(250));
+    }
+    Err(anyhow::anyhow!("the topics were made, and the broker does not know them yet").into())
 }
 
 impl Difference {

@@ -10,23 +10,24 @@ pub const ENVIRONMENT_PREFIX: &str = "TILLSTREAM__";
 /// A configuration before it is resolved.
 pub type Tree = Map<String, Value>;
 
-/// Reads `file`, if there is one, and lays the environment over it.
-///
-/// # Errors
-///
-/// A fault of the file as a whole (unreadable, no YAML, no mapping), or of a variable.
+/// Reads `file`, if there is one, and lays the environment over it. Also returns the faults: of the
+/// file as a whole (unreadable, no YAML, no mapping), and of variables.
 pub fn read_layers(
     file: Option<&Path>,
     environment: impl Iterator<Item = (String, String)>,
-) -> Result<Tree, Vec<Fault>> {
-    let mut tree = match file {
-        Some(file) => read_file(file).map_err(|fault| vec![fault])?,
-        None => Tree::new(),
-    };
+) -> (Tree, Vec<Fault>) {
     let mut faults = Vec::new();
+    let mut tree = file.map_or_else(|| Ok(Tree::new()), read_file).unwrap_or_else(|fault| {
+        faults.push(fault);
+        Tree::new()
+    });
     for (name, text) in environment {
         let Some(path) = name.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
         let keys: Vec<String> = path.split("__").map(str::to_lowercase).collect();
+        if keys.iter().any(String::is_empty) {
+            faults.push(Fault::new(&name, "names no key: write TILLSTREAM__SECTION__KEY"));
+            continue;
+        }
         match serde_saphyr::from_str::<Value>(&text) {
             Ok(value) => {
                 set(&mut tree, &keys, value).unwrap_or_else(|message| faults.push(Fault::new(&name, message)))
@@ -34,7 +35,7 @@ pub fn read_layers(
             Err(fault) => faults.push(Fault::new(&name, format!("is not YAML: {fault}"))),
         }
     }
-    if faults.is_empty() { Ok(tree) } else { Err(faults) }
+    (tree, faults)
 }
 
 fn read_file(file: &Path) -> Result<Tree, Fault> {
@@ -66,25 +67,25 @@ fn set(tree: &mut Tree, keys: &[String], value: Value) -> Result<(), &'static st
 mod tests {
     use super::*;
 
-    fn layers(variables: &[(&str, &str)]) -> Result<Tree, Vec<Fault>> {
+    fn layers(variables: &[(&str, &str)]) -> (Tree, Vec<Fault>) {
         read_layers(None, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
     }
 
     #[test]
     fn variables_become_nested_keys_with_yaml_values() {
-        let tree = layers(&[
+        let (tree, faults) = layers(&[
             ("TILLSTREAM__SESSIONS__GAP", "20m"),
             ("TILLSTREAM__ROLES", "[ingest, keyed]"),
             ("PATH", "x"),
         ]);
         let expected = serde_json::json!({"sessions": {"gap": "20m"}, "roles": ["ingest", "keyed"]});
-        assert_eq!(tree.map(Value::Object), Ok(expected));
+        assert_eq!((Value::Object(tree), faults), (expected, vec![]));
     }
 
     #[test]
     fn a_variable_that_is_no_yaml_is_named() {
-        let faults = layers(&[("TILLSTREAM__ROLES", "[ingest")]).expect_err("not YAML");
-        assert_eq!(faults.len(), 1);
-        assert_eq!(faults[0].path, "TILLSTREAM__ROLES");
+        let (_, faults) = layers(&[("TILLSTREAM__ROLES", "[ingest"), ("TILLSTREAM__", "1")]);
+        let paths: Vec<_> = faults.iter().map(|fault| fault.path.as_str()).collect();
+        assert_eq!(paths, ["TILLSTREAM__ROLES", "TILLSTREAM__"]);
     }
 }

@@ -24,20 +24,47 @@ pub(crate) const DEFAULT_RULES: &str = include_str!("defaults/rules.yaml");
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// Client settings on which correctness rests: ours alone.
-const OURS: [&str; 12] = [
+/// Client settings that tillstream sets, with the other names that librdkafka knows them by: ours alone.
+const OURS: [&str; 39] = [
+    "acks",
+    "auto.commit.enable",
+    "auto.offset.reset",
+    "batch.size",
     "bootstrap.servers",
-    "group.id",
+    "client.id",
+    "compression.codec",
+    "compression.type",
+    "delivery.timeout.ms",
     "enable.auto.commit",
     "enable.auto.offset.store",
-    "auto.offset.reset",
-    "isolation.level",
-    "partition.assignment.strategy",
+    "enable.gapless.guarantee",
     "enable.idempotence",
-    "acks",
-    "transactional.id",
-    "message.timeout.ms",
     "enable.ssl.certificate.verification",
+    "fetch.message.max.bytes",
+    "fetch.wait.max.ms",
+    "group.id",
+    "group.instance.id",
+    "group.protocol",
+    "heartbeat.interval.ms",
+    "isolation.level",
+    "linger.ms",
+    "max.partition.fetch.bytes",
+    "max.poll.interval.ms",
+    "message.max.bytes",
+    "message.timeout.ms",
+    "metadata.broker.list",
+    "partition.assignment.strategy",
+    "partitioner",
+    "queue.buffering.max.kbytes",
+    "queue.buffering.max.ms",
+    "queued.max.messages.kbytes",
+    "queued.min.messages",
+    "reconnect.backoff.max.ms",
+    "request.required.acks",
+    "retries",
+    "session.timeout.ms",
+    "statistics.interval.ms",
+    "transactional.id",
 ];
 
 /// What an instance does.
@@ -112,7 +139,15 @@ pub struct Config {
 ///
 /// All faults together.
 pub fn resolve(tree: &Tree, folder: &Path) -> Result<Config, Vec<Fault>> {
-    let mut faults = Vec::new();
+    resolve_beside(tree, folder, Vec::new())
+}
+
+/// As [`resolve`], reporting `faults` of the layers as well.
+///
+/// # Errors
+///
+/// All faults together.
+pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Result<Config, Vec<Fault>> {
     let mut root = Section::root(tree);
     let application = root.text("application", "tillstream", &mut faults);
     let kafka = kafka(root.section("kafka", &mut faults), &mut faults);
@@ -153,13 +188,16 @@ pub fn resolve(tree: &Tree, folder: &Path) -> Result<Config, Vec<Fault>> {
     root.finish(&mut faults);
 
     let plan = compile_features(&features_text, sessions.allowed_lateness, &mut faults);
-    let rules = plan.as_ref().and_then(|plan| compile_rules(&rules_text, plan, &mut faults));
-    let (Some(plan), Some(rules), true) = (plan, rules, faults.is_empty()) else { return Err(faults) };
+    let rules = plan.as_ref().and_then(|(plan, _)| compile_rules(&rules_text, plan, &mut faults));
+    let (Some((plan, features_spec)), Some((rules, rules_spec)), true) = (plan, rules, faults.is_empty())
+    else {
+        return Err(faults);
+    };
 
     let has_own_keys = !keys.is_empty();
     let pseudonyms = Pseudonyms::new(if has_own_keys { keys } else { vec![demo_key()] });
     let fingerprint = format!(
-        "{payload_bytes_max} {out_of_orderness:?} {future_bound:?} {dedup_horizon:?} {sessions:?} {} {features_text} {rules_text}",
+        "{payload_bytes_max} {out_of_orderness:?} {future_bound:?} {dedup_horizon:?} {sessions:?} {} {features_spec:?} {rules_spec:?}",
         pseudonyms.version()
     );
     let fold = Arc::new(FoldSettings {
@@ -343,7 +381,11 @@ fn file_or_default(
     })
 }
 
-fn compile_features(text: &str, allowed_lateness: Duration, faults: &mut Vec<Fault>) -> Option<FeaturePlan> {
+fn compile_features(
+    text: &str,
+    allowed_lateness: Duration,
+    faults: &mut Vec<Fault>,
+) -> Option<(FeaturePlan, FeaturesSpec)> {
     let spec: FeaturesSpec = match serde_saphyr::from_str(text) {
         Ok(spec) => spec,
         Err(fault) => {
@@ -352,7 +394,7 @@ fn compile_features(text: &str, allowed_lateness: Duration, faults: &mut Vec<Fau
         }
     };
     match FeaturePlan::compile(&spec, allowed_lateness) {
-        Ok(plan) => Some(plan),
+        Ok(plan) => Some((plan, spec)),
         Err(found) => {
             faults.extend(found);
             None
@@ -360,7 +402,7 @@ fn compile_features(text: &str, allowed_lateness: Duration, faults: &mut Vec<Fau
     }
 }
 
-fn compile_rules(text: &str, plan: &FeaturePlan, faults: &mut Vec<Fault>) -> Option<RuleSet> {
+fn compile_rules(text: &str, plan: &FeaturePlan, faults: &mut Vec<Fault>) -> Option<(RuleSet, RulesSpec)> {
     let spec: RulesSpec = match serde_saphyr::from_str(text) {
         Ok(spec) => spec,
         Err(fault) => {
@@ -369,7 +411,7 @@ fn compile_rules(text: &str, plan: &FeaturePlan, faults: &mut Vec<Fault>) -> Opt
         }
     };
     match RuleSet::compile(&spec, &plan.feature_names()) {
-        Ok(rules) => Some(rules),
+        Ok(rules) => Some((rules, spec)),
         Err(found) => {
             faults.extend(found);
             None

@@ -151,7 +151,9 @@ impl Stage for Ingest {
                 });
             }
         }
-        debug_assert!(task.ledger.balances());
+        if !task.ledger.balances() {
+            return Err(FoldError::Ledger { partition: fetched.partition, offset: fetched.offset });
+        }
         Ok(())
     }
 

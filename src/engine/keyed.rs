@@ -177,7 +177,6 @@ impl Keyed {
         task.ledger.count(copy.kind, disposition);
         #[cfg(test)]
         task.observed.push(((copy.kind, copy.key.to_owned(), copy.event_id.to_owned()), disposition));
-        debug_assert!(task.ledger.balances());
     }
 
     fn fold_click(
@@ -441,6 +440,9 @@ impl Stage for Keyed {
             }
         }
         self.publish_running(task, out);
+        if !task.ledger.balances() {
+            return Err(FoldError::Ledger { partition: fetched.partition, offset: fetched.offset });
+        }
         Ok(())
     }
 

@@ -56,6 +56,16 @@ pub enum FoldError {
         /// What is wrong.
         source: FrameError,
     },
+    /// Copies or records were lost inside a task: a bug. What was committed is right.
+    #[error(
+        "the ledger of {partition} does not balance after offset {offset}: this is a bug, please report it"
+    )]
+    Ledger {
+        /// Where.
+        partition: TopicPartition,
+        /// Where there.
+        offset: Offset,
+    },
     /// What was not committed was made by another version of the fold.
     #[error(
         "{partition} at offset {offset} was written by fold version {found:016x}, and this program is {ours:016x}: \

@@ -28,7 +28,10 @@ use std::time::Duration;
 
 /// Records of one poll.
 const RECORDS_PER_POLL: usize = 4096;
-/// A frame is cut between two records when a destination has this many bytes waiting.
+/// A record of frames is cut between two raw records when a source has its share of this many bytes waiting: well
+/// below the 8 MiB that a record of the internal topics may have, whatever one raw record adds.
+const RECORD_BYTES: usize = 4 << 20;
+/// The share of one source at most.
 const FRAME_BYTES: usize = 512 * 1024;
 /// How long a revoked partition may take to be finished, before it is let go as it is.
 const REVOKE_PATIENCE: Duration = Duration::from_secs(5);
@@ -203,6 +206,12 @@ impl<S: Stage, L: Log> Worker<S, L> {
                 positions => self.log.commit(&positions, CommitMode::Now)?,
             };
         }
+        if committed == Committed::Refused || !self.epochs.quiet() {
+            return Err(LogError::Kafka(
+                "the stop was not clean: the last positions are not committed".to_owned(),
+            )
+            .into());
+        }
         Ok(())
     }
 
@@ -330,6 +339,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
     }
 
     fn fold(&mut self, fetched: &Fetched) -> Result<(), WorkerError> {
+        let frame_bytes = FRAME_BYTES.min(RECORD_BYTES / self.owned.len().max(1));
         let Some(owned) = self.owned.get_mut(&fetched.partition) else { return Ok(()) };
         owned.outputs.begin(fetched.offset);
         self.stage.fold(&mut owned.task, fetched, &mut owned.outputs)?;
@@ -351,7 +361,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
                 }
             }
         }
-        let full = owned.outputs.events.iter().position(|events| events.bytes().len() > FRAME_BYTES);
+        let full = owned.outputs.events.iter().position(|events| events.bytes().len() > frame_bytes);
         match full {
             Some(destination) => self.send_frames(destination, Closing::Open),
             None => Ok(()),
@@ -453,9 +463,6 @@ impl<S: Stage, L: Log> Worker<S, L> {
         } else {
             self.epochs.committable()
         };
-        if offsets.is_empty() {
-            return Ok(Committed::Taken);
-        }
         for (partition, offset) in &offsets {
             if let Some(owned) = self.owned.get_mut(partition) {
                 owned.committed = owned.committed.max(*offset);

@@ -23,7 +23,7 @@ use crate::log::{
     Acknowledgement, Append, CommitMode, Committed, Destination, Log, LogError, Polled, Start, Topic,
     TopicPartition,
 };
-use crate::time::{Clock, ProcessingTime, SystemClock};
+use crate::time::{Clock, ProcessingTime, Stopwatch, SystemClock};
 pub use client::Linger;
 use consumer::GroupConsumer;
 use producer::LogProducer;
@@ -35,6 +35,8 @@ pub struct KafkaLog {
     prompt: LogProducer,
     /// The other public records: a few milliseconds make batches of them.
     batching: LogProducer,
+    /// Processing time: the machine's clock at the start of the life, and from there on a stopwatch.
+    began: (ProcessingTime, Stopwatch),
 }
 
 impl KafkaLog {
@@ -53,6 +55,7 @@ impl KafkaLog {
             consumer: GroupConsumer::subscribe(settings, group, topics)?,
             prompt: LogProducer::new(settings, life, Linger::None)?,
             batching: LogProducer::new(settings, life, Linger::ForBatches)?,
+            began: (SystemClock.now(), Stopwatch::start()),
         })
     }
 }
@@ -91,7 +94,8 @@ impl Log for KafkaLog {
     }
 
     fn now(&self) -> ProcessingTime {
-        SystemClock.now()
+        let (began, stopwatch) = &self.began;
+        began.plus(stopwatch.elapsed())
     }
 
     fn is_connected(&self) -> bool {

@@ -169,7 +169,10 @@ impl Source {
         let current = frame.to >= self.applied;
         match frame.promise {
             Promise::Unknown => {}
-            Promise::Watermark(time) => self.watermark = self.watermark.max(Some(time)),
+            Promise::Watermark(time) => {
+                self.watermark = self.watermark.max(Some(time));
+                self.highest = self.highest.max(Some(time));
+            }
             Promise::Idle { highest, .. } => self.highest = self.highest.max(highest),
         }
         if current {

@@ -254,7 +254,10 @@ impl Sessions {
             if session.current { self.final_at(session.end) } else { session.end.plus(self.settings.gap) }
         };
         let forget = |session: &ClosedSession| self.final_at(session.end).plus(self.settings.remember_closed);
-        let next = state.open.iter().map(due).chain(state.closed.front().map(forget)).min();
+        // sessions are ordered by their ends: behind the first that is not yet published none is due earlier
+        let unpublished = state.open.iter().position(|session| !session.current);
+        let first = state.open.iter().take(unpublished.map_or(usize::MAX, |place| place + 1));
+        let next = first.map(due).chain(state.closed.front().map(forget)).min();
         if let Some(next) = next.filter(|next| state.timer.is_none_or(|timer| *next < timer)) {
             state.timer = Some(next);
             cx.set_timer(next);

@@ -82,7 +82,7 @@ pub struct Reading {
     /// The event id of a late copy is remembered for de-duplication.
     pub late_ids_are_remembered: bool,
     /// Of an idle source the highest event time is the one its last idle promise named (else the
-    /// highest that any of its idle promises named).
+    /// highest that any of its promises named).
     pub idle_highest_is_the_last: bool,
     /// An event older than the retention is still added to a large key's buckets and sample (where
     /// its bucket is not to be dropped).

@@ -20,6 +20,8 @@ struct Source {
     counts: bool,
     applied: Position,
     promised: Option<i64>,
+    /// The highest time of any promise.
+    highest: Option<i64>,
     idle: Option<Idle>,
 }
 
@@ -60,12 +62,16 @@ impl Sources {
         if let Promise::Watermark(time) = frame.promise {
             source.promised = source.promised.max(Some(time.0));
         }
+        source.highest = source.highest.max(match frame.promise {
+            Promise::Unknown => None,
+            Promise::Watermark(time) => Some(time.0),
+            Promise::Idle { highest, .. } => highest.map(|time| time.0),
+        });
         if frame.to >= source.applied {
-            let before = source.idle.and_then(|idle| idle.highest);
             source.idle = match frame.promise {
                 Promise::Idle { highest, idle_ms } => {
                     let named = highest.map(|time| time.0);
-                    let highest = if reading.idle_highest_is_the_last { named } else { named.max(before) };
+                    let highest = if reading.idle_highest_is_the_last { named } else { source.highest };
                     Some(Idle { highest, for_ms: i64::try_from(idle_ms).unwrap_or(i64::MAX) })
                 }
                 Promise::Unknown | Promise::Watermark(_) => None,
@@ -94,6 +100,7 @@ impl Sources {
             counts: false,
             applied: Position::BEFORE_EVERYTHING,
             promised: None,
+            highest: None,
             idle: None,
         })
     }

@@ -108,7 +108,7 @@ impl GroupConsumer {
             told: Mutex::default(),
             at_end: Mutex::default(),
             commit_failed: AtomicBool::new(false),
-            connected: AtomicBool::new(true),
+            connected: AtomicBool::new(false),
             closing: AtomicBool::new(false),
         };
         let consumer: BaseConsumer<Callbacks> =
@@ -173,6 +173,7 @@ impl GroupConsumer {
                 Told::Assigned(partitions) => {
                     let committed = self.committed(&partitions)?;
                     tracing::info!(partitions = %named(&partitions), ?committed, "assigned");
+                    self.consumer.context().connected.store(true, Ordering::Relaxed);
                     self.answer.get_or_insert_default();
                     into.extend(
                         committed.into_iter().map(|(partition, next)| Polled::Assigned(partition, next)),
@@ -269,6 +270,9 @@ impl GroupConsumer {
         offsets: &[(TopicPartition, Offset)],
         mode: CommitMode,
     ) -> Result<Committed, LogError> {
+        if offsets.is_empty() && !self.consumer.context().commit_failed.load(Ordering::Relaxed) {
+            return Ok(Committed::Taken);
+        }
         for (partition, offset) in offsets {
             match self.last_commit.iter_mut().find(|(known, _)| known == partition) {
                 Some(known) => known.1 = *offset,

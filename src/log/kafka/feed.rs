@@ -2,13 +2,33 @@
 
 use super::client::{ClientSettings, Linger};
 use crate::log::{LogError, Topic};
+use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+/// How many records the broker refused, and its last reason.
+#[derive(Clone, Default)]
+struct Refused(Arc<Mutex<(u64, String)>>);
+
+impl ClientContext for Refused {}
+
+impl ProducerContext for Refused {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((fault, _)) = result {
+            let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *refused = (refused.0 + 1, fault.to_string());
+        }
+    }
+}
 
 /// Produces raw records, keyed as Java clients do.
 pub struct KafkaFeed {
-    producer: ThreadedProducer<DefaultProducerContext>,
+    producer: ThreadedProducer<Refused>,
+    refused: Refused,
 }
 
 impl KafkaFeed {
@@ -18,11 +38,12 @@ impl KafkaFeed {
     ///
     /// [`LogError`] if the client library refuses the settings.
     pub fn new(settings: &ClientSettings) -> Result<KafkaFeed, LogError> {
-        let producer = settings
-            .producer(Linger::ForBatches)
-            .create()
+        let refused = Refused::default();
+        let config = settings.producer(Linger::ForBatches);
+        let producer = config
+            .create_with_context(refused.clone())
             .map_err(|fault| LogError::Fatal(fault.to_string()))?;
-        Ok(KafkaFeed { producer })
+        Ok(KafkaFeed { producer, refused })
     }
 
     /// Hands a record over; waits while the queue is full.
@@ -54,8 +75,13 @@ impl KafkaFeed {
     ///
     /// # Errors
     ///
-    /// [`LogError`] if that takes longer than a minute.
+    /// [`LogError`] if that takes longer than a minute, or if the broker refused records.
     pub fn finish(&mut self) -> Result<(), LogError> {
-        self.producer.flush(Duration::from_secs(60)).map_err(|fault| LogError::Kafka(fault.to_string()))
+        self.producer.flush(Duration::from_secs(60)).map_err(|fault| LogError::Kafka(fault.to_string()))?;
+        let (refused, reason) = &*self.refused.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *refused > 0 {
+            return Err(LogError::Kafka(format!("{refused} records were refused: {reason}")));
+        }
+        Ok(())
     }
 }
