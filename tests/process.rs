@@ -289,6 +289,15 @@ fn a_payment_is_scored_however_late_it_is() {
 }
 
 #[test]
+fn a_payment_id_that_is_used_twice_gives_one_score_and_is_counted() {
+    let twice = payment_line("p1", START_MS + 1).replace("e-p1", "another");
+    let folder = good(&(payment_line("p1", START_MS) + &twice), &[]);
+    assert_eq!(lines(folder.path(), "scores.fraud").len(), 1);
+    let decisions = &ledger(folder.path())["decisions"];
+    assert_eq!((&decisions["whole"], &decisions["late_parts"]), (&json!(1), &json!(2)), "{decisions}");
+}
+
+#[test]
 fn an_input_that_is_kept_open_leaves_sessions_open() {
     let folder = good(&click_line("v1", "e1", START_MS), &["--keep-open"]);
     assert_eq!(lines(folder.path(), "sessions").len(), 0);

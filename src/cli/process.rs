@@ -235,6 +235,9 @@ fn ledger_json(ledger: &EngineLedger) -> serde_json::Value {
             "whole": ledger.decisions.whole,
             "without_parts": ledger.decisions.without_parts,
             "open": ledger.decisions.open,
+            "foreign_parts": ledger.decisions.foreign_parts,
+            "repeated_parts": ledger.decisions.repeated_parts,
+            "late_parts": ledger.decisions.late_parts,
         },
         "balances": ledger.balances(),
     })

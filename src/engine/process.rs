@@ -8,6 +8,7 @@ use super::ingest::Ingest;
 use super::keyed::{Keyed, KeyedTask};
 use super::settings::{FoldSettings, KnownTopic, Topology};
 use super::worker::{Worker, WorkerError, WorkerSettings};
+use crate::fraud::gather::PartOutcome;
 use crate::ledger::{IngestLedger, KeyedLedger};
 use crate::log::frame::{FoldVersion, Frame, Item, Life, Promise, Record};
 use crate::log::memory::{Broker, Delivery, MemoryLog, SharedBroker};
@@ -94,6 +95,12 @@ pub struct DecisionLedger {
     pub without_parts: u64,
     /// Still waiting.
     pub open: u64,
+    /// Parts of another event with the payment id of a decision: a producer used the id twice.
+    pub foreign_parts: u64,
+    /// Second parts of one kind.
+    pub repeated_parts: u64,
+    /// Parts that came after their decision.
+    pub late_parts: u64,
 }
 
 impl Engine {
@@ -249,6 +256,10 @@ impl Engine {
             ledger.decisions.whole += task.decided_whole;
             ledger.decisions.without_parts += task.decided_without;
             ledger.decisions.open += task.open_gathers();
+            let parts = |outcome| task.parts.get(&outcome).copied().unwrap_or(0);
+            ledger.decisions.foreign_parts += parts(PartOutcome::Foreign);
+            ledger.decisions.repeated_parts += parts(PartOutcome::Repeated);
+            ledger.decisions.late_parts += parts(PartOutcome::Late);
         }
         ledger
     }
