@@ -85,8 +85,11 @@ impl Sources {
         self.sources.get(id)
     }
 
-    /// `id` counts from here on, unless it does already.
+    /// `id` counts from here on, unless it does already. The same partition of a topic of that name under
+    /// another id belongs to a topic that was deleted: it retires, or time would stand still.
     pub fn join(&mut self, id: SourceId, topic: &str, fold: FoldVersion) {
+        self.sources
+            .retain(|known, source| *known == id || known.partition != id.partition || source.topic != topic);
         self.sources.entry(id).or_insert_with(|| Source {
             topic: topic.to_owned(),
             applied: Position::BEFORE_EVERYTHING,
@@ -181,5 +184,85 @@ impl Source {
                 Promise::Unknown | Promise::Watermark(_) => None,
             };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FOLD: FoldVersion = FoldVersion(1);
+
+    fn id(topic: u128, partition: u32) -> SourceId {
+        SourceId { topic, partition }
+    }
+
+    fn promise(source: SourceId, to: i64, promise: Promise) -> Frame<'static> {
+        let (from, to) = (Position::BEFORE_EVERYTHING, Position::end_of(to));
+        Frame { source, from, to, promise, count: 0, events: &[] }
+    }
+
+    #[test]
+    fn time_is_unknown_until_every_joined_source_has_promised_and_then_the_lowest_promise() {
+        let mut sources = Sources::default();
+        sources.join(id(1, 0), "clickstream", FOLD);
+        sources.join(id(1, 1), "clickstream", FOLD);
+        sources.applied(&promise(id(1, 0), 0, Promise::Watermark(EventTime(50))), FOLD);
+        assert_eq!(sources.watermark(), None, "one source has promised nothing");
+        sources.applied(&promise(id(1, 1), 0, Promise::Watermark(EventTime(40))), FOLD);
+        assert_eq!(sources.watermark(), Some(EventTime(40)));
+        sources.applied(&promise(id(1, 1), 1, Promise::Watermark(EventTime(30))), FOLD);
+        assert_eq!(sources.watermark(), Some(EventTime(40)), "it never goes back");
+    }
+
+    #[test]
+    fn idle_sources_do_not_hold_time_and_when_all_are_idle_it_passes_with_them() {
+        let mut sources = Sources::default();
+        sources.join(id(1, 0), "clickstream", FOLD);
+        sources.join(id(2, 0), "payments", FOLD);
+        sources.applied(&promise(id(2, 0), 0, Promise::Idle { highest: None, idle_ms: 10_000 }), FOLD);
+        sources.applied(&promise(id(1, 0), 0, Promise::Watermark(EventTime(100_000))), FOLD);
+        assert_eq!(sources.watermark(), Some(EventTime(100_000)));
+        let idle = Promise::Idle { highest: Some(EventTime(105_000)), idle_ms: 12_000 };
+        sources.applied(&promise(id(1, 0), 0, idle), FOLD);
+        assert_eq!(
+            sources.watermark(),
+            Some(EventTime(115_000)),
+            "the highest time and the shortest idleness"
+        );
+    }
+
+    #[test]
+    fn an_idle_promise_of_a_frame_below_what_was_applied_counts_for_nothing() {
+        let mut sources = Sources::default();
+        sources.join(id(1, 0), "clickstream", FOLD);
+        sources.applied(&promise(id(1, 0), 9, Promise::Watermark(EventTime(1_000))), FOLD);
+        let idle = Promise::Idle { highest: Some(EventTime(1_000)), idle_ms: 60_000 };
+        sources.applied(&promise(id(1, 0), 8, idle), FOLD);
+        assert_eq!(sources.watermark(), Some(EventTime(1_000)));
+    }
+
+    #[test]
+    fn a_topic_that_was_made_again_takes_the_place_of_the_deleted_one() {
+        let mut sources = Sources::default();
+        sources.join(id(1, 0), "clickstream", FOLD);
+        sources.join(id(2, 0), "payments", FOLD);
+        sources.join(id(3, 0), "clickstream", FOLD);
+        let known: Vec<_> = sources.iter().map(|(id, _)| id.topic).collect();
+        assert_eq!(known, [2, 3]);
+    }
+
+    #[test]
+    fn a_changed_fold_may_go_on_behind_what_was_applied_and_not_inside_it() {
+        let mut sources = Sources::default();
+        sources.join(id(1, 0), "clickstream", FOLD);
+        sources.applied(&promise(id(1, 0), 9, Promise::Unknown), FOLD);
+        let other = FoldVersion(2);
+        let mut frame = promise(id(1, 0), 12, Promise::Unknown);
+        assert_eq!(sources.admit(&frame, other), Admission::Refused(Refusal::ChangedFold));
+        frame.from = Position::end_of(9);
+        assert_eq!(sources.admit(&frame, other), Admission::Above(Position::end_of(9)));
+        frame.from = Position::end_of(10);
+        assert_eq!(sources.admit(&frame, other), Admission::Refused(Refusal::Gap));
     }
 }
