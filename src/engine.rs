@@ -5,6 +5,7 @@
 //! engine does not know what fraud is, nor what Kafka is.
 
 pub mod decide;
+mod inbound;
 pub mod ingest;
 pub mod keyed;
 pub mod outputs;

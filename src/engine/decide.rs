@@ -1,7 +1,7 @@
 //! The decide stage: the decision log to scores. A task gathers the parts of each payment, evaluates
 //! the rules, and publishes the score with its reasons.
 
-use super::keyed::refuse_other_fold;
+use super::inbound;
 use super::outputs::Outputs;
 use super::settings::{FoldSettings, TOMBSTONE_SKEW, Topology};
 use super::stage::{DeadlineChange, FoldError, Stage};
@@ -9,7 +9,7 @@ use crate::event::public::{FraudScore, Text};
 use crate::event::{Deadline, DecisionId, Part};
 use crate::fraud::gather::{Gather, OpenGather, OwnedContext, PartOutcome};
 use crate::fraud::{Inputs, Verdict};
-use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, Record, SourceId};
+use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId};
 use crate::log::position::Offset;
 use crate::log::{Fetched, Start, Topic, TopicPartition};
 use crate::progress::sources::{Admission, Refusal, Sources};
@@ -198,21 +198,14 @@ impl Stage for Decide {
     }
 
     fn fold(&self, task: &mut DecideTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), FoldError> {
-        let bytes = fetched.record.value.as_deref().unwrap_or_default();
-        let frame_fault =
-            |source| FoldError::Frame { partition: fetched.partition, offset: fetched.offset, source };
-        let record = Record::decode(bytes).map_err(frame_fault)?;
-        refuse_other_fold(record.fold, self.fold, fetched, out)?;
+        let record = inbound::read(fetched, self.fold, out)?;
         for item in &record.items {
             match item {
-                Item::Join(sources) => {
-                    for (source, topic) in sources {
-                        task.sources.join(*source, topic, record.fold);
-                    }
-                }
+                Item::Join(sources) => task.sources.join_all(sources, record.fold),
                 Item::Retire(source) => task.sources.retire(*source),
                 Item::Frame(frame) => {
-                    self.fold_frame(task, frame, record.fold, fetched.offset, out).map_err(frame_fault)?;
+                    self.fold_frame(task, frame, record.fold, fetched.offset, out)
+                        .map_err(|fault| inbound::fault(fetched, fault))?;
                 }
                 Item::Deadline(deadline) => self.fold_deadline(task, *deadline, out),
             }

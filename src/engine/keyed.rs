@@ -6,6 +6,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "arrays are as long as the enum that indexes them")]
 
+use super::inbound;
 use super::outputs::Outputs;
 use super::settings::{FoldSettings, Topology};
 use super::stage::{FoldError, Stage};
@@ -17,7 +18,7 @@ use crate::event::public::{FraudFeatures, LateRecord, Origin};
 use crate::event::{Body, ClickCopy, Copy, DecisionId, FieldId, PaymentCopy, Value};
 use crate::feature::{GroupState, Source};
 use crate::ledger::{Disposition, KeyedLedger};
-use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, Record, SourceId};
+use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId};
 use crate::log::position::{Offset, Position};
 use crate::log::{Fetched, Start, Topic, TopicPartition};
 use crate::operator::{Context, KeyedOperator};
@@ -422,20 +423,14 @@ impl Stage for Keyed {
     }
 
     fn fold(&self, task: &mut KeyedTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), FoldError> {
-        let bytes = fetched.record.value.as_deref().unwrap_or_default();
-        let frame_fault =
-            |source| FoldError::Frame { partition: fetched.partition, offset: fetched.offset, source };
-        let record = Record::decode(bytes).map_err(frame_fault)?;
-        refuse_other_fold(record.fold, self.fold, fetched, out)?;
+        let record = inbound::read(fetched, self.fold, out)?;
         for item in &record.items {
             match item {
-                Item::Join(sources) => {
-                    for (source, topic) in sources {
-                        task.sources.join(*source, topic, record.fold);
-                    }
-                }
+                Item::Join(sources) => task.sources.join_all(sources, record.fold),
                 Item::Retire(source) => task.sources.retire(*source),
-                Item::Frame(frame) => self.fold_frame(task, frame, record.fold, out).map_err(frame_fault)?,
+                Item::Frame(frame) => self
+                    .fold_frame(task, frame, record.fold, out)
+                    .map_err(|fault| inbound::fault(fetched, fault))?,
                 Item::Deadline(_) => {}
             }
         }
@@ -453,21 +448,6 @@ impl Stage for Keyed {
     fn fold_version(&self) -> FoldVersion {
         self.fold
     }
-}
-
-/// What was not committed must have been made by this version of the fold: another one's positions
-/// mean other outputs.
-pub(super) fn refuse_other_fold(
-    found: FoldVersion,
-    ours: FoldVersion,
-    fetched: &Fetched,
-    out: &Outputs,
-) -> Result<(), FoldError> {
-    if out.kept() && found != ours {
-        let (partition, offset) = (fetched.partition, fetched.offset);
-        return Err(FoldError::OtherFold { partition, offset, found: found.0, ours: ours.0 });
-    }
-    Ok(())
 }
 
 impl KeyedTask {

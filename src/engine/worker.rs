@@ -265,11 +265,6 @@ impl<S: Stage, L: Log> Worker<S, L> {
         self.epochs.oldest_open()
     }
 
-    /// The stage.
-    pub fn stage(&self) -> &S {
-        &self.stage
-    }
-
     /// The log.
     pub fn log(&mut self) -> &mut L {
         &mut self.log

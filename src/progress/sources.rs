@@ -100,6 +100,13 @@ impl Sources {
         });
     }
 
+    /// All of a join record.
+    pub fn join_all(&mut self, sources: &[(SourceId, &str)], fold: FoldVersion) {
+        for (id, topic) in sources {
+            self.join(*id, topic, fold);
+        }
+    }
+
     /// `id` is gone for good.
     pub fn retire(&mut self, id: SourceId) {
         self.sources.remove(&id);

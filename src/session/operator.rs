@@ -97,12 +97,6 @@ impl VisitorState {
     pub fn running(&self) -> Option<&OpenSession> {
         self.open.iter().find(|session| session.start <= self.running && self.running <= session.end)
     }
-
-    /// How many sessions are open.
-    #[must_use]
-    pub fn open_sessions(&self) -> usize {
-        self.open.len()
-    }
 }
 
 /// What comes out of the operator.
