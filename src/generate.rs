@@ -37,7 +37,7 @@ mod payment;
 mod person;
 mod planted;
 mod profile;
-pub(crate) mod random;
+pub mod random;
 mod record;
 mod settings;
 mod stage;

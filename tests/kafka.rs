@@ -20,7 +20,7 @@ mod support;
 
 use oracle::entity_log::Ledger;
 use oracle::raw::{Judgement, RawRecord};
-use oracle::{Log, Public, Reading, Settings};
+use oracle::{Log, Public, Settings};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -268,18 +268,7 @@ fn troubles_of(instance: &Instance) -> f64 {
 /// Returns how many public records were published twice.
 fn compare(shop: &Shop, sessions_min: u64) -> usize {
     let mut doubles = 0;
-    let settings = Settings {
-        reading: Reading {
-            jump_publishes_twice: false,
-            final_session_is_shown: false,
-            late_applied_is_shown: true,
-            late_ids_are_remembered: true,
-            idle_highest_is_the_last: false,
-            buckets_take_old_events: false,
-            no_clicks_is_an_estimate: true,
-        },
-        ..Settings::default()
-    };
+    let settings = Settings::settled();
     let views = oracle::views::defaults();
     let entity = oracle::entity_log::outcome(&internal_log(shop, "keyed", Topic::Entity), &settings, &views);
     let decision = oracle::decision_log::outcome(&internal_log(shop, "decide", Topic::Decision), &settings);

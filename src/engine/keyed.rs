@@ -68,6 +68,8 @@ pub struct KeyedTask {
     pub ledger: KeyedLedger,
     /// Frames refused, by reason.
     pub refused: BTreeMap<Refusal, u64>,
+    /// Sessions made final before their time, because their visitor had too many open.
+    pub sessions_closed_early: u64,
     dedup: Dedup,
     sessions: KeyedState<OwnedEntityKey, VisitorState>,
     features: KeyedState<OwnedEntityKey, EntityFeatures>,
@@ -198,9 +200,9 @@ impl Keyed {
         }
         for output in task.scratch.session_outputs.drain(..) {
             publish_session(copy.key, &output, out);
-            if let SessionOutput::Late { missed } = &output {
-                let record =
-                    late_record(copy, place, task.sources.watermark().unwrap_or_default(), missed.as_ref());
+            task.sessions_closed_early += u64::from(output.is_closed_early());
+            if let SessionOutput::Late { missed, over } = &output {
+                let record = late_record(copy, place, *over, missed.as_ref());
                 out.publish(Topic::Late, "tillstream.late.v1", copy.key, &record);
             }
         }
@@ -408,6 +410,7 @@ impl Stage for Keyed {
             sources: Sources::default(),
             ledger: KeyedLedger::default(),
             refused: BTreeMap::new(),
+            sessions_closed_early: 0,
             dedup: Dedup::new(self.settings.dedup_horizon),
             sessions: KeyedState::default(),
             features: KeyedState::default(),

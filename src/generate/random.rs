@@ -7,11 +7,12 @@
 
 /// A stream of random numbers.
 #[derive(Debug, Clone)]
-pub(crate) struct Random([u64; 4]);
+pub struct Random([u64; 4]);
 
 impl Random {
     /// The stream of `seed`.
-    pub(crate) fn new(seed: u64) -> Random {
+    #[must_use]
+    pub fn new(seed: u64) -> Random {
         Random([1_u64, 2, 3, 4].map(|step| mix(seed.wrapping_add(step.wrapping_mul(GOLDEN_GAMMA)))))
     }
 
@@ -26,7 +27,7 @@ impl Random {
     /// A number in `[0, bound)`; 0 if `bound` is 0.
     ///
     /// Without Lemire's rejection step: the bias is at most `bound` ÷ 2⁶⁴.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         let scaled = (u128::from(self.bits()) * u128::from(bound)) >> 64;
         u64::try_from(scaled).unwrap_or(u64::MAX)
     }

@@ -2,13 +2,16 @@
 //!
 //! A click joins the sessions within the gap of it, merging several, or opens one. A timer publishes
 //! a session when the watermark has passed its end by the gap, and closes it for good when it has
-//! passed by the allowed lateness as well. Memory: about 1 KB per open session, whose facts are bounded;
-//! eight closed sessions of 32 bytes for the time they are remembered.
+//! passed by the allowed lateness as well. Memory: about 1 KB per open session, whose facts are bounded, and
+//! at most 32 of them: while a slow source holds the watermark back, one more makes the earliest final
+//! early. Eight closed sessions of 32 bytes for the time they are remembered.
 
 #![expect(clippy::indexing_slicing, reason = "places come from a search in the same list")]
 
 use super::facts::Facts;
 use crate::event::ClickCopy;
+#[cfg(test)]
+use crate::event::ClickName;
 use crate::ledger::Disposition;
 use crate::operator::{Context, KeyedOperator};
 use crate::time::EventTime;
@@ -19,6 +22,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Closed sessions that a visitor's state remembers at most.
 const CLOSED_MAX: usize = 8;
+/// Open sessions of a visitor at most. They lie more than a gap apart, so with the default gap the watermark
+/// has stood still for more than half a day when there are as many.
+pub const OPEN_MAX: usize = 32;
 
 /// How sessions are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +95,8 @@ pub struct VisitorState {
     timer: Option<EventTime>,
     /// Start of the session that the last applied click belongs to.
     running: EventTime,
+    /// For this visitor it is as if the watermark had come this far: an earlier session was made final early.
+    closed_through: Option<EventTime>,
 }
 
 impl VisitorState {
@@ -97,6 +105,17 @@ impl VisitorState {
     pub fn running(&self) -> Option<&OpenSession> {
         self.open.iter().find(|session| session.start <= self.running && self.running <= session.end)
     }
+}
+
+/// Whether a published session may still change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// A late click may give a further revision.
+    Open,
+    /// The watermark has passed it by the gap and the allowed lateness.
+    Final,
+    /// Final before its time, to make room: the visitor had more than [`OPEN_MAX`] sessions open.
+    FinalEarly,
 }
 
 /// What comes out of the operator.
@@ -110,8 +129,8 @@ pub enum SessionOutput {
         revision: u32,
         /// Ids it takes the place of.
         supersedes: Vec<SessionId>,
-        /// Whether no further one will come.
-        is_final: bool,
+        /// Whether a further one may come.
+        standing: Standing,
         /// Time of the first click.
         start: EventTime,
         /// Time of the last click.
@@ -123,7 +142,17 @@ pub enum SessionOutput {
     Late {
         /// The session it would have belonged to, if it is remembered.
         missed: Option<ClosedSession>,
+        /// The watermark, or what is as good as one for this visitor.
+        over: EventTime,
     },
+}
+
+impl SessionOutput {
+    /// Whether it is a session that was made final before its time.
+    #[must_use]
+    pub fn is_closed_early(&self) -> bool {
+        matches!(self, SessionOutput::Revision { standing: Standing::FinalEarly, .. })
+    }
 }
 
 /// A click, as the operator takes it.
@@ -158,9 +187,13 @@ impl KeyedOperator for Sessions {
     ) -> Disposition {
         let time = input.time;
         let touched = state.as_ref().map_or(0..0, |state| self.touched(state, time));
-        if touched.is_empty() && cx.reached(self.final_at(time)) {
+        let closed_through = state.as_ref().and_then(|state| state.closed_through);
+        if touched.is_empty()
+            && let Some(over) = cx.watermark().max(closed_through)
+            && self.final_at(time) <= over
+        {
             let missed = state.as_ref().and_then(|state| self.missed(state, time));
-            cx.emit(SessionOutput::Late { missed });
+            cx.emit(SessionOutput::Late { missed, over });
             return Disposition::Late;
         }
         let state = state.get_or_insert_default();
@@ -169,9 +202,10 @@ impl KeyedOperator for Sessions {
         session.facts.add(input.click, input.event_id, time);
         session.current = false;
         if session.published.is_some() && cx.reached(session.end.plus(self.settings.gap)) {
-            session.publish(visitor, false, cx);
+            session.publish(visitor, Standing::Open, cx);
         }
         state.running = time;
+        self.close_early(visitor, state, cx);
         self.set_timer(state, cx);
         if cx.watermark().is_some_and(|watermark| time < watermark) {
             Disposition::LateApplied
@@ -217,25 +251,25 @@ impl Sessions {
         state.closed.iter().rev().find(within).copied()
     }
 
+    /// Makes the earliest session final if there are too many.
+    fn close_early(&self, visitor: &str, state: &mut VisitorState, cx: &mut Context<'_, SessionOutput>) {
+        if state.open.len() > OPEN_MAX {
+            let earliest = state.open.remove(0);
+            state.closed_through = state.closed_through.max(Some(self.final_at(earliest.end)));
+            state.close(earliest, visitor, Standing::FinalEarly, cx);
+        }
+    }
+
     /// Publishes and closes what the watermark has passed.
     fn publish_due(&self, visitor: &str, state: &mut VisitorState, cx: &mut Context<'_, SessionOutput>) {
         let mut still_open = Vec::with_capacity(state.open.len());
-        for mut session in state.open.drain(..) {
+        for mut session in std::mem::take(&mut state.open) {
             if cx.reached(self.final_at(session.end)) {
-                let closed = ClosedSession {
-                    id: SessionId::new(visitor, session.start),
-                    start: session.start,
-                    end: session.end,
-                };
-                session.publish(visitor, true, cx);
-                if state.closed.len() == CLOSED_MAX {
-                    state.closed.pop_front();
-                }
-                state.closed.push_back(closed);
+                state.close(session, visitor, Standing::Final, cx);
                 continue;
             }
             if !session.current && cx.reached(session.end.plus(self.settings.gap)) {
-                session.publish(visitor, false, cx);
+                session.publish(visitor, Standing::Open, cx);
             }
             still_open.push(session);
         }
@@ -260,6 +294,22 @@ impl Sessions {
 }
 
 impl VisitorState {
+    /// Publishes a session for the last time and remembers that it was there.
+    fn close(
+        &mut self,
+        mut session: OpenSession,
+        visitor: &str,
+        standing: Standing,
+        cx: &mut Context<'_, SessionOutput>,
+    ) {
+        let id = SessionId::new(visitor, session.start);
+        if self.closed.len() == CLOSED_MAX {
+            self.closed.pop_front();
+        }
+        self.closed.push_back(ClosedSession { id, start: session.start, end: session.end });
+        session.publish(visitor, standing, cx);
+    }
+
     /// Makes one session of those touched and a click at `time`, and returns its place.
     fn join(&mut self, touched: std::ops::Range<usize>, time: EventTime, visitor: &str) -> usize {
         let place = touched.start;
@@ -292,8 +342,8 @@ impl OpenSession {
     /// Takes in a later session of the same visitor.
     fn merge(&mut self, later: OpenSession) {
         self.end = self.end.max(later.end);
+        self.supersedes.extend(later.standing_id());
         self.supersedes.extend(later.supersedes);
-        self.supersedes.extend(later.published.map(|(id, _)| id));
         // a session that was published stays so, under a new id if need be
         self.published = self.published.or(later.published.map(|(id, _)| (id, 0)));
         self.facts.merge(later.facts);
@@ -303,16 +353,20 @@ impl OpenSession {
         self.start = self.start.min(time);
         self.end = self.end.max(time);
         let id = SessionId::new(visitor, self.start);
-        if let Some((published, _)) = self.published.filter(|(published, _)| *published != id) {
-            if !self.supersedes.contains(&published) {
-                self.supersedes.push(published);
-            }
+        if self.published.is_some_and(|(known, _)| known != id) {
+            let replaced = self.standing_id().filter(|published| !self.supersedes.contains(published));
+            self.supersedes.extend(replaced);
             self.published = Some((id, 0));
         }
     }
 
+    /// The id under which readers know it; none while its id has moved and nothing was published under the new one.
+    fn standing_id(&self) -> Option<SessionId> {
+        self.published.filter(|(_, revision)| *revision > 0).map(|(id, _)| id)
+    }
+
     /// Emits the next revision.
-    fn publish(&mut self, visitor: &str, is_final: bool, cx: &mut Context<'_, SessionOutput>) {
+    fn publish(&mut self, visitor: &str, standing: Standing, cx: &mut Context<'_, SessionOutput>) {
         let id = SessionId::new(visitor, self.start);
         let revision = self.published.map_or(0, |(_, revision)| revision) + 1;
         let mut supersedes = std::mem::take(&mut self.supersedes);
@@ -321,8 +375,134 @@ impl OpenSession {
         self.published = Some((id, revision));
         self.current = true;
         // nothing is added to a final session any more
-        let facts = Box::new(if is_final { std::mem::take(&mut self.facts) } else { self.facts.clone() });
+        let facts =
+            if standing == Standing::Open { self.facts.clone() } else { std::mem::take(&mut self.facts) };
+        let facts = Box::new(facts);
         let (start, end) = (self.start, self.end);
-        cx.emit(SessionOutput::Revision { id, revision, supersedes, is_final, start, end, facts });
+        cx.emit(SessionOutput::Revision { id, revision, supersedes, standing, start, end, facts });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE_MS: i64 = 60_000;
+    /// Between the clicks of different sessions.
+    const APART_MS: i64 = 40 * MINUTE_MS;
+    const SESSIONS: Sessions = Sessions {
+        settings: SessionSettings {
+            gap: Duration::from_secs(30 * 60),
+            allowed_lateness: Duration::from_secs(5 * 60),
+            remember_closed: Duration::from_secs(60 * 60),
+        },
+    };
+
+    /// A visitor whose clicks come while the watermark is unknown.
+    #[derive(Default)]
+    struct Visitor {
+        state: Option<VisitorState>,
+        out: Vec<SessionOutput>,
+    }
+
+    impl Visitor {
+        fn click(&mut self, time_ms: i64) -> Disposition {
+            self.click_under(None, time_ms)
+        }
+
+        fn click_under(&mut self, watermark: Option<EventTime>, time_ms: i64) -> Disposition {
+            let click = ClickCopy {
+                name: ClickName::PageView,
+                customer: None,
+                device: None,
+                page: None,
+                campaign: None,
+                currency: None,
+                value_minor: None,
+                items: Vec::new(),
+                values: Vec::new(),
+            };
+            let input = ClickInput { time: EventTime(time_ms), event_id: "e", click: &click };
+            let mut cx = Context::new(watermark, &mut self.out);
+            SESSIONS.on_event("v", input, &mut self.state, &mut cx)
+        }
+
+        fn timer(&mut self, watermark: EventTime) {
+            let mut cx = Context::new(Some(watermark), &mut self.out);
+            SESSIONS.on_timer("v", &mut self.state, &mut cx);
+        }
+
+        /// Start of every session that came out, and how it stands.
+        fn published(&self) -> Vec<(i64, Standing)> {
+            let revision = |output: &SessionOutput| match output {
+                SessionOutput::Revision { start, standing, .. } => Some((start.0, *standing)),
+                SessionOutput::Late { .. } => None,
+            };
+            self.out.iter().filter_map(revision).collect()
+        }
+
+        fn open(&self) -> usize {
+            self.state.as_ref().map_or(0, |state| state.open.len())
+        }
+    }
+
+    fn visitor_with(sessions: usize) -> Visitor {
+        let mut visitor = Visitor::default();
+        for start in (0..).step_by(usize::try_from(APART_MS).unwrap()).take(sessions) {
+            assert_eq!(visitor.click(start), Disposition::Applied);
+        }
+        visitor
+    }
+
+    #[test]
+    fn one_session_too_many_makes_the_earliest_final_early() {
+        for (sessions, closed) in [(OPEN_MAX - 1, 0), (OPEN_MAX, 0), (OPEN_MAX + 1, 1), (OPEN_MAX + 2, 2)] {
+            let visitor = visitor_with(sessions);
+            let expected: Vec<_> = (0..closed).map(|n| (n * APART_MS, Standing::FinalEarly)).collect();
+            assert_eq!(visitor.published(), expected, "{sessions}");
+            assert_eq!(visitor.open(), sessions.min(OPEN_MAX), "{sessions}");
+        }
+    }
+
+    #[test]
+    fn a_click_up_to_the_end_of_a_session_closed_early_is_late_and_names_it() {
+        for (time_ms, disposition) in
+            [(-APART_MS, Disposition::Late), (0, Disposition::Late), (1, Disposition::Applied)]
+        {
+            let mut visitor = visitor_with(OPEN_MAX + 1);
+            assert_eq!(visitor.click(time_ms), disposition, "{time_ms}");
+            if time_ms == 0 {
+                let Some(SessionOutput::Late { missed: Some(missed), .. }) = visitor.out.last() else {
+                    panic!("the session is remembered: {:?}", visitor.out.last());
+                };
+                assert_eq!((missed.start, missed.end), (EventTime(0), EventTime(0)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_click_that_joins_sessions_leaves_room_for_others() {
+        let mut visitor = visitor_with(OPEN_MAX);
+        visitor.click(APART_MS / 2);
+        visitor.click(APART_MS * i64::try_from(OPEN_MAX).unwrap());
+        assert_eq!((visitor.published(), visitor.open()), (vec![], OPEN_MAX));
+    }
+
+    #[test]
+    fn supersedes_names_only_ids_that_were_published() {
+        let minute = |minute: i64| EventTime(minute * MINUTE_MS);
+        let mut visitor = Visitor::default();
+        visitor.click(100 * MINUTE_MS);
+        visitor.timer(minute(130));
+        // running again, and its start moves twice before it is published the next time
+        for time in [129, 90, 80] {
+            visitor.click_under(Some(minute(130)), time * MINUTE_MS);
+        }
+        visitor.timer(minute(160));
+        let Some(SessionOutput::Revision { id, supersedes, .. }) = visitor.out.last() else {
+            panic!("published")
+        };
+        assert_eq!(*id, SessionId::new("v", minute(80)));
+        assert_eq!(*supersedes, [SessionId::new("v", minute(100))]);
     }
 }

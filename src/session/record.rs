@@ -1,7 +1,7 @@
 //! Sessions as public records.
 
 use super::facts::{Counts, Facts, Prices};
-use super::operator::{OpenSession, SessionId, SessionOutput};
+use super::operator::{OpenSession, SessionId, SessionOutput, Standing};
 use crate::event::public::{
     Campaign, MissedSession, Outcome, PriceLevel, SessionFeatures, SessionRecord, Text,
 };
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// The public record of a revision; none for other outputs.
 #[must_use]
 pub fn session_record<'a>(visitor: &'a str, output: &'a SessionOutput) -> Option<SessionRecord<'a>> {
-    let SessionOutput::Revision { id, revision, supersedes, is_final, start, end, facts } = output else {
+    let SessionOutput::Revision { id, revision, supersedes, standing, start, end, facts } = output else {
         return None;
     };
     let Counts {
@@ -32,7 +32,7 @@ pub fn session_record<'a>(visitor: &'a str, output: &'a SessionOutput) -> Option
         session_id: id_text(*id),
         revision: *revision,
         supersedes: supersedes.iter().map(|id| id_text(*id)).collect(),
-        is_final: *is_final,
+        is_final: *standing != Standing::Open,
         start_ms: *start,
         end_ms: *end,
         duration_ms: end.since(*start),

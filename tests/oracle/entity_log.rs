@@ -143,6 +143,9 @@ pub fn outcome(log: &Log, settings: &Settings, views: &[View]) -> Outcome {
     outcome
 }
 
+/// Open sessions of a visitor, at most.
+const OPEN_MAX: usize = 32;
+
 /// One partition.
 struct Task<'a> {
     settings: &'a Settings,
@@ -169,6 +172,8 @@ struct Task<'a> {
 struct Visitor {
     open: Vec<Session>,
     closed: Vec<Closed>,
+    /// How far it is for this visitor as if the watermark had come.
+    closed_through: Option<i64>,
 }
 
 /// Time and order of a click: its name within its visitor.
@@ -366,8 +371,16 @@ impl<'a> Task<'a> {
         ids.insert(copy.event_id.to_owned(), from + self.settings.dedup_horizon);
     }
 
+    /// What is as good as a watermark for the session of this click.
+    fn closed_through(&self, copy: &EventCopy<'_>) -> Option<i64> {
+        match copy.body {
+            Body::Click(_) => self.visitors.get(copy.key).and_then(|visitor| visitor.closed_through),
+            _ => None,
+        }
+    }
+
     fn is_late(&self, copy: &EventCopy<'_>) -> bool {
-        let Some(watermark) = self.sources.watermark else { return false };
+        let Some(watermark) = self.sources.watermark.max(self.closed_through(copy)) else { return false };
         let (time, lateness, gap) = (copy.time.0, self.settings.allowed_lateness, self.settings.gap);
         match copy.body {
             Body::Click(_) => {
@@ -388,12 +401,13 @@ impl<'a> Task<'a> {
             }
             _ => None,
         };
+        let closed_through = self.closed_through(copy);
         let value = json!({
             "entity": copy.kind,
             "entity_id": copy.key,
             "event_id": copy.event_id,
             "event_time_ms": copy.time,
-            "watermark_ms": self.sources.watermark,
+            "watermark_ms": self.sources.watermark.max(closed_through),
             "missed_session": missed,
             "origin": {
                 "topic": self.sources.name(origin.source),
@@ -446,7 +460,29 @@ impl<'a> Task<'a> {
         }
         self.session_timers.insert((ends, copy.key.to_owned()));
         self.session_timers.insert((ends + self.settings.allowed_lateness, copy.key.to_owned()));
-        self.visitors.entry(copy.key.to_owned()).or_default().open.push(session);
+        let visitor = self.visitors.entry(copy.key.to_owned()).or_default();
+        visitor.open.push(session);
+        if visitor.open.len() > OPEN_MAX {
+            visitor.open.sort_by_key(|session| session.start);
+            let earliest = visitor.open.remove(0);
+            let final_at = earliest.end + gap + self.settings.allowed_lateness;
+            visitor.closed_through = visitor.closed_through.max(Some(final_at));
+            self.close(copy.key, earliest);
+        }
+    }
+
+    /// Publishes a session for the last time.
+    fn close(&mut self, name: &str, mut session: Session) {
+        self.publish_session(name, &mut session, true);
+        let final_at = session.end + self.settings.gap + self.settings.allowed_lateness;
+        let closed = Closed {
+            id: session::session_id(name, session.start),
+            start: session.start,
+            end: session.end,
+            remembered_until: final_at + self.settings.remember_closed,
+        };
+        self.visitors.entry(name.to_owned()).or_default().closed.push(closed);
+        self.closed_now.entry(name.to_owned()).or_default().push(session);
     }
 
     /// Event time has come to `due`: publishes and closes what ends by then.
@@ -459,15 +495,7 @@ impl<'a> Task<'a> {
         for mut session in open {
             let final_at = session.end + gap + lateness;
             if final_at <= due {
-                self.publish_session(name, &mut session, true);
-                let closed = Closed {
-                    id: session::session_id(name, session.start),
-                    start: session.start,
-                    end: session.end,
-                    remembered_until: final_at + self.settings.remember_closed,
-                };
-                self.visitors.entry(name.to_owned()).or_default().closed.push(closed);
-                self.closed_now.entry(name.to_owned()).or_default().push(session);
+                self.close(name, session);
                 continue;
             }
             let skipped = skips && final_at <= watermark;
@@ -526,6 +554,7 @@ impl<'a> Task<'a> {
             answers.iter().map(|answer| (answer.name.as_str(), answer.value)).collect();
         let estimates: BTreeMap<&str, f64> =
             answers.iter().filter_map(|answer| Some((answer.name.as_str(), answer.error?))).collect();
+        let closed_through = self.closed_through(copy);
         let value = json!({
             "entity": copy.kind,
             "entity_id": copy.key,

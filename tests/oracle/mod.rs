@@ -91,6 +91,22 @@ pub struct Reading {
     pub no_clicks_is_an_estimate: bool,
 }
 
+impl Settings {
+    /// The defaults, read as the documents settle it.
+    pub fn settled() -> Settings {
+        let reading = Reading {
+            jump_publishes_twice: false,
+            final_session_is_shown: false,
+            late_applied_is_shown: true,
+            late_ids_are_remembered: true,
+            idle_highest_is_the_last: false,
+            buckets_take_old_events: false,
+            no_clicks_is_an_estimate: true,
+        };
+        Settings { reading, ..Settings::default() }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Settings {
         const MINUTE: i64 = 60_000;

@@ -1,0 +1,208 @@
+//! The engine over memory beside the oracle, on unruly input: clicks and payments that come late, too late,
+//! twice and far apart, keys large enough for buckets, sources that fall silent and wake.
+//!
+//! Every public record must be what an independent fold of the internal logs gives, and every part what
+//! the entity log says.
+
+#![expect(
+    clippy::cast_possible_wrap,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    clippy::float_cmp,
+    unreachable_pub,
+    reason = "a test: what is wrong may panic, and what was compared is printed"
+)]
+
+mod oracle;
+
+use oracle::{Log, Public, Settings};
+use serde_json::json;
+use std::path::Path;
+use std::time::Duration;
+use tillstream::config::{Tree, resolve};
+use tillstream::engine::process::Engine;
+use tillstream::event::EntityKind;
+use tillstream::generate::random::Random;
+use tillstream::log::{Destination, LogRecord, Topic, TopicPartition};
+
+const SEEDS: u64 = 24;
+const ROUNDS: u64 = 60;
+const PARTITIONS: u32 = 4;
+const MINUTE: i64 = 60_000;
+
+/// What must have come up over all seeds, or the comparison proves little.
+#[derive(Debug, Default)]
+struct Seen {
+    late: u64,
+    late_applied: u64,
+    duplicates: u64,
+    closed_early: u64,
+    turned_to_buckets: u64,
+}
+
+/// Producers without manners.
+struct Producers {
+    random: Random,
+    now: i64,
+    number: u64,
+}
+
+impl Producers {
+    fn event_id(&mut self) -> String {
+        self.number += 1;
+        // now and then one that was used before
+        let number = if self.random.below(25) == 0 { self.random.below(self.number) } else { self.number };
+        format!("e{number}")
+    }
+
+    /// Mostly now, sometimes within the allowed lateness, sometimes long ago.
+    fn time(&mut self) -> i64 {
+        let late = match self.random.below(20) {
+            0..14 => self.random.below(4_000),
+            14..18 => self.random.below(6 * 60_000),
+            18 => self.random.below(90 * 60_000),
+            _ => self.random.below(30 * 3_600_000),
+        };
+        self.now - late as i64
+    }
+
+    fn click(&mut self, visitor: u64, time: i64) -> (Topic, LogRecord) {
+        const NAMES: [&str; 6] =
+            ["page_view", "view_item", "add_to_cart", "remove_from_cart", "begin_checkout", "purchase"];
+        let name = NAMES[self.random.below(6) as usize];
+        let item = self.random.below(30);
+        let event = json!({
+            "event_id": self.event_id(), "event_name": name, "event_time_ms": time, "visitor_id": format!("v{visitor}"),
+            "device_id": format!("d{}", visitor % 3), "page_location": format!("/p/{item}"),
+            "currency": "EUR", "value_minor": 100 * item,
+            "items": [{"item_id": format!("i{item}"), "item_category": format!("c{}", item % 5), "price_minor": 100 * item}],
+        });
+        (Topic::Clickstream, record(&format!("v{visitor}"), event.to_string()))
+    }
+
+    fn payment(&mut self, time: i64) -> (Topic, LogRecord) {
+        // one card is used far more than the others
+        let card = if self.random.below(3) > 0 { 0 } else { self.random.below(5) };
+        let event = json!({
+            "event_id": self.event_id(), "event_name": "payment_attempted", "event_time_ms": time,
+            "payment_id": format!("p{}", self.number), "card_token": format!("card{card}"),
+            "amount_minor": 100 + self.random.below(9_000), "currency": "EUR",
+            "visitor_id": format!("v{}", self.random.below(6)), "device_id": format!("d{}", self.random.below(40)),
+            "ip": format!("192.0.2.{}", self.random.below(9)), "store_id": "s1",
+        });
+        (Topic::Payments, record(&format!("card{card}"), event.to_string()))
+    }
+
+    fn next(&mut self) -> (Topic, LogRecord) {
+        self.now += self.random.below(20_000) as i64;
+        let time = self.time();
+        if self.random.below(2) == 0 {
+            self.payment(time)
+        } else {
+            let visitor = self.random.below(6);
+            self.click(visitor, time)
+        }
+    }
+
+    /// A visitor who comes back again and again after more than a gap, forward or backward in time.
+    fn wanderer(&mut self, step: i64) -> (Topic, LogRecord) {
+        let visitor = 10 + self.random.below(2);
+        let time = self.now + 41 * MINUTE * step;
+        self.click(visitor, time)
+    }
+}
+
+fn record(key: &str, json: String) -> LogRecord {
+    LogRecord { key: Some(key.as_bytes().to_vec()), value: Some(json.into_bytes()), ..LogRecord::default() }
+}
+
+fn produce(engine: &mut Engine, seed: u64) {
+    let mut producers = Producers { random: Random::new(seed), now: 1_767_607_200_000, number: 0 };
+    for round in 0..ROUNDS {
+        let wandering = if round == 0 && seed.is_multiple_of(2) { 90 } else { 0 };
+        let backwards = seed.is_multiple_of(4);
+        for step in 0..wandering {
+            let (topic, raw) = producers.wanderer(if backwards { -step } else { step });
+            engine.append(&Destination::ByKey(topic), raw);
+        }
+        for _ in 0..producers.random.below(60) {
+            let (topic, raw) = producers.next();
+            engine.append(&Destination::ByKey(topic), raw);
+        }
+        // a pause long enough for silent sources to count as idle, or none
+        let pause = if producers.random.below(3) == 0 { 12_000 } else { producers.random.below(900) };
+        engine.broker().borrow_mut().advance(Duration::from_millis(pause));
+        engine.until_quiet().expect("memory does not fail");
+    }
+    // two rounds carry what ingest knows on to keyed, and from there to decide
+    for _ in 0..6 {
+        engine.broker().borrow_mut().advance(Duration::from_secs(4));
+        engine.until_quiet().expect("memory does not fail");
+    }
+}
+
+fn each(engine: &Engine, topic: Topic, mut each: impl FnMut(u32, i64, &LogRecord)) {
+    let broker = engine.broker().borrow();
+    for number in 0..broker.partitions(topic) {
+        broker.fetch(TopicPartition::new(topic, number), 0, usize::MAX, |offset, record| {
+            each(number, offset, &record)
+        });
+    }
+}
+
+fn internal_log(engine: &Engine, topic: Topic) -> Log {
+    let mut log = Log::new();
+    each(engine, topic, |number, offset, record| {
+        log.entry(number).or_default().push((offset, record.value.clone().unwrap_or_default()));
+    });
+    log
+}
+
+fn public(engine: &Engine, topic: Topic) -> Vec<Public> {
+    let mut records = Vec::new();
+    each(engine, topic, |_, _, record| {
+        let key = String::from_utf8(record.key.clone().expect("a public record has a key")).expect("UTF-8");
+        let value = serde_json::from_slice(record.value.as_deref().expect("and a value")).expect("JSON");
+        records.push(Public::new(topic.name(), &key, value));
+    });
+    records
+}
+
+#[test]
+fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
+    let config = resolve(&Tree::new(), Path::new(".")).expect("the defaults are good");
+    let (settings, views) = (Settings::settled(), oracle::views::defaults());
+    let mut seen = Seen::default();
+    for seed in 1..=SEEDS {
+        let mut engine =
+            Engine::new(&config.fold, config.partitions, config.idle_timeout, config.decision_deadline);
+        produce(&mut engine, seed);
+        let entity = oracle::entity_log::outcome(&internal_log(&engine, Topic::Entity), &settings, &views);
+        let decision = oracle::decision_log::outcome(&internal_log(&engine, Topic::Decision), &settings);
+        assert_eq!((entity.refused_frames, decision.refused_frames), (0, 0), "seed {seed}");
+        for topic in [Topic::Sessions, Topic::FeaturesSession, Topic::FeaturesFraud, Topic::Late] {
+            let expected: Vec<Public> =
+                entity.public.iter().filter(|record| record.topic == topic.name()).cloned().collect();
+            oracle::compare::multiset(&expected, &public(&engine, topic))
+                .unwrap_or_else(|wrong| panic!("seed {seed}, {topic}: {wrong}"));
+        }
+        oracle::compare::parts(&entity.parts, &decision.parts, PARTITIONS)
+            .unwrap_or_else(|wrong| panic!("seed {seed}, parts: {wrong}"));
+        oracle::compare::multiset(&decision.public, &public(&engine, Topic::ScoresFraud))
+            .unwrap_or_else(|wrong| panic!("seed {seed}, scores: {wrong}"));
+        assert!(engine.ledger().balances(), "seed {seed}");
+        for kind in EntityKind::ALL {
+            let ends = entity.ledger.get(&kind).cloned().unwrap_or_default();
+            seen.late += ends.late;
+            seen.late_applied += ends.late_applied;
+            seen.duplicates += ends.duplicate;
+        }
+        seen.closed_early += engine.keyed_tasks().map(|task| task.sessions_closed_early).sum::<u64>();
+        seen.turned_to_buckets += entity.turned as u64;
+    }
+    println!("{SEEDS} seeds: {seen:?}");
+    let Seen { late, late_applied, duplicates, closed_early, turned_to_buckets } = seen;
+    assert!(
+        [late, late_applied, duplicates, closed_early, turned_to_buckets].iter().all(|count| *count > SEEDS)
+    );
+}
