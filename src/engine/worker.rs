@@ -12,13 +12,13 @@
 
 use super::outputs::Outputs;
 use super::stage::{DeadlineChange, FoldError, Stage};
-use crate::event::{Deadline, DecisionId};
 use crate::log::frame::{Frame, Item, Life, Promise, Record};
 use crate::log::position::{Offset, Position};
 use crate::log::{
     Acknowledgement, Append, CommitMode, Committed, Destination, Fetched, Headers, Log, LogError, Polled,
     Start, TopicPartition,
 };
+use crate::progress::deadlines::Deadlines;
 use crate::progress::epochs::Epochs;
 use crate::progress::idleness::Idleness;
 use crate::rules_of_the_protocol::{Rule, without};
@@ -87,7 +87,7 @@ pub struct Worker<S: Stage, L> {
     joined: Vec<bool>,
     epochs: Epochs,
     committed_at: ProcessingTime,
-    deadlines: BTreeMap<(TopicPartition, DecisionId), (ProcessingTime, Offset)>,
+    deadlines: Deadlines,
     lost: u64,
     polled: Vec<Polled>,
     acknowledgements: Vec<Acknowledgement>,
@@ -106,7 +106,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
             joined: vec![false; destinations as usize],
             epochs: Epochs::new(now),
             committed_at: now,
-            deadlines: BTreeMap::new(),
+            deadlines: Deadlines::default(),
             lost: 0,
             polled: Vec::new(),
             acknowledgements: Vec::new(),
@@ -330,7 +330,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
     fn forget(&mut self, partitions: &[TopicPartition]) {
         self.epochs.forget(partitions);
         self.owned.retain(|partition, _| !partitions.contains(partition));
-        self.deadlines.retain(|(partition, _), _| !partitions.contains(partition));
+        self.deadlines.forget(partitions);
     }
 
     fn fold(&mut self, fetched: &Fetched) -> Result<(), WorkerError> {
@@ -348,12 +348,10 @@ impl<S: Stage, L: Log> Worker<S, L> {
                 DeadlineChange::Arm(decision, opened_at) => {
                     if arms {
                         let due = now.plus(self.settings.decision_deadline);
-                        self.deadlines.insert((fetched.partition, decision), (due, opened_at));
+                        self.deadlines.arm(fetched.partition, decision, opened_at, due);
                     }
                 }
-                DeadlineChange::Disarm(decision) => {
-                    self.deadlines.remove(&(fetched.partition, decision));
-                }
+                DeadlineChange::Disarm(decision) => self.deadlines.disarm(fetched.partition, decision),
             }
         }
         let full = owned.outputs.events.iter().position(|events| events.bytes().len() > frame_bytes);
@@ -472,12 +470,8 @@ impl<S: Stage, L: Log> Worker<S, L> {
         let now = self.log.now();
         let again = now.plus(self.settings.decision_deadline);
         let mut due = BTreeMap::<TopicPartition, Vec<Item<'_>>>::new();
-        for ((partition, decision), (at, opened_at)) in &mut self.deadlines {
-            if *at <= now {
-                *at = again;
-                let deadline = Deadline { decision: *decision, opened_at: *opened_at };
-                due.entry(*partition).or_default().push(Item::Deadline(deadline));
-            }
+        for (partition, deadline) in self.deadlines.due(now, again) {
+            due.entry(partition).or_default().push(Item::Deadline(deadline));
         }
         for (partition, items) in due {
             let record = Record { life: self.settings.life, fold: self.stage.fold_version(), items };
