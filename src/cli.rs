@@ -13,6 +13,7 @@ mod topics;
 
 use crate::config::{Config, ENVIRONMENT_PREFIX, LogFormat, read_layers, resolve_beside};
 use crate::fault::Faults;
+use anyhow::Context as _;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -103,10 +104,7 @@ pub fn main() -> ExitCode {
         Command::Topics(command) => command.execute(),
         Command::Inspect(command) => command.execute(),
         Command::Config(command) => command.execute(),
-        Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "tillstream", &mut std::io::stdout());
-            Ok(())
-        }
+        Command::Completion { shell } => completion(shell),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -117,6 +115,14 @@ pub fn main() -> ExitCode {
             ExitCode::from(code)
         }
     }
+}
+
+/// Into memory first: the generator panics where it cannot write.
+fn completion(shell: clap_complete::Shell) -> Result<(), CliError> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "tillstream", &mut script);
+    std::io::stdout().write_all(&script).context("printing")?;
+    Ok(())
 }
 
 /// A reader that has seen enough (`| head`) is no failure.

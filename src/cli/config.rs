@@ -1,9 +1,10 @@
 //! `tillstream config`: check and show.
 
 use super::{CliError, ConfigFile};
-use crate::config::Config;
+use crate::config::{Config, FIRST_STARTS, LogFormat, Role};
 use anyhow::Context as _;
 use std::io::Write;
+use std::path::PathBuf;
 
 /// Checks or shows the configuration, with the environment's overrides.
 #[derive(Debug, clap::Args)]
@@ -64,17 +65,22 @@ fn cost_of_views(config: &Config) -> String {
 
 fn shown(config: &Config) -> String {
     let duration = |duration| humantime::format_duration(duration).to_string();
+    let file = |file: &Option<PathBuf>| {
+        file.as_ref().map_or_else(|| "those of the program".to_owned(), |file| file.display().to_string())
+    };
     let fold = &config.fold;
     let shown = serde_json::json!({
         "application": config.application,
         "kafka": {"brokers": config.kafka.brokers, "client": config.kafka.client.keys().collect::<Vec<_>>()},
-        "roles": config.roles.iter().map(|role| format!("{role:?}").to_lowercase()).collect::<Vec<_>>(),
+        "roles": config.roles.iter().map(|role| name_of(&Role::ALL, *role)).collect::<Vec<_>>(),
         "commit_interval": duration(config.commit_interval),
+        "log_format": name_of(&LogFormat::ALL, config.log_format),
         "ingest": {
             "payload_bytes_max": format!("{}B", fold.payload_bytes_max),
             "out_of_orderness": duration(fold.out_of_orderness),
             "idle_timeout": duration(config.idle_timeout),
             "future_bound": duration(fold.future_bound),
+            "first_start": name_of(&FIRST_STARTS, config.first_start),
         },
         "dedup": {"horizon": duration(fold.dedup_horizon)},
         "sessions": {
@@ -90,8 +96,12 @@ fn shown(config: &Config) -> String {
             "public_partitions": config.partitions.public,
         },
         "pseudonyms": if config.has_own_keys { "own keys" } else { "the keys of the demo" },
-        "rules_version": fold.rules.version(),
-        "features": fold.plan.feature_names().len(),
+        "features": {"file": file(&config.files.features), "count": fold.plan.feature_names().len()},
+        "rules": {"file": file(&config.files.rules), "version": fold.rules.version()},
     });
     serde_json::to_string_pretty(&shown).expect("plain values serialise") + "\n"
+}
+
+fn name_of<T: PartialEq>(names: &[(&'static str, T)], value: T) -> &'static str {
+    names.iter().find(|(_, known)| *known == value).map_or("", |(name, _)| name)
 }

@@ -67,6 +67,9 @@ const OURS: [&str; 39] = [
     "transactional.id",
 ];
 
+/// Where raw partitions may first be read from, by name.
+pub const FIRST_STARTS: [(&str, Start); 2] = [("earliest", Start::Earliest), ("beginning", Start::Beginning)];
+
 /// What an instance does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -95,6 +98,12 @@ pub enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    /// Every format with its name.
+    pub const ALL: [(&'static str, LogFormat); 3] =
+        [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
+}
+
 /// Where Kafka is.
 #[derive(Debug, Clone)]
 pub struct KafkaConfig {
@@ -102,6 +111,15 @@ pub struct KafkaConfig {
     pub brokers: String,
     /// Further settings of the client library.
     pub client: BTreeMap<String, String>,
+}
+
+/// The files that a configuration names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigFiles {
+    /// The views.
+    pub features: Option<PathBuf>,
+    /// The rules.
+    pub rules: Option<PathBuf>,
 }
 
 /// Everything, resolved.
@@ -127,6 +145,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Of `process` and `demo`.
     pub partitions: Partitions,
+    /// Where the views and the rules were read from; none if they are those of the program.
+    pub files: ConfigFiles,
     /// Whether pseudonym keys were configured; without, those of the demo are used.
     pub has_own_keys: bool,
     /// What results depend on.
@@ -153,12 +173,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
     let kafka = kafka(root.section("kafka", &mut faults), &mut faults);
     let roles = roles(&mut root, &mut faults);
     let commit_interval = root.duration("commit_interval", Duration::from_secs(1), MILLISECOND, &mut faults);
-    let log_format = root.choice(
-        "log_format",
-        LogFormat::Auto,
-        &[("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)],
-        &mut faults,
-    );
+    let log_format = root.choice("log_format", LogFormat::Auto, &LogFormat::ALL, &mut faults);
 
     let mut ingest = root.section("ingest", &mut faults);
     let payload_bytes_max = ingest.bytes("payload_bytes_max", 1 << 20, &mut faults);
@@ -183,8 +198,10 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
     let listen = listen(root.section("http", &mut faults), &mut faults);
     let partitions = partitions(root.section("memory", &mut faults), &mut faults);
     let keys = pseudonym_keys(root.section("pseudonyms", &mut faults), folder, &mut faults);
-    let features_text = file_or_default(&mut root, "features", DEFAULT_FEATURES, folder, &mut faults);
-    let rules_text = file_or_default(&mut root, "rules", DEFAULT_RULES, folder, &mut faults);
+    let mut file = |key| root.optional_text(key, &mut faults).map(|file| folder.join(file));
+    let files = ConfigFiles { features: file("features"), rules: file("rules") };
+    let features_text = text_or_default("features", files.features.as_deref(), DEFAULT_FEATURES, &mut faults);
+    let rules_text = text_or_default("rules", files.rules.as_deref(), DEFAULT_RULES, &mut faults);
     root.finish(&mut faults);
 
     let plan = compile_features(&features_text, sessions.allowed_lateness, &mut faults);
@@ -222,6 +239,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
         listen,
         log_format,
         partitions,
+        files,
         has_own_keys,
         fold,
     })
@@ -261,12 +279,7 @@ fn roles(root: &mut Section<'_>, faults: &mut Vec<Fault>) -> Vec<Role> {
 }
 
 fn first_start(ingest: &mut Section<'_>, faults: &mut Vec<Fault>) -> Start {
-    ingest.choice(
-        "first_start",
-        Start::Earliest,
-        &[("earliest", Start::Earliest), ("beginning", Start::Beginning)],
-        faults,
-    )
+    ingest.choice("first_start", Start::Earliest, &FIRST_STARTS, faults)
 }
 
 fn sessions(mut section: Section<'_>, faults: &mut Vec<Fault>) -> SessionSettings {
@@ -366,16 +379,9 @@ fn demo_key() -> PseudonymKey {
     }
 }
 
-fn file_or_default(
-    root: &mut Section<'_>,
-    key: &'static str,
-    default: &str,
-    folder: &Path,
-    faults: &mut Vec<Fault>,
-) -> String {
-    let Some(file) = root.optional_text(key, faults) else { return default.to_owned() };
-    let file: PathBuf = folder.join(file);
-    std::fs::read_to_string(&file).unwrap_or_else(|fault| {
+fn text_or_default(key: &str, file: Option<&Path>, default: &str, faults: &mut Vec<Fault>) -> String {
+    let Some(file) = file else { return default.to_owned() };
+    std::fs::read_to_string(file).unwrap_or_else(|fault| {
         faults.push(Fault::new(key, format!("{} cannot be read: {fault}", file.display())));
         default.to_owned()
     })
