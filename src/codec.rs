@@ -9,5 +9,6 @@ pub mod object;
 pub mod payments;
 pub mod reject;
 pub mod text;
+pub mod whole;
 
 pub use reject::{Reject, RejectReason};

@@ -152,6 +152,10 @@ fn replacements() -> Vec<Value> {
         json!(253_402_300_800_000_i64),
         json!(u64::MAX),
         json!(1.5),
+        json!(1.0),
+        json!(-0.0),
+        json!(1e15),
+        json!(1e300),
         json!([]),
         json!({}),
         json!(["a"]),
@@ -179,14 +183,26 @@ fn every_refusal_names_its_reason_and_place() {
             "items[1].item_id",
         ),
         (format!("{base},\"value_minor\":-1}}"), RejectReason::OutOfRange, "value_minor"),
-        (base.replace("\"event_id\":\"e\",", "") + "}", RejectReason::MissingField, "$"),
-        (format!("{base},\"value_minor\":1.0}}"), RejectReason::WrongType, "value_minor"),
-        (format!("{base},\"visitor_id\":\"again\"}}"), RejectReason::WrongType, "$"),
+        (base.replace("\"event_id\":\"e\",", "") + "}", RejectReason::MissingField, "event_id"),
+        (
+            format!("{base},\"items\":[{{\"item_id\":\"a\"}},{{}}]}}"),
+            RejectReason::MissingField,
+            "items[1].item_id",
+        ),
+        (
+            format!("{base},\"items\":[{{\"item_id\":\"a\"}},{{\"item_id\":\"b\",\"price_minor\":-1}}]}}"),
+            RejectReason::OutOfRange,
+            "items[1].price_minor",
+        ),
+        (format!("{base},\"value_minor\":1.5}}"), RejectReason::WrongType, "value_minor"),
+        (format!("{base},\"value_minor\":1e300}}"), RejectReason::OutOfRange, "value_minor"),
+        (format!("{base},\"page_title\":\"\\ud800\"}}"), RejectReason::NotJson, "$"),
+        (format!("{base},\"visitor_id\":\"again\"}}"), RejectReason::WrongType, "visitor_id"),
     ];
     for (payload, reason, path) in cases {
         let reject = Click::decode(payload.as_bytes(), BYTES_MAX).expect_err(&payload);
         assert_eq!(reject.reason, reason, "{payload}: {reject}");
-        assert!(path == "$" || reject.path == path, "{payload}: {reject}");
+        assert_eq!(reject.path, path, "{payload}: {reject}");
     }
     let large = format!("{base},\"page_title\":\"{}\"}}", "x".repeat(BYTES_MAX));
     assert_eq!(

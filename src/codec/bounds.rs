@@ -13,9 +13,16 @@ pub const ID: (usize, usize) = (1, 128);
 #[derive(Debug, Default)]
 pub struct Bounds {
     fault: Option<Reject>,
+    /// The item that is looked at.
+    item: Option<usize>,
 }
 
 impl Bounds {
+    /// The fields that follow are those of `items[place]`.
+    pub fn look_at_item(&mut self, place: usize) {
+        self.item = Some(place);
+    }
+
     /// A text of `min` to `max` characters.
     pub fn text(&mut self, field: &str, value: &Text<'_>, bounds: (usize, usize)) {
         self.str(field, value.as_str(), bounds);
@@ -93,6 +100,10 @@ impl Bounds {
     }
 
     fn refuse(&mut self, field: &str, message: String) {
-        self.fault.get_or_insert_with(|| Reject::at(RejectReason::OutOfRange, field, message));
+        let path = match self.item {
+            Some(place) => format!("items[{place}].{field}"),
+            None => field.to_owned(),
+        };
+        self.fault.get_or_insert_with(|| Reject::at(RejectReason::OutOfRange, path, message));
     }
 }

@@ -4,6 +4,7 @@ use super::bounds::{Bounds, ID, MINOR_MAX};
 use super::object::Object;
 use super::reject::{Reject, read_object};
 use super::text::Text;
+use super::whole;
 use serde::Deserialize;
 
 /// A click as it stands in the payload. See `schemas/clickstream/v1/schema.json`.
@@ -14,6 +15,7 @@ pub struct Click<'a> {
     pub event_id: Text<'a>,
     #[serde(borrow)]
     pub event_name: Text<'a>,
+    #[serde(deserialize_with = "whole::required")]
     pub event_time_ms: i64,
     #[serde(borrow)]
     pub visitor_id: Text<'a>,
@@ -38,6 +40,7 @@ pub struct Click<'a> {
     pub consent: Option<Object<Consent>>,
     #[serde(borrow)]
     pub currency: Option<Text<'a>>,
+    #[serde(default, deserialize_with = "whole::optional")]
     pub value_minor: Option<i64>,
     #[serde(borrow)]
     pub transaction_id: Option<Text<'a>>,
@@ -104,9 +107,13 @@ pub struct ClickItem<'a> {
     pub coupon: Option<Text<'a>>,
     #[serde(borrow)]
     pub location_id: Option<Text<'a>>,
+    #[serde(default, deserialize_with = "whole::optional")]
     pub index: Option<i64>,
+    #[serde(default, deserialize_with = "whole::optional")]
     pub price_minor: Option<i64>,
+    #[serde(default, deserialize_with = "whole::optional")]
     pub discount_minor: Option<i64>,
+    #[serde(default, deserialize_with = "whole::optional")]
     pub quantity: Option<i64>,
 }
 
@@ -150,7 +157,8 @@ impl<'a> Click<'a> {
             campaign.check(&mut bounds);
         }
         bounds.count("items", self.items().len(), 200);
-        for item in self.items() {
+        for (place, item) in self.items().enumerate() {
+            bounds.look_at_item(place);
             item.check(&mut bounds);
         }
         bounds.verdict()
@@ -169,27 +177,27 @@ impl ClickCampaign<'_> {
 
 impl ClickItem<'_> {
     fn check(&self, bounds: &mut Bounds) {
-        bounds.text("items.item_id", &self.item_id, ID);
-        bounds.optional_text("items.item_name", &self.item_name, (0, 512));
+        bounds.text("item_id", &self.item_id, ID);
+        bounds.optional_text("item_name", &self.item_name, (0, 512));
         for (field, text) in [
-            ("items.item_brand", &self.item_brand),
-            ("items.item_category", &self.item_category),
-            ("items.item_category2", &self.item_category2),
-            ("items.item_category3", &self.item_category3),
-            ("items.item_category4", &self.item_category4),
-            ("items.item_category5", &self.item_category5),
-            ("items.item_variant", &self.item_variant),
-            ("items.item_list_id", &self.item_list_id),
-            ("items.item_list_name", &self.item_list_name),
-            ("items.affiliation", &self.affiliation),
-            ("items.coupon", &self.coupon),
-            ("items.location_id", &self.location_id),
+            ("item_brand", &self.item_brand),
+            ("item_category", &self.item_category),
+            ("item_category2", &self.item_category2),
+            ("item_category3", &self.item_category3),
+            ("item_category4", &self.item_category4),
+            ("item_category5", &self.item_category5),
+            ("item_variant", &self.item_variant),
+            ("item_list_id", &self.item_list_id),
+            ("item_list_name", &self.item_list_name),
+            ("affiliation", &self.affiliation),
+            ("coupon", &self.coupon),
+            ("location_id", &self.location_id),
         ] {
             bounds.optional_text(field, text, (0, 256));
         }
-        bounds.optional_number("items.index", self.index, (0, 100_000));
-        bounds.optional_number("items.price_minor", self.price_minor, (0, MINOR_MAX));
-        bounds.optional_number("items.discount_minor", self.discount_minor, (0, MINOR_MAX));
-        bounds.optional_number("items.quantity", self.quantity, (1, 100_000));
+        bounds.optional_number("index", self.index, (0, 100_000));
+        bounds.optional_number("price_minor", self.price_minor, (0, MINOR_MAX));
+        bounds.optional_number("discount_minor", self.discount_minor, (0, MINOR_MAX));
+        bounds.optional_number("quantity", self.quantity, (1, 100_000));
     }
 }

@@ -3,6 +3,7 @@
 use super::bounds::{Bounds, ID, MINOR_MAX};
 use super::reject::{Reject, RejectReason, read_object};
 use super::text::{AnyJson, Text};
+use super::whole;
 use crate::event::ResultStatus;
 use serde::Deserialize;
 
@@ -15,11 +16,13 @@ pub struct PaymentFields<'a> {
     pub event_id: Option<Text<'a>>,
     #[serde(borrow)]
     pub event_name: Text<'a>,
+    #[serde(default, deserialize_with = "whole::optional")]
     pub event_time_ms: Option<i64>,
     #[serde(borrow)]
     pub payment_id: Option<Text<'a>>,
     #[serde(borrow)]
     pub card_token: Option<Text<'a>>,
+    #[serde(default, deserialize_with = "whole::optional")]
     pub amount_minor: Option<i64>,
     #[serde(borrow)]
     pub currency: Option<Text<'a>>,

@@ -143,7 +143,14 @@ fn explain<'a, T: Deserialize<'a>>(text: &'a str, fault: &serde_json::Error) -> 
         Err(fault) => (fault.path().to_string(), fault.inner().to_string()),
         Ok(_) => (".".to_owned(), fault.to_string()),
     };
-    let path = if path == "." { "$".to_owned() } else { path };
+    // of these two, serde's path is that of the object around the field
+    let field = ["missing field `", "duplicate field `"].iter().find_map(|start| message.strip_prefix(start));
+    let field = field.and_then(|rest| rest.split('`').next());
+    let path = match (path.as_str(), field) {
+        (".", field) => field.unwrap_or("$").to_owned(),
+        (path, Some(field)) => format!("{path}.{field}"),
+        (path, None) => path.to_owned(),
+    };
     let reason = if message.starts_with("missing field") {
         RejectReason::MissingField
     } else if message.starts_with("invalid value: integer") || message.contains("number out of range") {

@@ -291,7 +291,14 @@ fn text(object: &Map<String, Value>, field: &str) -> Option<String> {
 }
 
 fn whole(object: &Map<String, Value>, field: &str) -> Option<i64> {
-    object.get(field).and_then(Value::as_i64)
+    object.get(field).and_then(as_whole)
+}
+
+/// As JSON Schema has it: `2.0` is a whole number.
+fn as_whole(value: &Value) -> Option<i64> {
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    let exact = |float: &f64| float.fract() == 0.0 && float.abs() <= EXACT_MAX;
+    value.as_i64().or_else(|| value.as_f64().filter(exact).map(|float| float as i64))
 }
 
 /// What becomes of a record, and its object where it is routed.
@@ -512,12 +519,12 @@ fn keeps(value: &Value, shape: Shape, faults: &mut BTreeSet<&'static str>) {
             (!names.contains(&text.as_str())).then_some("out_of_range")
         }
         (Shape::Whole(min, max), Value::Number(number)) => {
-            match (number.as_i64(), number.is_u64()) {
+            match (as_whole(value), number.is_u64()) {
                 (Some(number), _) => (!(min..=max).contains(&number)).then_some("out_of_range"),
                 (None, true) => Some("out_of_range"),
                 (None, false) => {
-                    // A whole number beyond 64 bits looks like a fraction from here.
-                    if number.as_f64().is_some_and(|number| number.abs() > 9e18) {
+                    // A large whole number looks like a fraction from here.
+                    if number.as_f64().is_some_and(|number| number.abs() > 9e15) {
                         faults.insert("out_of_range");
                     }
                     Some("wrong_type")

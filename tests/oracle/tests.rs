@@ -601,6 +601,7 @@ fn records_are_refused_with_a_reason() {
     let large = " ".repeat((1 << 20) + 1);
     let cases: &[(&str, &str, &[&str])] = &[
         ("clickstream", r#"{"event_id":"e","event_name":"n","event_time_ms":1,"visitor_id":"v"}"#, &[]),
+        ("clickstream", r#"{"event_id":"e","event_name":"n","event_time_ms":1.0,"visitor_id":"v"}"#, &[]),
         ("clickstream", "", &["empty"]),
         ("clickstream", &large, &["too_large"]),
         ("clickstream", &deep(32), &[]),
@@ -609,7 +610,7 @@ fn records_are_refused_with_a_reason() {
         ("clickstream", "[]", &["wrong_type"]),
         (
             "clickstream",
-            r#"{"event_id":"","event_name":"n","event_time_ms":1.0}"#,
+            r#"{"event_id":"","event_name":"n","event_time_ms":1.5}"#,
             &["missing_field", "out_of_range", "wrong_type"],
         ),
         ("payments", r#"{"event_name":"payment_refunded"}"#, &[]),
