@@ -164,6 +164,20 @@ fn produce_in_transactions(shop: &Shop) {
     }
 }
 
+/// A record that its topic took because it is small when compressed, and that is larger than any other topic takes.
+fn produce_a_giant(shop: &Shop) {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", shop.brokers())
+        .set("compression.type", "zstd")
+        .set("message.max.bytes", "20000000")
+        .create()
+        .expect("a producer");
+    let giant = "a".repeat(12 << 20);
+    let record = BaseRecord::to("clickstream").key("giant").payload(&giant);
+    producer.send(record).map_err(|(fault, _)| fault).expect("room in the queue");
+    producer.flush(Duration::from_secs(20)).expect("the broker takes it");
+}
+
 /// Waits until the instances have folded everything: no partition moves but by heartbeats.
 fn wait_until_drained(instances: &mut [Instance], events: f64) {
     let folded = |instances: &[Instance]| -> f64 {
@@ -201,6 +215,7 @@ fn two_instances_on_kafka_publish_what_the_oracle_says() {
     let events = events();
     let shop = Shop::open(PARTITIONS);
     produce_in_transactions(&shop);
+    produce_a_giant(&shop);
     let stays = shop.instance();
     let leaves = shop.instance();
     let rate = events / 20;

@@ -11,7 +11,7 @@ use crate::codec::payments::Decoded;
 use crate::codec::{Reject, RejectReason};
 use crate::event::entity::partition_of;
 use crate::event::{ClickName, Copy};
-use crate::ingest::dead_letter;
+use crate::ingest::dead_letter::dead_letter;
 use crate::ingest::route::Router;
 use crate::ledger::IngestLedger;
 use crate::log::frame::{FoldVersion, Promise, SourceId};
@@ -145,10 +145,7 @@ impl Stage for Ingest {
             Err(reject) => {
                 let place = RejectReason::ALL.iter().position(|reason| *reason == reject.reason);
                 task.ledger.dead_lettered[place.expect("every reason is in the list")] += 1;
-                let record = &fetched.record;
-                out.publish_verbatim(Topic::DeadLetter, record.key.clone(), record.value.clone(), |id| {
-                    dead_letter::headers(fetched, &reject, id)
-                });
+                out.publish_verbatim(Topic::DeadLetter, |id| dead_letter(fetched, &reject, id));
             }
         }
         if !task.ledger.balances() {

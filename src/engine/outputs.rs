@@ -8,7 +8,7 @@
 use super::stage::DeadlineChange;
 use crate::log::frame::EventsWriter;
 use crate::log::position::{Offset, Position};
-use crate::log::{Append, Destination, Headers, RecordId, Topic};
+use crate::log::{Append, Destination, Headers, LogRecord, RecordId, Topic};
 use crate::rules_of_the_protocol::{Rule, without};
 use serde::Serialize;
 
@@ -84,17 +84,11 @@ impl Outputs {
         }
     }
 
-    /// A record with headers of its own; `headers` is called with its id.
-    pub fn publish_verbatim(
-        &mut self,
-        topic: Topic,
-        key: Option<Vec<u8>>,
-        value: Option<Vec<u8>>,
-        headers: impl FnOnce(RecordId) -> Vec<(String, Vec<u8>)>,
-    ) {
+    /// A record with headers of its own; `record` is called with its id.
+    pub fn publish_verbatim(&mut self, topic: Topic, record: impl FnOnce(RecordId) -> LogRecord) {
         let position = self.next_position();
         if self.kept() {
-            let headers = Headers::Verbatim(headers(self.record_id(position)));
+            let LogRecord { key, value, headers, .. } = record(self.record_id(position));
             self.push_public(topic, key, value, headers);
         }
     }

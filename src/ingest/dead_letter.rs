@@ -1,13 +1,33 @@
 //! Dead letters: the original bytes, and headers that say where they came from and why.
+//!
+//! A record that is too large for the dead-letter topic keeps only its origin: raw topics count compressed sizes,
+//! so a record that was small there can be as large as it likes here, and must stop nothing.
 
 use crate::codec::Reject;
-use crate::log::{Fetched, RecordId};
+use crate::log::{Fetched, Headers, LogRecord, RecordId};
 
-/// The headers of a dead letter: the record's own, those that Kafka Streams' dead-letter queues
-/// carry, and ours.
+/// Key, value and headers of a record that are kept; half of what the topic takes, so that ours always fit.
+const BYTES_MAX: usize = 4 << 20;
+/// The largest key that is kept where the value is not.
+const KEY_BYTES_MAX: usize = 64 << 10;
+
+/// The dead letter of a refused record: the record's own key, value and headers, the headers that Kafka
+/// Streams' dead-letter queues carry, and ours. Of a record beyond 4 MiB: no value, no headers of its own,
+/// `tillstream-left-out-bytes`, and the key if it is at most 64 KiB.
 #[must_use]
-pub fn headers(fetched: &Fetched, reject: &Reject, id: RecordId) -> Vec<(String, Vec<u8>)> {
-    let mut headers = fetched.record.headers.spelled_out("");
+pub fn dead_letter(fetched: &Fetched, reject: &Reject, id: RecordId) -> LogRecord {
+    let record = &fetched.record;
+    let own_headers = record.headers.spelled_out("");
+    let bytes = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
+    let header_bytes: usize = own_headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let all = bytes(&record.key) + bytes(&record.value) + header_bytes;
+    let (key, value, mut headers) = if all <= BYTES_MAX {
+        (record.key.clone(), record.value.clone(), own_headers)
+    } else {
+        let key = record.key.clone().filter(|key| key.len() <= KEY_BYTES_MAX);
+        let left_out = all - bytes(&key);
+        (key, None, vec![("tillstream-left-out-bytes".to_owned(), left_out.to_string().into_bytes())])
+    };
     headers.extend(
         [
             ("__streams.errors.exception", "tillstream.Reject".to_owned()),
@@ -21,5 +41,53 @@ pub fn headers(fetched: &Fetched, reject: &Reject, id: RecordId) -> Vec<(String,
         ]
         .map(|(name, value)| (name.to_owned(), value.into_bytes())),
     );
-    headers
+    LogRecord { key, value, headers: Headers::Verbatim(headers), timestamp_ms: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::RejectReason;
+    use crate::log::{Topic, TopicPartition};
+    use std::sync::Arc;
+
+    fn letter(key: usize, value: usize, header: usize) -> LogRecord {
+        let record = LogRecord {
+            key: Some(vec![b'k'; key]),
+            value: Some(vec![b'v'; value]),
+            headers: Headers::Verbatim(vec![("trace".to_owned(), vec![b'h'; header])]),
+            timestamp_ms: Some(1),
+        };
+        let partition = TopicPartition::new(Topic::Clickstream, 2);
+        let fetched = Fetched { partition, offset: 7, record: Arc::new(record) };
+        let reject = Reject::at(RejectReason::TooLarge, "$", "too large");
+        dead_letter(&fetched, &reject, RecordId { topic: 1, partition: 2, offset: 7, index: 0 })
+    }
+
+    fn header(letter: &LogRecord, name: &str) -> Option<String> {
+        let headers = letter.headers.spelled_out("");
+        let found = headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| String::from_utf8(value.clone()).unwrap())
+    }
+
+    #[test]
+    fn a_record_beyond_the_bound_keeps_its_origin_and_its_key_only() {
+        let at_most = BYTES_MAX - "trace".len() - 10 - 10;
+        for (value, kept) in [(at_most - 1, true), (at_most, true), (at_most + 1, false)] {
+            let letter = letter(10, value, 10);
+            assert_eq!(letter.value.is_some(), kept, "{value}");
+            assert_eq!(header(&letter, "trace").is_some(), kept, "{value}");
+            let left_out = (!kept).then(|| (value + 15).to_string());
+            assert_eq!(header(&letter, "tillstream-left-out-bytes"), left_out, "{value}");
+            assert_eq!(header(&letter, "__streams.errors.offset").as_deref(), Some("7"));
+            assert_eq!(letter.key.as_deref(), Some(&[b'k'; 10][..]));
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_too_large_is_left_out_as_well() {
+        for (key, kept) in [(KEY_BYTES_MAX, true), (KEY_BYTES_MAX + 1, false)] {
+            assert_eq!(letter(key, BYTES_MAX, 0).key.is_some(), kept, "{key}");
+        }
+    }
 }
