@@ -164,7 +164,7 @@ impl Keyed {
     fn fold_copy(&self, task: &mut KeyedTask, copy: &Copy<'_>, place: Place<'_>, out: &mut Outputs) {
         task.ledger.copies[copy.kind.index()] += 1;
         let watermark = task.sources.watermark();
-        let disposition = if task.dedup.is_new(copy.hash, copy.event_id, copy.time, watermark) {
+        let disposition = if task.dedup.is_new(seen_as(copy), copy.event_id, copy.time, watermark) {
             match &copy.body {
                 Body::Click(click) => self.fold_click(task, copy, click, place, out),
                 Body::ClickValues(values) => self.fold_click_values(task, copy, values, place, out),
@@ -479,7 +479,7 @@ impl KeyedTask {
         if without(Rule::RefusedChangesNothing) {
             let watermark = self.sources.watermark();
             for (_, copy) in frame.events::<Copy<'_>>().flatten() {
-                self.dedup.is_new(copy.hash, copy.event_id, copy.time, watermark);
+                self.dedup.is_new(seen_as(&copy), copy.event_id, copy.time, watermark);
             }
             self.sources.take_refused_promise(frame);
         }
@@ -514,6 +514,11 @@ impl EntityFeatures {
 
 fn key_of<'a>(copy: &Copy<'a>) -> EntityKey<'a> {
     EntityKey { kind: copy.kind, hash: copy.hash, id: copy.key }
+}
+
+/// An event id is one entity's and one stream's.
+fn seen_as(copy: &Copy<'_>) -> u64 {
+    copy.hash.wrapping_add(copy.body.stream())
 }
 
 fn behind(time: EventTime, watermark: Option<EventTime>) -> Disposition {

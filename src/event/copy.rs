@@ -45,6 +45,18 @@ pub enum Body<'a> {
     },
 }
 
+impl Body<'_> {
+    /// Which stream of events it is of: producers of different streams need not agree on event ids.
+    #[must_use]
+    pub fn stream(&self) -> u64 {
+        match self {
+            Body::Click(_) | Body::ClickValues(_) => 0,
+            Body::Payment(_) => 1,
+            Body::PaymentResult { .. } => 2,
+        }
+    }
+}
+
 /// A click as the visitor's session sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClickCopy<'a> {

@@ -143,6 +143,15 @@ pub fn outcome(log: &Log, settings: &Settings, views: &[View]) -> Outcome {
     outcome
 }
 
+/// Clicks, payment attempts and payment results each have event ids of their own.
+fn stream(copy: &EventCopy<'_>) -> &'static str {
+    match copy.body {
+        Body::Click(_) | Body::ClickValues(_) => "click",
+        Body::Payment(_) => "payment_attempted",
+        Body::PaymentResult { .. } => "payment_result",
+    }
+}
+
 /// Open sessions of a visitor, at most.
 const OPEN_MAX: usize = 32;
 
@@ -153,8 +162,8 @@ struct Task<'a> {
     partition: u32,
     offset: i64,
     sources: Sources,
-    /// By entity, the event ids seen and until which watermark each is remembered.
-    seen: BTreeMap<(EntityKind, String), BTreeMap<String, i64>>,
+    /// By entity and stream, the event ids seen and until which watermark each is remembered.
+    seen: BTreeMap<(EntityKind, String, &'static str), BTreeMap<String, i64>>,
     visitors: BTreeMap<String, Visitor>,
     /// When to look at which visitor's sessions.
     session_timers: BTreeSet<(i64, String)>,
@@ -354,7 +363,7 @@ impl<'a> Task<'a> {
     }
 
     fn is_duplicate(&mut self, copy: &EventCopy<'_>) -> bool {
-        let ids = self.seen.entry((copy.kind, copy.key.to_owned())).or_default();
+        let ids = self.seen.entry((copy.kind, copy.key.to_owned(), stream(copy))).or_default();
         let Some(until) = ids.get(copy.event_id) else { return false };
         if self.sources.watermark.is_none_or(|watermark| watermark < *until) {
             return true;
@@ -367,7 +376,7 @@ impl<'a> Task<'a> {
 
     fn remember(&mut self, copy: &EventCopy<'_>) {
         let from = copy.time.0.max(self.sources.watermark.unwrap_or(copy.time.0));
-        let ids = self.seen.entry((copy.kind, copy.key.to_owned())).or_default();
+        let ids = self.seen.entry((copy.kind, copy.key.to_owned(), stream(copy))).or_default();
         ids.insert(copy.event_id.to_owned(), from + self.settings.dedup_horizon);
     }
 
@@ -554,7 +563,6 @@ impl<'a> Task<'a> {
             answers.iter().map(|answer| (answer.name.as_str(), answer.value)).collect();
         let estimates: BTreeMap<&str, f64> =
             answers.iter().filter_map(|answer| Some((answer.name.as_str(), answer.error?))).collect();
-        let closed_through = self.closed_through(copy);
         let value = json!({
             "entity": copy.kind,
             "entity_id": copy.key,
