@@ -11,7 +11,7 @@ use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Changed whenever the code of a fold changes what the same log gives.
-pub const CODE_OF_THE_FOLD: u32 = 1;
+pub const CODE_OF_THE_FOLD: u32 = 2;
 
 /// Everything on which results depend. The same for every worker of an application.
 #[derive(Debug)]

@@ -1,10 +1,12 @@
 //! What a large key keeps: for each window a series of time buckets, for each text a sample.
 //!
 //! A bucket of a window is a 64th of it long, so a value may cover up to that much too much at
-//! either end. Only buckets with an event exist.
+//! either end. Only buckets with an event exist, and a series keeps no more than its own window needs:
+//! a minute's would be a thousand times as long if it were kept for a month's sake.
 
 use super::distinct::Sample;
-use super::layout::Layout;
+use super::group::Group;
+use super::layout::{BucketedWindow, Layout};
 use super::row::Event;
 use super::sweep::{Answers, Column, ERROR_OF_BUCKETS, ERROR_OF_SAMPLE, Step, Sweep, Tally};
 use super::totals::Totals;
@@ -25,49 +27,84 @@ pub(super) struct Buckets {
     samples: Vec<Sample>,
 }
 
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Added {
+    /// Everything that is kept of the key holds it.
+    Everywhere,
+    /// It was too old for something.
+    NotEverywhere,
+}
+
+/// A payment that asks, and that not everything which should count it holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Own<'a> {
+    pub(super) event: Event<'a>,
+    /// The highest event time of its key, itself included.
+    pub(super) newest: EventTime,
+}
+
+impl Own<'_> {
+    /// Whether the series of a window does without it.
+    fn is_too_old_for(self, window: BucketedWindow) -> bool {
+        self.event.time <= window.horizon(self.newest)
+    }
+}
+
 impl Buckets {
-    /// Adds an event; `horizon` is up to where a full sample may forget.
-    pub(super) fn add(&mut self, layout: &Layout, event: Event<'_>, horizon: EventTime) {
-        let numbers = layout.numbers();
-        self.series.resize_with(layout.windows_ms().len(), || Series::new(numbers));
-        self.samples.resize_with(layout.texts(), Sample::default);
-        for (series, window_ms) in self.series.iter_mut().zip(layout.windows_ms()) {
-            series.add(bucket_of(event.time, *window_ms), event);
-        }
+    /// Adds an event of a key with this `newest`, within the retention of the group. Says whether every
+    /// series took it: one whose window is too short for an event so old does not.
+    pub(super) fn add(&mut self, group: &Group, event: Event<'_>, newest: EventTime) -> Added {
+        let (numbers, horizon) = (group.layout().numbers(), group.horizon(newest));
+        self.samples.resize_with(group.layout().texts(), Sample::default);
         for (text, sample) in self.samples.iter_mut().enumerate() {
             if let Some(hash) = event.word(numbers + text) {
                 sample.see(hash, event.time, horizon);
             }
         }
+        self.add_to_series(group.layout(), event, newest)
     }
 
-    /// Drops the buckets that end at or before `horizon`.
-    pub(super) fn drop_through(&mut self, layout: &Layout, horizon: EventTime) {
-        for (series, window_ms) in self.series.iter_mut().zip(layout.windows_ms()) {
+    fn add_to_series(&mut self, layout: &Layout, event: Event<'_>, newest: EventTime) -> Added {
+        let mut added = Added::Everywhere;
+        self.series.resize_with(layout.windows().len(), || Series::new(layout.numbers()));
+        for (series, window) in self.series.iter_mut().zip(layout.windows()) {
+            if event.time > window.horizon(newest) {
+                series.add(bucket_of(event.time, window.window_ms), event);
+            } else {
+                added = Added::NotEverywhere;
+            }
+        }
+        added
+    }
+
+    /// Drops the buckets that end at or before the horizon of their window.
+    pub(super) fn drop_old(&mut self, layout: &Layout, newest: EventTime) {
+        for (series, window) in self.series.iter_mut().zip(layout.windows()) {
             // The bucket that holds the horizon ends after it, all earlier ones do not.
-            series.drop_before(bucket_of(horizon, *window_ms));
+            series.drop_before(bucket_of(window.horizon(newest), window.window_ms));
         }
     }
 
-    /// Answers one pass for a payment at `at`; `own` is that payment if it was too old to be added,
-    /// and is counted all the same.
+    /// Answers one pass for a payment at `at`; `own` is that payment if it was too old for something,
+    /// where it is counted all the same.
     pub(super) fn answer(
         &self,
         sweep: &Sweep,
         at: EventTime,
-        own: Option<Event<'_>>,
+        own: Option<Own<'_>>,
         answers: &mut Answers<'_>,
     ) {
         let end = sweep.end(at);
         match sweep.column {
             Column::Text { slot, text } => {
-                let own = own.and_then(|own| own.word(slot));
+                // If the sample did take it, it does not count it twice.
+                let own = own.and_then(|own| own.event.word(slot));
                 self.answer_distinct(sweep, text, end, own, answers);
             }
             column => {
-                let own = own.map(|own| totals_of(own, column)).unwrap_or_default();
                 for step in &sweep.steps {
-                    let totals = own.merged(self.totals(step, column, end));
+                    let totals = own_totals(own, step, column).merged(self.totals(step, column, end));
                     step.answer(|aggregate| totals.value(aggregate), Some(ERROR_OF_BUCKETS), answers);
                 }
             }
@@ -93,7 +130,7 @@ impl Buckets {
 
     /// What the buckets of a step's window hold of a column.
     fn totals(&self, step: &Step, column: Column, end: EventTime) -> Totals {
-        let series = step.series.and_then(|series| self.series.get(series));
+        let series = step.bucketed.and_then(|window| self.series.get(window.place));
         let first = bucket_of(step.start(end), step.window_ms);
         let last = bucket_of(end, step.window_ms);
         series.map(|series| series.totals(first..=last, column)).unwrap_or_default()
@@ -103,6 +140,12 @@ impl Buckets {
 /// The number of the bucket of a window in which `time` lies.
 fn bucket_of(time: EventTime, window_ms: i64) -> i64 {
     time.0.div_euclid(window_ms / BUCKETS_PER_WINDOW)
+}
+
+/// What a payment adds to its own value of a step: nothing where the step's series holds it.
+fn own_totals(own: Option<Own<'_>>, step: &Step, column: Column) -> Totals {
+    let missed = |own: &Own<'_>| step.bucketed.is_some_and(|window| own.is_too_old_for(window));
+    own.filter(missed).map(|own| totals_of(own.event, column)).unwrap_or_default()
 }
 
 /// What one event is to a column of events or numbers.

@@ -20,8 +20,14 @@ struct Key {
 impl Key {
     /// A key of one view; `rest` is what its line says beside name and entity.
     fn new(source: &str, rest: &str) -> Key {
-        let text = format!("views: [{{name: v, entity: card, source: {source}, {rest}}}]");
-        let spec: FeaturesSpec = serde_saphyr::from_str(&text).unwrap();
+        Key::viewed(source, &[rest])
+    }
+
+    /// A key of several views, whose windows are spelled differently, for their names are left out.
+    fn viewed(source: &str, views: &[&str]) -> Key {
+        let line = |(n, rest)| format!("{{name: v{n}, entity: card, source: {source}, {rest}}}");
+        let lines: Vec<String> = views.iter().enumerate().map(line).collect();
+        let spec: FeaturesSpec = serde_saphyr::from_str(&format!("views: [{}]", lines.join(", "))).unwrap();
         let lateness = Duration::from_millis(LATENESS_MS.unsigned_abs());
         let plan = FeaturePlan::compile(&spec, lateness).unwrap();
         let state = GroupState::new(plan.groups().next().unwrap());
@@ -265,6 +271,119 @@ fn a_click_beyond_the_retention_is_not_added_even_if_its_bucket_is_still_there()
         key.fold(newest, &[]);
         key.fold(time, &[]);
         assert_eq!(key.ask(0)["count_64m"], counted, "{time}");
+    }
+}
+
+/// The retention of the buckets of 64 minutes, a minute each, where no view of them has a delay.
+const OF_64M_MS: i64 = 64 * MINUTE_MS + LATENESS_MS;
+
+#[test]
+fn a_bucket_is_dropped_when_it_ends_at_the_retention_of_its_own_window_or_before() {
+    for (horizon, left) in [(MINUTE_MS - 1, "1"), (MINUTE_MS, "0"), (MINUTE_MS + 1, "0")] {
+        let mut key = Key::new("click", "windows: [64m, 128m], features: [count]");
+        key.fold(0, &[]);
+        key.fold(OF_64M_MS + horizon, &[]);
+        let values = key.ask(0);
+        assert_eq!([&values["count_64m"], &values["count_128m"]], [left, "1"], "{horizon}");
+    }
+}
+
+#[test]
+fn a_click_goes_into_the_buckets_of_those_windows_that_still_want_it() {
+    let newest = OF_64M_MS + 30_000;
+    for (time, counted) in [(29_999, "0"), (30_000, "0"), (30_001, "1")] {
+        let mut key = Key::new("click", "windows: [64m, 128m], features: [count]");
+        key.fold(newest, &[]);
+        key.fold(time, &[]);
+        let values = key.ask(0);
+        assert_eq!([&values["count_64m"], &values["count_128m"]], [counted, "1"], "{time}");
+    }
+}
+
+#[test]
+fn the_longest_delay_that_asks_a_window_in_buckets_keeps_its_series_longer_for_all_views() {
+    // The hour and four minutes, spelled three ways; the delay of 128 m is none of its business.
+    let views = [
+        "windows: [64m], features: [count]",
+        "windows: [3840s], delay: 2m, features: [count]",
+        "windows: [3840000ms], delay: 1m, features: [count]",
+        "windows: [128m], delay: 5m, features: [count]",
+    ];
+    let retention = OF_64M_MS + 2 * MINUTE_MS;
+    for (behind, counted) in [(retention - 1, "1"), (retention, "0"), (retention + 1, "0")] {
+        let mut key = Key::viewed("click", &views);
+        let at = 1_000 * MINUTE_MS - behind;
+        key.fold(1_000 * MINUTE_MS, &[]);
+        key.fold(at, &[]);
+        assert_eq!(key.ask(at)["count_64m"], counted, "{behind}");
+        assert_eq!(key.ask(at + 2 * MINUTE_MS)["count_3840s"], counted, "{behind}");
+        assert_eq!(key.ask(at + MINUTE_MS)["count_3840000ms"], counted, "{behind}");
+        assert_eq!(key.ask(at + 5 * MINUTE_MS)["count_128m"], "1", "{behind}");
+    }
+}
+
+#[test]
+fn a_longer_window_of_distinct_values_only_keeps_no_buckets_longer() {
+    let views = ["windows: [64m], features: [count]", "windows: [7d], features: [{distinct: page}]"];
+    for (behind, counted) in [(OF_64M_MS - 1, "1"), (OF_64M_MS, "0"), (OF_64M_MS + 1, "0")] {
+        let mut key = Key::viewed("click", &views);
+        key.fold(1_000 * MINUTE_MS, &[]);
+        key.fold(1_000 * MINUTE_MS - behind, &[page(1)]);
+        let values = key.ask(1_000 * MINUTE_MS - behind);
+        assert_eq!([&values["count_64m"], &values["page_distinct_7d"]], [counted, "1"], "{behind}");
+    }
+}
+
+#[test]
+fn the_events_of_a_ring_go_into_the_buckets_of_those_windows_that_still_want_them() {
+    for (behind, counted) in [(OF_64M_MS - 1, "1"), (OF_64M_MS, "0"), (OF_64M_MS + 1, "0")] {
+        let mut key = Key::paying("windows: [64m, 128m], features: [count]");
+        let oldest = 1_000 * MINUTE_MS - behind;
+        key.fold(oldest, &[]);
+        (0..255).for_each(|_| key.fold(1_000 * MINUTE_MS, &[]));
+        assert!(!key.state.is_large());
+        assert_eq!(key.ask(oldest)["count_64m"], "1", "a ring keeps it for the retention of the group");
+        key.fold(1_000 * MINUTE_MS, &[]);
+        assert!(key.state.is_large());
+        let values = key.ask(oldest);
+        assert_eq!([&values["count_64m"], &values["count_128m"]], [counted, "1"], "{behind}");
+    }
+}
+
+#[test]
+fn a_payment_too_old_for_the_buckets_of_a_window_counts_in_its_own_value_over_it_only() {
+    let views = [
+        "windows: [64m, 128m], features: [count, {sum: amount}, {distinct: ip}]",
+        "windows: [3840s], include_current: false, features: [count]",
+    ];
+    let own = [amount(7), (FieldId::Ip, Value::Hash(3))];
+    for (behind, kept) in [(OF_64M_MS - 1, true), (OF_64M_MS, false), (OF_64M_MS + 1, false)] {
+        let mut key = Key::viewed("payment_attempted", &views);
+        (0..257).for_each(|_| key.fold(1_000 * MINUTE_MS, &[]));
+        for n in 1..=3 {
+            let values = key.pay(1_000 * MINUTE_MS - behind, &own);
+            let short = if kept { [n, 7 * n, n - 1] } else { [1, 7, 0] };
+            let names = ["count_64m", "amount_sum_64m", "count_3840s"];
+            assert_eq!(names.map(|name| &values[name]), short.map(|value| value.to_string()).each_ref());
+            assert_eq!(
+                [&values["count_128m"], &values["amount_sum_128m"]],
+                [n, 7 * n].map(|v| v.to_string()).each_ref()
+            );
+            assert_eq!([&values["ip_distinct_64m"], &values["ip_distinct_128m"]], ["1", "1"], "{behind}");
+        }
+    }
+}
+
+#[test]
+fn a_payment_as_late_as_allowed_sees_its_whole_window_in_buckets_and_a_later_one_may_not() {
+    // The first event is the oldest that the window of this payment covers, and the last of its bucket.
+    let (first, at) = (MINUTE_MS - 1, 65 * MINUTE_MS - 2);
+    for (ahead, seen) in [(LATENESS_MS - 1, "258"), (LATENESS_MS, "258"), (LATENESS_MS + 2, "257")] {
+        let mut key = Key::paying("windows: [64m, 128m], features: [count]");
+        key.fold(first, &[]);
+        (0..256).for_each(|_| key.fold(at, &[]));
+        key.fold(at + ahead, &[]);
+        assert_eq!(key.pay(at, &[])["count_64m"], seen, "{ahead}");
     }
 }
 

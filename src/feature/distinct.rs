@@ -92,8 +92,8 @@ impl Sample {
         }
     }
 
-    /// How many values were last seen after `start`, estimated. `own` is a value that was too old to
-    /// be folded and counts all the same.
+    /// How many values were last seen after `start`, estimated. `own` is a value that counts even
+    /// if it was too old to be folded.
     pub(super) fn count_after(&self, start: EventTime, own: Option<u64>) -> u64 {
         let kept = self.newest.iter().filter(|newest| **newest > start).count();
         let own = own.filter(|hash| selected(*hash, self.level) && !self.has_after(*hash, start));

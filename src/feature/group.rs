@@ -5,7 +5,7 @@ use super::memory::MemoryBound;
 use super::sweep::{self, Sweep};
 use super::view::{Aggregate, Feature, Source, View};
 use crate::event::{EntityKind, FieldId};
-use crate::time::{EventTime, millis};
+use crate::time::EventTime;
 use std::time::Duration;
 
 /// The views of one kind of entity on one source, compiled.
@@ -31,7 +31,7 @@ impl Group {
     ) -> Group {
         debug_assert!(views.iter().all(|view| view.entity == entity && view.source == source));
         let features: Vec<Feature> = views.iter().flat_map(|view| view.features()).collect();
-        let layout = Layout::new(&features);
+        let layout = Layout::new(&features, allowed_lateness);
         let reaches = views.iter().filter_map(|view| view.reach());
         let since_last = features.iter().filter(|f| f.aggregate == Aggregate::TimeSinceLast);
         Group {
@@ -64,7 +64,8 @@ impl Group {
         self.layout.fields()
     }
 
-    /// The retention R: the longest window plus delay of its views, plus the allowed lateness.
+    /// The retention R: the longest window plus delay of its views, plus the allowed lateness. Buckets
+    /// of a shorter window are kept for less.
     #[must_use]
     pub fn retention(&self) -> Duration {
         self.retention
@@ -73,8 +74,8 @@ impl Group {
     /// The windows that a large key counts in buckets, shortest first. (A window over which only
     /// distinct values are asked is not among them.)
     pub fn windows(&self) -> impl Iterator<Item = Duration> {
-        let windows = self.layout.windows_ms().iter();
-        windows.map(|window_ms| Duration::from_millis(window_ms.unsigned_abs()))
+        let windows = self.layout.windows().iter();
+        windows.map(|window| Duration::from_millis(window.window_ms.unsigned_abs()))
     }
 
     /// What it answers, in the order of the file.
@@ -87,7 +88,7 @@ impl Group {
     #[must_use]
     pub fn memory(&self) -> MemoryBound {
         let bucketed = self.source == Source::Click;
-        MemoryBound::new(&self.layout, millis(self.retention), bucketed)
+        MemoryBound::new(&self.layout, bucketed)
     }
 
     /// What one key can take at most, in bytes; see [`Group::memory`].

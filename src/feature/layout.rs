@@ -3,8 +3,9 @@
 use super::sweep::Column;
 use super::view::{Aggregate, Feature};
 use crate::event::FieldId;
-use crate::time::millis;
-use std::collections::BTreeSet;
+use crate::time::{EventTime, millis};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// The order of fields in a row, and of windows in the buckets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,22 +14,39 @@ pub(super) struct Layout {
     fields: Vec<FieldId>,
     numbers: usize,
     /// Shortest first.
-    windows_ms: Vec<i64>,
+    windows: Vec<BucketedWindow>,
+}
+
+/// A window that large keys count in buckets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BucketedWindow {
+    /// Its place among them.
+    pub(super) place: usize,
+    /// Its length.
+    pub(super) window_ms: i64,
+    /// Its own retention r(w): its length, the longest delay with which it is asked in buckets, and
+    /// the allowed lateness. Never more than that of the group, which covers every window and delay.
+    pub(super) retention_ms: i64,
+}
+
+impl BucketedWindow {
+    /// Up to where (inclusive) its series keeps nothing of a key with this `newest`.
+    pub(super) fn horizon(self, newest: EventTime) -> EventTime {
+        EventTime(newest.0.saturating_sub(self.retention_ms))
+    }
 }
 
 impl Layout {
     /// The layout that `features` need: the fields they read, and the windows over which something
     /// other than distinct values (which are sampled, not bucketed) is asked.
-    pub(super) fn new(features: &[Feature]) -> Layout {
+    pub(super) fn new(features: &[Feature], allowed_lateness: Duration) -> Layout {
         let read: BTreeSet<FieldId> = features.iter().filter_map(|f| f.aggregate.field()).collect();
         let (numbers, texts): (Vec<FieldId>, Vec<FieldId>) =
             read.into_iter().partition(|field| field.is_number());
-        let bucketed = features.iter().filter(|f| !matches!(f.aggregate, Aggregate::Distinct(_)));
-        let windows_ms: BTreeSet<i64> = bucketed.filter_map(|f| f.window.map(millis)).collect();
         Layout {
             numbers: numbers.len(),
             fields: [numbers, texts].concat(),
-            windows_ms: windows_ms.into_iter().collect(),
+            windows: bucketed_windows(features, allowed_lateness),
         }
     }
 
@@ -52,9 +70,9 @@ impl Layout {
         self.width() - self.numbers
     }
 
-    /// The lengths of the windows in buckets, in milliseconds.
-    pub(super) fn windows_ms(&self) -> &[i64] {
-        &self.windows_ms
+    /// The windows in buckets, shortest first.
+    pub(super) fn windows(&self) -> &[BucketedWindow] {
+        &self.windows
     }
 
     /// The place of a field in a row.
@@ -62,9 +80,9 @@ impl Layout {
         self.fields.iter().position(|known| *known == field)
     }
 
-    /// The place of a window among those in buckets.
-    pub(super) fn series(&self, window_ms: i64) -> Option<usize> {
-        self.windows_ms.iter().position(|known| *known == window_ms)
+    /// The window of that length, if it is in buckets.
+    pub(super) fn window(&self, window_ms: i64) -> Option<BucketedWindow> {
+        self.windows.iter().find(|known| known.window_ms == window_ms).copied()
     }
 
     /// What a pass for `aggregate` looks at; nothing for `time_since_last`.
@@ -81,4 +99,21 @@ impl Layout {
             | Aggregate::Max(field) => self.slot(field).map(|slot| Column::Number { slot }),
         }
     }
+}
+
+/// The windows of everything but distinct values, shortest first, each with its own retention.
+fn bucketed_windows(features: &[Feature], allowed_lateness: Duration) -> Vec<BucketedWindow> {
+    let mut delays: BTreeMap<Duration, Duration> = BTreeMap::new();
+    for feature in features.iter().filter(|f| !matches!(f.aggregate, Aggregate::Distinct(_))) {
+        if let Some(window) = feature.window {
+            let longest = delays.entry(window).or_default();
+            *longest = feature.delay.max(*longest);
+        }
+    }
+    let window = |(place, (window, delay)): (usize, (Duration, Duration))| BucketedWindow {
+        place,
+        window_ms: millis(window),
+        retention_ms: millis(window.saturating_add(delay).saturating_add(allowed_lateness)),
+    };
+    delays.into_iter().enumerate().map(window).collect()
 }

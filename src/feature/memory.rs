@@ -25,19 +25,19 @@ const SAMPLED_VALUE_BYTES: u64 = 16;
 pub struct MemoryBound {
     /// Fields of an entry; none for clicks, which have no ring.
     ring_fields: Option<u64>,
-    /// Window in milliseconds, and how many buckets of it the retention can hold.
+    /// Window in milliseconds, and how many buckets of it its retention can hold.
     buckets: Vec<(u64, u64)>,
     numbers: u64,
     texts: u64,
 }
 
 impl MemoryBound {
-    /// The bound of a group with this layout and retention; `bucketed` if its keys never have a ring.
-    pub(super) fn new(layout: &Layout, retention_ms: i64, bucketed: bool) -> MemoryBound {
-        let buckets = layout.windows_ms().iter().map(|window_ms| {
-            let bucket_ms = window_ms / BUCKETS_PER_WINDOW;
-            let held = retention_ms.saturating_add(bucket_ms - 1) / bucket_ms + 1;
-            (window_ms.unsigned_abs(), held.unsigned_abs())
+    /// The bound of a group with this layout; `bucketed` if its keys never have a ring.
+    pub(super) fn new(layout: &Layout, bucketed: bool) -> MemoryBound {
+        let buckets = layout.windows().iter().map(|window| {
+            let bucket_ms = window.window_ms / BUCKETS_PER_WINDOW;
+            let held = window.retention_ms.saturating_add(bucket_ms - 1) / bucket_ms + 1;
+            (window.window_ms.unsigned_abs(), held.unsigned_abs())
         });
         MemoryBound {
             ring_fields: (!bucketed).then_some(layout.width() as u64),
@@ -54,7 +54,7 @@ impl MemoryBound {
         self.ring_fields.map_or(0, |fields| RING_MAX as u64 * entry(fields))
     }
 
-    /// A large key: for each window ⌈R / b⌉ + 1 buckets of 16 bytes and 32 per number, and for each
+    /// A large key: for each window ⌈r(w) / b⌉ + 1 buckets of 16 bytes and 32 per number, and for each
     /// text 1,024 sampled values of 16 bytes.
     #[must_use]
     pub fn large_key_bytes(&self) -> u64 {

@@ -74,13 +74,14 @@ fn word(field: FieldId, value: Value) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::feature::FeaturesSpec;
+    use std::time::Duration;
 
     #[test]
     fn a_row_holds_the_fields_of_its_group_and_knows_which_are_absent() {
         let text = "views: [{name: v, entity: card, source: payment_attempted, windows: [1h],
             features: [{distinct: device}, {sum: amount}, {distinct: ip}]}]";
         let spec: FeaturesSpec = serde_saphyr::from_str(text).unwrap();
-        let layout = Layout::new(&spec.resolve().unwrap()[0].features());
+        let layout = Layout::new(&spec.resolve().unwrap()[0].features(), Duration::ZERO);
         let values = [
             (FieldId::Ip, Value::Hash(0)),
             (FieldId::Card, Value::Hash(9)),

@@ -4,7 +4,7 @@
 //! is within the retention, and lets go of what no longer is. Memory is bounded by
 //! [`Group::memory`]; the owner forgets the key when its watermark reaches [`GroupState::forget_at`].
 
-use super::buckets::Buckets;
+use super::buckets::{Added, Buckets, Own};
 use super::group::Group;
 use super::ring::Ring;
 use super::row::{Event, Row};
@@ -80,8 +80,8 @@ impl GroupState {
         self.since_last(group, time, &mut answers);
         self.answer(group, group.before(), time, None, &mut answers);
         let own = match self.fold_event(group, row.event()) {
-            Folded::Kept => None,
-            Folded::TooOld => Some(row.event()),
+            Added::Everywhere => None,
+            Added::NotEverywhere => self.newest.map(|newest| Own { event: row.event(), newest }),
         };
         self.answer(group, group.after(), time, own, &mut answers);
     }
@@ -106,18 +106,16 @@ impl GroupState {
     }
 
     /// Steps 1 to 4 of `docs/features.md`.
-    fn fold_event(&mut self, group: &Group, event: Event<'_>) -> Folded {
+    fn fold_event(&mut self, group: &Group, event: Event<'_>) -> Added {
         let newest = self.newest.map_or(event.time, |newest| newest.max(event.time));
         self.newest = Some(newest);
-        let horizon = group.horizon(newest);
         // Dropping before inserting keeps the same events, and never wants room for one too many. What
         // is beyond the retention goes into no bucket either, even one that reaches into it.
-        self.kept.drop_through(group, horizon);
-        if event.time <= horizon {
-            return Folded::TooOld;
+        self.kept.drop_old(group, newest);
+        if event.time <= group.horizon(newest) {
+            return Added::NotEverywhere;
         }
-        self.kept.insert(group, event, horizon);
-        Folded::Kept
+        self.kept.insert(group, event, newest)
     }
 
     /// The time since the newest event before the payment at `at`, if there was one.
@@ -127,13 +125,13 @@ impl GroupState {
         answers.values.extend(group.since_last().iter().map(|id| (*id, seconds)));
     }
 
-    /// Answers passes; `own` is the payment at `at` if it is to count and could not be kept.
+    /// Answers passes; `own` is the payment at `at` if it is to count and is not held everywhere.
     fn answer(
         &self,
         group: &Group,
         sweeps: &[Sweep],
         at: EventTime,
-        own: Option<Event<'_>>,
+        own: Option<Own<'_>>,
         answers: &mut Answers<'_>,
     ) {
         let width = group.layout().width();
@@ -146,46 +144,42 @@ impl GroupState {
             }
             // All that the ring holds is later than a payment that is beyond its retention.
             (Kept::Ring(_), Some(own)) => {
-                let alone = Ring::of(own);
+                let alone = Ring::of(own.event);
                 sweeps.iter().for_each(|sweep| alone.answer(sweep, at, width, answers));
             }
         }
     }
 }
 
-/// What became of an event.
-enum Folded {
-    /// It is within the retention, and held.
-    Kept,
-    /// It is beyond the retention, and left no trace.
-    TooOld,
-}
-
 impl Kept {
-    fn drop_through(&mut self, group: &Group, horizon: EventTime) {
+    fn drop_old(&mut self, group: &Group, newest: EventTime) {
         match self {
-            Kept::Ring(ring) => ring.drop_through(horizon, group.layout().width()),
-            Kept::Buckets(buckets) => buckets.drop_through(group.layout(), horizon),
+            Kept::Ring(ring) => ring.drop_through(group.horizon(newest), group.layout().width()),
+            Kept::Buckets(buckets) => buckets.drop_old(group.layout(), newest),
         }
     }
 
-    fn insert(&mut self, group: &Group, event: Event<'_>, horizon: EventTime) {
+    fn insert(&mut self, group: &Group, event: Event<'_>, newest: EventTime) -> Added {
         if let Kept::Ring(ring) = self
             && ring.is_full()
         {
-            *self = Kept::Buckets(Box::new(bucketed(ring, group, horizon)));
+            *self = Kept::Buckets(Box::new(bucketed(ring, group, newest)));
         }
         match self {
-            Kept::Ring(ring) => ring.insert(event),
-            Kept::Buckets(buckets) => buckets.add(group.layout(), event, horizon),
+            Kept::Ring(ring) => {
+                ring.insert(event);
+                Added::Everywhere
+            }
+            Kept::Buckets(buckets) => buckets.add(group, event, newest),
         }
     }
 }
 
-/// The events of a ring in buckets.
-fn bucketed(ring: &Ring, group: &Group, horizon: EventTime) -> Buckets {
+/// The events of a ring in buckets, each in the series that still want it.
+fn bucketed(ring: &Ring, group: &Group, newest: EventTime) -> Buckets {
     let mut buckets = Buckets::default();
-    let events = ring.events(group.layout().width());
-    events.for_each(|event| buckets.add(group.layout(), event, horizon));
+    for event in ring.events(group.layout().width()) {
+        buckets.add(group, event, newest);
+    }
     buckets
 }

@@ -3,7 +3,7 @@
 //! The windows of a column end at the same moment (the payment's time less the delay), so a pass
 //! from there into the past meets the end of each in turn, shortest first, and can state its value.
 
-use super::layout::Layout;
+use super::layout::{BucketedWindow, Layout};
 use super::view::{Aggregate, Feature};
 use crate::time::{EventTime, millis};
 use std::collections::BTreeMap;
@@ -46,8 +46,8 @@ pub(super) struct Sweep {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Step {
     pub(super) window_ms: i64,
-    /// Its place among the windows that the group counts in buckets, if it is one.
-    pub(super) series: Option<usize>,
+    /// As the group counts it in buckets, if it does.
+    pub(super) bucketed: Option<BucketedWindow>,
     /// What is answered for it; at least one.
     outputs: Vec<Output>,
 }
@@ -126,5 +126,5 @@ pub(super) fn compile<'a>(layout: &Layout, features: impl Iterator<Item = &'a Fe
 /// The step of one window.
 fn step(layout: &Layout, window: Duration, outputs: Vec<Output>) -> Step {
     let window_ms = millis(window);
-    Step { window_ms, series: layout.series(window_ms), outputs }
+    Step { window_ms, bucketed: layout.window(window_ms), outputs }
 }

@@ -534,7 +534,7 @@ impl<'a> Task<'a> {
         let id = (copy.kind, source, copy.key.to_owned());
         let key = self.keys.entry(id).or_insert_with(|| Key::new(group));
         let was_large = key.is_large();
-        key.fold(group, event, self.settings);
+        key.fold(group, event);
         self.outcome.turned += u64::from(key.is_large() && !was_large);
         let forgotten = key.newest.expect("an event was folded") + group.retention;
         self.key_timers.insert((forgotten, copy.kind, source, copy.key.to_owned()));

@@ -23,6 +23,7 @@ pub struct Group {
     pub views: Vec<View>,
     /// How long events are kept: the longest window and delay, and the allowed lateness.
     pub retention: i64,
+    allowed_lateness: i64,
     source: EventSource,
 }
 
@@ -34,7 +35,19 @@ impl Group {
             views.iter().filter(|view| view.entity == entity && view.source == source).cloned().collect();
         let longest =
             views.iter().flat_map(|view| view.windows.iter().map(|(_, window)| window + view.delay)).max()?;
-        Some(Group { views, retention: longest + settings.allowed_lateness, source })
+        let allowed_lateness = settings.allowed_lateness;
+        Some(Group { views, retention: longest + allowed_lateness, allowed_lateness, source })
+    }
+
+    /// r(w): how long the buckets of a window are kept.
+    fn retention_in_buckets(&self, window: i64) -> i64 {
+        let in_buckets =
+            |feature: &Feature| !matches!(feature, Feature::Distinct(_) | Feature::TimeSinceLast);
+        let asks = |view: &&View| {
+            view.windows.iter().any(|(_, length)| *length == window) && view.features.iter().any(in_buckets)
+        };
+        let delay = self.views.iter().filter(asks).map(|view| view.delay).max();
+        window + delay.expect("a view asks the window in buckets") + self.allowed_lateness
     }
 }
 
@@ -63,6 +76,14 @@ impl Event {
     }
 }
 
+/// An event that is kept.
+#[derive(Debug, Clone)]
+struct Kept {
+    event: Event,
+    /// In buckets: what `newest` was when it was added.
+    newest: i64,
+}
+
 /// A feature's value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
@@ -79,8 +100,8 @@ pub struct Answer {
 pub struct Key {
     /// The highest time of an event.
     pub newest: Option<i64>,
-    /// The ring; or, once `large`, everything that was ever put into buckets.
-    events: Vec<Event>,
+    /// The ring; or, once `large`, everything that may ever have been put into buckets.
+    events: Vec<Kept>,
     large: bool,
     samples: BTreeMap<FieldId, Sample>,
 }
@@ -107,38 +128,40 @@ impl Key {
     }
 
     /// Folds an event that asks nothing.
-    pub fn fold(&mut self, group: &Group, event: Event, settings: &Settings) {
+    pub fn fold(&mut self, group: &Group, event: Event) {
         let newest = self.newest.map_or(event.time, |newest| newest.max(event.time));
         self.newest = Some(newest);
         let kept_after = newest - group.retention;
         if self.large {
-            if event.time > kept_after || settings.reading.buckets_take_old_events {
+            if event.time > kept_after {
                 self.sample(&event, kept_after);
-                self.events.push(event);
+                self.events.push(Kept { event, newest });
             }
             return;
         }
-        self.events.push(event);
-        self.events.retain(|event| event.time > kept_after);
+        self.events.push(Kept { event, newest });
+        self.events.retain(|kept| kept.event.time > kept_after);
         if self.events.len() > RING_MAX {
             self.large = true;
-            for event in self.events.clone() {
-                self.sample(&event, kept_after);
+            self.events.iter_mut().for_each(|kept| kept.newest = newest);
+            for kept in self.events.clone() {
+                self.sample(&kept.event, kept_after);
             }
         }
     }
 
     /// Folds a payment and answers it.
     pub fn fold_and_answer(&mut self, group: &Group, payment: &Event, settings: &Settings) -> Vec<Answer> {
+        // A view with a delay leaves it out as well.
         let (with, without): (Vec<&View>, Vec<&View>) =
-            group.views.iter().partition(|view| view.include_current);
+            group.views.iter().partition(|view| view.include_current && view.delay == 0);
         let mut answers = Vec::new();
         for view in without {
             answers
                 .extend(Ask { key: self, group, view, time: payment.time, current: None }.answers(settings));
         }
         let before = self.newest;
-        self.fold(group, payment.clone(), settings);
+        self.fold(group, payment.clone());
         for view in with {
             let current = Some(Current { event: payment, newest_before: before });
             answers.extend(Ask { key: self, group, view, time: payment.time, current }.answers(settings));
@@ -212,10 +235,10 @@ impl Ask<'_> {
             }
             for (spelled, window) in &self.view.windows {
                 if let Feature::Distinct(field) = feature {
-                    let (value, error) = self.distinct(*field, *window, settings);
+                    let (value, error) = self.distinct(*field, *window);
                     answer(*feature, spelled, Some(value), error);
                 } else {
-                    answer(*feature, spelled, self.number(*feature, *window, settings), bucket_error);
+                    answer(*feature, spelled, self.number(*feature, *window), bucket_error);
                 }
             }
         }
@@ -230,8 +253,8 @@ impl Ask<'_> {
         newest.map(|newest| (self.time - newest).max(0) as f64 / 1_000.0)
     }
 
-    fn number(&self, feature: Feature, window: i64, settings: &Settings) -> Option<f64> {
-        let covered = self.covered(window, settings);
+    fn number(&self, feature: Feature, window: i64) -> Option<f64> {
+        let covered = self.covered(window);
         let numbers = |field| covered.iter().filter_map(|event| event.number(field)).collect::<Vec<i64>>();
         let sum = |numbers: &[i64]| numbers.iter().sum::<i64>() as f64;
         match feature {
@@ -247,9 +270,9 @@ impl Ask<'_> {
         }
     }
 
-    fn distinct(&self, field: FieldId, window: i64, settings: &Settings) -> (f64, Option<f64>) {
+    fn distinct(&self, field: FieldId, window: i64) -> (f64, Option<f64>) {
         if !self.key.large {
-            let covered = self.covered(window, settings);
+            let covered = self.covered(window);
             let hashes: BTreeSet<u64> = covered.iter().filter_map(|event| event.hash(field)).collect();
             return (hashes.len() as f64, None);
         }
@@ -257,41 +280,41 @@ impl Ask<'_> {
         let Some(sample) = self.key.samples.get(&field) else {
             return (own.iter().count() as f64, None);
         };
-        let kept = sample.newest.values().filter(|newest| **newest > self.time - window).count();
-        let unkept = own.filter(|hash| sample.takes(*hash) && !sample.newest.contains_key(hash));
-        let value = (kept + unkept.iter().count()) as f64 * 2f64.powi(sample.level.cast_signed());
+        let inside = |newest: &i64| *newest > self.time - window;
+        let mut kept: BTreeSet<u64> =
+            sample.newest.iter().filter(|(_, newest)| inside(newest)).map(|(hash, _)| *hash).collect();
+        // A payment too old to be added counts itself all the same.
+        kept.extend(own.filter(|hash| sample.takes(*hash)));
+        let value = kept.len() as f64 * 2f64.powi(sample.level.cast_signed());
         (value, (sample.level > 0).then_some(SAMPLE_ERROR))
     }
 
     /// The events that a value over `window` covers, the payment itself included where it counts.
-    fn covered(&self, window: i64, settings: &Settings) -> Vec<&Event> {
-        let until = self.time - self.view.delay;
-        let since = until - window;
-        let kept_after = self.key.newest.map_or(i64::MIN, |newest| newest - self.group.retention);
-        let bucket = window / BUCKETS;
-        let number = |time: i64| time.div_euclid(bucket);
-        let kept = |event: &Event| {
-            if self.key.large {
-                (number(event.time) + 1) * bucket > kept_after
-            } else {
-                event.time > kept_after
-            }
-        };
-        let inside = |event: &Event| {
-            if self.key.large {
-                (number(since)..=number(until)).contains(&number(event.time))
-            } else {
-                event.time > since && event.time <= until
-            }
-        };
-        let mut covered: Vec<&Event> =
-            self.key.events.iter().filter(|event| kept(event) && inside(event)).collect();
-        if let Some(Current { event, .. }) = self.current
-            && self.view.delay == 0
-            && !(kept(event) && (event.time > kept_after || settings.reading.buckets_take_old_events))
+    fn covered(&self, window: i64) -> Vec<&Event> {
+        let kept_for =
+            if self.key.large { self.group.retention_in_buckets(window) } else { self.group.retention };
+        let kept = self.key.events.iter().filter(|kept| self.covers(kept, window, kept_for));
+        let mut covered: Vec<&Event> = kept.map(|kept| &kept.event).collect();
+        if let (Some(Current { event, .. }), Some(newest)) = (self.current, self.key.newest)
+            && event.time <= newest - kept_for
         {
             covered.push(event);
         }
         covered
+    }
+
+    /// Whether a value over `window`, of which is kept what is younger than `kept_for`, covers an event.
+    fn covers(&self, kept: &Kept, window: i64, kept_for: i64) -> bool {
+        let time = kept.event.time;
+        let until = self.time - self.view.delay;
+        let since = until - window;
+        if !self.key.large {
+            return time > since && time <= until;
+        }
+        let bucket = window / BUCKETS;
+        let number = |time: i64| time.div_euclid(bucket);
+        let added = time > kept.newest - kept_for;
+        let dropped = self.key.newest.is_some_and(|newest| (number(time) + 1) * bucket <= newest - kept_for);
+        added && !dropped && (number(since)..=number(until)).contains(&number(time))
     }
 }

@@ -84,9 +84,6 @@ pub struct Reading {
     /// Of an idle source the highest event time is the one its last idle promise named (else the
     /// highest that any of its promises named).
     pub idle_highest_is_the_last: bool,
-    /// An event older than the retention is still added to a large key's buckets and sample (where
-    /// its bucket is not to be dropped).
-    pub buckets_take_old_events: bool,
     /// A count of a key that has no click at all is an estimate, because clicks are always in buckets.
     pub no_clicks_is_an_estimate: bool,
 }
@@ -100,7 +97,6 @@ impl Settings {
             late_applied_is_shown: true,
             late_ids_are_remembered: true,
             idle_highest_is_the_last: false,
-            buckets_take_old_events: false,
             no_clicks_is_an_estimate: true,
         };
         Settings { reading, ..Settings::default() }
@@ -132,7 +128,6 @@ impl Default for Reading {
             late_applied_is_shown: true,
             late_ids_are_remembered: true,
             idle_highest_is_the_last: true,
-            buckets_take_old_events: true,
             no_clicks_is_an_estimate: false,
         }
     }

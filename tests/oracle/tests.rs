@@ -439,6 +439,44 @@ fn from_the_257th_event_on_a_key_is_counted_in_buckets() {
 }
 
 #[test]
+fn the_buckets_of_a_window_are_kept_for_its_own_retention() {
+    let hour = 60 * MINUTE;
+    // Of 64 minutes: a minute each, kept for 64 min, the delay of 2 min, and 5 min of lateness.
+    let view = |name, windows, delay| View {
+        name,
+        entity: EntityKind::Device,
+        source: EventSource::Attempted,
+        windows,
+        delay,
+        include_current: true,
+        features: vec![Feature::Count],
+    };
+    let views = [
+        view("now", vec![("64m", 64 * MINUTE), ("64h", 64 * hour)], 0),
+        view("then", vec![("64m", 64 * MINUTE)], 2 * MINUTE),
+    ];
+    let (newest, retention) = (200 * hour, 71 * MINUTE);
+    for (behind, counts) in [(retention - 1, [1.0, 2.0]), (retention, [1.0; 2]), (retention + 1, [1.0; 2])] {
+        let ids: Vec<String> = (0..259).map(|number| format!("p{number}")).collect();
+        let time = |number: usize| if number < 257 { newest } else { newest - behind };
+        let copies: Vec<EventCopy<'_>> = (0..259)
+            .map(|number| attempt(EntityKind::Device, "d", &ids[number], time(number), 1, 1))
+            .collect();
+        let mut log = Writer::joined(&[ONE]);
+        log.frame(ONE, &copies, Promise::Unknown);
+        let outcome = entity_log::outcome(&log.log(), &Settings::default(), &views);
+        assert_eq!(outcome.turned, 1);
+        let records = of(&outcome, "features.fraud");
+        for (record, short, long) in [(257, counts[0], 1.0), (258, counts[1], 2.0)] {
+            let features = &records[record]["features"];
+            assert_eq!(features["now__count_64m"], short, "{behind}");
+            assert_eq!(features["now__count_64h"], long, "{behind}");
+            assert_eq!(features["then__count_64m"], 0.0, "{behind}");
+        }
+    }
+}
+
+#[test]
 fn a_large_distinct_count_is_sampled_by_the_lowest_bits() {
     let ids: Vec<String> = (0..2_000).map(|number| format!("p{number}")).collect();
     let copies: Vec<EventCopy<'_>> = (0..2_000)
