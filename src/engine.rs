@@ -4,6 +4,9 @@
 //! tasks of one stage that the group gave to one member: poll, fold, send, acknowledge, commit. The
 //! engine does not know what fraud is, nor what Kafka is.
 
+mod arrival;
+mod checkpointing;
+pub mod checkpoints;
 pub mod decide;
 mod inbound;
 pub mod ingest;

@@ -160,7 +160,8 @@ pub trait Log {
     /// [`LogError`]; the life is over.
     fn poll(&mut self, records_max: usize, into: &mut Vec<Polled>) -> Result<(), LogError>;
 
-    /// From which offset an assigned partition is read. Called once for every [`Polled::Assigned`].
+    /// From which offset an assigned partition is read, called once for every [`Polled::Assigned`]; until then it is not
+    /// read at all, and the others go on.
     ///
     /// # Errors
     ///
@@ -190,6 +191,9 @@ pub trait Log {
         offsets: &[(TopicPartition, Offset)],
         mode: CommitMode,
     ) -> Result<Committed, LogError>;
+
+    /// Appends the commits that the group has accepted since the last call to `into`. Never waits.
+    fn accepted(&mut self, into: &mut Vec<(TopicPartition, Offset)>);
 
     /// The present moment.
     fn now(&self) -> ProcessingTime;

@@ -1,6 +1,7 @@
 //! What a keyed operator is: a pure step that folds inputs into the state of their key.
 
 use crate::ledger::Disposition;
+use crate::state::TimerMove;
 use crate::time::EventTime;
 
 /// A step of the topology that folds events into the state of their key.
@@ -33,7 +34,7 @@ pub trait KeyedOperator {
 #[derive(Debug)]
 pub struct Context<'c, O> {
     watermark: Option<EventTime>,
-    timer: Option<EventTime>,
+    timer: Option<TimerMove>,
     outputs: &'c mut Vec<O>,
 }
 
@@ -60,14 +61,14 @@ impl<'c, O> Context<'c, O> {
         self.outputs.push(output);
     }
 
-    /// Asks to be called for this key when the watermark reaches `at`; the earliest request of a call counts.
-    pub fn set_timer(&mut self, at: EventTime) {
-        self.timer = Some(self.timer.map_or(at, |timer| timer.min(at)));
+    /// Asks to be called for this key when the watermark reaches `timer.to`, in place of an earlier wish. Once per call.
+    pub fn set_timer(&mut self, timer: TimerMove) {
+        self.timer = Some(timer);
     }
 
     /// The timer that was asked for.
     #[must_use]
-    pub fn timer(&self) -> Option<EventTime> {
+    pub fn timer(&self) -> Option<TimerMove> {
         self.timer
     }
 }

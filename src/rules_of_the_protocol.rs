@@ -4,7 +4,7 @@
 
 /// A rule whose absence the simulation must notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "two rules are taken out in code that only tests have"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "some rules are taken out in code that only tests have"))]
 pub(crate) enum Rule {
     Skip,
     Refusal,
@@ -20,6 +20,8 @@ pub(crate) enum Rule {
     IndexInsideOffset,
     DeadlineArmedAgain,
     Tombstone,
+    AppliedInCheckpoint,
+    CheckpointNotAhead,
 }
 
 #[cfg(not(test))]

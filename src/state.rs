@@ -4,9 +4,10 @@
 //! changed. Nothing here reads a clock or iterates in hash order.
 
 pub mod dedup;
+pub mod entries;
 pub mod keyed;
 pub mod timers;
 
 pub use dedup::Dedup;
-pub use keyed::{EntityKey, KeyedState, StateKey};
-pub use timers::Timers;
+pub use keyed::{EntityKey, KeyedState, OwnedKey, StateKey, Tracking};
+pub use timers::{TimerMove, Timers};

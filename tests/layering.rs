@@ -11,10 +11,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("codec", &["event", "time"]),
     ("ledger", &["codec", "event"]),
     ("log", &["event", "time", "rules_of_the_protocol"]),
-    ("operator", &["ledger", "time"]),
+    ("operator", &["ledger", "state", "time"]),
     ("state", &["event", "time"]),
     ("progress", &["log", "time", "rules_of_the_protocol"]),
-    ("session", &["event", "ledger", "operator", "time"]),
+    ("checkpoint", &["event", "log", "state", "time"]),
+    ("session", &["event", "ledger", "operator", "state", "time"]),
     ("feature", &["event", "fault", "time"]),
     ("fraud", &["event", "fault", "log", "time"]),
     ("ingest", &["codec", "event", "feature", "log", "time"]),
@@ -22,6 +23,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
+            "checkpoint",
             "codec",
             "event",
             "feature",

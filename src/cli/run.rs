@@ -335,8 +335,8 @@ fn status_of<S: Stage>(
         sample(&mut samples, partition, task);
         samples.offsets(partition, next, committed);
     }
-    if let Some((partition, read, committed)) = worker.restoring() {
-        waits_for = Some(format!("{partition} is being restored: {read} of {committed} records read"));
+    if let Some(restore) = worker.restoring() {
+        waits_for = Some(restore.to_string());
     }
     RoleStatus { waits_for, samples }
 }

@@ -1,9 +1,11 @@
 //! The decide stage: the decision log to scores. A task gathers the parts of each payment, evaluates
 //! the rules, and publishes the score with its reasons.
 
+mod checkpoint;
+
 use super::inbound;
 use super::outputs::Outputs;
-use super::settings::{FoldSettings, TOMBSTONE_SKEW, Topology};
+use super::settings::{FORMAT_OF_STATE, FoldSettings, TOMBSTONE_SKEW, Topology};
 use super::stage::{DeadlineChange, FoldError, Stage};
 use crate::event::public::{FraudScore, Text};
 use crate::event::{Deadline, DecisionId, Part};
@@ -14,7 +16,7 @@ use crate::log::position::Offset;
 use crate::log::{Fetched, Start, Topic, TopicPartition};
 use crate::progress::sources::{Admission, Refusal, Sources};
 use crate::rules_of_the_protocol::{Rule, without};
-use crate::state::{KeyedState, StateKey, Timers};
+use crate::state::{KeyedState, OwnedKey, StateKey, Timers, Tracking};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +31,7 @@ pub struct Decide {
 }
 
 /// The state of one partition of the decision log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct DecideTask {
     /// The sources and the watermark.
     pub sources: Sources,
@@ -62,9 +64,11 @@ impl StateKey for DecisionId {
     fn to_owned(&self) -> DecisionId {
         *self
     }
+}
 
-    fn hash_of(owned: &DecisionId) -> u64 {
-        DecisionId::hash(*owned)
+impl OwnedKey for DecisionId {
+    fn hash(&self) -> u64 {
+        DecisionId::hash(*self)
     }
 }
 
@@ -73,6 +77,21 @@ impl DecideTask {
     #[must_use]
     pub fn open_gathers(&self) -> u64 {
         self.open
+    }
+
+    /// Whether two tasks are in the same state.
+    #[cfg(test)]
+    pub(crate) fn is_same(&self, other: &DecideTask) -> bool {
+        let gathers = |task: &DecideTask| task.gathers.iter().map(|(k, v)| (*k, v.clone())).collect();
+        let (ours, theirs): (BTreeMap<_, _>, BTreeMap<_, _>) = (gathers(self), gathers(other));
+        let counts =
+            |task: &DecideTask| (task.decided_whole, task.decided_without, task.missing_parts, task.open);
+        self.sources == other.sources
+            && self.parts == other.parts
+            && self.refused == other.refused
+            && self.tombstones == other.tombstones
+            && counts(self) == counts(other)
+            && ours == theirs
     }
 
     fn forget_tombstones(&mut self) {
@@ -189,8 +208,18 @@ impl Stage for Decide {
         self.topology.source(partition)
     }
 
-    fn open(&self, _partition: TopicPartition) -> DecideTask {
-        DecideTask::default()
+    fn open(&self, tracking: Tracking) -> DecideTask {
+        DecideTask {
+            sources: Sources::default(),
+            parts: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            decided_whole: 0,
+            decided_without: 0,
+            missing_parts: 0,
+            gathers: KeyedState::new(tracking),
+            open: 0,
+            tombstones: Timers::default(),
+        }
     }
 
     fn start(&self, _committed: Option<Offset>) -> Start {
@@ -219,6 +248,11 @@ impl Stage for Decide {
 
     fn fold_version(&self) -> FoldVersion {
         self.fold
+    }
+
+    /// Gathers keep values by the numbers of their features: whatever the views and rules, they mean the same.
+    fn shape(&self) -> u64 {
+        u64::from(FORMAT_OF_STATE)
     }
 }
 

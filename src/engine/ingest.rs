@@ -4,8 +4,9 @@
 #![expect(clippy::indexing_slicing, reason = "arrays are as long as the enum that indexes them")]
 
 use super::outputs::Outputs;
-use super::settings::{FoldSettings, Topology};
+use super::settings::{FORMAT_OF_STATE, FoldSettings, Topology};
 use super::stage::{FoldError, Stage};
+use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode};
 use crate::codec::clickstream::Click;
 use crate::codec::payments::Decoded;
 use crate::codec::{Reject, RejectReason};
@@ -17,7 +18,9 @@ use crate::ledger::IngestLedger;
 use crate::log::frame::{FoldVersion, Promise, SourceId};
 use crate::log::position::Offset;
 use crate::log::{Fetched, Start, Topic, TopicPartition};
+use crate::state::Tracking;
 use crate::time::{EventTime, millis};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,11 +38,11 @@ pub struct Ingest {
 }
 
 /// The state of one raw partition.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct IngestTask {
     /// The highest event time seen, after clamping.
     pub highest: Option<EventTime>,
-    /// What became of the records in this life.
+    /// What became of the records.
     pub ledger: IngestLedger,
 }
 
@@ -130,7 +133,7 @@ impl Stage for Ingest {
         self.topology.source(partition)
     }
 
-    fn open(&self, _partition: TopicPartition) -> IngestTask {
+    fn open(&self, _tracking: Tracking) -> IngestTask {
         IngestTask::default()
     }
 
@@ -167,4 +170,34 @@ impl Stage for Ingest {
     fn fold_version(&self) -> FoldVersion {
         self.fold
     }
+
+    fn shape(&self) -> u64 {
+        u64::from(FORMAT_OF_STATE)
+    }
+}
+
+/// All of it is small.
+impl Checkpointed for IngestTask {
+    fn cut(&mut self) -> Vec<u8> {
+        postcard::to_stdvec(self).expect("state holds nothing that postcard refuses")
+    }
+
+    fn encode_some(&mut self, _into: &mut Blocks, _bytes_max: usize) -> bool {
+        true
+    }
+
+    fn watermark(&self) -> Option<EventTime> {
+        self.highest
+    }
+
+    fn restore_whole(&mut self, whole: &[u8]) -> Result<(), Damage> {
+        *self = decode(whole)?;
+        Ok(())
+    }
+
+    fn restore_block(&mut self, table: Table, _entries: &[u8]) -> Result<(), Damage> {
+        Err(Damage::Content(format!("no table {table}")))
+    }
+
+    fn restored(&mut self) {}
 }

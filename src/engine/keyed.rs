@@ -6,6 +6,8 @@
 
 #![expect(clippy::indexing_slicing, reason = "arrays are as long as the enum that indexes them")]
 
+mod checkpoint;
+
 use super::inbound;
 use super::outputs::Outputs;
 use super::settings::{FoldSettings, Topology};
@@ -26,10 +28,11 @@ use crate::progress::sources::{Admission, Refusal, Sources};
 use crate::session::operator::{ClickInput, ClosedSession, SessionOutput};
 use crate::session::{Sessions, VisitorState, record};
 use crate::state::keyed::OwnedEntityKey;
-use crate::state::{Dedup, EntityKey, KeyedState, StateKey, Timers};
+use crate::state::{Dedup, EntityKey, KeyedState, StateKey, TimerMove, Timers, Tracking};
 use crate::time::EventTime;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,7 +56,7 @@ enum Operator {
 }
 
 /// The windowed features of one entity, one state per group of views.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct EntityFeatures {
     groups: Vec<(Source, GroupState)>,
     timer: Option<EventTime>,
@@ -195,8 +198,8 @@ impl Keyed {
         let input = ClickInput { time: copy.time, event_id: copy.event_id, click };
         let disposition =
             task.sessions.update(key, |state| self.sessions.on_event(copy.key, input, state, &mut cx));
-        if let Some(at) = cx.timer() {
-            task.timers.set(at, (Operator::Sessions, StateKey::to_owned(&key)));
+        if let Some(timer) = cx.timer() {
+            task.timers.change(timer, (Operator::Sessions, StateKey::to_owned(&key)));
         }
         for output in task.scratch.session_outputs.drain(..) {
             publish_session(copy.key, &output, out);
@@ -349,8 +352,8 @@ impl Keyed {
     ) {
         let mut cx = Context::new(Some(watermark), &mut task.scratch.session_outputs);
         task.sessions.update(key.borrowed(), |state| self.sessions.on_timer(&key.id, state, &mut cx));
-        if let Some(at) = cx.timer() {
-            task.timers.set(at, (Operator::Sessions, key.clone()));
+        if let Some(timer) = cx.timer() {
+            task.timers.change(timer, (Operator::Sessions, key.clone()));
         }
         for output in task.scratch.session_outputs.drain(..) {
             publish_session(&key.id, &output, out);
@@ -405,15 +408,15 @@ impl Stage for Keyed {
         self.topology.source(partition)
     }
 
-    fn open(&self, _partition: TopicPartition) -> KeyedTask {
+    fn open(&self, tracking: Tracking) -> KeyedTask {
         KeyedTask {
             sources: Sources::default(),
             ledger: KeyedLedger::default(),
             refused: BTreeMap::new(),
             sessions_closed_early: 0,
-            dedup: Dedup::new(self.settings.dedup_horizon),
-            sessions: KeyedState::default(),
-            features: KeyedState::default(),
+            dedup: Dedup::new(self.settings.dedup_horizon, tracking),
+            sessions: KeyedState::new(tracking),
+            features: KeyedState::new(tracking),
             timers: Timers::default(),
             scratch: Scratch::default(),
             #[cfg(test)]
@@ -451,6 +454,10 @@ impl Stage for Keyed {
     fn fold_version(&self) -> FoldVersion {
         self.fold
     }
+
+    fn shape(&self) -> u64 {
+        self.settings.shape_of_features()
+    }
 }
 
 impl KeyedTask {
@@ -470,6 +477,24 @@ impl KeyedTask {
     #[must_use]
     pub fn remembered_ids(&self) -> usize {
         self.dedup.len()
+    }
+
+    /// Whether two tasks are in the same state.
+    #[cfg(test)]
+    pub(crate) fn is_same(&self, other: &KeyedTask) -> bool {
+        let sessions = |task: &KeyedTask| task.sessions.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        let features =
+            |task: &KeyedTask| task.features.iter().map(|(k, v)| (k.clone(), format!("{v:?}"))).collect();
+        let (ours, theirs): (BTreeMap<_, _>, BTreeMap<_, _>) = (sessions(self), sessions(other));
+        let (our_features, their_features): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            (features(self), features(other));
+        self.sources == other.sources
+            && self.ledger == other.ledger
+            && self.refused == other.refused
+            && self.timers == other.timers
+            && self.dedup.remembers_the_same(&other.dedup, self.sources.watermark())
+            && ours == theirs
+            && our_features == their_features
     }
 
     /// The mutation of rule 8 in tests.
@@ -503,12 +528,11 @@ impl EntityFeatures {
     }
 
     /// Returns the timer to set so that the entity is looked at no later than `at`.
-    fn arm(&mut self, at: EventTime) -> Option<EventTime> {
+    fn arm(&mut self, at: EventTime) -> Option<TimerMove> {
         if self.timer.is_some_and(|timer| timer <= at) {
             return None;
         }
-        self.timer = Some(at);
-        Some(at)
+        Some(TimerMove { from: self.timer.replace(at), to: at })
     }
 }
 
@@ -531,11 +555,11 @@ fn behind(time: EventTime, watermark: Option<EventTime>) -> Disposition {
 
 fn set_features_timer(
     timers: &mut Timers<(Operator, OwnedEntityKey)>,
-    timer: Option<EventTime>,
+    timer: Option<TimerMove>,
     key: EntityKey<'_>,
 ) {
-    if let Some(at) = timer {
-        timers.set(at, (Operator::Features, StateKey::to_owned(&key)));
+    if let Some(timer) = timer {
+        timers.change(timer, (Operator::Features, StateKey::to_owned(&key)));
     }
 }
 

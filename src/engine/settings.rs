@@ -13,6 +13,9 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Changed whenever the code of a fold changes what the same log gives.
 pub const CODE_OF_THE_FOLD: u32 = 2;
 
+/// Changed whenever the bytes of checkpoints come to mean something else.
+pub const FORMAT_OF_STATE: u32 = 1;
+
 /// Everything on which results depend. The same for every worker of an application.
 #[derive(Debug)]
 pub struct FoldSettings {
@@ -50,6 +53,15 @@ impl FoldSettings {
             .map(|(topic, known)| (topic.name(), known.partitions))
             .collect();
         FoldVersion(xxh3_64(format!("{CODE_OF_THE_FOLD} {partitions:?} {}", self.fingerprint).as_bytes()))
+    }
+}
+
+impl FoldSettings {
+    /// What the state of features looks like: rings and buckets mean something only under the views they were folded
+    /// with.
+    #[must_use]
+    pub fn shape_of_features(&self) -> u64 {
+        xxh3_64(format!("{FORMAT_OF_STATE} {:?}", self.plan).as_bytes())
     }
 }
 

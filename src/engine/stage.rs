@@ -1,10 +1,12 @@
 //! What a stage of the topology is.
 
 use super::outputs::Outputs;
+use crate::checkpoint::{Checkpointed, Damage};
 use crate::event::DecisionId;
 use crate::log::frame::{FoldVersion, FrameError, Promise, SourceId};
 use crate::log::position::Offset;
 use crate::log::{Fetched, Start, Topic, TopicPartition};
+use crate::state::Tracking;
 use std::time::Duration;
 
 /// A stage: how one log is folded into state and into the next log.
@@ -12,7 +14,7 @@ use std::time::Duration;
 /// Pure: no clock, no I/O, no randomness. A task is the state of one partition.
 pub trait Stage {
     /// The state of one partition.
-    type Task;
+    type Task: Checkpointed;
 
     /// The log that this stage writes, and its number of partitions.
     fn downstream(&self) -> Option<(Topic, u32)>;
@@ -24,9 +26,9 @@ pub trait Stage {
     fn source_of(&self, partition: TopicPartition) -> SourceId;
 
     /// A task without history.
-    fn open(&self, partition: TopicPartition) -> Self::Task;
+    fn open(&self, tracking: Tracking) -> Self::Task;
 
-    /// Where a task begins to read whose group committed `committed`.
+    /// Where a task without a checkpoint begins to read whose group committed `committed`.
     fn start(&self, committed: Option<Offset>) -> Start;
 
     /// Folds one record.
@@ -41,6 +43,9 @@ pub trait Stage {
 
     /// The version of the fold: of this code and its configuration.
     fn fold_version(&self) -> FoldVersion;
+
+    /// What the state looks like: a checkpoint of another shape means nothing to this stage.
+    fn shape(&self) -> u64;
 }
 
 /// Why a log cannot be folded. The program stops.
@@ -65,6 +70,17 @@ pub enum FoldError {
         partition: TopicPartition,
         /// Where there.
         offset: Offset,
+    },
+    /// A checkpoint whose sums are right holds what no task can be made of: a bug.
+    #[error(
+        "the checkpoint of {partition}: {source}; this is a bug, please report it; deleting its folder makes the \
+             task read its log from the beginning"
+    )]
+    State {
+        /// Of which partition.
+        partition: TopicPartition,
+        /// What is wrong.
+        source: Damage,
     },
     /// What was not committed was made by another version of the fold.
     #[error(

@@ -1,8 +1,8 @@
 //! The worker: one member of a stage's group, and the cycle of its tasks.
 //!
-//! One cycle: poll; fold each record; send frames and public records; take acknowledgements; commit
+//! One cycle: poll; put back some of the tasks that arrive; fold each record; send frames and public records; take acknowledgements; commit
 //! when the interval has passed and every chain is closed and acknowledged; append deadlines that
-//! are due. A worker is one life: after any error it is dropped, and a new one starts from what was
+//! are due; go on with checkpoints. A worker is one life: after any error it is dropped, and a new one starts from what was
 //! committed. It keeps the sending half of the frame protocol; `docs/delivery.md` has the rules.
 
 #![expect(
@@ -10,9 +10,13 @@
     reason = "vectors by destination are as long as the downstream log has partitions"
 )]
 
+use super::arrival::{Arrival, Restoring};
+use super::checkpointing::{Cadence, Checkpointing};
+use super::checkpoints::{Checkpoints, Ended, NoCheckpoints};
 use super::outputs::Outputs;
 use super::stage::{DeadlineChange, FoldError, Stage};
-use crate::log::frame::{Frame, Item, Life, Promise, Record};
+use crate::checkpoint::{Checkpointed, Found};
+use crate::log::frame::{Frame, Item, Life, Promise, Record, SourceId};
 use crate::log::position::{Offset, Position};
 use crate::log::{
     Acknowledgement, Append, CommitMode, Committed, Destination, Fetched, Headers, Log, LogError, Polled,
@@ -22,6 +26,7 @@ use crate::progress::deadlines::Deadlines;
 use crate::progress::epochs::Epochs;
 use crate::progress::idleness::Idleness;
 use crate::rules_of_the_protocol::{Rule, without};
+use crate::state::Tracking;
 use crate::time::ProcessingTime;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -49,6 +54,31 @@ pub struct WorkerSettings {
     pub decision_deadline: Duration,
 }
 
+/// A task that is not yet where its group has committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restore {
+    /// Its checkpoint is being looked for.
+    Searching(TopicPartition),
+    /// So many bytes of its checkpoint are still to be put back.
+    Checkpoint(TopicPartition, usize),
+    /// It has read up to the first offset, and its group has committed the second.
+    Log(TopicPartition, Offset, Offset),
+}
+
+impl std::fmt::Display for Restore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Restore::Searching(partition) => write!(f, "the checkpoint of {partition} is being looked for"),
+            Restore::Checkpoint(partition, bytes) => {
+                write!(f, "{partition} is being restored: {bytes} bytes of its checkpoint are left")
+            }
+            Restore::Log(partition, next, committed) => {
+                write!(f, "{partition} is being restored: {} records are left", committed - next)
+            }
+        }
+    }
+}
+
 /// Why a worker ended.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
@@ -71,6 +101,7 @@ struct Owned<T> {
     /// Up to where reading only restores state.
     restored_at: Offset,
     idleness: Idleness,
+    checkpointing: Checkpointing,
     /// By destination: up to where frames were sent, and the promise sent last.
     chains: Vec<(Position, Promise)>,
     /// For the mutation of rule 2 in tests: where the batch begins.
@@ -84,6 +115,11 @@ pub struct Worker<S: Stage, L> {
     log: L,
     settings: WorkerSettings,
     owned: BTreeMap<TopicPartition, Owned<S::Task>>,
+    /// Assigned, and not yet read.
+    arriving: BTreeMap<TopicPartition, Arrival<S::Task>>,
+    storage: Box<dyn Checkpoints>,
+    /// None: no checkpoints are written.
+    cadence: Option<Cadence>,
     joined: Vec<bool>,
     epochs: Epochs,
     committed_at: ProcessingTime,
@@ -103,6 +139,9 @@ impl<S: Stage, L: Log> Worker<S, L> {
             log,
             settings,
             owned: BTreeMap::new(),
+            arriving: BTreeMap::new(),
+            storage: Box::<NoCheckpoints>::default(),
+            cadence: None,
             joined: vec![false; destinations as usize],
             epochs: Epochs::new(now),
             committed_at: now,
@@ -111,6 +150,14 @@ impl<S: Stage, L: Log> Worker<S, L> {
             polled: Vec::new(),
             acknowledgements: Vec::new(),
         }
+    }
+
+    /// With checkpoints in `storage`.
+    #[must_use]
+    pub fn with_checkpoints(mut self, storage: Box<dyn Checkpoints>, cadence: Cadence) -> Worker<S, L> {
+        self.storage = storage;
+        self.cadence = Some(cadence);
+        self
     }
 
     /// One cycle. Returns how many records were folded.
@@ -143,7 +190,9 @@ impl<S: Stage, L: Log> Worker<S, L> {
             }
         }
         self.polled = polled;
-        outcome.map(|()| folded)
+        outcome?;
+        self.advance_arrivals()?;
+        Ok(folded)
     }
 
     /// The second half: sends what the records gave.
@@ -174,6 +223,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
             self.epochs.end(None, now);
         }
         self.commit(CommitMode::Soon)?;
+        self.advance_checkpoints();
         Ok(())
     }
 
@@ -243,16 +293,17 @@ impl<S: Stage, L: Log> Worker<S, L> {
             .map(|(partition, owned)| (*partition, &owned.task, owned.next_offset, owned.committed))
     }
 
-    /// A partition that has not been read up to what was committed, with both offsets: it is being restored.
-    pub fn restoring(&self) -> Option<(TopicPartition, Offset, Offset)> {
+    /// A task that is still being restored, if there is one.
+    pub fn restoring(&self) -> Option<Restore> {
+        let arriving = self.arriving.iter().map(|(partition, arrival)| match arrival {
+            Arrival::Searching { .. } => Restore::Searching(*partition),
+            Arrival::Restoring(restoring) => Restore::Checkpoint(*partition, restoring.bytes_left()),
+        });
         let behind = |(partition, owned): (&TopicPartition, &Owned<S::Task>)| {
-            (owned.next_offset < owned.restored_at).then_some((
-                *partition,
-                owned.next_offset,
-                owned.restored_at,
-            ))
+            let (next, until) = (owned.next_offset, owned.restored_at);
+            (next < until).then_some(Restore::Log(*partition, next, until))
         };
-        self.owned.iter().find_map(behind)
+        arriving.chain(self.owned.iter().filter_map(behind)).next()
     }
 
     /// How many partitions went to others before this member could finish them.
@@ -293,23 +344,96 @@ impl<S: Stage, L: Log> Worker<S, L> {
     fn assigned(&mut self, partition: TopicPartition, committed: Option<Offset>) -> Result<(), WorkerError> {
         if let Some(owned) = self.owned.get(&partition) {
             self.log.read_from(partition, Start::At(owned.next_offset))?;
-            return Ok(());
+        } else if !self.arriving.contains_key(&partition) {
+            self.arriving.insert(partition, Arrival::Searching { committed });
+            self.storage.find(self.stage.source_of(partition), self.stage.shape());
         }
-        let next = committed.unwrap_or(0);
+        Ok(())
+    }
+
+    /// Takes what the storage has done, and goes on with the tasks that are being restored.
+    fn advance_arrivals(&mut self) -> Result<(), WorkerError> {
+        let mut ended = Vec::new();
+        self.storage.ended(&mut ended);
+        for ended in ended {
+            match ended {
+                Ended::Found(task, found) => self.found(task, found)?,
+                Ended::Saved(task, saved) => {
+                    let stage = &self.stage;
+                    let mut owned = self.owned.iter_mut();
+                    if let Some((_, owned)) =
+                        owned.find(|(partition, _)| stage.source_of(**partition) == task)
+                    {
+                        owned.checkpointing.saved(saved.offset);
+                    }
+                }
+            }
+        }
+        let mut arrived = Vec::new();
+        for (partition, arrival) in &mut self.arriving {
+            if let Arrival::Restoring(restoring) = arrival
+                && restoring.step(*partition)?
+            {
+                arrived.push(*partition);
+            }
+        }
+        for partition in arrived {
+            if let Some(Arrival::Restoring(restoring)) = self.arriving.remove(&partition) {
+                self.take_over(partition, *restoring)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn found(&mut self, task: SourceId, found: Found) -> Result<(), WorkerError> {
+        let stage = &self.stage;
+        let tracking = if self.cadence.is_some() { Tracking::On } else { Tracking::Off };
+        let mut arriving = self.arriving.iter_mut();
+        let waits = arriving.find(|(partition, _)| stage.source_of(**partition) == task);
+        if let Some((partition, arrival)) = waits
+            && let Arrival::Searching { committed } = arrival
+        {
+            let restoring = Restoring::new(stage, *partition, *committed, found, tracking)?;
+            *arrival = Arrival::Restoring(Box::new(restoring));
+        }
+        Ok(())
+    }
+
+    /// Everything of a task has been put back: its log is read from there.
+    fn take_over(
+        &mut self,
+        partition: TopicPartition,
+        restoring: Restoring<S::Task>,
+    ) -> Result<(), WorkerError> {
+        let (committed, offset) = (restoring.committed, restoring.offset);
+        // what lies below either was done: a checkpoint is saved only after a commit of its offset was accepted
+        let next = committed.max(offset).unwrap_or(0);
+        let first_read = offset.map_or_else(|| self.stage.start(committed), Start::At);
         let source = self.stage.source_of(partition);
         let destinations = u32::try_from(self.joined.len()).expect("partitions are counted in 32 bits");
         let short_id = u32::try_from(source.topic >> 96).expect("the upper 32 of 128 bits");
         let start = Position::committed(next);
-        let first_read = self.stage.start(committed);
-        let replays = first_read == Start::Beginning;
+        let replays = match first_read {
+            Start::Beginning => Some(0),
+            Start::At(offset) => Some(offset),
+            Start::Earliest => None,
+        };
+        let task = restoring.into_task();
+        if !without(Rule::DeadlineArmedAgain) {
+            let due = self.log.now().plus(self.settings.decision_deadline);
+            for (decision, opened_at) in task.deadlines() {
+                self.deadlines.arm(partition, decision, opened_at, due);
+            }
+        }
         let owned = Owned {
-            task: self.stage.open(partition),
+            task,
             outputs: Outputs::new(short_id, partition.partition, destinations, next),
             cut: start,
-            next_offset: if replays { 0 } else { next },
+            next_offset: replays.unwrap_or(next),
             committed: next,
-            restored_at: if replays { next } else { 0 },
+            restored_at: if replays.is_some() { next } else { 0 },
             idleness: Idleness::default(),
+            checkpointing: Checkpointing::new(self.log.now(), offset.unwrap_or(-1), next),
             chains: vec![(start, Promise::Unknown); destinations as usize],
             #[cfg(test)]
             batch_from: start,
@@ -317,6 +441,27 @@ impl<S: Stage, L: Log> Worker<S, L> {
         self.owned.insert(partition, owned);
         self.log.read_from(partition, first_read)?;
         Ok(())
+    }
+
+    /// Cuts checkpoints that are due, and goes on with those under way. Not long: what is cut is encoded in steps.
+    fn advance_checkpoints(&mut self) {
+        let Some(cadence) = self.cadence else { return };
+        let now = self.log.now();
+        let mut accepted = Vec::new();
+        self.log.accepted(&mut accepted);
+        for (partition, offset) in accepted {
+            if let Some(owned) = self.owned.get_mut(&partition) {
+                owned.checkpointing.accepted(offset);
+            }
+        }
+        for (partition, owned) in &mut self.owned {
+            if owned.checkpointing.is_due(cadence, now) {
+                let (life, next) = (self.settings.life, owned.next_offset);
+                owned.checkpointing.begin(&self.stage, &mut owned.task, life, next, now);
+            }
+            let id = self.stage.source_of(*partition);
+            owned.checkpointing.step(&mut owned.task, id, self.storage.as_mut());
+        }
     }
 
     /// Finishes what is in flight for partitions that another member gets, within a bound.
@@ -330,6 +475,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
     fn forget(&mut self, partitions: &[TopicPartition]) {
         self.epochs.forget(partitions);
         self.owned.retain(|partition, _| !partitions.contains(partition));
+        self.arriving.retain(|partition, _| !partitions.contains(partition));
         self.deadlines.forget(partitions);
     }
 
@@ -338,6 +484,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
         let Some(owned) = self.owned.get_mut(&fetched.partition) else { return Ok(()) };
         owned.outputs.begin(fetched.offset);
         self.stage.fold(&mut owned.task, fetched, &mut owned.outputs)?;
+        owned.checkpointing.folded(fetched.record.value.as_ref().map_or(0, Vec::len));
         owned.idleness.record_read();
         owned.next_offset = fetched.offset + 1;
         owned.cut = owned.cut.max(Position::end_of(fetched.offset));

@@ -57,7 +57,7 @@ pub struct OwnedContext {
 }
 
 /// What a part did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PartOutcome {
     /// It opened the gather.
     Opened,

@@ -93,6 +93,10 @@ impl Log for KafkaLog {
         self.consumer.commit(offsets, mode)
     }
 
+    fn accepted(&mut self, into: &mut Vec<(TopicPartition, Offset)>) {
+        self.consumer.accepted(into);
+    }
+
     fn now(&self) -> ProcessingTime {
         let (began, stopwatch) = &self.began;
         began.plus(stopwatch.elapsed())

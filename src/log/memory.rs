@@ -50,6 +50,10 @@ impl Log for MemoryLog {
         let mut left = records_max;
         for (partition, position) in &mut self.positions {
             let from = *position;
+            let first = broker.first_offset(*partition);
+            if from < first {
+                return Err(LogError::Retention { partition: *partition, needed: from, first });
+            }
             *position = broker.fetch(*partition, from, left, |offset, record| {
                 left -= 1;
                 into.push(Polled::Record(Fetched { partition: *partition, offset, record }));
@@ -95,9 +99,13 @@ impl Log for MemoryLog {
         _mode: CommitMode,
     ) -> Result<Committed, LogError> {
         if !offsets.is_empty() {
-            self.broker.borrow_mut().commit(&self.group, offsets);
+            self.broker.borrow_mut().commit(&self.group, self.life, offsets);
         }
         Ok(Committed::Taken)
+    }
+
+    fn accepted(&mut self, into: &mut Vec<(TopicPartition, Offset)>) {
+        self.broker.borrow_mut().take_accepted(self.life, into);
     }
 
     fn now(&self) -> ProcessingTime {

@@ -34,7 +34,7 @@ pub enum Admission {
 }
 
 /// Why a frame was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Refusal {
     /// It begins above what has been applied.
     Gap,
@@ -146,6 +146,14 @@ impl Sources {
         if let Some(source) = self.sources.get_mut(&frame.source) {
             source.take_promise(frame);
             self.advance();
+        }
+    }
+
+    /// The mutation of rule 14 in tests: a checkpoint without the applied positions.
+    #[cfg(test)]
+    pub(crate) fn forget_applied(&mut self) {
+        for source in self.sources.values_mut() {
+            source.applied = Position::BEFORE_EVERYTHING;
         }
     }
 

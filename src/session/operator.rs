@@ -14,6 +14,7 @@ use crate::event::ClickCopy;
 use crate::event::ClickName;
 use crate::ledger::Disposition;
 use crate::operator::{Context, KeyedOperator};
+use crate::state::TimerMove;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -91,7 +92,7 @@ pub struct VisitorState {
     open: Vec<OpenSession>,
     /// Oldest first.
     closed: VecDeque<ClosedSession>,
-    /// The earliest timer that is set.
+    /// The timer that is set.
     timer: Option<EventTime>,
     /// Start of the session that the last applied click belongs to.
     running: EventTime,
@@ -100,6 +101,12 @@ pub struct VisitorState {
 }
 
 impl VisitorState {
+    /// The timer that is set.
+    #[must_use]
+    pub fn timer(&self) -> Option<EventTime> {
+        self.timer
+    }
+
     /// The session which the last applied click belongs to.
     #[must_use]
     pub fn running(&self) -> Option<&OpenSession> {
@@ -287,8 +294,8 @@ impl Sessions {
         let first = state.open.iter().take(unpublished.map_or(usize::MAX, |place| place + 1));
         let next = first.map(due).chain(state.closed.front().map(forget)).min();
         if let Some(next) = next.filter(|next| state.timer.is_none_or(|timer| *next < timer)) {
-            state.timer = Some(next);
-            cx.set_timer(next);
+            let from = state.timer.replace(next);
+            cx.set_timer(TimerMove { from, to: next });
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Event ids that were seen, remembered for the de-duplication horizon.
 
+use super::entries::Entries;
+use super::keyed::Tracking;
 use crate::time::EventTime;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
@@ -18,14 +20,23 @@ pub struct Dedup {
     horizon: Duration,
     until: HashMap<u128, EventTime, foldhash::fast::FixedState>,
     ends: BTreeMap<i64, Vec<u128>>,
+    changes: Option<Changes>,
+}
+
+/// What was remembered since the last cut, and what of the last cut is still to be encoded.
+#[derive(Debug, Clone, Default)]
+struct Changes {
+    since: Vec<(u128, EventTime)>,
+    cut: Vec<(u128, EventTime)>,
 }
 
 impl Dedup {
     /// Empty.
     #[must_use]
-    pub fn new(horizon: Duration) -> Dedup {
+    pub fn new(horizon: Duration, tracking: Tracking) -> Dedup {
         Dedup {
             horizon,
+            changes: (tracking == Tracking::On).then(Changes::default),
             until: HashMap::with_hasher(foldhash::fast::FixedState::default()),
             ends: BTreeMap::new(),
         }
@@ -50,6 +61,41 @@ impl Dedup {
             }
         }
         self.ends.entry(until.0.div_euclid(BUCKET_MS)).or_default().push(id);
+        if let Some(changes) = &mut self.changes {
+            changes.since.push((id, until));
+        }
+        true
+    }
+
+    /// Cuts a checkpoint here: what was remembered since the last cut is what [`Dedup::encode_some`] gives. O(1).
+    pub fn cut(&mut self) {
+        if let Some(changes) = &mut self.changes {
+            changes.cut = std::mem::take(&mut changes.since);
+        }
+    }
+
+    /// Encodes what the last cut found, until `into` holds about `bytes_max`: the id, and when it ends (both little
+    /// endian). Returns whether that was all.
+    pub fn encode_some(&mut self, into: &mut Entries, bytes_max: usize) -> bool {
+        let Some(changes) = &mut self.changes else { return true };
+        while into.len() < bytes_max
+            && let Some((id, until)) = changes.cut.pop()
+        {
+            into.put_raw(&id.to_le_bytes(), Some(&until.0.to_le_bytes()));
+        }
+        changes.cut.is_empty()
+    }
+
+    /// Remembers again what a checkpoint held: an id, and when it ends. Returns whether it was that.
+    pub fn restore(&mut self, id: &[u8], until: &[u8]) -> bool {
+        let (Ok(id), Ok(until)) =
+            (id.try_into().map(u128::from_le_bytes), until.try_into().map(i64::from_le_bytes))
+        else {
+            return false;
+        };
+        let known = self.until.entry(id).or_insert(EventTime(until));
+        *known = EventTime(until).max(*known);
+        self.ends.entry(until.div_euclid(BUCKET_MS)).or_default().push(id);
         true
     }
 
@@ -63,6 +109,17 @@ impl Dedup {
                 }
             }
         }
+    }
+
+    /// Whether both remember the same ids for as long, of those that count at this watermark.
+    #[cfg(test)]
+    pub(crate) fn remembers_the_same(&self, other: &Dedup, watermark: Option<EventTime>) -> bool {
+        let of = |dedup: &Dedup| {
+            let counts = |until: &EventTime| watermark.is_none_or(|watermark| *until > watermark);
+            let ids = dedup.until.iter().filter(|(_, until)| counts(until));
+            ids.map(|(id, until)| (*id, *until)).collect::<BTreeMap<_, _>>()
+        };
+        of(self) == of(other)
     }
 
     /// How many ids are remembered.
@@ -85,7 +142,7 @@ mod tests {
     #[test]
     fn an_id_is_a_duplicate_until_the_watermark_has_passed_its_time_by_the_horizon() {
         for (watermark, duplicate) in [(3_600_999, true), (3_601_000, false), (3_601_001, false)] {
-            let mut dedup = Dedup::new(Duration::from_secs(3_600));
+            let mut dedup = Dedup::new(Duration::from_secs(3_600), Tracking::Off);
             assert!(dedup.is_new(1, "e", EventTime(1_000), None));
             dedup.forget(EventTime(watermark));
             assert_eq!(
@@ -98,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_same_id_for_another_key_is_new() {
-        let mut dedup = Dedup::new(Duration::from_secs(1));
+        let mut dedup = Dedup::new(Duration::from_secs(1), Tracking::Off);
         assert!(dedup.is_new(1, "e", EventTime(0), None));
         assert!(dedup.is_new(2, "e", EventTime(0), None));
         assert!(!dedup.is_new(1, "e", EventTime(0), None));
@@ -106,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_late_event_is_remembered_from_the_watermark_on() {
-        let mut dedup = Dedup::new(Duration::from_secs(1));
+        let mut dedup = Dedup::new(Duration::from_secs(1), Tracking::Off);
         let watermark = Some(EventTime(1_000_000));
         assert!(dedup.is_new(1, "e", EventTime(0), watermark));
         dedup.forget(EventTime(1_000_500));
@@ -115,11 +172,38 @@ mod tests {
 
     #[test]
     fn what_has_ended_leaves_no_memory_behind() {
-        let mut dedup = Dedup::new(Duration::from_secs(1));
+        let mut dedup = Dedup::new(Duration::from_secs(1), Tracking::Off);
         for number in 0..1_000 {
             dedup.is_new(number, "e", EventTime(0), None);
         }
         dedup.forget(EventTime(120_000));
         assert!(dedup.is_empty() && dedup.ends.is_empty());
+    }
+
+    #[test]
+    fn what_was_remembered_since_the_last_cut_is_encoded_once_and_restored() {
+        let mut dedup = Dedup::new(Duration::from_secs(60), Tracking::On);
+        let mut restored = Dedup::new(Duration::from_secs(60), Tracking::On);
+        for round in 0..3 {
+            for number in 0..100 {
+                assert!(dedup.is_new(round, &number.to_string(), EventTime(0), None));
+            }
+            dedup.cut();
+            dedup.is_new(round, "after the cut", EventTime(0), None);
+            let mut entries = Entries::default();
+            while !dedup.encode_some(&mut entries, 100) {
+                for entry in crate::state::entries::read(entries.bytes()) {
+                    let (id, until) = entry.unwrap();
+                    assert!(restored.restore(id, until.unwrap()));
+                }
+                entries.clear();
+            }
+            for entry in crate::state::entries::read(entries.bytes()) {
+                let (id, until) = entry.unwrap();
+                assert!(restored.restore(id, until.unwrap()));
+            }
+            assert!(!restored.is_new(round, "7", EventTime(0), None));
+            assert_eq!(restored.len(), dedup.len() - 1);
+        }
     }
 }

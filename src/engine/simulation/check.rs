@@ -4,6 +4,7 @@
 use super::world::World;
 use crate::codec::clickstream::Click;
 use crate::codec::payments::Decoded;
+use crate::engine::arrival::Restoring;
 use crate::engine::decide::{Decide, DecideTask};
 use crate::engine::keyed::{Keyed, KeyedTask};
 use crate::engine::outputs::Outputs;
@@ -12,6 +13,7 @@ use crate::event::{DecisionId, EntityKind};
 use crate::ingest::route::Router;
 use crate::ledger::Disposition;
 use crate::log::{Append, Destination, Fetched, Topic, TopicPartition};
+use crate::state::Tracking;
 use crate::time::EventTime;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,7 +47,7 @@ fn fresh_fold<S: Stage>(world: &World, stage: &S, log: Topic) -> Vec<(S::Task, V
     (0..partitions)
         .map(|number| {
             let partition = TopicPartition::new(log, number);
-            let mut task = stage.open(partition);
+            let mut task = stage.open(Tracking::Off);
             let short_id = u32::try_from(stage.source_of(partition).topic >> 96).expect("32 bits");
             let mut out = Outputs::new(short_id, number, destinations, 0);
             for (offset, record) in world.read(partition) {
@@ -67,9 +69,51 @@ fn decide(world: &World) -> Vec<(DecideTask, Vec<Append>)> {
     fresh_fold(world, &Decide::new(world.settings.clone(), world.topology.clone()), Topic::Decision)
 }
 
+/// Restored from its newest checkpoint, and with the rest of the log folded, each task is what a fresh fold gives.
+fn check_restored<S: Stage>(
+    world: &World,
+    stage: &S,
+    log: Topic,
+    same: impl Fn(&S::Task, &S::Task) -> bool,
+) -> Result<(), String> {
+    for (number, (fresh, _)) in (0..).zip(fresh_fold(world, stage, log)) {
+        let partition = TopicPartition::new(log, number);
+        let found =
+            world.keeper().find(stage.source_of(partition), stage.shape()).expect("the storage is well");
+        let from = found.chain.last().map_or(0, |newest| newest.head.offset);
+        let mut restoring =
+            Restoring::new(stage, partition, None, found, Tracking::On).map_err(|fault| fault.to_string())?;
+        while !restoring.step(partition).map_err(|fault| fault.to_string())? {}
+        let mut task = restoring.into_task();
+        let destinations = stage.downstream().map_or(0, |(_, partitions)| partitions);
+        let mut out = Outputs::new(0, number, destinations, 0);
+        for (offset, record) in world.read(partition).into_iter().filter(|(offset, _)| *offset >= from) {
+            out.begin(offset);
+            stage.fold(&mut task, &Fetched { partition, offset, record }, &mut out).expect("our own frames");
+        }
+        if !same(&task, &fresh) {
+            return Err(format!("{partition}, restored at {from}, is not what a fresh fold gives"));
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn check(world: &World) -> Result<(), String> {
     let (routed, decisions) = routed(world);
     let (keyed, decide) = (keyed(world), decide(world));
+    let (settings, topology) = (&world.settings, &world.topology);
+    check_restored(
+        world,
+        &Keyed::new(settings.clone(), topology.clone()),
+        Topic::Entity,
+        KeyedTask::is_same,
+    )?;
+    check_restored(
+        world,
+        &Decide::new(settings.clone(), topology.clone()),
+        Topic::Decision,
+        DecideTask::is_same,
+    )?;
     check_copies(&routed, &keyed)?;
     check_decisions(&decisions, &decide)?;
     check_published(world, keyed.into_iter().flat_map(|(_, public)| public).collect(), "keyed")?;

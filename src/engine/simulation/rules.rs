@@ -6,7 +6,7 @@ use crate::rules_of_the_protocol::{Rule, take_out};
 /// Seeds within which a missing rule must be noticed.
 const SEEDS: u64 = 300;
 
-const RULES: [Rule; 14] = [
+const RULES: [Rule; 16] = [
     Rule::Skip,
     Rule::Refusal,
     Rule::ChainPerDestination,
@@ -21,6 +21,8 @@ const RULES: [Rule; 14] = [
     Rule::IndexInsideOffset,
     Rule::DeadlineArmedAgain,
     Rule::Tombstone,
+    Rule::AppliedInCheckpoint,
+    Rule::CheckpointNotAhead,
 ];
 
 #[test]

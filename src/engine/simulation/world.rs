@@ -1,6 +1,10 @@
 //! The world of a simulation: a broker, members of three groups, zombies, and what happens to them.
 
 use super::input::Raw;
+use crate::checkpoint::Keeper;
+use crate::checkpoint::memory::{MemoryFolder, SharedStorage, Storage};
+use crate::engine::checkpointing::Cadence;
+use crate::engine::checkpoints::OnTheSpot;
 use crate::engine::decide::Decide;
 use crate::engine::ingest::Ingest;
 use crate::engine::keyed::Keyed;
@@ -11,8 +15,10 @@ use crate::engine::worker::{Worker, WorkerError, WorkerSettings};
 use crate::generate::random::Random;
 use crate::log::frame::Life;
 use crate::log::memory::{Delivery, Landing, MemoryLog, SharedBroker, Transaction};
+use crate::log::position::Offset;
 use crate::log::{Destination, LogRecord, Start, Topic, TopicPartition};
 use crate::rules_of_the_protocol::{Rule, without};
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -21,6 +27,7 @@ const STEPS: u64 = 1_500;
 const CALM_ROUNDS: usize = 120;
 const LOOK_EVERY: usize = 40;
 const PARTITIONS: Partitions = Partitions { raw: 2, internal: 2, public: 1 };
+const CADENCE: Cadence = Cadence { interval: Duration::from_millis(700), bytes: 2_000 };
 const GROUPS: [&str; 3] = [INGEST_GROUP, KEYED_GROUP, DECIDE_GROUP];
 
 /// How often what was done to the engine.
@@ -34,6 +41,10 @@ pub(super) struct Faults {
     pub(super) commits_late: u64,
     pub(super) clean_leaves: u64,
     pub(super) aborted: u64,
+    pub(super) checkpoints: u64,
+    pub(super) files_damaged: u64,
+    pub(super) storage_away: u64,
+    pub(super) cut_by_retention: u64,
 }
 
 impl Faults {
@@ -46,6 +57,10 @@ impl Faults {
         self.commits_late += other.commits_late;
         self.clean_leaves += other.clean_leaves;
         self.aborted += other.aborted;
+        self.checkpoints += other.checkpoints;
+        self.files_damaged += other.files_damaged;
+        self.storage_away += other.storage_away;
+        self.cut_by_retention += other.cut_by_retention;
     }
 }
 
@@ -88,6 +103,12 @@ pub(super) struct World {
     seats: Vec<Seat>,
     zombies: Vec<Seat>,
     lives: u64,
+    storage: SharedStorage,
+    /// What retention has cut off, for the oracle.
+    archive: BTreeMap<TopicPartition, Vec<(Offset, Arc<LogRecord>)>>,
+    /// Either retention cuts the logs up to the checkpoints, or checkpoints get damaged: both at once is more than
+    /// anybody promises to survive.
+    retention_cuts: bool,
 }
 
 /// The default configuration, with so much allowed lateness that nothing in a simulation is late.
@@ -103,7 +124,7 @@ fn settings() -> Arc<FoldSettings> {
 }
 
 impl World {
-    pub(super) fn new(input: Vec<Raw>) -> World {
+    pub(super) fn new(input: Vec<Raw>, retention_cuts: bool) -> World {
         let topology = Arc::new(topology(PARTITIONS));
         World {
             broker: broker(&topology, Delivery::Held).shared(),
@@ -116,6 +137,9 @@ impl World {
             seats: Vec::new(),
             zombies: Vec::new(),
             lives: 0,
+            storage: Storage::shared(),
+            archive: BTreeMap::new(),
+            retention_cuts,
         }
     }
 
@@ -127,7 +151,10 @@ impl World {
                 12..60 => self.step_someone(random),
                 60..84 => self.land_something(random),
                 84..88 => self.land_a_commit(random),
-                88..93 => self.broker.borrow_mut().advance(Duration::from_millis(random.below(400))),
+                88..91 => self.broker.borrow_mut().advance(Duration::from_millis(random.below(700))),
+                91 => self.storage_goes_away_or_comes_back(random),
+                92 if self.retention_cuts => self.retention_cuts_a_log(random),
+                92 => self.damage_a_file(random),
                 93 => self.crash_someone(random),
                 94 => self.declare_someone_dead(random),
                 95 => self.leave_cleanly(random),
@@ -143,6 +170,7 @@ impl World {
         }
         while self.produce_next(false, None) {}
         self.end_transaction(true);
+        self.storage_is_well();
         let mut wrong = Err("never looked at".to_owned());
         for round in 1..=CALM_ROUNDS {
             self.calm_round();
@@ -173,13 +201,23 @@ impl World {
         self.broker.borrow_mut().advance(Duration::from_millis(400));
     }
 
+    pub(super) fn count_checkpoints(&mut self) {
+        self.faults.checkpoints = self.storage.borrow().files().count() as u64;
+    }
+
+    /// What storage holds, as a keeper of its own sees it.
+    pub(super) fn keeper(&self) -> Keeper<MemoryFolder> {
+        Keeper::new(MemoryFolder(self.storage.clone()))
+    }
+
     /// Covers the bytes of every topic.
     pub(super) fn digest(&self) -> u64 {
         let mut bytes = Vec::new();
         let broker = self.broker.borrow();
         for topic in Topic::ALL {
             for partition in 0..broker.partitions(topic) {
-                broker.fetch(TopicPartition::new(topic, partition), 0, usize::MAX, |_, record| {
+                let partition = TopicPartition::new(topic, partition);
+                broker.fetch(partition, broker.first_offset(partition), usize::MAX, |_, record| {
                     bytes.extend_from_slice(record.key.as_deref().unwrap_or_default());
                     bytes.extend_from_slice(record.value.as_deref().unwrap_or_default());
                 });
@@ -330,6 +368,57 @@ impl World {
         }
     }
 
+    fn storage_is_well(&mut self) {
+        let mut storage = self.storage.borrow_mut();
+        (storage.fails, storage.tears_at) = (false, None);
+    }
+
+    /// The disk is full, a loss of power cuts files off, or all is well again.
+    fn storage_goes_away_or_comes_back(&mut self, random: &mut Random) {
+        let mut storage = self.storage.borrow_mut();
+        storage.fails = random.below(3) == 0;
+        storage.tears_at = (random.below(3) == 0).then(|| index(random, 400));
+        self.faults.storage_away += u64::from(storage.fails);
+    }
+
+    fn damage_a_file(&mut self, random: &mut Random) {
+        let mut storage = self.storage.borrow_mut();
+        let files: Vec<_> = storage.files().map(|(task, name, _)| (task, name.to_owned())).collect();
+        if files.is_empty() {
+            return;
+        }
+        let (task, name) = &files[index(random, files.len())];
+        let Some(bytes) = storage.file_mut(*task, name).filter(|bytes| !bytes.is_empty()) else { return };
+        let place = index(random, bytes.len());
+        if random.below(2) == 0 {
+            bytes[place] ^= 1 << random.below(8);
+        } else {
+            bytes.truncate(place);
+        }
+        self.faults.files_damaged += 1;
+    }
+
+    /// Cuts an internal log up to the newest checkpoint of its task.
+    fn retention_cuts_a_log(&mut self, random: &mut Random) {
+        let topic = if random.below(2) == 0 { Topic::Entity } else { Topic::Decision };
+        let partition = TopicPartition::new(topic, random.below(u64::from(PARTITIONS.internal)) as u32);
+        let task = self.topology.source(partition);
+        let offsets = |storage: &Storage| {
+            let of_task = storage.files().filter(|(of, ..)| *of == task);
+            of_task.filter_map(|(_, name, _)| name.get(..20)?.parse::<Offset>().ok()).max()
+        };
+        let Some(newest) = offsets(&self.storage.borrow()) else { return };
+        let mut broker = self.broker.borrow_mut();
+        let archive = self.archive.entry(partition).or_default();
+        broker.fetch(partition, broker.first_offset(partition), usize::MAX, |offset, record| {
+            if offset < newest {
+                archive.push((offset, record));
+            }
+        });
+        broker.cut_below(partition, newest);
+        self.faults.cut_by_retention += 1;
+    }
+
     fn take_seat(&mut self, random: &mut Random) -> Option<Seat> {
         if self.seats.is_empty() { None } else { Some(self.seats.remove(index(random, self.seats.len()))) }
     }
@@ -352,22 +441,32 @@ impl World {
         };
         let log = MemoryLog::join(&self.broker, group, life);
         let (settings, topology) = (self.settings.clone(), self.topology.clone());
+        let storage = Box::new(OnTheSpot::new(MemoryFolder(self.storage.clone())));
         let worker: Box<dyn Member> = match group {
             INGEST_GROUP => {
                 let mut stage = Ingest::new(settings, topology, Start::Earliest);
                 stage.misroute = u32::from(without(Rule::RoutingByTheRecord) && life.0.is_multiple_of(2));
-                Box::new(Worker::new(stage, log, worker_settings))
+                Box::new(Worker::new(stage, log, worker_settings).with_checkpoints(storage, CADENCE))
             }
-            KEYED_GROUP => Box::new(Worker::new(Keyed::new(settings, topology), log, worker_settings)),
-            _ => Box::new(Worker::new(Decide::new(settings, topology), log, worker_settings)),
+            KEYED_GROUP => {
+                let worker = Worker::new(Keyed::new(settings, topology), log, worker_settings);
+                Box::new(worker.with_checkpoints(storage, CADENCE))
+            }
+            _ => {
+                let worker = Worker::new(Decide::new(settings, topology), log, worker_settings);
+                Box::new(worker.with_checkpoints(storage, CADENCE))
+            }
         };
         self.seats.push(Seat { group, life, phase: 0, worker });
     }
 
     /// The records of a partition, as anyone reads them.
     pub(super) fn read(&self, partition: TopicPartition) -> Vec<(i64, Arc<LogRecord>)> {
-        let mut records = Vec::new();
-        self.broker.borrow().fetch(partition, 0, usize::MAX, |offset, record| records.push((offset, record)));
+        let mut records = self.archive.get(&partition).cloned().unwrap_or_default();
+        let broker = self.broker.borrow();
+        broker.fetch(partition, broker.first_offset(partition), usize::MAX, |offset, record| {
+            records.push((offset, record))
+        });
         records
     }
 }

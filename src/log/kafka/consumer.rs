@@ -37,6 +37,8 @@ struct Callbacks {
     told: Mutex<Vec<Told>>,
     at_end: Mutex<AtEnd>,
     commit_failed: AtomicBool,
+    /// Commits that the group has accepted.
+    accepted: Mutex<Vec<(TopicPartition, Offset)>>,
     connected: AtomicBool,
     /// The consumer is being closed: nobody polls any more, so revocations are answered at once.
     closing: AtomicBool,
@@ -76,10 +78,13 @@ impl ConsumerContext for Callbacks {
         });
     }
 
-    fn commit_callback(&self, result: Result<(), KafkaError>, _: &TopicPartitionList) {
-        if let Err(fault) = result {
-            tracing::warn!(%fault, "an offset commit was lost; it will be said again");
-            self.commit_failed.store(true, Ordering::Relaxed);
+    fn commit_callback(&self, result: Result<(), KafkaError>, offsets: &TopicPartitionList) {
+        match result {
+            Ok(()) => self.accepted.lock().unwrap_or_else(PoisonError::into_inner).extend(taken(offsets)),
+            Err(fault) => {
+                tracing::warn!(%fault, "an offset commit was lost; it will be said again");
+                self.commit_failed.store(true, Ordering::Relaxed);
+            }
         }
     }
 }
@@ -108,6 +113,7 @@ impl GroupConsumer {
             told: Mutex::default(),
             at_end: Mutex::default(),
             commit_failed: AtomicBool::new(false),
+            accepted: Mutex::default(),
             connected: AtomicBool::new(false),
             closing: AtomicBool::new(false),
         };
@@ -256,13 +262,35 @@ impl GroupConsumer {
         self.consumer.incremental_assign(&list).map_err(transient)
     }
 
+    pub(super) fn accepted(&mut self, into: &mut Vec<(TopicPartition, Offset)>) {
+        into.append(&mut self.consumer.context().accepted.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
     pub(super) fn release(&mut self, partitions: &[TopicPartition]) {
+        if let Err(fault) = self.assign_what_was_not_read(partitions) {
+            tracing::warn!(%fault, "letting partitions go");
+        }
         let list = native_list(partitions.iter().map(|partition| (*partition, KafkaOffset::Invalid)));
         let done = list.and_then(|list| self.consumer.incremental_unassign(&list).map_err(transient));
         if let Err(fault) = done {
             tracing::warn!(%fault, "letting partitions go");
         }
         self.last_commit.retain(|(partition, _)| !partitions.contains(partition));
+    }
+
+    /// The client takes back only what it was given: partitions that are revoked before they were read are given to
+    /// it first.
+    fn assign_what_was_not_read(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        if let Some(answer) = &mut self.answer {
+            answer.retain(|(partition, _)| !partitions.contains(partition));
+        }
+        let assigned = known_partitions(&self.consumer.assignment().map_err(transient)?);
+        let missing = partitions.iter().filter(|partition| !assigned.contains(partition));
+        let list = native_list(missing.map(|partition| (*partition, KafkaOffset::End)))?;
+        if list.count() == 0 {
+            return Ok(());
+        }
+        self.consumer.incremental_assign(&list).map_err(transient)
     }
 
     pub(super) fn commit(
@@ -293,6 +321,11 @@ impl GroupConsumer {
             self.consumer.context().commit_failed.store(true, Ordering::Relaxed);
             return Ok(Committed::Refused);
         }
+        if mode == CommitMode::Now {
+            let mut accepted =
+                self.consumer.context().accepted.lock().unwrap_or_else(PoisonError::into_inner);
+            accepted.extend(taken(&list));
+        }
         Ok(Committed::Taken)
     }
 }
@@ -320,6 +353,20 @@ pub(super) fn fetched(message: &BorrowedMessage<'_>) -> Option<Polled> {
     };
     let partition = TopicPartition::new(topic, partition);
     Some(Polled::Record(Fetched { partition, offset: message.offset(), record: Arc::new(record) }))
+}
+
+/// The offsets of a commit that were taken, partition by partition.
+fn taken(offsets: &TopicPartitionList) -> Vec<(TopicPartition, Offset)> {
+    let elements = offsets.elements();
+    let good = elements.iter().filter(|element| element.error().is_ok());
+    good.filter_map(|element| match element.offset() {
+        KafkaOffset::Offset(next) => {
+            let topic = Topic::from_name(element.topic())?;
+            Some((TopicPartition::new(topic, u32::try_from(element.partition()).ok()?), next))
+        }
+        _ => None,
+    })
+    .collect()
 }
 
 fn named(partitions: &[TopicPartition]) -> String {

@@ -47,6 +47,13 @@ struct HeldAppend {
     record: Arc<LogRecord>,
 }
 
+#[derive(Debug)]
+struct HeldCommit {
+    group: String,
+    life: Life,
+    offsets: Vec<(TopicPartition, Offset)>,
+}
+
 /// Topics, groups and transactions.
 #[derive(Debug)]
 pub struct Broker {
@@ -55,7 +62,8 @@ pub struct Broker {
     delivery: Delivery,
     now: ProcessingTime,
     held: BTreeMap<(Life, TopicPartition), VecDeque<HeldAppend>>,
-    held_commits: Vec<(String, Vec<(TopicPartition, Offset)>)>,
+    held_commits: Vec<HeldCommit>,
+    accepted: BTreeMap<Life, Vec<(TopicPartition, Offset)>>,
     acknowledgements: BTreeMap<Life, Vec<Acknowledgement>>,
     transactions: u64,
 }
@@ -72,6 +80,7 @@ impl Broker {
             now: ProcessingTime(0),
             held: BTreeMap::new(),
             held_commits: Vec::new(),
+            accepted: BTreeMap::new(),
             acknowledgements: BTreeMap::new(),
             transactions: 0,
         }
@@ -143,11 +152,21 @@ impl Broker {
         self.groups.get(group)?.committed(partition)
     }
 
-    pub(super) fn commit(&mut self, group: &str, offsets: &[(TopicPartition, Offset)]) {
+    pub(super) fn commit(&mut self, group: &str, life: Life, offsets: &[(TopicPartition, Offset)]) {
+        let commit = HeldCommit { group: group.to_owned(), life, offsets: offsets.to_vec() };
         match self.delivery {
-            Delivery::AtOnce => self.group_mut(group).commit(offsets),
-            Delivery::Held => self.held_commits.push((group.to_owned(), offsets.to_vec())),
+            Delivery::AtOnce => self.accept(commit),
+            Delivery::Held => self.held_commits.push(commit),
         }
+    }
+
+    fn accept(&mut self, commit: HeldCommit) {
+        self.group_mut(&commit.group).commit(&commit.offsets);
+        self.accepted.entry(commit.life).or_default().extend(commit.offsets);
+    }
+
+    pub(super) fn take_accepted(&mut self, life: Life, into: &mut Vec<(TopicPartition, Offset)>) {
+        into.append(self.accepted.entry(life).or_default());
     }
 
     /// How many commits wait.
@@ -158,9 +177,9 @@ impl Broker {
 
     /// Lets the waiting commit number `place` land, or loses it. Later ones may land before earlier ones.
     pub fn land_commit(&mut self, place: usize, lands: bool) {
-        let (group, offsets) = self.held_commits.remove(place);
+        let commit = self.held_commits.remove(place);
         if lands {
-            self.group_mut(&group).commit(&offsets);
+            self.accept(commit);
         }
     }
 

@@ -1,0 +1,128 @@
+//! Checkpoints: what a task's state was at an offset of its log, so that a start need not fold the log from its
+//! beginning.
+//!
+//! A checkpoint is a file that is never changed: a *base* holds all of a task's state, a *delta* what was written since
+//! the file that it names as its parent. A [`Keeper`] finds the newest chain that is whole, adds to it, and folds
+//! long chains into new bases. Nothing here knows what the state means, where the files lie, or what time it is.
+//!
+//! A file is saved only after the group has accepted a commit of its offset or a later one. So whoever finds it may
+//! use it, whatever has been committed since; and since state is a fold of the log, it does not matter who wrote it.
+
+pub mod file;
+pub mod folder;
+pub mod keeper;
+pub mod memory;
+
+pub use file::{Checkpoint, Damage, Table};
+pub use folder::{Folder, FolderError};
+pub use keeper::{Found, Keeper, Unsaved};
+
+use crate::event::DecisionId;
+use crate::log::position::Offset;
+use crate::state::entries::{self, Entries, Entry};
+use crate::time::EventTime;
+use file::BLOCK_BYTES;
+use serde::Deserialize;
+
+/// A task whose state can be checkpointed and restored.
+pub trait Checkpointed {
+    /// Freezes what was written since the last cut, and returns the state that is written whole each time. Quick,
+    /// however much was written.
+    fn cut(&mut self) -> Vec<u8>;
+
+    /// Encodes some of what was frozen, as it was at the cut, until `into` holds about `bytes_max`; returns whether that
+    /// was all.
+    fn encode_some(&mut self, into: &mut Blocks, bytes_max: usize) -> bool;
+
+    /// The watermark: entries that ended before it need not be kept.
+    fn watermark(&self) -> Option<EventTime>;
+
+    /// Puts back the state that was written whole.
+    ///
+    /// # Errors
+    ///
+    /// [`Damage::Content`] if it is no such state.
+    fn restore_whole(&mut self, whole: &[u8]) -> Result<(), Damage>;
+
+    /// Puts back the entries of one block; called in the order in which they were written.
+    ///
+    /// # Errors
+    ///
+    /// [`Damage::Content`] if they are no such entries.
+    fn restore_block(&mut self, table: Table, entries: &[u8]) -> Result<(), Damage>;
+
+    /// Everything has been put back: what follows from it (timers, counts) is made anew.
+    fn restored(&mut self);
+
+    /// The decisions that wait for parts, each with the offset at which it began to, for timers of processing time
+    /// that the worker keeps.
+    fn deadlines(&self) -> Vec<(DecisionId, Offset)> {
+        Vec::new()
+    }
+}
+
+/// Decodes what the state encoded.
+///
+/// # Errors
+///
+/// [`Damage::Content`].
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Damage> {
+    postcard::from_bytes(bytes).map_err(|fault| Damage::Content(fault.to_string()))
+}
+
+/// The entries of a block.
+pub fn entries_of(block: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, Damage>> {
+    entries::read(block).map(|entry| entry.map_err(|cut_off| Damage::Content(cut_off.to_string())))
+}
+
+/// Entries on their way into a file, in blocks.
+#[derive(Debug, Default)]
+pub struct Blocks {
+    full: Vec<(Table, Entries)>,
+}
+
+impl Blocks {
+    /// Where entries of `table` go next: the last block if it is of that table and has room.
+    ///
+    /// # Panics
+    ///
+    /// Never: there is a last block after one was pushed.
+    fn of(&mut self, table: Table) -> &mut Entries {
+        if self.full.last().is_none_or(|(last, entries)| *last != table || entries.len() >= BLOCK_BYTES) {
+            self.full.push((table, Entries::default()));
+        }
+        &mut self.full.last_mut().expect("one was just pushed").1
+    }
+
+    /// Lets `encode` add entries of `table`, block by block, until there are about `bytes_max` in all. `encode` is
+    /// given the bytes that a block may have, and says whether it is at its end; so does this.
+    pub fn fill(
+        &mut self,
+        table: Table,
+        bytes_max: usize,
+        mut encode: impl FnMut(&mut Entries, usize) -> bool,
+    ) -> bool {
+        loop {
+            if encode(self.of(table), BLOCK_BYTES) {
+                return true;
+            }
+            if self.bytes() >= bytes_max {
+                return false;
+            }
+        }
+    }
+
+    /// How many bytes of entries.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.full.iter().map(|(_, entries)| entries.len()).sum()
+    }
+
+    /// The blocks, none of them empty.
+    pub fn iter(&self) -> impl Iterator<Item = (Table, &[u8])> {
+        self.full
+            .iter()
+            .map(|(table, entries)| (*table, entries.bytes()))
+            .filter(|(_, bytes)| !bytes.is_empty())
+    }
+}

@@ -1,0 +1,309 @@
+//! The chain of files of each task: found at a start, added to, folded into a new base when it grows long.
+
+use super::Blocks;
+use super::file::{Checkpoint, Damage, EXPIRING, Head, Parent, Sum, Table, Writer};
+use super::folder::{Folder, FolderError};
+use crate::log::frame::{FoldVersion, Life, SourceId};
+use crate::log::position::Offset;
+use crate::state::entries::{self, Entries};
+use crate::time::EventTime;
+use foldhash::fast::FixedState;
+use hashbrown::HashSet;
+use std::collections::BTreeMap;
+
+/// A chain of more files is folded into a base: a restore reads them all.
+pub const CHAIN_MAX: u32 = 8;
+/// Bases that are kept: the newest, and the one before in case the newest is damaged.
+const BASES_KEPT: usize = 2;
+
+/// A checkpoint that is encoded and not yet saved.
+#[derive(Debug)]
+pub struct Unsaved {
+    /// The next offset to fold.
+    pub offset: Offset,
+    /// Who writes it.
+    pub life: Life,
+    /// What folded it.
+    pub fold: FoldVersion,
+    /// The shape of the state, see [`Head::shape`].
+    pub shape: u64,
+    /// The task's watermark at the cut.
+    pub watermark: Option<EventTime>,
+    /// The state that is written whole.
+    pub whole: Vec<u8>,
+    /// What changed since the checkpoint before.
+    pub blocks: Blocks,
+}
+
+/// What was found for a task.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Base first, newest delta last; empty if there is nothing that can be used.
+    pub chain: Vec<Checkpoint>,
+    /// Files that cannot be used, with the reason: for the log.
+    pub passed_over: Vec<(String, Unusable)>,
+}
+
+/// Why a file was passed over.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// It is damaged.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
+    /// It is of another task, or its parent is another file than it says.
+    #[error("it does not belong to this chain")]
+    Foreign,
+    /// The file it adds to is not there, or cannot be used.
+    #[error("its parent {0} cannot be used")]
+    Parent(String),
+    /// The state has another shape: views were changed.
+    #[error("it holds state of another shape (the views were changed)")]
+    OtherShape,
+}
+
+/// What was saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saved {
+    /// The offset of the checkpoint.
+    pub offset: Offset,
+    /// The bytes of its file.
+    pub bytes: usize,
+}
+
+/// The newest file of a task's chain.
+#[derive(Debug, Clone)]
+struct Tip {
+    parent: Parent,
+    chain: u32,
+}
+
+/// Finds and keeps the chains of an instance's tasks.
+#[derive(Debug)]
+pub struct Keeper<F> {
+    folder: F,
+    tips: BTreeMap<SourceId, Tip>,
+}
+
+impl<F: Folder> Keeper<F> {
+    /// Over `folder`.
+    pub fn new(folder: F) -> Keeper<F> {
+        Keeper { folder, tips: BTreeMap::new() }
+    }
+
+    /// The folder.
+    pub fn folder(&mut self) -> &mut F {
+        &mut self.folder
+    }
+
+    /// Forgets the chain of a task that belongs to somebody else now.
+    pub fn forget(&mut self, task: SourceId) {
+        self.tips.remove(&task);
+    }
+
+    /// Finds the newest chain of `task` that is whole and of this `shape`; later deltas add to it.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError`]: the storage does not answer; try again.
+    pub fn find(&mut self, task: SourceId, shape: u64) -> Result<Found, FolderError> {
+        self.tips.remove(&task);
+        let mut names = self.folder.names(task)?;
+        names.sort_unstable_by(|one, other| order(other).cmp(&order(one)));
+        let mut found = Found::default();
+        for name in names {
+            match self.chain_of(task, &name, Some(shape))? {
+                Ok(chain) => {
+                    let tip = chain.last().expect("a chain has a file");
+                    let parent = Parent { name, sum: tip.sum };
+                    self.tips.insert(task, Tip { parent, chain: tip.head.chain });
+                    found.chain = chain;
+                    break;
+                }
+                Err(unusable) => found.passed_over.push((name, unusable)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The file `name` and all that it rests on, base first.
+    fn chain_of(
+        &mut self,
+        task: SourceId,
+        name: &str,
+        shape: Option<u64>,
+    ) -> Result<Result<Vec<Checkpoint>, Unusable>, FolderError> {
+        let mut chain = Vec::new();
+        let mut wanted = Some((name.to_owned(), None::<Sum>));
+        while let Some((name, sum)) = wanted {
+            let of_parent = |unusable| if sum.is_some() { Unusable::Parent(name.clone()) } else { unusable };
+            let Some(bytes) = self.folder.read(task, &name)? else {
+                return Ok(Err(of_parent(Unusable::Foreign)));
+            };
+            let checkpoint = match Checkpoint::read(bytes) {
+                Ok(checkpoint) => checkpoint,
+                Err(damage) => return Ok(Err(of_parent(damage.into()))),
+            };
+            if checkpoint.head.task != task || sum.is_some_and(|sum| sum != checkpoint.sum) {
+                return Ok(Err(of_parent(Unusable::Foreign)));
+            }
+            if shape.is_some_and(|shape| checkpoint.head.shape != shape) {
+                return Ok(Err(Unusable::OtherShape));
+            }
+            wanted = checkpoint.head.parent.as_ref().map(|parent| (parent.name.clone(), Some(parent.sum)));
+            chain.push(checkpoint);
+        }
+        chain.reverse();
+        Ok(Ok(chain))
+    }
+
+    /// Saves a checkpoint as the next of its task's chain.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError`]: nothing is lost; try again with the same checkpoint.
+    pub fn save(&mut self, task: SourceId, unsaved: &Unsaved) -> Result<Saved, FolderError> {
+        let tip = self.tips.get(&task).cloned();
+        let chain = tip.as_ref().map_or(0, |tip| tip.chain) + 1;
+        let head = Head {
+            task,
+            offset: unsaved.offset,
+            life: unsaved.life,
+            fold: unsaved.fold,
+            shape: unsaved.shape,
+            watermark: unsaved.watermark,
+            parent: tip.map(|tip| tip.parent),
+            chain,
+            whole: unsaved.whole.clone(),
+        };
+        let mut writer = Writer::new(&head);
+        for (table, entries) in unsaved.blocks.iter() {
+            writer.block(table, entries);
+        }
+        let (bytes, sum) = writer.finish();
+        let name = file_name(&head);
+        self.create(task, &name, &bytes, sum)?;
+        self.tips.insert(task, Tip { parent: Parent { name, sum }, chain });
+        Ok(Saved { offset: unsaved.offset, bytes: bytes.len() })
+    }
+
+    /// Makes a file and reads it again: what follows rests on it.
+    fn create(&mut self, task: SourceId, name: &str, bytes: &[u8], sum: Sum) -> Result<(), FolderError> {
+        self.folder.create(task, name, bytes)?;
+        let found = self.folder.read(task, name)?;
+        match found.map(Checkpoint::read) {
+            Some(Ok(checkpoint)) if checkpoint.sum == sum => Ok(()),
+            _ => {
+                self.folder.delete(task, name)?;
+                let fault = "what was written is not what is there".to_owned();
+                Err(FolderError { what: "verifying", name: name.to_owned(), fault })
+            }
+        }
+    }
+
+    /// Folds the chain of `task` into a base, if it has grown long, and deletes what is older than the base before it.
+    /// The live state is not touched.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError`]: the chain goes on as it was; try again after the next checkpoint.
+    pub fn tidy(&mut self, task: SourceId) -> Result<(), FolderError> {
+        let Some(tip) = self.tips.get(&task).filter(|tip| tip.chain > CHAIN_MAX).cloned() else {
+            return Ok(());
+        };
+        let Ok(chain) = self.chain_of(task, &tip.parent.name, None)? else { return Ok(()) };
+        let Ok((name, bytes, sum)) = folded(&chain) else { return Ok(()) };
+        self.create(task, &name, &bytes, sum)?;
+        self.tips.insert(task, Tip { parent: Parent { name, sum }, chain: 1 });
+        self.delete_old(task)
+    }
+
+    /// Deletes what no restore can need: all that is older than the oldest of the bases that are kept.
+    fn delete_old(&mut self, task: SourceId) -> Result<(), FolderError> {
+        let mut names = self.folder.names(task)?;
+        names.sort_unstable_by(|one, other| order(other).cmp(&order(one)));
+        let Some(oldest) = names.iter().filter(|name| is_base(name)).nth(BASES_KEPT - 1).cloned() else {
+            return Ok(());
+        };
+        for name in names.iter().filter(|name| order(name) < order(&oldest)) {
+            self.folder.delete(task, name)?;
+        }
+        Ok(())
+    }
+}
+
+/// A file's name: offset, life, kind. No two lives and no two offsets share one.
+fn file_name(head: &Head) -> String {
+    let kind = if head.parent.is_none() { "base" } else { "delta" };
+    format!("{:020}-{:016x}-{kind}", head.offset, head.life.0)
+}
+
+/// Newest last: by offset; of one offset a base after a delta, for it says the same in one file.
+fn order(name: &str) -> (&str, bool, &str) {
+    (name.get(..20).unwrap_or_default(), is_base(name), name)
+}
+
+fn is_base(name: &str) -> bool {
+    name.ends_with("-base")
+}
+
+/// A base that holds what the chain holds.
+fn folded(chain: &[Checkpoint]) -> Result<(String, Vec<u8>, Sum), Damage> {
+    let newest = chain.last().ok_or_else(|| Damage::Content("an empty chain".to_owned()))?;
+    let head = Head { parent: None, chain: 1, ..newest.head.clone() };
+    let mut writer = Writer::new(&head);
+    let mut later = Later::default();
+    // newest first: an entry that a later file names is out of date in an earlier one
+    for checkpoint in chain.iter().rev() {
+        for block in checkpoint.blocks() {
+            let (table, bytes) = block?;
+            let kept = later.filter(table, &bytes, head.watermark)?;
+            if !kept.is_empty() {
+                writer.block(table, kept.bytes());
+            }
+        }
+        later.end_of_file();
+    }
+    let (bytes, sum) = writer.finish();
+    Ok((file_name(&head), bytes, sum))
+}
+
+/// The keys that later files have named.
+#[derive(Default)]
+struct Later {
+    keys: HashSet<(Table, Box<[u8]>), FixedState>,
+    of_this_file: Vec<(Table, Box<[u8]>)>,
+}
+
+impl Later {
+    /// The entries of a block that a base needs: not named by a later file, not deleted, not expired.
+    fn filter(
+        &mut self,
+        table: Table,
+        block: &[u8],
+        watermark: Option<EventTime>,
+    ) -> Result<Entries, Damage> {
+        let mut kept = Entries::default();
+        for entry in entries::read(block) {
+            let (key, value) = entry.map_err(|cut_off| Damage::Content(cut_off.to_string()))?;
+            let name = (table, Box::<[u8]>::from(key));
+            if self.keys.contains(&name) {
+                continue;
+            }
+            if value.is_some_and(|value| table < EXPIRING || !is_over(value, watermark)) {
+                kept.put_raw(key, value);
+            }
+            self.of_this_file.push(name);
+        }
+        Ok(kept)
+    }
+
+    fn end_of_file(&mut self) {
+        self.keys.extend(self.of_this_file.drain(..));
+    }
+}
+
+/// Whether the watermark has reached the time with which the value of an expiring entry begins.
+fn is_over(value: &[u8], watermark: Option<EventTime>) -> bool {
+    let until = value.first_chunk().map(|bytes| EventTime(i64::from_le_bytes(*bytes)));
+    until.zip(watermark).is_some_and(|(until, watermark)| until <= watermark)
+}

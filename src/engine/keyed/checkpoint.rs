@@ -1,0 +1,99 @@
+//! What a checkpoint of a keyed task holds: sources, ledger and counts whole; sessions, features and event ids by key.
+//! Timers follow from sessions and features.
+
+use super::{EntityFeatures, KeyedTask, Operator};
+use crate::checkpoint::file::EXPIRING;
+use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode, entries_of};
+use crate::ledger::KeyedLedger;
+use crate::progress::sources::{Refusal, Sources};
+use crate::session::VisitorState;
+use crate::state::keyed::OwnedEntityKey;
+use crate::time::EventTime;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+const SESSIONS: Table = 0;
+const FEATURES: Table = 1;
+const EVENT_IDS: Table = EXPIRING;
+
+/// The state that is written whole each time.
+#[derive(Serialize, Deserialize)]
+struct Whole<'a> {
+    sources: Cow<'a, Sources>,
+    ledger: Cow<'a, KeyedLedger>,
+    refused: Cow<'a, BTreeMap<Refusal, u64>>,
+    sessions_closed_early: u64,
+}
+
+impl Checkpointed for KeyedTask {
+    fn cut(&mut self) -> Vec<u8> {
+        self.sessions.cut();
+        self.features.cut();
+        self.dedup.cut();
+        let whole = Whole {
+            sources: Cow::Borrowed(&self.sources),
+            ledger: Cow::Borrowed(&self.ledger),
+            refused: Cow::Borrowed(&self.refused),
+            sessions_closed_early: self.sessions_closed_early,
+        };
+        postcard::to_stdvec(&whole).expect("state holds nothing that postcard refuses")
+    }
+
+    fn encode_some(&mut self, into: &mut Blocks, bytes_max: usize) -> bool {
+        into.fill(SESSIONS, bytes_max, |entries, bytes_max| self.sessions.encode_some(entries, bytes_max))
+            && into
+                .fill(FEATURES, bytes_max, |entries, bytes_max| self.features.encode_some(entries, bytes_max))
+            && into
+                .fill(EVENT_IDS, bytes_max, |entries, bytes_max| self.dedup.encode_some(entries, bytes_max))
+    }
+
+    fn watermark(&self) -> Option<EventTime> {
+        self.sources.watermark()
+    }
+
+    fn restore_whole(&mut self, whole: &[u8]) -> Result<(), Damage> {
+        let whole: Whole<'_> = decode(whole)?;
+        self.sources = whole.sources.into_owned();
+        #[cfg(test)]
+        if crate::rules_of_the_protocol::without(crate::rules_of_the_protocol::Rule::AppliedInCheckpoint) {
+            self.sources.forget_applied();
+        }
+        self.ledger = whole.ledger.into_owned();
+        self.refused = whole.refused.into_owned();
+        self.sessions_closed_early = whole.sessions_closed_early;
+        Ok(())
+    }
+
+    fn restore_block(&mut self, table: Table, entries: &[u8]) -> Result<(), Damage> {
+        for entry in entries_of(entries) {
+            let (key, value) = entry?;
+            match table {
+                SESSIONS => {
+                    let key: OwnedEntityKey = decode(key)?;
+                    self.sessions.restore(key.borrowed(), value.map(decode::<VisitorState>).transpose()?);
+                }
+                FEATURES => {
+                    let key: OwnedEntityKey = decode(key)?;
+                    self.features.restore(key.borrowed(), value.map(decode::<EntityFeatures>).transpose()?);
+                }
+                EVENT_IDS if value.is_some_and(|until| self.dedup.restore(key, until)) => {}
+                other => return Err(Damage::Content(format!("no such entry in table {other}"))),
+            }
+        }
+        Ok(())
+    }
+
+    fn restored(&mut self) {
+        let sessions = self.sessions.iter().map(|(key, state)| (state.timer(), Operator::Sessions, key));
+        let features = self.features.iter().map(|(key, state)| (state.timer, Operator::Features, key));
+        for (timer, operator, key) in sessions.chain(features) {
+            if let Some(at) = timer {
+                self.timers.set(at, (operator, key.clone()));
+            }
+        }
+        if let Some(watermark) = self.sources.watermark() {
+            self.dedup.forget(watermark);
+        }
+    }
+}
