@@ -7,4 +7,7 @@ mod reader;
 mod resolve;
 
 pub use layers::{ENVIRONMENT_PREFIX, Tree, read_layers};
-pub use resolve::{Config, ConfigFiles, FIRST_STARTS, KafkaConfig, LogFormat, Role, resolve, resolve_beside};
+pub use resolve::{
+    CheckpointConfig, Config, ConfigFiles, FIRST_STARTS, KafkaConfig, LogFormat, Role, resolve,
+    resolve_beside,
+};

@@ -5,7 +5,7 @@
 //! engine does not know what fraud is, nor what Kafka is.
 
 mod arrival;
-mod checkpointing;
+pub mod checkpointing;
 pub mod checkpoints;
 pub mod decide;
 mod inbound;

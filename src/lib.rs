@@ -9,7 +9,7 @@
 //! - [`session`], [`feature`], [`fraud`], [`ingest`]: the shop's logic, pure;
 //! - [`engine`]: stages, tasks, and the worker that carries them over a log;
 //! - [`generate`]: seeded traffic with planted truth;
-//! - [`config`], [`telemetry`], [`serve`], [`cli`]: the edge.
+//! - [`config`], [`telemetry`], [`serve`], [`store`], [`cli`]: the edge.
 
 pub mod checkpoint;
 pub mod cli;
@@ -30,5 +30,6 @@ mod rules_of_the_protocol;
 pub mod serve;
 pub mod session;
 pub mod state;
+pub mod store;
 pub mod telemetry;
 pub mod time;

@@ -29,6 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use support::{Instance, Shop};
 use tillstream::event::EntityKind;
+use tillstream::generate::random::Random;
 use tillstream::ingest::pseudonym::{PseudonymKey, Pseudonyms};
 use tillstream::log::kafka::{ClientSettings, PartitionReader};
 use tillstream::log::{Fetched, Topic};
@@ -48,7 +49,8 @@ fn alone() -> std::sync::MutexGuard<'static, ()> {
 }
 
 fn client(shop: &Shop) -> ClientSettings {
-    ClientSettings { brokers: shop.brokers(), application: "test".to_owned(), client: BTreeMap::new() }
+    let (application, client) = ("test".to_owned(), BTreeMap::new());
+    ClientSettings { brokers: shop.brokers(), application, slot: None, client }
 }
 
 /// Every record of a topic that a reader of committed records sees.
@@ -471,6 +473,48 @@ fn a_killed_instance_and_a_broker_that_goes_away_lose_nothing() {
     assert!(survivor.stop().success(), "a clean stop ends with 0");
     let doubles = compare(&shop, 1);
     println!("{doubles} public records twice, each with the same id and the same bytes");
+}
+
+/// Two slots under load, one of them killed again and again and started anew at once: everything is there, and what was
+/// published twice is recognised by its id. `TILLSTREAM_KILLS=50` for longer.
+#[test]
+fn an_instance_that_is_killed_again_and_again_loses_nothing() {
+    let _alone = alone();
+    let kills: u64 = std::env::var("TILLSTREAM_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(6);
+    let seed = std::env::var("TILLSTREAM_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let events = 15_000 * kills.max(4);
+    let shop = Shop::open(PARTITIONS);
+    produce_in_transactions(&shop);
+    let mut random = Random::new(seed);
+    let mut slots = ["a", "b"].map(|slot| shop.instance_in(slot));
+    let mut back = Vec::new();
+    std::thread::scope(|scope| {
+        let feed = scope.spawn(|| {
+            let start = jiff::Timestamp::from_millisecond(yesterday_at_ten()).expect("a time").to_string();
+            let events = events.to_string();
+            shop.run(&["generate", "--start", &start, "--events", &events, "--kafka", "--per-second", "3000"])
+        });
+        for _ in 0..kills {
+            std::thread::sleep(Duration::from_millis(500 + random.below(3_000)));
+            let place = usize::try_from(random.below(2)).expect("0 or 1");
+            let slot = ["a", "b"][place];
+            slots[place].kill();
+            let begun = std::time::Instant::now();
+            slots[place] = shop.instance_in(slot);
+            back.push(begun.elapsed());
+        }
+        feed.join().expect("generated");
+    });
+    wait_until_drained(&mut slots, events as f64);
+    for instance in slots {
+        assert!(instance.stop().success(), "a clean stop ends with 0");
+    }
+    let doubles = compare(&shop, 1);
+    back.sort_unstable();
+    let (median, longest) = (back[back.len() / 2], back[back.len() - 1]);
+    println!(
+        "{kills} kills, {doubles} public records twice; ready again after {median:?} (median), {longest:?} (longest)"
+    );
 }
 
 /// A stop under load leaves nothing uncommitted, so that another configuration can go on from there.

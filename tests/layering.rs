@@ -13,7 +13,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("log", &["event", "time", "rules_of_the_protocol"]),
     ("operator", &["ledger", "state", "time"]),
     ("state", &["event", "time"]),
-    ("progress", &["log", "time", "rules_of_the_protocol"]),
+    ("progress", &["event", "log", "time", "rules_of_the_protocol"]),
     ("checkpoint", &["event", "log", "state", "time"]),
     ("session", &["event", "ledger", "operator", "state", "time"]),
     ("feature", &["event", "fault", "time"]),

@@ -262,12 +262,12 @@ fn u32_at(bytes: &[u8], place: usize) -> u32 {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
     use crate::generate::random::Random;
     use crate::state::entries::Entries;
 
-    pub(in crate::checkpoint) fn head(offset: Offset, parent: Option<Parent>) -> Head {
+    fn head(offset: Offset, parent: Option<Parent>) -> Head {
         Head {
             task: SourceId { topic: 7, partition: 3 },
             offset,

@@ -307,3 +307,178 @@ fn is_over(value: &[u8], watermark: Option<EventTime>) -> bool {
     let until = value.first_chunk().map(|bytes| EventTime(i64::from_le_bytes(*bytes)));
     until.zip(watermark).is_some_and(|(until, watermark)| until <= watermark)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::memory::{MemoryFolder, SharedStorage, Storage};
+    use crate::generate::random::Random;
+
+    const TASK: SourceId = SourceId { topic: 7, partition: 3 };
+    const SHAPE: u64 = 1;
+
+    type Values = BTreeMap<u32, u32>;
+
+    fn keeper(storage: &SharedStorage) -> Keeper<MemoryFolder> {
+        Keeper::new(MemoryFolder(storage.clone()))
+    }
+
+    /// A checkpoint of changes to table 0: key and value, or no value for a deleted key.
+    fn unsaved(offset: Offset, changes: &[(u32, Option<u32>)]) -> Unsaved {
+        let mut blocks = Blocks::default();
+        blocks.fill(0, usize::MAX, |entries, _| {
+            changes.iter().for_each(|(key, value)| entries.put(key, value.as_ref()));
+            true
+        });
+        Unsaved {
+            offset,
+            life: Life(5),
+            fold: FoldVersion(9),
+            shape: SHAPE,
+            watermark: Some(EventTime(1_000)),
+            whole: offset.to_le_bytes().to_vec(),
+            blocks,
+        }
+    }
+
+    /// What a chain holds of table 0.
+    fn values(chain: &[Checkpoint]) -> Values {
+        let mut values = Values::new();
+        for block in chain.iter().flat_map(Checkpoint::blocks) {
+            for entry in entries::read(&block.unwrap().1) {
+                let (key, value) = entry.unwrap();
+                let key = postcard::from_bytes(key).unwrap();
+                match value {
+                    Some(value) => values.insert(key, postcard::from_bytes(value).unwrap()),
+                    None => values.remove(&key),
+                };
+            }
+        }
+        values
+    }
+
+    /// Saves `count` checkpoints of random changes; returns what each offset held.
+    fn saved(
+        keeper: &mut Keeper<MemoryFolder>,
+        random: &mut Random,
+        count: Offset,
+    ) -> BTreeMap<Offset, Values> {
+        let (mut model, mut at) = (Values::new(), BTreeMap::new());
+        for offset in 1..=count {
+            let key = |random: &mut Random| u32::try_from(random.below(40)).unwrap();
+            let changes: BTreeMap<_, _> =
+                (0..10).map(|_| (key(random), (random.below(4) > 0).then(|| key(random)))).collect();
+            for (key, value) in &changes {
+                match value {
+                    Some(value) => model.insert(*key, *value),
+                    None => model.remove(key),
+                };
+            }
+            let changes: Vec<_> = changes.into_iter().collect();
+            keeper.save(TASK, &unsaved(offset, &changes)).unwrap();
+            keeper.tidy(TASK).unwrap();
+            at.insert(offset, model.clone());
+        }
+        at
+    }
+
+    #[test]
+    fn the_newest_chain_holds_what_was_saved_last_however_often_it_was_folded() {
+        for count in 1..40 {
+            let storage = Storage::shared();
+            let at = saved(&mut keeper(&storage), &mut Random::new(1), count);
+            let found = keeper(&storage).find(TASK, SHAPE).unwrap();
+            assert_eq!(values(&found.chain), at[&count], "after {count}");
+            assert_eq!(found.chain.last().unwrap().head.whole, count.to_le_bytes());
+            assert!(found.chain.len() <= CHAIN_MAX as usize && found.passed_over.is_empty());
+            let files = storage.borrow().files().count();
+            assert!(files <= 3 * CHAIN_MAX as usize + 2, "{files} files after {count}");
+        }
+    }
+
+    #[test]
+    fn damage_is_always_noticed_and_the_newest_whole_chain_is_used() {
+        let mut random = Random::new(2);
+        for round in 0..1_000 {
+            let storage = Storage::shared();
+            let at = saved(&mut keeper(&storage), &mut random, 14);
+            let names: Vec<String> = storage.borrow().files().map(|(_, name, _)| name.to_owned()).collect();
+            let pick =
+                |random: &mut Random, bound: usize| usize::try_from(random.below(bound as u64)).unwrap();
+            let name = &names[pick(&mut random, names.len())];
+            {
+                let mut storage = storage.borrow_mut();
+                let bytes = storage.file_mut(TASK, name).unwrap();
+                let place = pick(&mut random, bytes.len());
+                if round % 2 == 0 {
+                    bytes[place] ^= 1 << random.below(8);
+                } else {
+                    bytes.truncate(place);
+                }
+            }
+            let found = keeper(&storage).find(TASK, SHAPE).unwrap();
+            let newest = found.chain.last().expect("the base before is kept").head.offset;
+            assert_eq!(values(&found.chain), at[&newest], "round {round}: a damaged file was served");
+            assert!(newest == 14 || !found.passed_over.is_empty(), "what is passed over is named");
+        }
+    }
+
+    #[test]
+    fn a_delta_whose_parent_is_another_file_than_it_says_is_passed_over() {
+        let storage = Storage::shared();
+        let mut one = keeper(&storage);
+        one.save(TASK, &unsaved(1, &[(1, Some(1))])).unwrap();
+        one.save(TASK, &unsaved(2, &[(2, Some(2))])).unwrap();
+        let other = Storage::shared();
+        keeper(&other).save(TASK, &unsaved(1, &[(9, Some(9))])).unwrap();
+        let foreign = other.borrow().files().next().map(|(_, _, bytes)| bytes.to_vec()).unwrap();
+        let base = storage.borrow().files().find(|(_, name, _)| is_base(name)).unwrap().1.to_owned();
+        *storage.borrow_mut().file_mut(TASK, &base).unwrap() = foreign;
+        let found = keeper(&storage).find(TASK, SHAPE).unwrap();
+        assert_eq!(found.passed_over.len(), 1);
+        assert_eq!(values(&found.chain), Values::from([(9, 9)]));
+    }
+
+    #[test]
+    fn storage_that_fails_loses_nothing() {
+        let storage = Storage::shared();
+        let mut keeper = keeper(&storage);
+        keeper.save(TASK, &unsaved(1, &[(1, Some(1))])).unwrap();
+        for (fails, tears_at) in [(true, None), (false, Some(20))] {
+            (storage.borrow_mut().fails, storage.borrow_mut().tears_at) = (fails, tears_at);
+            assert!(keeper.save(TASK, &unsaved(2, &[(2, Some(2))])).is_err());
+        }
+        (storage.borrow_mut().fails, storage.borrow_mut().tears_at) = (false, None);
+        keeper.save(TASK, &unsaved(2, &[(2, Some(2))])).unwrap();
+        let found = keeper.find(TASK, SHAPE).unwrap();
+        assert_eq!(values(&found.chain), Values::from([(1, 1), (2, 2)]));
+    }
+
+    #[test]
+    fn state_of_another_shape_is_passed_over_and_named() {
+        let storage = Storage::shared();
+        keeper(&storage).save(TASK, &unsaved(1, &[(1, Some(1))])).unwrap();
+        let found = keeper(&storage).find(TASK, SHAPE + 1).unwrap();
+        assert!(found.chain.is_empty());
+        assert!(matches!(found.passed_over.as_slice(), [(_, Unusable::OtherShape)]));
+    }
+
+    #[test]
+    fn what_has_expired_is_left_out_of_a_new_base() {
+        let storage = Storage::shared();
+        let mut keeper = keeper(&storage);
+        for offset in 1..=i64::from(CHAIN_MAX) + 1 {
+            let mut unsaved = unsaved(offset, &[]);
+            unsaved.blocks.fill(EXPIRING, usize::MAX, |entries, _| {
+                entries.put_raw(&offset.to_le_bytes(), Some(&(offset * 200).to_le_bytes()));
+                true
+            });
+            keeper.save(TASK, &unsaved).unwrap();
+        }
+        keeper.tidy(TASK).unwrap();
+        let found = keeper.find(TASK, SHAPE).unwrap();
+        let kept: usize = found.chain[0].blocks().map(|block| entries::read(&block.unwrap().1).count()).sum();
+        // 200 to 1,000 are at or below the watermark of 1,000
+        assert_eq!((found.chain.len(), kept), (1, CHAIN_MAX as usize + 1 - 5));
+    }
+}

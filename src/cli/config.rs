@@ -71,6 +71,7 @@ fn shown(config: &Config) -> String {
     let fold = &config.fold;
     let shown = serde_json::json!({
         "application": config.application,
+        "slot": config.slot,
         "kafka": {"brokers": config.kafka.brokers, "client": config.kafka.client.keys().collect::<Vec<_>>()},
         "roles": config.roles.iter().map(|role| name_of(&Role::ALL, *role)).collect::<Vec<_>>(),
         "commit_interval": duration(config.commit_interval),
@@ -89,6 +90,11 @@ fn shown(config: &Config) -> String {
             "remember_closed": duration(fold.sessions.remember_closed),
         },
         "decisions": {"deadline": duration(config.decision_deadline)},
+        "checkpoints": {
+            "url": config.checkpoints.url,
+            "interval": duration(config.checkpoints.cadence.interval),
+            "bytes": format!("{}B", config.checkpoints.cadence.bytes),
+        },
         "http": {"listen": config.listen.to_string()},
         "memory": {
             "raw_partitions": config.partitions.raw,

@@ -14,9 +14,11 @@ use crate::log::frame::Life;
 use crate::log::kafka::{Admin, ClientSettings, KafkaLog};
 use crate::log::{Log, LogError, Topic, TopicPartition};
 use crate::serve::{RoleStatus, Status, router};
+use crate::store::{Place, StorageThread};
 use crate::telemetry::metrics::{self, Samples};
 use crate::time::{Clock, ProcessingTime, Stopwatch, SystemClock};
 use anyhow::Context as _;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -51,6 +53,8 @@ pub(super) struct Run {
 struct Instance {
     config: Arc<Config>,
     client: ClientSettings,
+    /// Where checkpoints lie.
+    place: Place,
     topology: Arc<Topology>,
     stop: Arc<AtomicBool>,
     /// By role: whether it has read what was there, and whether it has ended.
@@ -68,13 +72,15 @@ impl Run {
                            > pseudonym.key`, and keys: [{id: k1, secret_file: pseudonym.key}]";
             return Err(CliError::Usage(format!("the configuration has faults:\n{message}")));
         }
+        let place = Place::new(&config.checkpoints.url, &config.checkpoints.folder)
+            .map_err(|fault| CliError::Usage(format!("checkpoints.url: {fault}")))?;
         start_logging(config.log_format);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .context("starting tokio")?;
-        let outcome = runtime.block_on(serve(config)).map_err(CliError::Failed);
+        let outcome = runtime.block_on(serve(config, place)).map_err(CliError::Failed);
         // a worker that hangs in the client library must not keep the process
         runtime.shutdown_background();
         outcome
@@ -86,11 +92,12 @@ pub(super) fn client_settings(config: &Config) -> ClientSettings {
     ClientSettings {
         brokers: config.kafka.brokers.clone(),
         application: config.application.clone(),
+        slot: config.slot.clone(),
         client: config.kafka.client.clone(),
     }
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, place: Place) -> anyhow::Result<()> {
     let client = client_settings(&config);
     let topology = look_up_topics(&client)?;
     let listener = tokio::net::TcpListener::bind(config.listen)
@@ -98,6 +105,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .with_context(|| format!("listening on {}", config.listen))?;
     let instance = Instance {
         client,
+        place,
         topology: Arc::new(topology),
         stop: Arc::new(AtomicBool::new(false)),
         caught_up: Arc::default(),
@@ -138,6 +146,10 @@ impl Instance {
         if let Some(flag) = flags.get(role as usize) {
             flag.store(true, Ordering::Relaxed);
         }
+    }
+
+    fn topic_names(&self) -> BTreeMap<u128, &'static str> {
+        self.topology.topics.iter().map(|(topic, known)| (known.id, topic.name())).collect()
     }
 
     /// Roles end in the order of the flow, each once it has read what those before it wrote: then nothing is left
@@ -265,7 +277,10 @@ fn lives<S: Stage>(
             decision_deadline: instance.config.decision_deadline,
         };
         let log = KafkaLog::join(&instance.client, &group, topics, life)?;
-        let mut worker = Worker::new(stage(), log, settings);
+        let storage = StorageThread::start(&instance.place, &group, instance.topic_names())
+            .context("starting the thread of the checkpoints")?;
+        let mut worker = Worker::new(stage(), log, settings)
+            .with_checkpoints(Box::new(storage), instance.config.checkpoints.cadence);
         match one_life(instance, role, begun, &mut worker, &sample) {
             Ok(()) => {}
             Err(WorkerError::Log(error @ (LogError::Retention { .. } | LogError::Fatal(_)))) => {
@@ -306,7 +321,7 @@ fn one_life<S: Stage>(
             }
         }
         quiet = if worker.cycle()? == 0 { quiet + 1 } else { 0 };
-        if quiet > 0 && worker.log().is_connected() && worker.restoring().is_none() {
+        if quiet > 0 && worker.log().is_connected() && worker.restoring().next().is_none() {
             Instance::set(&*instance.caught_up, role);
         }
         let now = SystemClock.now();
@@ -335,7 +350,12 @@ fn status_of<S: Stage>(
         sample(&mut samples, partition, task);
         samples.offsets(partition, next, committed);
     }
-    if let Some(restore) = worker.restoring() {
+    for (partition, saved) in worker.checkpoints() {
+        samples.checkpoints(name, partition, saved, now);
+    }
+    let restoring: Vec<_> = worker.restoring().collect();
+    samples.count(metrics::RESTORING, &[name], restoring.len() as u64);
+    if let Some(restore) = restoring.first() {
         waits_for = Some(restore.to_string());
     }
     RoleStatus { waits_for, samples }

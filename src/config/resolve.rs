@@ -2,6 +2,7 @@
 
 use super::layers::Tree;
 use super::reader::Section;
+use crate::engine::checkpointing::Cadence;
 use crate::engine::process::Partitions;
 use crate::engine::settings::FoldSettings;
 use crate::fault::Fault;
@@ -122,11 +123,24 @@ pub struct ConfigFiles {
     pub rules: Option<PathBuf>,
 }
 
+/// Where and when state is written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointConfig {
+    /// A folder, or the URL of an object store.
+    pub url: String,
+    /// What a folder is relative to.
+    pub folder: PathBuf,
+    /// When checkpoints are cut.
+    pub cadence: Cadence,
+}
+
 /// Everything, resolved.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Prefix of consumer groups, and part of `ce_source`.
     pub application: String,
+    /// The name under which this instance comes back, if it has one.
+    pub slot: Option<String>,
     /// Where Kafka is.
     pub kafka: KafkaConfig,
     /// What this instance does.
@@ -139,6 +153,8 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// How long a decision may wait for its parts.
     pub decision_deadline: Duration,
+    /// Where and when state is written down.
+    pub checkpoints: CheckpointConfig,
     /// Probes and metrics.
     pub listen: SocketAddr,
     /// How logs are written.
@@ -170,6 +186,7 @@ pub fn resolve(tree: &Tree, folder: &Path) -> Result<Config, Vec<Fault>> {
 pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Result<Config, Vec<Fault>> {
     let mut root = Section::root(tree);
     let application = root.text("application", "tillstream", &mut faults);
+    let slot = slot(&mut root, &mut faults);
     let kafka = kafka(root.section("kafka", &mut faults), &mut faults);
     let roles = roles(&mut root, &mut faults);
     let commit_interval = root.duration("commit_interval", Duration::from_secs(1), MILLISECOND, &mut faults);
@@ -195,6 +212,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
         decisions.duration("deadline", Duration::from_millis(200), MILLISECOND, &mut faults);
     decisions.finish(&mut faults);
 
+    let checkpoints = checkpoints(root.section("checkpoints", &mut faults), folder, &mut faults);
     let listen = listen(root.section("http", &mut faults), &mut faults);
     let partitions = partitions(root.section("memory", &mut faults), &mut faults);
     let keys = pseudonym_keys(root.section("pseudonyms", &mut faults), folder, &mut faults);
@@ -230,12 +248,14 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
     });
     Ok(Config {
         application,
+        slot,
         kafka,
         roles,
         first_start,
         commit_interval,
         idle_timeout,
         decision_deadline,
+        checkpoints,
         listen,
         log_format,
         partitions,
@@ -243,6 +263,15 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
         has_own_keys,
         fold,
     })
+}
+
+fn slot(root: &mut Section<'_>, faults: &mut Vec<Fault>) -> Option<String> {
+    let slot = root.optional_text("slot", faults)?;
+    let fits = |letter: u8| letter.is_ascii_alphanumeric() || b"._-".contains(&letter);
+    if slot.is_empty() || slot.len() > 64 || !slot.bytes().all(fits) {
+        faults.push(Fault::new("slot", "must be 1 to 64 letters, digits, dots, dashes and underscores"));
+    }
+    Some(slot)
 }
 
 fn kafka(mut section: Section<'_>, faults: &mut Vec<Fault>) -> KafkaConfig {
@@ -300,6 +329,19 @@ fn sessions(mut section: Section<'_>, faults: &mut Vec<Fault>) -> SessionSetting
     };
     section.finish(faults);
     settings
+}
+
+fn checkpoints(mut section: Section<'_>, folder: &Path, faults: &mut Vec<Fault>) -> CheckpointConfig {
+    let url = section.text("url", "tillstream-checkpoints", faults);
+    if url.is_empty() {
+        faults.push(Fault::new(section.path("url"), "must be a folder or a URL such as s3://bucket/prefix"));
+    }
+    let cadence = Cadence {
+        interval: section.duration("interval", Duration::from_secs(10), MILLISECOND, faults),
+        bytes: section.bytes("bytes", 64 << 20, faults),
+    };
+    section.finish(faults);
+    CheckpointConfig { url, folder: folder.to_owned(), cadence }
 }
 
 fn listen(mut section: Section<'_>, faults: &mut Vec<Fault>) -> SocketAddr {

@@ -2,6 +2,7 @@
 
 use super::checkpoints::Checkpoints;
 use super::stage::Stage;
+use crate::checkpoint::keeper::Saved;
 use crate::checkpoint::{Blocks, Checkpointed, Unsaved};
 use crate::log::frame::Life;
 use crate::log::frame::SourceId;
@@ -32,6 +33,20 @@ pub(super) struct Checkpointing {
     cut: Offset,
     /// The highest offset of which the group is known to have accepted a commit.
     accepted: Offset,
+    saved: SavedSoFar,
+}
+
+/// What the storage has of one task's checkpoints in this life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SavedSoFar {
+    /// The offset of the newest, or of the one the task was restored from; −1 if there is none.
+    pub offset: Offset,
+    /// When that was saved, or the task taken over.
+    pub at: ProcessingTime,
+    /// How many were saved.
+    pub count: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 enum Progress {
@@ -49,7 +64,8 @@ enum Progress {
 impl Checkpointing {
     /// Of a task whose group has committed `accepted`, restored from a checkpoint at `cut`.
     pub(super) fn new(now: ProcessingTime, cut: Offset, accepted: Offset) -> Checkpointing {
-        Checkpointing { progress: Progress::Resting, cut_at: now, folded_bytes: 0, cut, accepted }
+        let saved = SavedSoFar { offset: cut, at: now, count: 0, bytes: 0 };
+        Checkpointing { progress: Progress::Resting, cut_at: now, folded_bytes: 0, cut, accepted, saved }
     }
 
     /// A record of so many bytes was folded.
@@ -62,15 +78,22 @@ impl Checkpointing {
         self.accepted = self.accepted.max(offset);
     }
 
-    /// The storage has the checkpoint at `offset`.
-    pub(super) fn saved(&mut self, offset: Offset) {
-        if matches!(self.progress, Progress::Saving(saving) if saving == offset) {
+    /// The storage has a checkpoint.
+    pub(super) fn saved(&mut self, saved: &Saved, now: ProcessingTime) {
+        if matches!(self.progress, Progress::Saving(saving) if saving == saved.offset) {
             self.progress = Progress::Resting;
+            let (count, bytes) = (self.saved.count + 1, self.saved.bytes + saved.bytes as u64);
+            self.saved = SavedSoFar { offset: saved.offset, at: now, count, bytes };
         }
     }
 
+    /// What the storage has.
+    pub(super) fn saved_so_far(&self) -> SavedSoFar {
+        self.saved
+    }
+
     /// Whether nothing is under way.
-    fn rests(&self) -> bool {
+    pub(super) fn rests(&self) -> bool {
         matches!(self.progress, Progress::Resting)
     }
 

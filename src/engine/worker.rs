@@ -11,7 +11,7 @@
 )]
 
 use super::arrival::{Arrival, Restoring};
-use super::checkpointing::{Cadence, Checkpointing};
+use super::checkpointing::{Cadence, Checkpointing, SavedSoFar};
 use super::checkpoints::{Checkpoints, Ended, NoCheckpoints};
 use super::outputs::Outputs;
 use super::stage::{DeadlineChange, FoldError, Stage};
@@ -28,7 +28,7 @@ use crate::progress::idleness::Idleness;
 use crate::rules_of_the_protocol::{Rule, without};
 use crate::state::Tracking;
 use crate::time::ProcessingTime;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Records of one poll.
@@ -223,7 +223,9 @@ impl<S: Stage, L: Log> Worker<S, L> {
             self.epochs.end(None, now);
         }
         self.commit(CommitMode::Soon)?;
-        self.advance_checkpoints();
+        if let Some(cadence) = self.cadence {
+            self.advance_checkpoints(cadence);
+        }
         Ok(())
     }
 
@@ -262,6 +264,33 @@ impl<S: Stage, L: Log> Worker<S, L> {
             )
             .into());
         }
+        self.checkpoint_everything(begun, patience)
+    }
+
+    /// A last checkpoint of each task, so that the next start has nothing to read. Gives up after `patience`: then it
+    /// reads what came since the one before.
+    fn checkpoint_everything(
+        &mut self,
+        begun: ProcessingTime,
+        patience: Duration,
+    ) -> Result<(), WorkerError> {
+        if self.cadence.is_none() {
+            return Ok(());
+        }
+        let now = Cadence { interval: Duration::ZERO, bytes: 0 };
+        let mut last = BTreeSet::new();
+        while self.log.now().since(begun) < patience
+            && self
+                .owned
+                .iter()
+                .any(|(partition, owned)| !last.contains(partition) || !owned.checkpointing.rests())
+        {
+            let resting = self.owned.iter().filter(|(_, owned)| owned.checkpointing.rests());
+            last.extend(resting.map(|(partition, _)| *partition));
+            self.advance_checkpoints(now);
+            self.advance_arrivals()?;
+            self.log.wait(1);
+        }
         Ok(())
     }
 
@@ -293,8 +322,8 @@ impl<S: Stage, L: Log> Worker<S, L> {
             .map(|(partition, owned)| (*partition, &owned.task, owned.next_offset, owned.committed))
     }
 
-    /// A task that is still being restored, if there is one.
-    pub fn restoring(&self) -> Option<Restore> {
+    /// The tasks that are still being restored.
+    pub fn restoring(&self) -> impl Iterator<Item = Restore> {
         let arriving = self.arriving.iter().map(|(partition, arrival)| match arrival {
             Arrival::Searching { .. } => Restore::Searching(*partition),
             Arrival::Restoring(restoring) => Restore::Checkpoint(*partition, restoring.bytes_left()),
@@ -303,7 +332,13 @@ impl<S: Stage, L: Log> Worker<S, L> {
             let (next, until) = (owned.next_offset, owned.restored_at);
             (next < until).then_some(Restore::Log(*partition, next, until))
         };
-        arriving.chain(self.owned.iter().filter_map(behind)).next()
+        arriving.chain(self.owned.iter().filter_map(behind))
+    }
+
+    /// What the storage has of each task; nothing where no checkpoints are written.
+    pub fn checkpoints(&self) -> impl Iterator<Item = (TopicPartition, SavedSoFar)> {
+        let written = self.owned.iter().filter(|_| self.cadence.is_some());
+        written.map(|(partition, owned)| (*partition, owned.checkpointing.saved_so_far()))
     }
 
     /// How many partitions went to others before this member could finish them.
@@ -355,6 +390,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
     fn advance_arrivals(&mut self) -> Result<(), WorkerError> {
         let mut ended = Vec::new();
         self.storage.ended(&mut ended);
+        let now = self.log.now();
         for ended in ended {
             match ended {
                 Ended::Found(task, found) => self.found(task, found)?,
@@ -364,7 +400,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
                     if let Some((_, owned)) =
                         owned.find(|(partition, _)| stage.source_of(**partition) == task)
                     {
-                        owned.checkpointing.saved(saved.offset);
+                        owned.checkpointing.saved(&saved, now);
                     }
                 }
             }
@@ -444,8 +480,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
     }
 
     /// Cuts checkpoints that are due, and goes on with those under way. Not long: what is cut is encoded in steps.
-    fn advance_checkpoints(&mut self) {
-        let Some(cadence) = self.cadence else { return };
+    fn advance_checkpoints(&mut self, cadence: Cadence) {
         let now = self.log.now();
         let mut accepted = Vec::new();
         self.log.accepted(&mut accepted);

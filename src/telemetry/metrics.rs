@@ -4,6 +4,7 @@
 //! Prometheus' text format. Labels never hold the id of an entity.
 
 use crate::codec::RejectReason;
+use crate::engine::checkpointing::SavedSoFar;
 use crate::engine::decide::DecideTask;
 use crate::engine::ingest::IngestTask;
 use crate::engine::keyed::KeyedTask;
@@ -13,6 +14,7 @@ use crate::ledger::Disposition;
 use crate::log::TopicPartition;
 use crate::log::position::Offset;
 use crate::progress::sources::{Refusal, Sources};
+use crate::time::ProcessingTime;
 use prometheus::core::Collector;
 use prometheus::{CounterVec, Encoder, GaugeVec, Opts, Registry, TextEncoder};
 use std::collections::BTreeMap;
@@ -72,6 +74,11 @@ metrics! {
     FEATURE_ENTITIES = "tillstream_feature_entities" Gauge ["partition"] "Entities with windowed features.";
     REMEMBERED_IDS = "tillstream_remembered_event_ids" Gauge ["partition"] "Event ids remembered for de-duplication.";
     LEDGER_BALANCED = "tillstream_ledger_balanced" Gauge ["stage", "partition"] "1 while the ledger of the partition balances.";
+    CHECKPOINT_AGE = "tillstream_checkpoint_age_seconds" Gauge ["stage", "partition"] "Time since the newest checkpoint was saved, or since the task was taken over.";
+    CHECKPOINT_OFFSET = "tillstream_checkpoint_offset" Gauge ["topic", "partition"] "Offset of the newest checkpoint that is saved.";
+    CHECKPOINTS = "tillstream_checkpoints_total" Counter ["stage"] "Checkpoints saved.";
+    CHECKPOINT_BYTES = "tillstream_checkpoint_bytes_total" Counter ["stage"] "Bytes of checkpoints saved.";
+    RESTORING = "tillstream_restoring_partitions" Gauge ["stage"] "Partitions that are not yet where their group has committed.";
     NEXT_OFFSET = "tillstream_next_offset" Gauge ["topic", "partition"] "Next offset to fold.";
     COMMITTED_OFFSET = "tillstream_committed_offset" Gauge ["topic", "partition"] "Offset committed by this instance.";
     PARTITIONS_LOST = "tillstream_partitions_lost_total" Counter ["stage"] "Partitions that went to others before this member could finish them: what it had published may be published again.";
@@ -160,6 +167,22 @@ impl Samples {
         let number = partition.partition.to_string();
         self.add(NEXT_OFFSET, &[partition.topic.name(), &number], next as f64);
         self.add(COMMITTED_OFFSET, &[partition.topic.name(), &number], committed as f64);
+    }
+
+    /// Of a partition's checkpoints.
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus has floats only; exact to 2^53")]
+    pub fn checkpoints(
+        &mut self,
+        stage: &str,
+        partition: TopicPartition,
+        saved: SavedSoFar,
+        now: ProcessingTime,
+    ) {
+        let number = partition.partition.to_string();
+        self.add(CHECKPOINT_AGE, &[stage, &partition.to_string()], now.since(saved.at).as_secs_f64());
+        self.add(CHECKPOINT_OFFSET, &[partition.topic.name(), &number], saved.offset as f64);
+        self.count(CHECKPOINTS, &[stage], saved.count);
+        self.count(CHECKPOINT_BYTES, &[stage], saved.bytes);
     }
 
     #[expect(clippy::cast_precision_loss, reason = "Prometheus has floats only; exact to 2^53")]

@@ -83,9 +83,18 @@ impl Shop {
 
     /// Starts an instance and waits until it is ready.
     pub fn instance(&self) -> Instance {
+        self.started(Command::new(TILLSTREAM).args(["run"]))
+    }
+
+    /// As [`Shop::instance`], under a name that keeps its partitions for it.
+    pub fn instance_in(&self, slot: &str) -> Instance {
+        self.started(Command::new(TILLSTREAM).args(["run"]).env("TILLSTREAM__SLOT", slot))
+    }
+
+    fn started(&self, command: &mut Command) -> Instance {
         let http = free_port();
-        let child = Command::new(TILLSTREAM)
-            .args(["run", "--config"])
+        let child = command
+            .arg("--config")
             .arg(self.config())
             .env("TILLSTREAM__HTTP__LISTEN", format!("127.0.0.1:{http}"))
             .env("TILLSTREAM__LOG_FORMAT", "json")
@@ -152,6 +161,12 @@ impl Instance {
             assert!(begun.elapsed() < Duration::from_secs(120), "waited for two minutes until it is {what}");
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Kill -9.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a child can be killed");
+        self.child.wait().expect("a child can be waited for");
     }
 
     /// SIGTERM, and its exit status.

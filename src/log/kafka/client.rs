@@ -11,6 +11,8 @@ pub struct ClientSettings {
     pub brokers: String,
     /// Part of `ce_source`.
     pub application: String,
+    /// The name under which this instance comes back, if it has one: its groups then keep its partitions for it.
+    pub slot: Option<String>,
     /// The user's own settings; those on which correctness rests were refused before.
     pub client: BTreeMap<String, String>,
 }
@@ -78,6 +80,10 @@ impl ClientSettings {
             ("statistics.interval.ms", "1000"),
         ] {
             config.set(key, value);
+        }
+        if let Some(slot) = &self.slot {
+            // a member that comes back under its name within the session time-out gets its partitions back at once
+            config.set("group.instance.id", slot);
         }
         config
     }

@@ -1,0 +1,240 @@
+//! Checkpoints on a local disk or in an object store, and the thread that works on them while a worker goes on.
+
+use crate::checkpoint::keeper::Saved;
+use crate::checkpoint::{Folder, FolderError, Found, Keeper, Unsaved};
+use crate::engine::checkpoints::{Checkpoints, Ended};
+use crate::log::frame::SourceId;
+use crate::time::Stopwatch;
+use futures::TryStreamExt;
+use object_store::path::Path as ObjectPath;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+/// Between two attempts at storage that fails: doubled from the first to the last.
+const RETRY_FIRST: Duration = Duration::from_millis(200);
+const RETRY_LAST: Duration = Duration::from_secs(10);
+
+/// Where checkpoints lie.
+#[derive(Debug, Clone)]
+pub struct Place {
+    store: Arc<dyn ObjectStore>,
+    prefix: ObjectPath,
+    /// As the user wrote it.
+    name: String,
+}
+
+impl Place {
+    /// The place that `name` names: a URL, or a folder, relative to `folder`, which is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, in words.
+    pub fn new(name: &str, folder: &Path) -> Result<Place, String> {
+        let place = |store: Arc<dyn ObjectStore>, prefix| Place { store, prefix, name: name.to_owned() };
+        let url = url::Url::parse(name).ok().filter(|url| name.contains("://") && url.scheme() != "file");
+        if let Some(url) = url {
+            let variables = std::env::vars().map(|(key, value)| (key.to_ascii_lowercase(), value));
+            let (store, prefix) =
+                object_store::parse_url_opts(&url, variables).map_err(|fault| fault.to_string())?;
+            return Ok(place(store.into(), prefix));
+        }
+        let path = folder.join(name.strip_prefix("file://").unwrap_or(name));
+        std::fs::create_dir_all(&path)
+            .map_err(|fault| format!("{} cannot be made: {fault}", path.display()))?;
+        let store = object_store::local::LocalFileSystem::new_with_prefix(&path)
+            .map_err(|fault| fault.to_string())?
+            .with_fsync(true);
+        Ok(place(Arc::new(store), ObjectPath::default()))
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// The folders of one application's tasks in a place.
+struct ObjectFolder {
+    place: Place,
+    application: String,
+    /// Names of topics by id, so that people find their way.
+    topics: BTreeMap<u128, &'static str>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl ObjectFolder {
+    fn path(&self, task: SourceId) -> ObjectPath {
+        let topic = self.topics.get(&task.topic).copied().unwrap_or("unknown");
+        self.place
+            .prefix
+            .clone()
+            .join(self.application.as_str())
+            .join(format!("{topic}-{:032x}", task.topic))
+            .join(format!("{:05}", task.partition))
+    }
+
+    fn fault(what: &'static str, name: &str, fault: &object_store::Error) -> FolderError {
+        FolderError { what, name: name.to_owned(), fault: fault.to_string() }
+    }
+}
+
+impl Folder for ObjectFolder {
+    fn names(&mut self, task: SourceId) -> Result<Vec<String>, FolderError> {
+        let path = self.path(task);
+        let listed = self.runtime.block_on(async {
+            self.place.store.list(Some(&path)).map_ok(|meta| meta.location).try_collect::<Vec<_>>().await
+        });
+        let locations = listed.map_err(|fault| ObjectFolder::fault("listing", path.as_ref(), &fault))?;
+        Ok(locations.iter().filter_map(|location| location.filename().map(str::to_owned)).collect())
+    }
+
+    fn read(&mut self, task: SourceId, name: &str) -> Result<Option<Vec<u8>>, FolderError> {
+        let path = self.path(task).join(name);
+        let read = self.runtime.block_on(async { self.place.store.get(&path).await?.bytes().await });
+        match read {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(fault) => Err(ObjectFolder::fault("reading", path.as_ref(), &fault)),
+        }
+    }
+
+    fn create(&mut self, task: SourceId, name: &str, bytes: &[u8]) -> Result<(), FolderError> {
+        let path = self.path(task).join(name);
+        let payload = PutPayload::from(bytes.to_vec());
+        let options = PutOptions::from(PutMode::Create);
+        match self.runtime.block_on(self.place.store.put_opts(&path, payload, options)) {
+            Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+            Err(fault) => Err(ObjectFolder::fault("making", path.as_ref(), &fault)),
+        }
+    }
+
+    fn delete(&mut self, task: SourceId, name: &str) -> Result<(), FolderError> {
+        let path = self.path(task).join(name);
+        match self.runtime.block_on(self.place.store.delete(&path)) {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(fault) => Err(ObjectFolder::fault("deleting", path.as_ref(), &fault)),
+        }
+    }
+}
+
+enum Request {
+    Find(SourceId, u64),
+    Save(SourceId, Box<Unsaved>),
+}
+
+/// The storage of one worker: a thread that finds, saves and folds.
+pub struct StorageThread {
+    requests: Sender<Request>,
+    ended: Receiver<Ended>,
+}
+
+impl StorageThread {
+    /// Starts it.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives no thread or no runtime.
+    pub fn start(
+        place: &Place,
+        application: &str,
+        topics: BTreeMap<u128, &'static str>,
+    ) -> std::io::Result<StorageThread> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let folder =
+            ObjectFolder { place: place.clone(), application: application.to_owned(), topics, runtime };
+        let (requests, received) = channel();
+        let (done, ended) = channel();
+        std::thread::Builder::new()
+            .name("checkpoints".to_owned())
+            .spawn(move || work(Keeper::new(folder), &received, &done))?;
+        Ok(StorageThread { requests, ended })
+    }
+
+    fn ask(&self, request: Request) {
+        if self.requests.send(request).is_err() {
+            tracing::error!("the thread of the checkpoints has ended: no checkpoints are written");
+        }
+    }
+}
+
+impl Checkpoints for StorageThread {
+    fn find(&mut self, task: SourceId, shape: u64) {
+        self.ask(Request::Find(task, shape));
+    }
+
+    fn save(&mut self, task: SourceId, unsaved: Unsaved) {
+        self.ask(Request::Save(task, Box::new(unsaved)));
+    }
+
+    fn ended(&mut self, into: &mut Vec<Ended>) {
+        into.extend(self.ended.try_iter());
+    }
+}
+
+/// Works until the worker is gone.
+fn work(mut keeper: Keeper<ObjectFolder>, requests: &Receiver<Request>, done: &Sender<Ended>) {
+    for request in requests {
+        let ended = match request {
+            Request::Find(task, shape) => {
+                let begun = Stopwatch::start();
+                let found = until_it_works(|| keeper.find(task, shape));
+                report(task, &found, begun.elapsed());
+                Ended::Found(task, found)
+            }
+            Request::Save(task, unsaved) => Ended::Saved(task, save(&mut keeper, task, &unsaved)),
+        };
+        if done.send(ended).is_err() {
+            return;
+        }
+    }
+}
+
+fn save(keeper: &mut Keeper<ObjectFolder>, task: SourceId, unsaved: &Unsaved) -> Saved {
+    let saved = until_it_works(|| keeper.save(task, unsaved));
+    tracing::debug!(
+        partition = task.partition,
+        offset = saved.offset,
+        bytes = saved.bytes,
+        "checkpoint saved"
+    );
+    if let Err(fault) = keeper.tidy(task) {
+        tracing::warn!(%fault, "folding checkpoints; it is tried again after the next one");
+    }
+    saved
+}
+
+fn report(task: SourceId, found: &Found, took: Duration) {
+    for (name, reason) in &found.passed_over {
+        tracing::warn!(partition = task.partition, file = %name, %reason, "a checkpoint cannot be used; the one before it is tried");
+    }
+    match found.chain.last() {
+        Some(newest) => tracing::info!(
+            partition = task.partition,
+            offset = newest.head.offset,
+            files = found.chain.len(),
+            milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            "checkpoint found"
+        ),
+        None => tracing::info!(partition = task.partition, "no checkpoint found"),
+    }
+}
+
+/// Tries again and again, ever more slowly: storage that is away or full comes back, and until then state is in memory.
+fn until_it_works<T>(mut attempt: impl FnMut() -> Result<T, FolderError>) -> T {
+    let mut pause = RETRY_FIRST;
+    loop {
+        match attempt() {
+            Ok(done) => return done,
+            Err(fault) => {
+                tracing::warn!(%fault, "the storage of checkpoints fails; trying again");
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(RETRY_LAST);
+            }
+        }
+    }
+}
