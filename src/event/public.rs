@@ -165,8 +165,9 @@ pub struct FraudFeatures<'a> {
     pub event_time_ms: EventTime,
     /// Flat feature name and value; one without a value (a mean of nothing) is left out.
     pub features: BTreeMap<Text<'a>, f64>,
-    /// The features above that are estimates, with their relative standard error or, for sums and
-    /// counts in buckets, the share of the window by which it may be too long.
+    /// The features above that are estimates, with their relative error: for distinct counts the
+    /// standard error of sampling or, if larger, the share of values that may not belong to the window;
+    /// for what is counted in buckets, the share of the window by which it may be too long.
     pub estimates: BTreeMap<Text<'a>, f64>,
 }
 

@@ -8,7 +8,7 @@ use super::distinct::Sample;
 use super::group::Group;
 use super::layout::{BucketedWindow, Layout};
 use super::row::Event;
-use super::sweep::{Answers, Column, ERROR_OF_BUCKETS, ERROR_OF_SAMPLE, Step, Sweep, Tally};
+use super::sweep::{Answers, Column, ERROR_OF_BUCKETS, Step, Sweep, Tally};
 use super::totals::Totals;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
@@ -121,10 +121,9 @@ impl Buckets {
     ) {
         let none = Sample::default();
         let sample = self.samples.get(text).unwrap_or(&none);
-        let error = (!sample.is_exact()).then_some(ERROR_OF_SAMPLE);
         for step in &sweep.steps {
-            let count = sample.count_after(step.start(end), own);
-            step.answer(|_| Some(count as f64), error, answers);
+            let count = sample.count(step.covered(end), own);
+            step.answer(|_| Some(count.values as f64), count.error, answers);
         }
     }
 

@@ -215,7 +215,7 @@ fn a_large_key_stays_large_and_an_event_beyond_its_retention_counts_in_its_own_v
     assert!(key.state.is_large());
     for _ in 0..2 {
         let values = key.pay(5_000_000, &[amount(9), (FieldId::Ip, Value::Hash(3))]);
-        // Distinct counts whatever was seen after the window's start; only this payment has an ip.
+        // Its ip is in no sample, and counts all the same.
         let expected = [("amount_max_1m", "9"), ("count_1m", "1"), ("ip_distinct_1m", "1")];
         assert_eq!(values, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     }
@@ -398,6 +398,24 @@ fn the_1025th_distinct_value_makes_the_count_an_estimate() {
         assert_eq!(count, if n == 1025 { 1024 } else { n }.to_string());
         assert_eq!(key.estimate("page_distinct_1h"), error, "{n}");
     }
+}
+
+#[test]
+fn a_distinct_count_of_a_large_key_leaves_out_what_was_seen_only_later() {
+    let ip = |n| [(FieldId::Ip, Value::Hash(n))];
+    let hour = 60 * MINUTE_MS;
+    let mut key = Key::paying("windows: [1h, 12h], features: [{distinct: ip}]");
+    (1..=257).for_each(|n| key.fold(20 * hour, &ip(n)));
+    assert!(key.state.is_large());
+    let both =
+        |values: BTreeMap<String, String>| ["1h", "12h"].map(|w| values[&format!("ip_distinct_{w}")].clone());
+    assert_eq!(both(key.pay(18 * hour, &ip(500))), ["1", "1"]);
+    assert!(key.estimates.is_empty());
+    // Ip 1 was seen at 16 and 20 o'clock: was it between 17 and 18? And it was after 6.
+    assert_eq!(both(key.pay(16 * hour, &ip(1))), ["1", "1"]);
+    assert!(key.estimates.is_empty());
+    assert_eq!(both(key.pay(18 * hour, &ip(500))), ["2", "2"]);
+    assert_eq!([key.estimate("ip_distinct_1h"), key.estimate("ip_distinct_12h")], [Some("0.5"), None]);
 }
 
 #[test]

@@ -50,8 +50,11 @@ struct Naive<'a> {
     newest: Option<i64>,
     large: bool,
     held: Vec<Held>,
-    samples: BTreeMap<FieldId, (u32, BTreeMap<u64, i64>)>,
+    samples: BTreeMap<FieldId, (u32, Seen)>,
 }
+
+/// The first and the last time that each value was seen.
+type Seen = BTreeMap<u64, (i64, i64)>;
 
 impl<'a> Naive<'a> {
     fn new(group: &'a Group) -> Naive<'a> {
@@ -96,10 +99,11 @@ impl<'a> Naive<'a> {
             let Value::Hash(hash) = *value else { continue };
             let (level, kept) = self.samples.entry(*field).or_default();
             if hash.is_multiple_of(1 << *level) {
-                kept.entry(hash).and_modify(|newest| *newest = time.max(*newest)).or_insert(time);
+                let (first, last) = kept.entry(hash).or_insert((time, time));
+                (*first, *last) = (time.min(*first), time.max(*last));
             }
             if kept.len() > 1024 {
-                kept.retain(|_, newest| *newest > horizon);
+                kept.retain(|_, (_, last)| *last > horizon);
             }
             while kept.len() > 1024 {
                 *level += 1;
@@ -117,7 +121,7 @@ impl<'a> Naive<'a> {
         let end = at - millis(feature.delay);
         let start = end - millis(window);
         if let (true, Aggregate::Distinct(field)) = (self.large, feature.aggregate) {
-            return Some(self.sampled(field, start, own.filter(|_| at <= self.horizon())));
+            return Some(self.sampled(field, (start, end), own.filter(|_| at <= self.horizon())));
         }
         let inside = |held: &&Held| {
             if self.large {
@@ -143,17 +147,31 @@ impl<'a> Naive<'a> {
         held.time > held.newest - retention && kept && covered.contains(&number)
     }
 
-    fn sampled(&self, field: FieldId, start: i64, own: Option<&Values>) -> (f64, Option<f64>) {
+    fn sampled(&self, field: FieldId, window: (i64, i64), own: Option<&Values>) -> (f64, Option<f64>) {
+        let (start, end) = window;
         let (level, mut kept) = self.samples.get(&field).cloned().unwrap_or_default();
+        kept.retain(|_, (first, last)| *last > start && *first <= end);
         for (of, value) in own.into_iter().flatten() {
             if let (true, Value::Hash(hash)) = (*of == field, *value)
                 && hash.is_multiple_of(1 << level)
             {
-                kept.insert(hash, i64::MAX);
+                kept.entry(hash).or_insert((end, end));
             }
         }
-        let count = kept.values().filter(|newest| **newest > start).count() << level;
-        (count as f64, (level > 0).then_some(0.0375))
+        let uncertain = kept.values().filter(|(first, last)| *first <= start && *last > end).count();
+        let share = if uncertain == 0 { 0.0 } else { uncertain as f64 / kept.len() as f64 };
+        let error = if level > 0 { share.max(0.0375) } else { share };
+        ((kept.len() << level) as f64, (error > 0.0).then_some(error))
+    }
+
+    /// How many different values of a distinct feature were truly seen in its window at `at`, and how many
+    /// if its window had no end.
+    fn seen(&self, feature: &Feature, at: i64) -> [f64; 2] {
+        let start = at - millis(feature.window.unwrap());
+        [at, i64::MAX].map(|end| {
+            let inside = self.held.iter().filter(|held| start < held.time && held.time <= end);
+            aggregate(feature.aggregate, inside.map(|held| &held.values).collect()).unwrap()
+        })
     }
 
     fn note(&self, answer: &mut Answer, feature: &Feature, at: i64, own: Option<&Values>) {
@@ -338,6 +356,30 @@ proptest! {
     ) {
         prop_assert!(payments_agree(&history).is_large());
     }
+
+    #[test]
+    fn a_large_key_counts_the_values_of_a_window_and_at_most_those_beside_that_its_error_names(
+        history in history(2_000, 500..600, payment()),
+    ) {
+        let plan = plan(PAYMENTS);
+        let group = plan.group(EntityKind::Card, Source::PaymentAttempted).unwrap();
+        let (mut state, mut naive) = (GroupState::new(group), Naive::new(group));
+        let (mut uncertain, mut left_out) = (0, 0);
+        for (at, values) in &history {
+            state.fold(group, EventTime(*at), values);
+            naive.fold(*at, values);
+            let (counts, errors) = evaluate(&state, group, *at);
+            for feature in group.features().iter().filter(|f| matches!(f.aggregate, Aggregate::Distinct(_))) {
+                let ([seen, seen_or_later], count) = (naive.seen(feature, *at), counts[&feature.id]);
+                let error = errors.get(&feature.id).copied().unwrap_or(0.0);
+                let beside = (count * error).round();
+                prop_assert!(count - beside <= seen && seen <= count, "{seen} is not {count} with {error}");
+                uncertain += u32::from(state.is_large() && error > 0.0);
+                left_out += u32::from(state.is_large() && seen_or_later > count);
+            }
+        }
+        prop_assert!(uncertain > 0 && left_out > 0, "the payments were not out of order enough");
+    }
 }
 
 #[test]
@@ -345,16 +387,23 @@ fn a_busy_page_is_sampled_as_the_definition_says() {
     let plan = plan(CLICKS);
     let group = plan.group(EntityKind::Device, Source::Click).unwrap();
     let (mut state, mut naive) = (GroupState::new(group), Naive::new(group));
-    for n in 0..8000_u64 {
-        let page = Value::Hash(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut uncertain = 0;
+    for n in 0..12_000_u64 {
+        // Each page comes again after three and a half minutes.
+        let page = Value::Hash((n % 3000).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let (time, values) =
             (n.cast_signed() * 70 - (n.cast_signed() % 5) * 900, vec![(FieldId::Page, page)]);
         state.fold(group, EventTime(time), &values);
         naive.fold(time, &values);
         if n % 97 == 0 {
-            assert_eq!(evaluate(&state, group, time), naive.evaluate(time), "click {n}");
+            for at in [time, time - 90_000] {
+                let answer = evaluate(&state, group, at);
+                assert_eq!(answer, naive.evaluate(at), "click {n} asked at {at}");
+                uncertain += u32::from(answer.1.values().any(|error| *error > 0.0375));
+            }
         }
     }
+    assert!(uncertain > 0);
     assert!(naive.samples.values().any(|(level, _)| *level > 0));
     restored(&state);
 }

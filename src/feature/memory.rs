@@ -14,8 +14,8 @@ const RING_FIELD_BYTES: u64 = 9;
 const BUCKET_BYTES: u64 = 16;
 /// Count, sum, minimum and maximum.
 const BUCKET_NUMBER_BYTES: u64 = 32;
-/// Hash and newest time.
-const SAMPLED_VALUE_BYTES: u64 = 16;
+/// Hash, first and last time.
+const SAMPLED_VALUE_BYTES: u64 = 24;
 
 /// The most that one key's events, buckets and sampled values take, in bytes.
 ///
@@ -55,7 +55,7 @@ impl MemoryBound {
     }
 
     /// A large key: for each window ⌈r(w) / b⌉ + 1 buckets of 16 bytes and 32 per number, and for each
-    /// text 1,024 sampled values of 16 bytes.
+    /// text 1,024 sampled values of 24 bytes.
     #[must_use]
     pub fn large_key_bytes(&self) -> u64 {
         let held = self.buckets.iter().fold(0_u64, |sum, (_, held)| sum.saturating_add(*held));

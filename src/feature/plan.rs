@@ -202,16 +202,16 @@ mod tests {
         // 15 min in buckets of 9.375 s, 49 h 5 min (its delay) of 56.25 s and 24 h 5 min of 22.5 min, rounded
         // up, and one more of each.
         let buckets = 97 + 3_143 + 66;
-        assert_eq!(card.large_key_bytes(), buckets * (16 + 32) + 1024 * 16);
+        assert_eq!(card.large_key_bytes(), buckets * (16 + 32) + 1024 * 24);
         assert_eq!(card.bytes(), card.large_key_bytes());
         assert_eq!(
             card.to_string(),
             "ring 256 x (16 + 9 x 2) = 8704; large 97 buckets of 10m x 48 + 3143 buckets of 1h x 48 \
-             + 66 buckets of 1day x 48 + 1 texts x 1024 x 16 = 175072"
+             + 66 buckets of 1day x 48 + 1 texts x 1024 x 24 = 183264"
         );
         let clicks = plan.group(EntityKind::Device, Source::Click).unwrap();
         assert_eq!(clicks.memory().ring_bytes(), 0);
-        assert_eq!(clicks.memory_per_key_bytes(), 71 * (16 + 2 * 32) + 1024 * 16);
+        assert_eq!(clicks.memory_per_key_bytes(), 71 * (16 + 2 * 32) + 1024 * 24);
     }
 
     #[test]

@@ -74,6 +74,13 @@ pub(super) struct Answers<'a> {
     pub(super) estimates: &'a mut Vec<(u32, f64)>,
 }
 
+/// What a window covers: the times after `start`, up to `end` and itself included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Covered {
+    pub(super) start: EventTime,
+    pub(super) end: EventTime,
+}
+
 impl Sweep {
     /// The end of all its windows for a payment at `at`, itself within them.
     pub(super) fn end(&self, at: EventTime) -> EventTime {
@@ -85,6 +92,11 @@ impl Step {
     /// The start of its window, itself outside.
     pub(super) fn start(&self, end: EventTime) -> EventTime {
         EventTime(end.0.saturating_sub(self.window_ms))
+    }
+
+    /// What its window covers.
+    pub(super) fn covered(&self, end: EventTime) -> Covered {
+        Covered { start: self.start(end), end }
     }
 
     /// Answers its features that have a value; `error` is that of an estimate.

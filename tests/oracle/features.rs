@@ -110,7 +110,8 @@ pub struct Key {
 #[derive(Debug, Default)]
 struct Sample {
     level: u32,
-    newest: BTreeMap<u64, i64>,
+    /// By hash, the first and the last time it was seen since it is kept.
+    kept: BTreeMap<u64, (i64, i64)>,
 }
 
 impl Key {
@@ -183,15 +184,16 @@ impl Key {
             if !sample.takes(hash) {
                 continue;
             }
-            let time = sample.newest.entry(hash).or_insert(event.time);
-            *time = event.time.max(*time);
-            if sample.newest.len() > SAMPLE_MAX {
-                sample.newest.retain(|_, time| *time > kept_after);
+            let (first, last) = sample.kept.entry(hash).or_insert((event.time, event.time));
+            *first = event.time.min(*first);
+            *last = event.time.max(*last);
+            if sample.kept.len() > SAMPLE_MAX {
+                sample.kept.retain(|_, (_, last)| *last > kept_after);
             }
-            while sample.newest.len() > SAMPLE_MAX {
+            while sample.kept.len() > SAMPLE_MAX {
                 sample.level += 1;
                 let level = sample.level;
-                sample.newest.retain(|hash, _| hash.trailing_zeros() >= level);
+                sample.kept.retain(|hash, _| hash.trailing_zeros() >= level);
             }
         }
     }
@@ -200,6 +202,22 @@ impl Key {
 impl Sample {
     fn takes(&self, hash: u64) -> bool {
         hash.trailing_zeros() >= self.level
+    }
+
+    /// The hashes that count for a window, itself without its start, and how many of them are uncertain.
+    fn seen_between(&self, start: i64, end: i64) -> (BTreeSet<u64>, usize) {
+        let within = |time: i64| time > start && time <= end;
+        let mut counting = BTreeSet::new();
+        let mut uncertain = 0;
+        for (hash, (first, last)) in &self.kept {
+            if within(*first) || within(*last) {
+                counting.insert(*hash);
+            } else if *first <= start && *last > end {
+                counting.insert(*hash);
+                uncertain += 1;
+            }
+        }
+        (counting, uncertain)
     }
 }
 
@@ -280,13 +298,13 @@ impl Ask<'_> {
         let Some(sample) = self.key.samples.get(&field) else {
             return (own.iter().count() as f64, None);
         };
-        let inside = |newest: &i64| *newest > self.time - window;
-        let mut kept: BTreeSet<u64> =
-            sample.newest.iter().filter(|(_, newest)| inside(newest)).map(|(hash, _)| *hash).collect();
+        let (mut counting, uncertain) = sample.seen_between(self.time - window, self.time);
         // A payment too old to be added counts itself all the same.
-        kept.extend(own.filter(|hash| sample.takes(*hash)));
-        let value = kept.len() as f64 * 2f64.powi(sample.level.cast_signed());
-        (value, (sample.level > 0).then_some(SAMPLE_ERROR))
+        counting.extend(own.filter(|hash| sample.takes(*hash)));
+        let value = counting.len() as f64 * 2f64.powi(sample.level.cast_signed());
+        let sampling = (sample.level > 0).then_some(SAMPLE_ERROR);
+        let perhaps_outside = (uncertain > 0).then(|| uncertain as f64 / counting.len() as f64);
+        (value, sampling.into_iter().chain(perhaps_outside).reduce(f64::max))
     }
 
     /// The events that a value over `window` covers, the payment itself included where it counts.

@@ -496,6 +496,42 @@ fn a_large_distinct_count_is_sampled_by_the_lowest_bits() {
 }
 
 #[test]
+fn a_device_seen_only_later_does_not_count_and_one_seen_before_and_later_perhaps() {
+    let hour = 60 * MINUTE;
+    let ids: Vec<String> = (0..257).map(|number| format!("p{number}")).collect();
+    // 257 payments of a card from 10:00:00 on, each from its own device, make it large.
+    let mut copies: Vec<EventCopy<'_>> = (0..257)
+        .zip(&ids)
+        .map(|(number, id)| {
+            attempt(EntityKind::Card, "c", id, 10 * hour + number * 1_000, 1, number.unsigned_abs())
+        })
+        .collect();
+    copies.push(attempt(EntityKind::Card, "c", "at 8", 8 * hour, 1, 1_000));
+    copies.push(attempt(EntityKind::Card, "c", "at 5", 5 * hour, 1, 3));
+    copies.push(attempt(EntityKind::Card, "c", "again at 8", 8 * hour, 1, 1_001));
+    let mut log = Writer::joined(&[ONE]);
+    log.frame(ONE, &copies, Promise::Unknown);
+    let outcome = log.folded();
+    assert_eq!(outcome.turned, 1);
+    let records = of(&outcome, "features.fraud");
+    let distinct = |record: usize| {
+        ["10m", "1h", "24h", "7d"].map(|window| {
+            let name = format!("card_velocity__device_distinct_{window}");
+            let error = records[record]["estimates"].get(&name).and_then(Json::as_f64);
+            (records[record]["features"][&name].as_f64().expect("a count"), error)
+        })
+    };
+    assert_eq!(distinct(256), [(257.0, None); 4]);
+    // Two hours earlier: its own device only. Device 3 at 5:00 has a time within each window, its own.
+    assert_eq!(distinct(257), [(1.0, None); 4]);
+    assert_eq!(distinct(258), [(1.0, None); 4]);
+    // Devices 1000 and 1001 at 8:00. Device 3 was seen at 5:00 and 10:00:03, so perhaps in the ten minutes
+    // or the hour before 8:00, and certainly in the day and the week.
+    let perhaps = (3.0, Some(1.0 / 3.0));
+    assert_eq!(distinct(259), [perhaps, perhaps, (3.0, None), (3.0, None)]);
+}
+
+#[test]
 fn a_key_is_forgotten_when_the_watermark_has_passed_it_by_the_retention() {
     // The longest window of devices is 24 h; 5 min of allowed lateness come on top.
     let retention = 24 * 60 * MINUTE + 5 * MINUTE;
