@@ -15,7 +15,7 @@ pub mod memory;
 
 pub use file::{Checkpoint, Damage, Table};
 pub use folder::{Folder, FolderError};
-pub use keeper::{Found, Keeper, Unsaved};
+pub use keeper::{Cut, Found, Keeper};
 
 use crate::event::DecisionId;
 use crate::log::position::Offset;
@@ -78,22 +78,10 @@ pub fn entries_of(block: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, Damage
 /// Entries on their way into a file, in blocks.
 #[derive(Debug, Default)]
 pub struct Blocks {
-    full: Vec<(Table, Entries)>,
+    blocks: Vec<(Table, Entries)>,
 }
 
 impl Blocks {
-    /// Where entries of `table` go next: the last block if it is of that table and has room.
-    ///
-    /// # Panics
-    ///
-    /// Never: there is a last block after one was pushed.
-    fn of(&mut self, table: Table) -> &mut Entries {
-        if self.full.last().is_none_or(|(last, entries)| *last != table || entries.len() >= BLOCK_BYTES) {
-            self.full.push((table, Entries::default()));
-        }
-        &mut self.full.last_mut().expect("one was just pushed").1
-    }
-
     /// Lets `encode` add entries of `table`, block by block, until there are about `bytes_max` in all. `encode` is
     /// given the bytes that a block may have, and says whether it is at its end; so does this.
     pub fn fill(
@@ -102,27 +90,31 @@ impl Blocks {
         bytes_max: usize,
         mut encode: impl FnMut(&mut Entries, usize) -> bool,
     ) -> bool {
-        loop {
-            if encode(self.of(table), BLOCK_BYTES) {
+        while self.bytes() < bytes_max {
+            let mut block = Entries::with_capacity(BLOCK_BYTES);
+            let is_at_its_end = encode(&mut block, BLOCK_BYTES.min(bytes_max - self.bytes()));
+            if !block.is_empty() {
+                self.blocks.push((table, block));
+            }
+            if is_at_its_end {
                 return true;
             }
-            if self.bytes() >= bytes_max {
-                return false;
-            }
         }
+        false
     }
 
-    /// How many bytes of entries.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.full.iter().map(|(_, entries)| entries.len()).sum()
+    fn bytes(&self) -> usize {
+        self.blocks.iter().map(|(_, entries)| entries.len()).sum()
     }
 
     /// The blocks, none of them empty.
     pub fn iter(&self) -> impl Iterator<Item = (Table, &[u8])> {
-        self.full
-            .iter()
-            .map(|(table, entries)| (*table, entries.bytes()))
-            .filter(|(_, bytes)| !bytes.is_empty())
+        self.blocks.iter().map(|(table, entries)| (*table, entries.bytes()))
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
     }
 }

@@ -1,8 +1,7 @@
 //! Checkpoints on a local disk or in an object store, and the thread that works on them while a worker goes on.
 
-use crate::checkpoint::keeper::Saved;
-use crate::checkpoint::{Folder, FolderError, Found, Keeper, Unsaved};
-use crate::engine::checkpoints::{Checkpoints, Ended};
+use crate::checkpoint::{Blocks, Cut, Folder, FolderError, Found, Keeper};
+use crate::engine::checkpoints::{Checkpoints, Ended, Request};
 use crate::log::frame::SourceId;
 use crate::time::Stopwatch;
 use futures::TryStreamExt;
@@ -122,11 +121,6 @@ impl Folder for ObjectFolder {
     }
 }
 
-enum Request {
-    Find(SourceId, u64),
-    Save(SourceId, Box<Unsaved>),
-}
-
 /// The storage of one worker: a thread that finds, saves and folds.
 pub struct StorageThread {
     requests: Sender<Request>,
@@ -167,8 +161,16 @@ impl Checkpoints for StorageThread {
         self.ask(Request::Find(task, shape));
     }
 
-    fn save(&mut self, task: SourceId, unsaved: Unsaved) {
-        self.ask(Request::Save(task, Box::new(unsaved)));
+    fn begin(&mut self, task: SourceId, cut: Cut) {
+        self.ask(Request::Begin(task, cut));
+    }
+
+    fn add(&mut self, task: SourceId, blocks: Blocks) {
+        self.ask(Request::Add(task, blocks));
+    }
+
+    fn save(&mut self, task: SourceId) {
+        self.ask(Request::Save(task));
     }
 
     fn ended(&mut self, into: &mut Vec<Ended>) {
@@ -178,34 +180,27 @@ impl Checkpoints for StorageThread {
 
 /// Works until the worker is gone.
 fn work(mut keeper: Keeper<ObjectFolder>, requests: &Receiver<Request>, done: &Sender<Ended>) {
-    for request in requests {
-        let ended = match request {
-            Request::Find(task, shape) => {
-                let begun = Stopwatch::start();
-                let found = until_it_works(|| keeper.find(task, shape));
-                report(task, &found, begun.elapsed());
-                Ended::Found(task, found)
+    for mut request in requests {
+        let begun = Stopwatch::start();
+        let Some(ended) = until_it_works(|| request.carry_out(&mut keeper)) else { continue };
+        match &ended {
+            Ended::Found(task, found) => report(*task, found, begun.elapsed()),
+            Ended::Saved(task, saved) => {
+                tracing::debug!(
+                    partition = task.partition,
+                    offset = saved.offset,
+                    bytes = saved.bytes,
+                    "checkpoint saved"
+                );
+                if let Err(fault) = keeper.tidy(*task) {
+                    tracing::warn!(%fault, "folding checkpoints; it is tried again after the next one");
+                }
             }
-            Request::Save(task, unsaved) => Ended::Saved(task, save(&mut keeper, task, &unsaved)),
-        };
+        }
         if done.send(ended).is_err() {
             return;
         }
     }
-}
-
-fn save(keeper: &mut Keeper<ObjectFolder>, task: SourceId, unsaved: &Unsaved) -> Saved {
-    let saved = until_it_works(|| keeper.save(task, unsaved));
-    tracing::debug!(
-        partition = task.partition,
-        offset = saved.offset,
-        bytes = saved.bytes,
-        "checkpoint saved"
-    );
-    if let Err(fault) = keeper.tidy(task) {
-        tracing::warn!(%fault, "folding checkpoints; it is tried again after the next one");
-    }
-    saved
 }
 
 fn report(task: SourceId, found: &Found, took: Duration) {

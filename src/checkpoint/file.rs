@@ -105,6 +105,7 @@ pub enum Damage {
 }
 
 /// Writes one checkpoint.
+#[derive(Debug)]
 pub struct Writer {
     bytes: Vec<u8>,
 }

@@ -16,9 +16,9 @@ pub const CHAIN_MAX: u32 = 8;
 /// Bases that are kept: the newest, and the one before in case the newest is damaged.
 const BASES_KEPT: usize = 2;
 
-/// A checkpoint that is encoded and not yet saved.
-#[derive(Debug)]
-pub struct Unsaved {
+/// What a checkpoint says of itself before its blocks are there.
+#[derive(Debug, Clone)]
+pub struct Cut {
     /// The next offset to fold.
     pub offset: Offset,
     /// Who writes it.
@@ -31,8 +31,6 @@ pub struct Unsaved {
     pub watermark: Option<EventTime>,
     /// The state that is written whole.
     pub whole: Vec<u8>,
-    /// What changed since the checkpoint before.
-    pub blocks: Blocks,
 }
 
 /// What was found for a task.
@@ -82,12 +80,23 @@ struct Tip {
 pub struct Keeper<F> {
     folder: F,
     tips: BTreeMap<SourceId, Tip>,
+    /// Files that are being written, in memory.
+    unsaved: BTreeMap<SourceId, File>,
+}
+
+/// A file in memory.
+#[derive(Debug)]
+enum File {
+    /// Its blocks are coming.
+    Open(Head, Writer),
+    /// It is whole.
+    Whole(Head, Vec<u8>, Sum),
 }
 
 impl<F: Folder> Keeper<F> {
     /// Over `folder`.
     pub fn new(folder: F) -> Keeper<F> {
-        Keeper { folder, tips: BTreeMap::new() }
+        Keeper { folder, tips: BTreeMap::new(), unsaved: BTreeMap::new() }
     }
 
     /// The folder.
@@ -98,6 +107,7 @@ impl<F: Folder> Keeper<F> {
     /// Forgets the chain of a task that belongs to somebody else now.
     pub fn forget(&mut self, task: SourceId) {
         self.tips.remove(&task);
+        self.unsaved.remove(&task);
     }
 
     /// Finds the newest chain of `task` that is whole and of this `shape`; later deltas add to it.
@@ -106,7 +116,7 @@ impl<F: Folder> Keeper<F> {
     ///
     /// [`FolderError`]: the storage does not answer; try again.
     pub fn find(&mut self, task: SourceId, shape: u64) -> Result<Found, FolderError> {
-        self.tips.remove(&task);
+        self.forget(task);
         let mut names = self.folder.names(task)?;
         names.sort_unstable_by(|one, other| order(other).cmp(&order(one)));
         let mut found = Found::default();
@@ -156,34 +166,47 @@ impl<F: Folder> Keeper<F> {
         Ok(Ok(chain))
     }
 
-    /// Saves a checkpoint as the next of its task's chain.
+    /// Begins the next file of the chain of `task`, in place of one that was begun and not saved.
+    pub fn begin(&mut self, task: SourceId, cut: Cut) {
+        let tip = self.tips.get(&task).cloned();
+        let chain = tip.as_ref().map_or(0, |tip| tip.chain) + 1;
+        let Cut { offset, life, fold, shape, watermark, whole } = cut;
+        let parent = tip.map(|tip| tip.parent);
+        let head = Head { task, offset, life, fold, shape, watermark, parent, chain, whole };
+        let writer = Writer::new(&head);
+        self.unsaved.insert(task, File::Open(head, writer));
+    }
+
+    /// Adds what changed since the file before. Compresses it: a millisecond per block.
+    pub fn add(&mut self, task: SourceId, blocks: &Blocks) {
+        if let Some(File::Open(_, writer)) = self.unsaved.get_mut(&task) {
+            for (table, entries) in blocks.iter() {
+                writer.block(table, entries);
+            }
+        }
+    }
+
+    /// Saves the file that was begun. Nothing if there is none: its task went to somebody else.
     ///
     /// # Errors
     ///
-    /// [`FolderError`]: nothing is lost; try again with the same checkpoint.
-    pub fn save(&mut self, task: SourceId, unsaved: &Unsaved) -> Result<Saved, FolderError> {
-        let tip = self.tips.get(&task).cloned();
-        let chain = tip.as_ref().map_or(0, |tip| tip.chain) + 1;
-        let head = Head {
-            task,
-            offset: unsaved.offset,
-            life: unsaved.life,
-            fold: unsaved.fold,
-            shape: unsaved.shape,
-            watermark: unsaved.watermark,
-            parent: tip.map(|tip| tip.parent),
-            chain,
-            whole: unsaved.whole.clone(),
+    /// [`FolderError`]: nothing is lost; try again.
+    pub fn save(&mut self, task: SourceId) -> Result<Option<Saved>, FolderError> {
+        let (head, bytes, sum) = match self.unsaved.remove(&task) {
+            None => return Ok(None),
+            Some(File::Whole(head, bytes, sum)) => (head, bytes, sum),
+            Some(File::Open(head, writer)) => {
+                let (bytes, sum) = writer.finish();
+                (head, bytes, sum)
+            }
         };
-        let mut writer = Writer::new(&head);
-        for (table, entries) in unsaved.blocks.iter() {
-            writer.block(table, entries);
-        }
-        let (bytes, sum) = writer.finish();
         let name = file_name(&head);
-        self.create(task, &name, &bytes, sum)?;
-        self.tips.insert(task, Tip { parent: Parent { name, sum }, chain });
-        Ok(Saved { offset: unsaved.offset, bytes: bytes.len() })
+        if let Err(fault) = self.create(task, &name, &bytes, sum) {
+            self.unsaved.insert(task, File::Whole(head, bytes, sum));
+            return Err(fault);
+        }
+        self.tips.insert(task, Tip { parent: Parent { name, sum }, chain: head.chain });
+        Ok(Some(Saved { offset: head.offset, bytes: bytes.len() }))
     }
 
     /// Makes a file and reads it again: what follows rests on it.
@@ -324,21 +347,27 @@ mod tests {
     }
 
     /// A checkpoint of changes to table 0: key and value, or no value for a deleted key.
-    fn unsaved(offset: Offset, changes: &[(u32, Option<u32>)]) -> Unsaved {
-        let mut blocks = Blocks::default();
-        blocks.fill(0, usize::MAX, |entries, _| {
-            changes.iter().for_each(|(key, value)| entries.put(key, value.as_ref()));
-            true
-        });
-        Unsaved {
+    fn begin(keeper: &mut Keeper<MemoryFolder>, offset: Offset, changes: &[(u32, Option<u32>)]) {
+        let cut = Cut {
             offset,
             life: Life(5),
             fold: FoldVersion(9),
             shape: SHAPE,
             watermark: Some(EventTime(1_000)),
             whole: offset.to_le_bytes().to_vec(),
-            blocks,
-        }
+        };
+        keeper.begin(TASK, cut);
+        let mut blocks = Blocks::default();
+        blocks.fill(0, usize::MAX, |entries, _| {
+            changes.iter().for_each(|(key, value)| entries.put(key, value.as_ref()));
+            true
+        });
+        keeper.add(TASK, &blocks);
+    }
+
+    fn save(keeper: &mut Keeper<MemoryFolder>, offset: Offset, changes: &[(u32, Option<u32>)]) {
+        begin(keeper, offset, changes);
+        assert!(keeper.save(TASK).unwrap().is_some());
     }
 
     /// What a chain holds of table 0.
@@ -375,7 +404,7 @@ mod tests {
                 };
             }
             let changes: Vec<_> = changes.into_iter().collect();
-            keeper.save(TASK, &unsaved(offset, &changes)).unwrap();
+            save(keeper, offset, &changes);
             keeper.tidy(TASK).unwrap();
             at.insert(offset, model.clone());
         }
@@ -427,10 +456,10 @@ mod tests {
     fn a_delta_whose_parent_is_another_file_than_it_says_is_passed_over() {
         let storage = Storage::shared();
         let mut one = keeper(&storage);
-        one.save(TASK, &unsaved(1, &[(1, Some(1))])).unwrap();
-        one.save(TASK, &unsaved(2, &[(2, Some(2))])).unwrap();
+        save(&mut one, 1, &[(1, Some(1))]);
+        save(&mut one, 2, &[(2, Some(2))]);
         let other = Storage::shared();
-        keeper(&other).save(TASK, &unsaved(1, &[(9, Some(9))])).unwrap();
+        save(&mut keeper(&other), 1, &[(9, Some(9))]);
         let foreign = other.borrow().files().next().map(|(_, _, bytes)| bytes.to_vec()).unwrap();
         let base = storage.borrow().files().find(|(_, name, _)| is_base(name)).unwrap().1.to_owned();
         *storage.borrow_mut().file_mut(TASK, &base).unwrap() = foreign;
@@ -443,13 +472,14 @@ mod tests {
     fn storage_that_fails_loses_nothing() {
         let storage = Storage::shared();
         let mut keeper = keeper(&storage);
-        keeper.save(TASK, &unsaved(1, &[(1, Some(1))])).unwrap();
+        save(&mut keeper, 1, &[(1, Some(1))]);
+        begin(&mut keeper, 2, &[(2, Some(2))]);
         for (fails, tears_at) in [(true, None), (false, Some(20))] {
             (storage.borrow_mut().fails, storage.borrow_mut().tears_at) = (fails, tears_at);
-            assert!(keeper.save(TASK, &unsaved(2, &[(2, Some(2))])).is_err());
+            assert!(keeper.save(TASK).is_err());
         }
         (storage.borrow_mut().fails, storage.borrow_mut().tears_at) = (false, None);
-        keeper.save(TASK, &unsaved(2, &[(2, Some(2))])).unwrap();
+        assert_eq!(keeper.save(TASK).unwrap().map(|saved| saved.offset), Some(2));
         let found = keeper.find(TASK, SHAPE).unwrap();
         assert_eq!(values(&found.chain), Values::from([(1, 1), (2, 2)]));
     }
@@ -457,7 +487,7 @@ mod tests {
     #[test]
     fn state_of_another_shape_is_passed_over_and_named() {
         let storage = Storage::shared();
-        keeper(&storage).save(TASK, &unsaved(1, &[(1, Some(1))])).unwrap();
+        save(&mut keeper(&storage), 1, &[(1, Some(1))]);
         let found = keeper(&storage).find(TASK, SHAPE + 1).unwrap();
         assert!(found.chain.is_empty());
         assert!(matches!(found.passed_over.as_slice(), [(_, Unusable::OtherShape)]));
@@ -468,12 +498,14 @@ mod tests {
         let storage = Storage::shared();
         let mut keeper = keeper(&storage);
         for offset in 1..=i64::from(CHAIN_MAX) + 1 {
-            let mut unsaved = unsaved(offset, &[]);
-            unsaved.blocks.fill(EXPIRING, usize::MAX, |entries, _| {
+            begin(&mut keeper, offset, &[]);
+            let mut blocks = Blocks::default();
+            blocks.fill(EXPIRING, usize::MAX, |entries, _| {
                 entries.put_raw(&offset.to_le_bytes(), Some(&(offset * 200).to_le_bytes()));
                 true
             });
-            keeper.save(TASK, &unsaved).unwrap();
+            keeper.add(TASK, &blocks);
+            keeper.save(TASK).unwrap();
         }
         keeper.tidy(TASK).unwrap();
         let found = keeper.find(TASK, SHAPE).unwrap();

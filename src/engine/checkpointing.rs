@@ -3,7 +3,7 @@
 use super::checkpoints::Checkpoints;
 use super::stage::Stage;
 use crate::checkpoint::keeper::Saved;
-use crate::checkpoint::{Blocks, Checkpointed, Unsaved};
+use crate::checkpoint::{Blocks, Checkpointed, Cut};
 use crate::log::frame::Life;
 use crate::log::frame::SourceId;
 use crate::log::position::Offset;
@@ -12,7 +12,7 @@ use crate::time::ProcessingTime;
 use std::time::Duration;
 
 /// Entries that are encoded in one step, in bytes: a millisecond or less.
-const STEP_BYTES: usize = 256 * 1024;
+const STEP_BYTES: usize = 128 * 1024;
 
 /// When checkpoints are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,13 +52,13 @@ pub struct SavedSoFar {
 enum Progress {
     /// None is under way.
     Resting,
-    /// It is cut, and being encoded.
-    Encoding(Box<Unsaved>),
+    /// It is cut, and being encoded; the storage compresses what it is given.
+    Encoding,
     /// It is encoded, and waits until the group has accepted a commit of its offset: a checkpoint ahead of the
     /// committed offset would hide what was not yet done.
-    Waiting(Box<Unsaved>),
-    /// It is with the storage.
-    Saving(Offset),
+    Waiting,
+    /// The storage is to save it.
+    Saving,
 }
 
 impl Checkpointing {
@@ -80,7 +80,7 @@ impl Checkpointing {
 
     /// The storage has a checkpoint.
     pub(super) fn saved(&mut self, saved: &Saved, now: ProcessingTime) {
-        if matches!(self.progress, Progress::Saving(saving) if saving == saved.offset) {
+        if matches!(self.progress, Progress::Saving) && self.cut == saved.offset {
             self.progress = Progress::Resting;
             let (count, bytes) = (self.saved.count + 1, self.saved.bytes + saved.bytes as u64);
             self.saved = SavedSoFar { offset: saved.offset, at: now, count, bytes };
@@ -103,27 +103,22 @@ impl Checkpointing {
     }
 
     /// Cuts a checkpoint at `next`, the next offset to fold, if none is under way and there is something new.
-    pub(super) fn begin<S: Stage>(
+    pub(super) fn cut<S: Stage>(
         &mut self,
         stage: &S,
         task: &mut S::Task,
         life: Life,
         next: Offset,
         now: ProcessingTime,
-    ) {
+    ) -> Option<Cut> {
         if !self.rests() || next == self.cut {
-            return;
+            return None;
         }
         (self.cut_at, self.folded_bytes, self.cut) = (now, 0, next);
-        self.progress = Progress::Encoding(Box::new(Unsaved {
-            offset: next,
-            life,
-            fold: stage.fold_version(),
-            shape: stage.shape(),
-            watermark: task.watermark(),
-            whole: task.cut(),
-            blocks: Blocks::default(),
-        }));
+        self.progress = Progress::Encoding;
+        let (fold, shape) = (stage.fold_version(), stage.shape());
+        let watermark = task.watermark();
+        Some(Cut { offset: next, life, fold, shape, watermark, whole: task.cut() })
     }
 
     /// Goes one step on with what is under way.
@@ -133,23 +128,21 @@ impl Checkpointing {
         id: SourceId,
         storage: &mut dyn Checkpoints,
     ) {
-        self.progress = match std::mem::replace(&mut self.progress, Progress::Resting) {
-            Progress::Encoding(mut unsaved) => {
-                let bytes_max = unsaved.blocks.bytes() + STEP_BYTES;
-                if task.encode_some(&mut unsaved.blocks, bytes_max) {
-                    Progress::Waiting(unsaved)
-                } else {
-                    Progress::Encoding(unsaved)
+        match self.progress {
+            Progress::Encoding => {
+                let mut blocks = Blocks::default();
+                if task.encode_some(&mut blocks, STEP_BYTES) {
+                    self.progress = Progress::Waiting;
+                }
+                if !blocks.is_empty() {
+                    storage.add(id, blocks);
                 }
             }
-            Progress::Waiting(unsaved)
-                if self.accepted >= unsaved.offset || without(Rule::CheckpointNotAhead) =>
-            {
-                let offset = unsaved.offset;
-                storage.save(id, *unsaved);
-                Progress::Saving(offset)
+            Progress::Waiting if self.accepted >= self.cut || without(Rule::CheckpointNotAhead) => {
+                storage.save(id);
+                self.progress = Progress::Saving;
             }
-            other => other,
-        };
+            Progress::Resting | Progress::Waiting | Progress::Saving => {}
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Storage of checkpoints as a worker sees it: nothing waits; what was asked for has ended by some later call.
 
 use crate::checkpoint::keeper::Saved;
-use crate::checkpoint::{Folder, Found, Keeper, Unsaved};
+use crate::checkpoint::{Blocks, Cut, Folder, FolderError, Found, Keeper};
 use crate::log::frame::SourceId;
 use std::collections::VecDeque;
 
@@ -10,8 +10,14 @@ pub trait Checkpoints {
     /// Asks for the newest chain of `task` that is whole and of this shape.
     fn find(&mut self, task: SourceId, shape: u64);
 
-    /// Hands over a checkpoint whose offset the group has accepted. It is tried until it is saved.
-    fn save(&mut self, task: SourceId, unsaved: Unsaved);
+    /// Begins the next checkpoint of `task`.
+    fn begin(&mut self, task: SourceId, cut: Cut);
+
+    /// Adds to it.
+    fn add(&mut self, task: SourceId, blocks: Blocks);
+
+    /// It is whole, and the group has accepted its offset: it is tried until it is saved.
+    fn save(&mut self, task: SourceId);
 
     /// Appends what has ended since the last call to `into`.
     fn ended(&mut self, into: &mut Vec<Ended>);
@@ -37,18 +43,54 @@ impl Checkpoints for NoCheckpoints {
         self.asked.push(task);
     }
 
-    fn save(&mut self, _task: SourceId, _unsaved: Unsaved) {}
+    fn begin(&mut self, _task: SourceId, _cut: Cut) {}
+
+    fn add(&mut self, _task: SourceId, _blocks: Blocks) {}
+
+    fn save(&mut self, _task: SourceId) {}
 
     fn ended(&mut self, into: &mut Vec<Ended>) {
         into.extend(self.asked.drain(..).map(|task| Ended::Found(task, Found::default())));
     }
 }
 
-/// A request that has not ended.
+/// What a worker asks of its storage.
 #[derive(Debug)]
-enum Request {
+pub enum Request {
+    /// [`Checkpoints::find`].
     Find(SourceId, u64),
-    Save(SourceId, Unsaved),
+    /// [`Checkpoints::begin`].
+    Begin(SourceId, Cut),
+    /// [`Checkpoints::add`].
+    Add(SourceId, Blocks),
+    /// [`Checkpoints::save`].
+    Save(SourceId),
+}
+
+impl Request {
+    /// Does what is asked; nothing ends with the parts of a checkpoint that is not yet saved.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError`]: the storage fails; try again.
+    pub fn carry_out<F: Folder>(&mut self, keeper: &mut Keeper<F>) -> Result<Option<Ended>, FolderError> {
+        match self {
+            Request::Find(task, shape) => {
+                keeper.find(*task, *shape).map(|found| Some(Ended::Found(*task, found)))
+            }
+            Request::Begin(task, cut) => {
+                keeper.begin(*task, cut.clone());
+                Ok(None)
+            }
+            Request::Add(task, blocks) => {
+                keeper.add(*task, blocks);
+                Ok(None)
+            }
+            Request::Save(task) => {
+                keeper.save(*task).map(|saved| saved.map(|saved| Ended::Saved(*task, saved)))
+            }
+        }
+    }
 }
 
 /// Storage that is asked on the spot, in order; while it fails, requests wait for the next call.
@@ -70,28 +112,28 @@ impl<F: Folder> Checkpoints for OnTheSpot<F> {
         self.requests.push_back(Request::Find(task, shape));
     }
 
-    fn save(&mut self, task: SourceId, unsaved: Unsaved) {
-        self.requests.push_back(Request::Save(task, unsaved));
+    fn begin(&mut self, task: SourceId, cut: Cut) {
+        self.requests.push_back(Request::Begin(task, cut));
+    }
+
+    fn add(&mut self, task: SourceId, blocks: Blocks) {
+        self.requests.push_back(Request::Add(task, blocks));
+    }
+
+    fn save(&mut self, task: SourceId) {
+        self.requests.push_back(Request::Save(task));
     }
 
     fn ended(&mut self, into: &mut Vec<Ended>) {
-        while let Some(request) = self.requests.front() {
-            let ended = match request {
-                Request::Find(task, shape) => {
-                    self.keeper.find(*task, *shape).map(|found| Ended::Found(*task, found))
-                }
-                Request::Save(task, unsaved) => {
-                    let saved = self.keeper.save(*task, unsaved);
-                    saved.map(|saved| {
-                        // a chain that stays long is folded after a later checkpoint
-                        drop(self.keeper.tidy(*task));
-                        Ended::Saved(*task, saved)
-                    })
-                }
-            };
-            let Ok(ended) = ended else { break };
+        while let Some(request) = self.requests.front_mut()
+            && let Ok(ended) = request.carry_out(&mut self.keeper)
+        {
+            if let Some(Ended::Saved(task, _)) = &ended {
+                // a chain that stays long is folded after a later checkpoint
+                drop(self.keeper.tidy(*task));
+            }
+            into.extend(ended);
             self.requests.pop_front();
-            into.push(ended);
         }
     }
 }

@@ -490,11 +490,12 @@ impl<S: Stage, L: Log> Worker<S, L> {
             }
         }
         for (partition, owned) in &mut self.owned {
+            let id = self.stage.source_of(*partition);
             if owned.checkpointing.is_due(cadence, now) {
                 let (life, next) = (self.settings.life, owned.next_offset);
-                owned.checkpointing.begin(&self.stage, &mut owned.task, life, next, now);
+                let cut = owned.checkpointing.cut(&self.stage, &mut owned.task, life, next, now);
+                cut.into_iter().for_each(|cut| self.storage.begin(id, cut));
             }
-            let id = self.stage.source_of(*partition);
             owned.checkpointing.step(&mut owned.task, id, self.storage.as_mut());
         }
     }

@@ -16,6 +16,12 @@ pub struct Entries {
 }
 
 impl Entries {
+    /// None yet, with room for so many bytes and a last entry beyond.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Entries {
+        Entries { bytes: Vec::with_capacity(bytes + bytes / 8) }
+    }
+
     /// Adds an entry; no value: the key was deleted.
     ///
     /// # Panics

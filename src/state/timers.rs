@@ -31,6 +31,11 @@ impl<K: Ord> Timers<K> {
         self.timers.insert((at, key));
     }
 
+    /// In place of all timers: these. Sorted once, which costs less than one after the other.
+    pub fn replace(&mut self, timers: Vec<(EventTime, K)>) {
+        self.timers = timers.into_iter().collect();
+    }
+
     /// Asks for a call for `key`, in place of an earlier wish.
     pub fn change(&mut self, change: TimerMove, key: K) {
         let key = match change.from {

@@ -87,11 +87,10 @@ impl Checkpointed for KeyedTask {
     fn restored(&mut self) {
         let sessions = self.sessions.iter().map(|(key, state)| (state.timer(), Operator::Sessions, key));
         let features = self.features.iter().map(|(key, state)| (state.timer, Operator::Features, key));
-        for (timer, operator, key) in sessions.chain(features) {
-            if let Some(at) = timer {
-                self.timers.set(at, (operator, key.clone()));
-            }
-        }
+        let set = |(timer, operator, key): (Option<EventTime>, Operator, &OwnedEntityKey)| {
+            timer.map(|at| (at, (operator, key.clone())))
+        };
+        self.timers.replace(sessions.chain(features).filter_map(set).collect());
         if let Some(watermark) = self.sources.watermark() {
             self.dedup.forget(watermark);
         }
