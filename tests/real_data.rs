@@ -1,7 +1,7 @@
 //! Real data through `tillstream process`, against expected values computed elsewhere.
 //!
-//! The data does not ship. It is looked for in `TILLSTREAM_DATA` (default `../shared/data`); where it is
-//! absent, these tests say that they were skipped.
+//! The data does not ship, so cargo counts these tests as ignored; `./dev test` runs them where it is. It
+//! is looked for in `TILLSTREAM_DATA` (default `../shared/data`), and a test that was asked for fails without.
 
 #![expect(
     clippy::indexing_slicing,
@@ -19,15 +19,16 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The file, if it is there; says so if not.
-fn data(name: &str) -> Option<PathBuf> {
+/// The file, which must be there.
+fn data(name: &str) -> PathBuf {
     let folder = std::env::var("TILLSTREAM_DATA").unwrap_or_else(|_| "../shared/data".to_owned());
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    println!("SKIPPED: {} is not there (set TILLSTREAM_DATA)", path.display());
-    None
+    assert!(
+        path.exists(),
+        "{} is not there: set TILLSTREAM_DATA to the folder of the data sets",
+        path.display()
+    );
+    path
 }
 
 /// Runs `process` over what `write` writes.
@@ -58,8 +59,9 @@ fn records(folder: &Path, topic: &str) -> impl Iterator<Item = Value> {
 }
 
 #[test]
+#[ignore = "needs the data sets: TILLSTREAM_DATA"]
 fn sessions_of_real_clicks_are_those_of_a_sort_and_a_scan() {
-    let Some(path) = data("dev/serenade_toy_train.txt") else { return };
+    let path = data("dev/serenade_toy_train.txt");
     let mut clicks: Vec<(i64, String, String)> = Vec::new();
     for line in BufReader::new(File::open(path).expect("readable")).lines().skip(1) {
         let line = line.expect("readable");
@@ -154,9 +156,10 @@ const TERMINAL: [(&str, &str, f64); 3] = [
 ];
 
 #[test]
+#[ignore = "needs the data sets: TILLSTREAM_DATA"]
 fn windowed_features_of_real_transactions_equal_the_oracle_on_every_row() {
-    let Some(transactions) = data("dev/fraud_tx_until_2018-08-14.parquet") else { return };
-    let Some(features) = data("dev/fraud_features_until_2018-08-14.parquet") else { return };
+    let transactions = data("dev/fraud_tx_until_2018-08-14.parquet");
+    let features = data("dev/fraud_features_until_2018-08-14.parquet");
     let folder = process(Some("examples/handbook/shop.yaml"), |out| {
         for row in rows(&transactions) {
             let id = number(&row, "TRANSACTION_ID");
