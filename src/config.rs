@@ -2,6 +2,7 @@
 //!
 //! Every fault is reported at once, each with its path. Unknown keys are faults.
 
+mod declared;
 mod layers;
 mod reader;
 mod resolve;

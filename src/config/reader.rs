@@ -24,7 +24,9 @@ impl<'t> Section<'t> {
     }
 
     pub(super) fn value(&mut self, key: &'static str) -> Option<&'t Value> {
-        self.asked.push(key);
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
         self.tree.and_then(|tree| tree.get(key)).filter(|value| !value.is_null())
     }
 
@@ -61,14 +63,58 @@ impl<'t> Section<'t> {
     }
 
     pub(super) fn optional_text(&mut self, key: &'static str, faults: &mut Vec<Fault>) -> Option<String> {
-        match self.value(key)? {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => {
-                faults.push(Fault::new(self.path(key), "must be a text"));
-                None
+        let text = text_of(self.value(key)?);
+        if text.is_none() {
+            faults.push(Fault::new(self.path(key), "must be a text"));
+        }
+        text
+    }
+
+    /// Reports those of `keys` that are not there. (A section that is none has been reported.)
+    pub(super) fn require(&mut self, keys: &[&'static str], faults: &mut Vec<Fault>) {
+        for key in keys {
+            if self.value(key).is_none() && self.tree.is_some() {
+                faults.push(Fault::new(self.path(key), "is required"));
             }
         }
+    }
+
+    /// What `read` makes of each element of a list; `stand_in`, and a fault, of an element it cannot read.
+    pub(super) fn each<T: Clone>(
+        &mut self,
+        key: &'static str,
+        wanted: &str,
+        read: impl Fn(&Value) -> Option<T>,
+        stand_in: &T,
+        faults: &mut Vec<Fault>,
+    ) -> Vec<T> {
+        let path = self.path(key);
+        let list = self.list(key, faults).into_iter().flatten().enumerate();
+        list.map(|(place, value)| {
+            read(value).unwrap_or_else(|| {
+                faults.push(Fault::new(format!("{path}[{place}]"), wanted));
+                stand_in.clone()
+            })
+        })
+        .collect()
+    }
+
+    /// A number, whole or not.
+    pub(super) fn number(&mut self, key: &'static str, default: f64, faults: &mut Vec<Fault>) -> f64 {
+        let Some(value) = self.value(key) else { return default };
+        value.as_f64().unwrap_or_else(|| {
+            faults.push(Fault::new(self.path(key), "must be a number"));
+            default
+        })
+    }
+
+    /// `true` or `false`.
+    pub(super) fn truth(&mut self, key: &'static str, default: bool, faults: &mut Vec<Fault>) -> bool {
+        let Some(value) = self.value(key) else { return default };
+        value.as_bool().unwrap_or_else(|| {
+            faults.push(Fault::new(self.path(key), "must be true or false"));
+            default
+        })
     }
 
     /// A duration with its unit, from `least` up.
@@ -186,6 +232,16 @@ impl<'t> Section<'t> {
                     .push(Fault::new(self.path(key), format!("is not a known key here; known are: {known}")));
             }
         }
+    }
+}
+
+/// A text, or what stands for one without quotes.
+pub(super) fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        _ => None,
     }
 }
 

@@ -1,13 +1,12 @@
 //! The resolved configuration.
 
+use super::declared::{self, Views};
 use super::layers::Tree;
 use super::reader::Section;
 use crate::engine::checkpointing::Cadence;
 use crate::engine::process::Partitions;
 use crate::engine::settings::FoldSettings;
 use crate::fault::Fault;
-use crate::feature::{FeaturePlan, FeaturesSpec};
-use crate::fraud::{RuleSet, RulesSpec};
 use crate::ingest::pseudonym::{PseudonymKey, Pseudonyms};
 use crate::log::Start;
 use crate::session::SessionSettings;
@@ -222,9 +221,10 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
     let rules_text = text_or_default("rules", files.rules.as_deref(), DEFAULT_RULES, &mut faults);
     root.finish(&mut faults);
 
-    let plan = compile_features(&features_text, sessions.allowed_lateness, &mut faults);
-    let rules = plan.as_ref().and_then(|(plan, _)| compile_rules(&rules_text, plan, &mut faults));
-    let (Some((plan, features_spec)), Some((rules, rules_spec)), true) = (plan, rules, faults.is_empty())
+    let views = declared::views(&features_text, sessions.allowed_lateness, &mut faults);
+    let rules = declared::rules(&rules_text, &views, &mut faults);
+    let (Views::Whole(plan, features_spec), Some((rules, rules_spec)), true) =
+        (views, rules, faults.is_empty())
     else {
         return Err(faults);
     };
@@ -241,7 +241,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
         future_bound,
         dedup_horizon,
         sessions,
-        plan,
+        plan: *plan,
         rules,
         pseudonyms,
         fingerprint,
@@ -427,42 +427,4 @@ fn text_or_default(key: &str, file: Option<&Path>, default: &str, faults: &mut V
         faults.push(Fault::new(key, format!("{} cannot be read: {fault}", file.display())));
         default.to_owned()
     })
-}
-
-fn compile_features(
-    text: &str,
-    allowed_lateness: Duration,
-    faults: &mut Vec<Fault>,
-) -> Option<(FeaturePlan, FeaturesSpec)> {
-    let spec: FeaturesSpec = match serde_saphyr::from_str(text) {
-        Ok(spec) => spec,
-        Err(fault) => {
-            faults.push(Fault::new("features", fault.to_string()));
-            return None;
-        }
-    };
-    match FeaturePlan::compile(&spec, allowed_lateness) {
-        Ok(plan) => Some((plan, spec)),
-        Err(found) => {
-            faults.extend(found);
-            None
-        }
-    }
-}
-
-fn compile_rules(text: &str, plan: &FeaturePlan, faults: &mut Vec<Fault>) -> Option<(RuleSet, RulesSpec)> {
-    let spec: RulesSpec = match serde_saphyr::from_str(text) {
-        Ok(spec) => spec,
-        Err(fault) => {
-            faults.push(Fault::new("rules", fault.to_string()));
-            return None;
-        }
-    };
-    match RuleSet::compile(&spec, &plan.feature_names()) {
-        Ok(rules) => Some((rules, spec)),
-        Err(found) => {
-            faults.extend(found);
-            None
-        }
-    }
 }

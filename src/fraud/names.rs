@@ -46,7 +46,11 @@ impl Variable {
 
 /// The names that rules may use.
 #[derive(Debug)]
-pub(super) struct Names<'n>(BTreeMap<&'n str, Variable>);
+pub(super) struct Names<'n> {
+    known: BTreeMap<&'n str, Variable>,
+    /// Whether there may be more views than those of the known features.
+    some_views_unread: bool,
+}
 
 impl<'n> Names<'n> {
     /// The payment's fields and `features`, given by flat name and number. Flat names hold `__` and
@@ -54,17 +58,30 @@ impl<'n> Names<'n> {
     pub(super) fn new(features: &'n [(String, u32)]) -> Names<'n> {
         let features = features.iter().map(|(name, id)| (name.as_str(), Variable::Feature(*id)));
         let fields = PaymentField::ALL.map(|(name, field)| (name, Variable::Field(field)));
-        Names(features.chain(fields).collect())
+        Names { known: features.chain(fields).collect(), some_views_unread: false }
+    }
+
+    /// As [`Names::new`], where other views could not be read: whatever is named like a feature of a view that
+    /// has none among `features` counts as a number.
+    pub(super) fn beside_faulty_views(features: &'n [(String, u32)]) -> Names<'n> {
+        Names { some_views_unread: true, ..Names::new(features) }
     }
 
     /// What `name` stands for.
     pub(super) fn find(&self, name: &str) -> Option<Variable> {
-        self.0.get(name).copied()
+        let known = self.known.get(name).copied();
+        known.or_else(|| self.may_be_of_an_unread_view(name).then_some(Variable::Feature(0)))
+    }
+
+    fn may_be_of_an_unread_view(&self, name: &str) -> bool {
+        let view_of = |name: &str| name.split_once("__").map(|(view, _)| view.to_owned());
+        let view = view_of(name).filter(|_| self.some_views_unread);
+        view.is_some() && self.known.keys().all(|known| view_of(known) != view)
     }
 
     /// `; nearest: ..` if there are names like `name`, else nothing.
     pub(super) fn suggestion(&self, name: &str) -> String {
-        let near = nearest(name, self.0.keys().copied());
+        let near = nearest(name, self.known.keys().copied());
         if near.is_empty() { String::new() } else { format!("; nearest: `{}`", near.join("`, `")) }
     }
 }
@@ -82,6 +99,16 @@ mod tests {
         assert_eq!(names.find("amount"), None);
         assert_eq!(names.suggestion("chanel"), "; nearest: `channel`");
         assert_eq!(names.suggestion("weather_outside"), "");
+    }
+
+    #[test]
+    fn beside_faulty_views_only_their_features_are_taken_on_trust() {
+        let features = [("card_velocity__count_1h".to_string(), 7)];
+        let names = Names::beside_faulty_views(&features);
+        assert_eq!(names.find("card_velocity__count_1h"), Some(Variable::Feature(7)));
+        assert_eq!(names.find("ip_velocity__count_1h"), Some(Variable::Feature(0)));
+        assert_eq!(names.find("card_velocity__count_2h"), None);
+        assert_eq!(names.find("amount"), None);
     }
 
     #[test]

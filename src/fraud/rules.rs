@@ -69,13 +69,29 @@ impl RuleSet {
     ///
     /// Every fault of the file, draft and retired rules included, in the order of the file.
     pub fn compile(spec: &RulesSpec, feature_names: &[(String, u32)]) -> Result<RuleSet, Vec<Fault>> {
-        let names = Names::new(feature_names);
-        let mut binder = Binder::new(&names, Context::with_env(Arc::new(Env::stdlib())));
+        RuleSet::compile_with(spec, &Names::new(feature_names))
+    }
+
+    /// As [`RuleSet::compile`], where `feature_names` are those of a part of the views, because others have
+    /// faults. What rules read of the others is not judged, so the result is good for nothing but its faults.
+    ///
+    /// # Errors
+    ///
+    /// As [`RuleSet::compile`].
+    pub fn compile_beside_faulty_views(
+        spec: &RulesSpec,
+        feature_names: &[(String, u32)],
+    ) -> Result<RuleSet, Vec<Fault>> {
+        RuleSet::compile_with(spec, &Names::beside_faulty_views(feature_names))
+    }
+
+    fn compile_with(spec: &RulesSpec, names: &Names<'_>) -> Result<RuleSet, Vec<Fault>> {
+        let mut binder = Binder::new(names, Context::with_env(Arc::new(Env::stdlib())));
         let mut faults = threshold_faults(&spec.thresholds);
         let mut rules = Vec::new();
         for (index, rule) in spec.rules.iter().enumerate() {
             faults.extend(rule_faults(spec, index, rule));
-            match condition(&rule.when, &names) {
+            match condition(&rule.when, names) {
                 Ok(when) => rules.extend(Rule::bound(rule, when, &mut binder)),
                 Err(found) => {
                     faults.extend(found.into_iter().map(|fault| Fault::new(rule_path(index, "when"), fault)));
