@@ -5,13 +5,17 @@
 //! be checked as well. Rules are checked beside faulty views too: against those views that could be read.
 
 use super::reader::{Section, text_of};
+use crate::event::EntityKind;
 use crate::event::public::Action;
 use crate::fault::Fault;
-use crate::feature::{FeaturePlan, FeatureSpec, FeaturesSpec, ViewSpec};
+use crate::feature::{FeaturePlan, FeatureSpec, FeaturesSpec, Source, ViewSpec};
 use crate::fraud::{RuleSet, RuleSpec, RuleState, RulesSpec, Thresholds};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
+
+/// The kinds of entity that a click can name (`Router::click`); a view on clicks of another sees nothing.
+const OF_CLICKS: [&str; 4] = ["visitor", "customer", "device", "ip"];
 
 const STATES: [(&str, RuleState); 4] = [
     ("draft", RuleState::Draft),
@@ -42,6 +46,7 @@ pub(super) enum Views {
 pub(super) fn views(text: &str, allowed_lateness: Duration, faults: &mut Vec<Fault>) -> Views {
     let mut found = Vec::new();
     let spec = read("features", text, walk_views, &mut found).unwrap_or_default();
+    found.extend(blind_views(&spec));
     let compiled = FeaturePlan::compile(&spec, allowed_lateness);
     let views = match compiled {
         Ok(plan) if found.is_empty() => return Views::Whole(Box::new(plan), spec),
@@ -102,6 +107,22 @@ fn add(meaning: Vec<Fault>, faults: &mut Vec<Fault>) {
     };
     let is_read = |fault: &Fault| !unread.iter().any(|path| is_within(&fault.path, path));
     faults.extend(meaning.into_iter().filter(is_read));
+}
+
+/// Views that could never see an event.
+fn blind_views(spec: &FeaturesSpec) -> Vec<Fault> {
+    let is_blind = |view: &ViewSpec| {
+        view.source == Source::Click.name()
+            && EntityKind::from_name(&view.entity).is_some()
+            && !OF_CLICKS.contains(&view.entity.as_str())
+    };
+    let blind = spec.views.iter().enumerate().filter(|(_, view)| is_blind(view));
+    blind
+        .map(|(place, view)| {
+            let (path, kinds) = (format!("features.views[{place}].source"), OF_CLICKS.join(", "));
+            Fault::new(path, format!("a click never names a {}: it may name {kinds}", view.entity))
+        })
+        .collect()
 }
 
 /// The features of those views that have no fault, beside the good ones before them.
@@ -189,7 +210,11 @@ fn walk_rule(mut rule: Section<'_>, faults: &mut Vec<Fault>) -> RuleSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::clickstream::Click;
     use crate::config::resolve::{DEFAULT_FEATURES, DEFAULT_RULES};
+    use crate::ingest::pseudonym::{PseudonymKey, Pseudonyms};
+    use crate::ingest::route::Router;
+    use crate::time::EventTime;
 
     const GOOD_VIEW: &str =
         "{name: v, entity: card, source: payment_attempted, windows: [1h], features: [count]}";
@@ -302,6 +327,53 @@ mod tests {
         let found = faults("views: [", &rules);
         assert!(found[0].starts_with("features: "), "{}", found[0]);
         assert_eq!(found, expected(&[&found[0]], false), "nothing is said of views that nobody could read");
+    }
+
+    #[test]
+    fn a_view_that_could_never_see_an_event_is_refused() {
+        let view = |kind: &str| {
+            format!("{{name: {kind}, entity: {kind}, source: click, windows: [1h], features: [count]}}")
+        };
+        let views: Vec<String> = EntityKind::ALL.iter().map(|kind| view(kind.name())).collect();
+        assert_eq!(
+            faults(&format!("views: [{}]", views.join(", ")), &of_rules("[]")),
+            [
+                "features.views[2].source: a click never names a card: it may name visitor, customer, device, ip",
+                "features.views[5].source: a click never names a store: it may name visitor, customer, device, ip",
+                "features.views[6].source: a click never names a terminal: it may name visitor, customer, device, ip",
+            ]
+        );
+    }
+
+    /// Holds [`OF_CLICKS`] and the router together.
+    #[test]
+    fn the_kinds_that_clicks_name_are_those_that_get_copies_of_clicks() {
+        let view = |kind: &EntityKind| {
+            let name = kind.name().to_owned();
+            let (source, windows) = (Source::Click.name().to_owned(), vec!["1h".to_owned()]);
+            let features = vec![FeatureSpec::Plain("count".to_owned())];
+            ViewSpec {
+                entity: name.clone(),
+                name,
+                source,
+                windows,
+                delay: None,
+                include_current: true,
+                features,
+            }
+        };
+        let spec = FeaturesSpec { views: EntityKind::ALL.iter().map(view).collect() };
+        let plan =
+            FeaturePlan::compile(&spec, Duration::ZERO).expect("only the configuration knows of routes");
+        let click = br#"{"event_id": "e", "event_name": "view_item", "event_time_ms": 1, "visitor_id": "v", "customer_id": "c",
+            "device_id": "d", "ip": "10.0.0.1", "card_token": "t", "store_id": "s", "terminal_id": "p"}"#;
+        let (click, _) = Click::decode(click, 1 << 10).expect("a good click");
+        let key = PseudonymKey { id: "k".to_owned(), since: EventTime(0), secret: [0; 32] };
+        let pseudonyms = Pseudonyms::new(vec![key]);
+        let router = Router { plan: &plan, pseudonyms: &pseudonyms };
+        let mut kinds = Vec::new();
+        router.click(&click, EventTime(1), |copy| kinds.push(copy.kind.name()));
+        assert_eq!(kinds, OF_CLICKS);
     }
 
     #[test]
