@@ -3,12 +3,13 @@
 //! Every fault is reported at once, each with its path. Unknown keys are faults.
 
 mod declared;
+mod kafka;
 mod layers;
 mod reader;
 mod resolve;
 
+pub use kafka::KafkaConfig;
 pub use layers::{ENVIRONMENT_PREFIX, Tree, read_layers};
 pub use resolve::{
-    CheckpointConfig, Config, ConfigFiles, FIRST_STARTS, KafkaConfig, LogFormat, Role, resolve,
-    resolve_beside,
+    CheckpointConfig, Config, ConfigFiles, FIRST_STARTS, LogFormat, Role, resolve, resolve_beside,
 };

@@ -455,3 +455,44 @@ fn a_service_without_keys_of_its_own_is_refused() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("pseudonyms.keys"));
 }
+
+#[test]
+fn every_fault_of_the_configuration_its_views_and_its_rules_is_reported_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("writable");
+    write(
+        "shop.yaml",
+        "application: ''\nkafka: { brokers: '', client: { sokcet.timeout.ms: 1, retries: 1 } }\n\
+         features: features.yaml\nrules: rules.yaml\n",
+    );
+    write(
+        "features.yaml",
+        "views: [{ name: v, entity: card, source: click, windows: [1s], features: [count] }]\n",
+    );
+    write(
+        "rules.yaml",
+        "version: 1\nthresholds: { review: 0.1, step_up: 0.2, decline: 0.3 }\n\
+         rules: [{ id: r, state: lve, when: amount > 1.0, code: R, weight: abc }]\n",
+    );
+    let config = folder.path().join("shop.yaml").to_string_lossy().into_owned();
+    for arguments in
+        [&["config", "check"][..], &["config", "show"], &["run"], &["demo"], &["inspect", "sessions"]]
+    {
+        let output = tillstream(&[arguments, &["--config", &config]].concat(), "");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+        for fault in [
+            "application: must not be empty",
+            "kafka.brokers: must name a broker",
+            "kafka.client.retries: is set by tillstream",
+            "kafka.client.sokcet.timeout.ms: is no setting of librdkafka",
+            "features.views[0].source: a click never names a card",
+            "features.views[0].windows[0]: `1s` must be",
+            "rules.rules[0].state: must be one of draft, shadow, live, retired",
+            "rules.rules[0].weight: must be a number",
+            "rules.rules[0].when: column 1: unknown name `amount`",
+        ] {
+            assert!(text.contains(fault), "{arguments:?}: {fault} is not in\n{text}");
+        }
+    }
+}

@@ -209,18 +209,21 @@ impl<'t> Section<'t> {
         )
     }
 
-    /// Free keys with texts or numbers.
+    /// Free keys with texts, or what stands for one.
     pub(super) fn texts(&mut self, key: &'static str, faults: &mut Vec<Fault>) -> BTreeMap<String, String> {
         let Some(value) = self.value(key) else { return BTreeMap::new() };
         let Some(tree) = value.as_object() else {
             faults.push(Fault::new(self.path(key), "must be a section of keys and values"));
             return BTreeMap::new();
         };
-        let text = |value: &Value| match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        tree.iter().map(|(key, value)| (key.clone(), text(value))).collect()
+        let mut texts = BTreeMap::new();
+        for (name, value) in tree {
+            match text_of(value) {
+                Some(text) => drop(texts.insert(name.clone(), text)),
+                None => faults.push(Fault::new(format!("{}.{name}", self.path(key)), "must be a text")),
+            }
+        }
+        texts
     }
 
     /// Reports the keys that nobody asked for.

@@ -1,6 +1,7 @@
 //! The resolved configuration.
 
 use super::declared::{self, Views};
+use super::kafka::{KafkaConfig, kafka};
 use super::layers::Tree;
 use super::reader::Section;
 use crate::engine::checkpointing::Cadence;
@@ -11,7 +12,6 @@ use crate::ingest::pseudonym::{PseudonymKey, Pseudonyms};
 use crate::log::Start;
 use crate::session::SessionSettings;
 use crate::time::EventTime;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,49 +23,6 @@ pub(crate) const DEFAULT_FEATURES: &str = include_str!("defaults/features.yaml")
 pub(crate) const DEFAULT_RULES: &str = include_str!("defaults/rules.yaml");
 
 const MILLISECOND: Duration = Duration::from_millis(1);
-
-/// Client settings that tillstream sets, with the other names that librdkafka knows them by: ours alone.
-const OURS: [&str; 39] = [
-    "acks",
-    "auto.commit.enable",
-    "auto.offset.reset",
-    "batch.size",
-    "bootstrap.servers",
-    "client.id",
-    "compression.codec",
-    "compression.type",
-    "delivery.timeout.ms",
-    "enable.auto.commit",
-    "enable.auto.offset.store",
-    "enable.gapless.guarantee",
-    "enable.idempotence",
-    "enable.ssl.certificate.verification",
-    "fetch.message.max.bytes",
-    "fetch.wait.max.ms",
-    "group.id",
-    "group.instance.id",
-    "group.protocol",
-    "heartbeat.interval.ms",
-    "isolation.level",
-    "linger.ms",
-    "max.partition.fetch.bytes",
-    "max.poll.interval.ms",
-    "message.max.bytes",
-    "message.timeout.ms",
-    "metadata.broker.list",
-    "partition.assignment.strategy",
-    "partitioner",
-    "queue.buffering.max.kbytes",
-    "queue.buffering.max.ms",
-    "queued.max.messages.kbytes",
-    "queued.min.messages",
-    "reconnect.backoff.max.ms",
-    "request.required.acks",
-    "retries",
-    "session.timeout.ms",
-    "statistics.interval.ms",
-    "transactional.id",
-];
 
 /// Where raw partitions may first be read from, by name.
 pub const FIRST_STARTS: [(&str, Start); 2] = [("earliest", Start::Earliest), ("beginning", Start::Beginning)];
@@ -102,15 +59,6 @@ impl LogFormat {
     /// Every format with its name.
     pub const ALL: [(&'static str, LogFormat); 3] =
         [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
-}
-
-/// Where Kafka is.
-#[derive(Debug, Clone)]
-pub struct KafkaConfig {
-    /// `host:port`, separated by commas.
-    pub brokers: String,
-    /// Further settings of the client library.
-    pub client: BTreeMap<String, String>,
 }
 
 /// The files that a configuration names.
@@ -185,6 +133,9 @@ pub fn resolve(tree: &Tree, folder: &Path) -> Result<Config, Vec<Fault>> {
 pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Result<Config, Vec<Fault>> {
     let mut root = Section::root(tree);
     let application = root.text("application", "tillstream", &mut faults);
+    if application.trim().is_empty() {
+        faults.push(Fault::new("application", "must not be empty: consumer groups are named after it"));
+    }
     let slot = slot(&mut root, &mut faults);
     let kafka = kafka(root.section("kafka", &mut faults), &mut faults);
     let roles = roles(&mut root, &mut faults);
@@ -272,19 +223,6 @@ fn slot(root: &mut Section<'_>, faults: &mut Vec<Fault>) -> Option<String> {
         faults.push(Fault::new("slot", "must be 1 to 64 letters, digits, dots, dashes and underscores"));
     }
     Some(slot)
-}
-
-fn kafka(mut section: Section<'_>, faults: &mut Vec<Fault>) -> KafkaConfig {
-    let brokers = section.text("brokers", "127.0.0.1:9092", faults);
-    let client = section.texts("client", faults);
-    for key in client.keys().filter(|key| OURS.contains(&key.as_str())) {
-        faults.push(Fault::new(
-            section.path(&format!("client.{key}")),
-            "is set by tillstream: correctness rests on it",
-        ));
-    }
-    section.finish(faults);
-    KafkaConfig { brokers, client }
 }
 
 fn roles(root: &mut Section<'_>, faults: &mut Vec<Fault>) -> Vec<Role> {

@@ -13,7 +13,7 @@ mod reader;
 mod statistics;
 
 pub use admin::{Admin, AdminError, BrokerTopic};
-pub use client::ClientSettings;
+pub use client::{ClientSettings, Refused, refused_settings};
 pub use feed::KafkaFeed;
 pub use reader::PartitionReader;
 

@@ -2,10 +2,14 @@
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{DefaultProducerContext, ThreadedProducer};
+use rdkafka::types::RDKafkaConfRes;
 use std::collections::BTreeMap;
 
-/// What every client of an instance is told.
-#[derive(Debug, Clone)]
+/// What every client of an instance is told. Its debug form shows no values of `client`: some are secret.
+#[derive(Clone)]
 pub struct ClientSettings {
     /// `host:port`, separated by commas.
     pub brokers: String,
@@ -15,6 +19,62 @@ pub struct ClientSettings {
     pub slot: Option<String>,
     /// The user's own settings; those on which correctness rests were refused before.
     pub client: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for ClientSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientSettings")
+            .field("brokers", &self.brokers)
+            .field("application", &self.application)
+            .field("slot", &self.slot)
+            .field("client", &self.client.keys())
+            .finish()
+    }
+}
+
+/// What the client library refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Which setting; none if it is what several say together.
+    pub key: Option<String>,
+    /// Why; may quote the value.
+    pub because: String,
+}
+
+/// Those of the user's own settings that the client library refuses, or does not know; if there are none, what
+/// it says against all together beside ours. Asks no broker.
+#[must_use]
+pub fn refused_settings(client: &BTreeMap<String, String>) -> Vec<Refused> {
+    let alone = client.iter().filter_map(|(key, value)| {
+        let outcome = ClientConfig::new().set(key, value).create_native_config();
+        outcome.err().map(|fault| Refused { key: Some(key.clone()), because: reason(fault) })
+    });
+    let refused: Vec<_> = alone.collect();
+    if client.is_empty() || !refused.is_empty() {
+        return refused;
+    }
+    let (brokers, application) = (String::new(), "check".to_owned());
+    let settings = ClientSettings { brokers, application, client: client.clone(), slot: None };
+    // clients without brokers: they are made and dropped, and connect to nothing
+    let consumer = settings.consumer("check").remove("bootstrap.servers").create::<BaseConsumer>().err();
+    let producer = || {
+        let mut config = settings.producer(Linger::None);
+        config.remove("bootstrap.servers").create::<ThreadedProducer<DefaultProducerContext>>().err()
+    };
+    let together = consumer.or_else(producer);
+    together.map(|fault| Refused { key: None, because: reason(fault) }).into_iter().collect()
+}
+
+fn reason(fault: KafkaError) -> String {
+    match fault {
+        KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..) => {
+            "is no setting of librdkafka".to_owned()
+        }
+        KafkaError::ClientConfig(_, message, ..) | KafkaError::ClientCreation(message) => {
+            format!("librdkafka refuses it: {message}")
+        }
+        other => other.to_string(),
+    }
 }
 
 /// How long a producer waits for more records before it sends.

@@ -1,0 +1,136 @@
+//! Where Kafka is, and what else the client library is told.
+
+use super::reader::Section;
+use crate::fault::Fault;
+use crate::log::kafka::{Refused, refused_settings};
+use std::collections::BTreeMap;
+
+/// Client settings that tillstream sets, with the other names that librdkafka knows them by: ours alone.
+const OURS: [&str; 39] = [
+    "acks",
+    "auto.commit.enable",
+    "auto.offset.reset",
+    "batch.size",
+    "bootstrap.servers",
+    "client.id",
+    "compression.codec",
+    "compression.type",
+    "delivery.timeout.ms",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.gapless.guarantee",
+    "enable.idempotence",
+    "enable.ssl.certificate.verification",
+    "fetch.message.max.bytes",
+    "fetch.wait.max.ms",
+    "group.id",
+    "group.instance.id",
+    "group.protocol",
+    "heartbeat.interval.ms",
+    "isolation.level",
+    "linger.ms",
+    "max.partition.fetch.bytes",
+    "max.poll.interval.ms",
+    "message.max.bytes",
+    "message.timeout.ms",
+    "metadata.broker.list",
+    "partition.assignment.strategy",
+    "partitioner",
+    "queue.buffering.max.kbytes",
+    "queue.buffering.max.ms",
+    "queued.max.messages.kbytes",
+    "queued.min.messages",
+    "reconnect.backoff.max.ms",
+    "request.required.acks",
+    "retries",
+    "session.timeout.ms",
+    "statistics.interval.ms",
+    "transactional.id",
+];
+
+/// Where Kafka is. Its debug form shows no values: some are secret.
+#[derive(Clone)]
+pub struct KafkaConfig {
+    /// `host:port`, separated by commas.
+    pub brokers: String,
+    /// Further settings of the client library.
+    pub client: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for KafkaConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaConfig")
+            .field("brokers", &self.brokers)
+            .field("client", &self.client.keys())
+            .finish()
+    }
+}
+
+/// Settings are tried on the client library; no broker is asked.
+pub(super) fn kafka(mut section: Section<'_>, faults: &mut Vec<Fault>) -> KafkaConfig {
+    let brokers = section.text("brokers", "127.0.0.1:9092", faults);
+    if brokers.trim().is_empty() {
+        faults.push(Fault::new(section.path("brokers"), "must name a broker, such as kafka-1:9092"));
+    }
+    let mut client = section.texts("client", faults);
+    for key in client.keys().filter(|key| OURS.contains(&key.as_str())) {
+        faults.push(Fault::new(
+            section.path(&format!("client.{key}")),
+            "is set by tillstream: correctness rests on it",
+        ));
+    }
+    client.retain(|key, _| !OURS.contains(&key.as_str()));
+    for Refused { key, because } in refused_settings(&client) {
+        let path = key.map_or_else(|| "client".to_owned(), |key| format!("client.{key}"));
+        faults.push(Fault::new(section.path(&path), because));
+    }
+    section.finish(faults);
+    KafkaConfig { brokers, client }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::kafka::{ClientSettings, Linger};
+
+    fn faults(text: &str) -> Vec<String> {
+        let tree: serde_json::Value = serde_saphyr::from_str(text).expect("YAML");
+        let mut faults = Vec::new();
+        let section = Section::element("kafka".to_owned(), &tree, &mut faults);
+        let _config = kafka(section, &mut faults);
+        faults.iter().map(Fault::to_string).collect()
+    }
+
+    #[test]
+    fn settings_that_the_client_library_does_not_take_are_faults_before_any_broker_is_asked() {
+        let found =
+            faults("client: {sokcet.timeout.ms: 10, socket.timeout.ms: soon, debug: [all], error_cb: 1}");
+        assert_eq!(found.len(), 4, "{found:?}");
+        assert_eq!(found[0], "kafka.client.debug: must be a text");
+        assert!(found[1].starts_with("kafka.client.error_cb: librdkafka refuses it: "), "{found:?}");
+        assert!(found[2].starts_with("kafka.client.socket.timeout.ms: librdkafka refuses it: "), "{found:?}");
+        assert_eq!(found[3], "kafka.client.sokcet.timeout.ms: is no setting of librdkafka");
+        let found = faults("client: {max.in.flight: 6}");
+        assert!(
+            found.len() == 1 && found[0].starts_with("kafka.client: librdkafka refuses it: "),
+            "{found:?}"
+        );
+        assert_eq!(faults("client: {max.in.flight: 5, socket.keepalive.enable: true}"), [""; 0]);
+    }
+
+    #[test]
+    fn what_tillstream_sets_cannot_be_set_by_the_user() {
+        let (brokers, application) = ("b".to_owned(), "a".to_owned());
+        let settings =
+            ClientSettings { brokers, application, client: BTreeMap::new(), slot: Some("s".to_owned()) };
+        let (consumer, producer) = (settings.consumer("g"), settings.producer(Linger::None));
+        let made = consumer.config_map().into_keys().chain(producer.config_map().into_keys());
+        assert_eq!(made.filter(|key| !OURS.contains(key)).collect::<Vec<_>>(), [""; 0]);
+    }
+
+    #[test]
+    fn brokers_must_be_named() {
+        assert_eq!(faults("brokers: ''"), ["kafka.brokers: must name a broker, such as kafka-1:9092"]);
+        assert_eq!(faults("brokers: kafka-1"), [""; 0]);
+    }
+}
