@@ -462,7 +462,7 @@ fn every_fault_of_the_configuration_its_views_and_its_rules_is_reported_at_once(
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("writable");
     write(
         "shop.yaml",
-        "application: ''\nkafka: { brokers: '', client: { sokcet.timeout.ms: 1, retries: 1 } }\n\
+        "application: ''\nkafka: { brokers: '', client: { sokcet.timeout.ms: 1, message.send.max.retries: 1 } }\n\
          features: features.yaml\nrules: rules.yaml\n",
     );
     write(
@@ -484,7 +484,7 @@ fn every_fault_of_the_configuration_its_views_and_its_rules_is_reported_at_once(
         for fault in [
             "application: must not be empty",
             "kafka.brokers: must name a broker",
-            "kafka.client.retries: is set by tillstream",
+            "kafka.client.message.send.max.retries: is set by tillstream",
             "kafka.client.sokcet.timeout.ms: is no setting of librdkafka",
             "features.views[0].source: a click never names a card",
             "features.views[0].windows[0]: `1s` must be",

@@ -5,16 +5,23 @@ use crate::fault::Fault;
 use crate::log::kafka::{Refused, refused_settings};
 use std::collections::BTreeMap;
 
-/// Client settings that tillstream sets, with the other names that librdkafka knows them by: ours alone.
-const OURS: [&str; 39] = [
+/// Client settings that are ours alone: those that tillstream sets, others that would break what
+/// `docs/kafka.md` and `docs/delivery.md` promise, and every other name that librdkafka knows them by.
+const OURS: [&str; 53] = [
     "acks",
+    "allow.auto.create.topics",
+    "api.version.fallback.ms",
+    "api.version.request",
     "auto.commit.enable",
     "auto.offset.reset",
     "batch.size",
     "bootstrap.servers",
+    "broker.version.fallback",
     "client.id",
+    "client.rack",
     "compression.codec",
     "compression.type",
+    "delivery.report.only.error",
     "delivery.timeout.ms",
     "enable.auto.commit",
     "enable.auto.offset.store",
@@ -26,25 +33,33 @@ const OURS: [&str; 39] = [
     "group.id",
     "group.instance.id",
     "group.protocol",
+    "group.protocol.type",
     "heartbeat.interval.ms",
     "isolation.level",
     "linger.ms",
     "max.partition.fetch.bytes",
     "max.poll.interval.ms",
     "message.max.bytes",
+    "message.send.max.retries",
     "message.timeout.ms",
     "metadata.broker.list",
+    "offset.store.method",
     "partition.assignment.strategy",
     "partitioner",
+    "plugin.library.paths",
     "queue.buffering.max.kbytes",
     "queue.buffering.max.ms",
     "queued.max.messages.kbytes",
     "queued.min.messages",
+    "queuing.strategy",
+    "receive.message.max.bytes",
     "reconnect.backoff.max.ms",
     "request.required.acks",
     "retries",
     "session.timeout.ms",
+    "ssl.endpoint.identification.algorithm",
     "statistics.interval.ms",
+    "topic.blacklist",
     "transactional.id",
 ];
 
@@ -126,6 +141,11 @@ mod tests {
         let (consumer, producer) = (settings.consumer("g"), settings.producer(Linger::None));
         let made = consumer.config_map().into_keys().chain(producer.config_map().into_keys());
         assert_eq!(made.filter(|key| !OURS.contains(key)).collect::<Vec<_>>(), [""; 0]);
+        // another name of `retries`; one that keeps acknowledgements back; one that hides topics
+        for key in ["message.send.max.retries", "delivery.report.only.error", "topic.blacklist"] {
+            let expected = format!("kafka.client.{key}: is set by tillstream: correctness rests on it");
+            assert_eq!(faults(&format!("client: {{{key}: 1}}")), [expected]);
+        }
     }
 
     #[test]
