@@ -496,3 +496,21 @@ fn every_fault_of_the_configuration_its_views_and_its_rules_is_reported_at_once(
         }
     }
 }
+
+#[test]
+fn the_value_of_a_secret_is_shown_nowhere() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("shop.yaml");
+    std::fs::write(folder.path().join("password"), "hush-hush\n").expect("writable");
+    std::fs::write(
+        &config,
+        "kafka: { client: { sasl.username: u }, client_files: { sasl.password: password } }\n",
+    )
+    .expect("writable");
+    let output = tillstream(&["config", "show", "--config", &config.to_string_lossy()], "");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && !text.contains("hush"), "{text}");
+    let shown: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(shown["kafka"]["client"], json!(["sasl.username"]));
+    assert_eq!(shown["kafka"]["client_files"], json!(["sasl.password"]));
+}

@@ -68,11 +68,15 @@ fn shown(config: &Config) -> String {
     let file = |file: &Option<PathBuf>| {
         file.as_ref().map_or_else(|| "those of the program".to_owned(), |file| file.display().to_string())
     };
-    let fold = &config.fold;
+    let (fold, kafka) = (&config.fold, &config.kafka);
     let shown = serde_json::json!({
         "application": config.application,
         "slot": config.slot,
-        "kafka": {"brokers": config.kafka.brokers, "client": config.kafka.client.keys().collect::<Vec<_>>()},
+        "kafka": {
+            "brokers": kafka.brokers,
+            "client": kafka.client.keys().filter(|key| !kafka.client_files.contains_key(*key)).collect::<Vec<_>>(),
+            "client_files": kafka.client_files.keys().collect::<Vec<_>>(),
+        },
         "roles": config.roles.iter().map(|role| name_of(&Role::ALL, *role)).collect::<Vec<_>>(),
         "commit_interval": duration(config.commit_interval),
         "log_format": name_of(&LogFormat::ALL, config.log_format),

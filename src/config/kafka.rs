@@ -4,6 +4,7 @@ use super::reader::Section;
 use crate::fault::Fault;
 use crate::log::kafka::{Refused, refused_settings};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// Client settings that are ours alone: those that tillstream sets, others that would break what
 /// `docs/kafka.md` and `docs/delivery.md` promise, and every other name that librdkafka knows them by.
@@ -68,8 +69,10 @@ const OURS: [&str; 53] = [
 pub struct KafkaConfig {
     /// `host:port`, separated by commas.
     pub brokers: String,
-    /// Further settings of the client library.
+    /// Further settings of the client library, those from files included.
     pub client: BTreeMap<String, String>,
+    /// The files that settings were read from.
+    pub client_files: BTreeMap<String, PathBuf>,
 }
 
 impl std::fmt::Debug for KafkaConfig {
@@ -77,30 +80,61 @@ impl std::fmt::Debug for KafkaConfig {
         f.debug_struct("KafkaConfig")
             .field("brokers", &self.brokers)
             .field("client", &self.client.keys())
+            .field("client_files", &self.client_files)
             .finish()
     }
 }
 
-/// Settings are tried on the client library; no broker is asked.
-pub(super) fn kafka(mut section: Section<'_>, faults: &mut Vec<Fault>) -> KafkaConfig {
+/// Paths of files are relative to `folder`. Settings are tried on the client library; no broker is asked.
+pub(super) fn kafka(mut section: Section<'_>, folder: &Path, faults: &mut Vec<Fault>) -> KafkaConfig {
     let brokers = section.text("brokers", "127.0.0.1:9092", faults);
     if brokers.trim().is_empty() {
         faults.push(Fault::new(section.path("brokers"), "must name a broker, such as kafka-1:9092"));
     }
     let mut client = section.texts("client", faults);
-    for key in client.keys().filter(|key| OURS.contains(&key.as_str())) {
-        faults.push(Fault::new(
-            section.path(&format!("client.{key}")),
-            "is set by tillstream: correctness rests on it",
-        ));
+    let files = section.texts("client_files", faults);
+    let files: BTreeMap<_, _> = files.into_iter().map(|(key, file)| (key, folder.join(file))).collect();
+    for (name, keys) in
+        [("client", client.keys().collect::<Vec<_>>()), ("client_files", files.keys().collect())]
+    {
+        let ours = keys.into_iter().filter(|key| OURS.contains(&key.as_str()));
+        faults.extend(ours.map(|key| {
+            let path = section.path(&format!("{name}.{key}"));
+            Fault::new(path, "is set by tillstream: correctness rests on it")
+        }));
+    }
+    for (key, file) in &files {
+        let path = section.path(&format!("client_files.{key}"));
+        match read_value(file) {
+            Err(message) => faults.push(Fault::new(path, message)),
+            Ok(_) if client.contains_key(key) => {
+                faults.push(Fault::new(path, "stands in kafka.client as well"));
+            }
+            Ok(value) => drop(client.insert(key.clone(), value)),
+        }
     }
     client.retain(|key, _| !OURS.contains(&key.as_str()));
     for Refused { key, because } in refused_settings(&client) {
-        let path = key.map_or_else(|| "client".to_owned(), |key| format!("client.{key}"));
-        faults.push(Fault::new(section.path(&path), because));
+        // the library may quote what it refuses, and what stands in files is secret
+        let secrets = files.keys().filter_map(|key| client.get(key));
+        let because = secrets.fold(because, |text, secret| text.replace(secret.as_str(), "…"));
+        let path = match key {
+            None => section.path("client"),
+            Some(key) if files.contains_key(&key) => section.path(&format!("client_files.{key}")),
+            Some(key) => section.path(&format!("client.{key}")),
+        };
+        faults.push(Fault::new(path, because));
     }
     section.finish(faults);
-    KafkaConfig { brokers, client }
+    KafkaConfig { brokers, client, client_files: files }
+}
+
+/// The content of a file, without the white space around it.
+fn read_value(file: &Path) -> Result<String, String> {
+    let content = std::fs::read_to_string(file)
+        .map_err(|fault| format!("{} cannot be read: {fault}", file.display()))?;
+    let value = content.trim();
+    if value.is_empty() { Err(format!("{} is empty", file.display())) } else { Ok(value.to_owned()) }
 }
 
 #[cfg(test)]
@@ -108,12 +142,17 @@ mod tests {
     use super::*;
     use crate::log::kafka::{ClientSettings, Linger};
 
-    fn faults(text: &str) -> Vec<String> {
+    /// What `text` becomes, and its faults.
+    fn read(text: &str, folder: &Path) -> (KafkaConfig, Vec<String>) {
         let tree: serde_json::Value = serde_saphyr::from_str(text).expect("YAML");
         let mut faults = Vec::new();
         let section = Section::element("kafka".to_owned(), &tree, &mut faults);
-        let _config = kafka(section, &mut faults);
-        faults.iter().map(Fault::to_string).collect()
+        let config = kafka(section, folder, &mut faults);
+        (config, faults.iter().map(Fault::to_string).collect())
+    }
+
+    fn faults(text: &str) -> Vec<String> {
+        read(text, Path::new(".")).1
     }
 
     #[test]
@@ -145,6 +184,29 @@ mod tests {
         for key in ["message.send.max.retries", "delivery.report.only.error", "topic.blacklist"] {
             let expected = format!("kafka.client.{key}: is set by tillstream: correctness rests on it");
             assert_eq!(faults(&format!("client: {{{key}: 1}}")), [expected]);
+        }
+    }
+
+    #[test]
+    fn secrets_are_read_from_files_beside_the_configuration_and_shown_nowhere() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("password"), "  hush-hush\n").expect("writable");
+        std::fs::write(folder.path().join("empty"), "\n").expect("writable");
+        let (config, found) = read("client_files: {sasl.password: password}", folder.path());
+        assert_eq!((found, config.client["sasl.password"].as_str()), (vec![], "hush-hush"));
+        assert!(!format!("{config:?}").contains("hush"));
+        let text = "{client: {sasl.username: u}, client_files: {sasl.username: password, acks: password, \
+                    sasl.password: empty, ssl.key.password: gone, debug: password}}";
+        let found = read(text, folder.path()).1;
+        assert_eq!(found.len(), 5, "{found:?}");
+        for (fault, start) in found.iter().zip([
+            "kafka.client_files.acks: is set by tillstream",
+            "kafka.client_files.sasl.password: ",
+            "kafka.client_files.sasl.username: stands in kafka.client as well",
+            "kafka.client_files.ssl.key.password: ",
+            "kafka.client_files.debug: librdkafka refuses it: ",
+        ]) {
+            assert!(fault.starts_with(start) && !fault.contains("hush"), "{found:?}");
         }
     }
 

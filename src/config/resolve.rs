@@ -137,7 +137,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
         faults.push(Fault::new("application", "must not be empty: consumer groups are named after it"));
     }
     let slot = slot(&mut root, &mut faults);
-    let kafka = kafka(root.section("kafka", &mut faults), &mut faults);
+    let kafka = kafka(root.section("kafka", &mut faults), folder, &mut faults);
     let roles = roles(&mut root, &mut faults);
     let commit_interval = root.duration("commit_interval", Duration::from_secs(1), MILLISECOND, &mut faults);
     let log_format = root.choice("log_format", LogFormat::Auto, &LogFormat::ALL, &mut faults);
