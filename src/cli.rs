@@ -11,7 +11,7 @@ mod process;
 mod run;
 mod topics;
 
-use crate::config::{Config, ENVIRONMENT_PREFIX, LogFormat, read_layers, resolve_beside};
+use crate::config::{Config, LogFormat, read_layers, resolve_beside};
 use crate::fault::Faults;
 use anyhow::Context as _;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -84,9 +84,8 @@ impl ConfigFile {
     /// Reads, merges and resolves; all faults in one message.
     pub(crate) fn load(&self) -> Result<Config, CliError> {
         let file = self.config.as_deref();
-        let variables = std::env::vars().filter(|(name, _)| name.starts_with(ENVIRONMENT_PREFIX));
         let folder = file.and_then(Path::parent).unwrap_or(Path::new("."));
-        let (tree, faults) = read_layers(file, variables);
+        let (tree, faults) = read_layers(file, std::env::vars_os());
         let config = resolve_beside(&tree, folder, faults);
         config.map_err(|faults| CliError::Usage(format!("the configuration has faults:\n{}", Faults(faults))))
     }

@@ -9,7 +9,7 @@ mod reader;
 mod resolve;
 
 pub use kafka::KafkaConfig;
-pub use layers::{ENVIRONMENT_PREFIX, Tree, read_layers};
+pub use layers::{Tree, read_layers};
 pub use resolve::{
     CheckpointConfig, Config, ConfigFiles, FIRST_STARTS, LogFormat, Role, resolve, resolve_beside,
 };

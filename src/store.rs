@@ -36,7 +36,10 @@ impl Place {
         let place = |store: Arc<dyn ObjectStore>, prefix| Place { store, prefix, name: name.to_owned() };
         let url = url::Url::parse(name).ok().filter(|url| name.contains("://") && url.scheme() != "file");
         if let Some(url) = url {
-            let variables = std::env::vars().map(|(key, value)| (key.to_ascii_lowercase(), value));
+            // a variable that is not UTF-8 is none of the store's
+            let variables = std::env::vars_os().filter_map(|(key, value)| {
+                Some((key.into_string().ok()?.to_ascii_lowercase(), value.into_string().ok()?))
+            });
             let (store, prefix) =
                 object_store::parse_url_opts(&url, variables).map_err(|fault| fault.to_string())?;
             return Ok(place(store.into(), prefix));

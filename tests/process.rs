@@ -514,3 +514,18 @@ fn the_value_of_a_secret_is_shown_nowhere() {
     assert_eq!(shown["kafka"]["client"], json!(["sasl.username"]));
     assert_eq!(shown["kafka"]["client_files"], json!(["sasl.password"]));
 }
+
+#[test]
+fn a_variable_of_somebody_else_that_is_not_utf_8_is_nobodys_business() {
+    use std::os::unix::ffi::OsStrExt;
+    let check = |name: &str| {
+        let value = std::ffi::OsStr::from_bytes(b"\xff");
+        let output = Command::new(TILLSTREAM).args(["config", "check"]).env(name, value).output();
+        let output = output.expect("the program starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(check("FOO"), (Some(0), String::new()));
+    let (code, text) = check("TILLSTREAM__APPLICATION");
+    assert_eq!(code, Some(2));
+    assert!(text.contains("TILLSTREAM__APPLICATION: is not UTF-8"), "{text}");
+}

@@ -2,10 +2,11 @@
 
 use crate::fault::Fault;
 use serde_json::{Map, Value};
+use std::ffi::OsString;
 use std::path::Path;
 
 /// Variables that begin so override the file: `TILLSTREAM__SESSIONS__GAP=20m`.
-pub const ENVIRONMENT_PREFIX: &str = "TILLSTREAM__";
+const ENVIRONMENT_PREFIX: &str = "TILLSTREAM__";
 
 /// A configuration before it is resolved.
 pub type Tree = Map<String, Value>;
@@ -14,7 +15,7 @@ pub type Tree = Map<String, Value>;
 /// file as a whole (unreadable, no YAML, no mapping), and of variables.
 pub fn read_layers(
     file: Option<&Path>,
-    environment: impl Iterator<Item = (String, String)>,
+    environment: impl Iterator<Item = (OsString, OsString)>,
 ) -> (Tree, Vec<Fault>) {
     let mut faults = Vec::new();
     let mut tree = file.map_or_else(|| Ok(Tree::new()), read_file).unwrap_or_else(|fault| {
@@ -22,17 +23,24 @@ pub fn read_layers(
         Tree::new()
     });
     for (name, text) in environment {
+        if !name.as_encoded_bytes().starts_with(ENVIRONMENT_PREFIX.as_bytes()) {
+            continue;
+        }
+        let (Some(name), Some(text)) = (name.to_str(), text.to_str()) else {
+            faults.push(Fault::new(name.to_string_lossy(), "is not UTF-8"));
+            continue;
+        };
         let Some(path) = name.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
         let keys: Vec<String> = path.split("__").map(str::to_lowercase).collect();
         if keys.iter().any(String::is_empty) {
-            faults.push(Fault::new(&name, "names no key: write TILLSTREAM__SECTION__KEY"));
+            faults.push(Fault::new(name, "names no key: write TILLSTREAM__SECTION__KEY"));
             continue;
         }
-        match serde_saphyr::from_str::<Value>(&text) {
+        match serde_saphyr::from_str::<Value>(text) {
             Ok(value) => {
-                set(&mut tree, &keys, value).unwrap_or_else(|message| faults.push(Fault::new(&name, message)))
+                set(&mut tree, &keys, value).unwrap_or_else(|message| faults.push(Fault::new(name, message)))
             }
-            Err(fault) => faults.push(Fault::new(&name, format!("is not YAML: {fault}"))),
+            Err(fault) => faults.push(Fault::new(name, format!("is not YAML: {fault}"))),
         }
     }
     (tree, faults)
@@ -68,7 +76,7 @@ mod tests {
     use super::*;
 
     fn layers(variables: &[(&str, &str)]) -> (Tree, Vec<Fault>) {
-        read_layers(None, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+        read_layers(None, variables.iter().map(|(name, value)| (name.into(), value.into())))
     }
 
     #[test]
@@ -80,6 +88,17 @@ mod tests {
         ]);
         let expected = serde_json::json!({"sessions": {"gap": "20m"}, "roles": ["ingest", "keyed"]});
         assert_eq!((Value::Object(tree), faults), (expected, vec![]));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_variable_that_is_not_utf_8_is_a_fault_only_if_it_is_ours() {
+        use std::os::unix::ffi::OsStringExt;
+        let no_text = || OsString::from_vec(vec![0xff]);
+        let variables = [("FOO", no_text()), ("TILLSTREAM__ROLES", no_text())];
+        let (tree, faults) =
+            read_layers(None, variables.into_iter().map(|(name, value)| (name.into(), value)));
+        assert_eq!((tree.len(), faults), (0, vec![Fault::new("TILLSTREAM__ROLES", "is not UTF-8")]));
     }
 
     #[test]
