@@ -1,8 +1,9 @@
 //! `tillstream generate`: seeded traffic.
 
-use super::run::client_settings;
+use super::run::{client_settings, look_up};
 use super::{CliError, ConfigFile, is_watched, say};
 use crate::generate::{GenerateSettings, GeneratedRecord, Generator, RawTopic, write_line};
+use crate::log::Topic;
 use crate::log::kafka::KafkaFeed;
 use crate::time::{Clock, EventTime, SystemClock};
 use anyhow::Context as _;
@@ -36,7 +37,7 @@ pub(super) struct Generate {
     #[arg(long, value_name = "TIME")]
     start: Option<jiff::Timestamp>,
     /// With --kafka: records per second; as fast as possible if not given.
-    #[arg(long, value_name = "N", requires = "kafka")]
+    #[arg(long, value_name = "N", requires = "kafka", value_parser = clap::value_parser!(u32).range(1..))]
     per_second: Option<u32>,
     /// With --kafka: where to write the truth.
     #[arg(long, value_name = "FILE", requires = "kafka")]
@@ -47,12 +48,10 @@ pub(super) struct Generate {
 
 impl Generate {
     pub(super) fn execute(self) -> Result<(), CliError> {
-        let mut generator = Generator::new(GenerateSettings {
-            seed: self.seed,
-            events: self.events,
-            start: self.start(),
-            ..GenerateSettings::default()
-        });
+        let (seed, events, start) = (self.seed, self.events, self.start());
+        let settings = GenerateSettings { seed, events, start, ..GenerateSettings::default() };
+        settings.check().map_err(|fault| CliError::Usage(fault.to_string()))?;
+        let mut generator = Generator::new(settings);
         match &self.out {
             Some(file) if file == Path::new("-") => {
                 write_all(&mut generator, &mut std::io::stdout().lock(), self.events)?
@@ -84,7 +83,10 @@ impl Generate {
 
     fn produce(&self, generator: &mut Generator) -> Result<(), CliError> {
         let config = self.config.load()?;
-        let mut feed = KafkaFeed::new(&client_settings(&config)).context("making a producer")?;
+        let client = client_settings(&config);
+        // a producer would wait for a broker without end and without a word
+        look_up(&client, &Topic::RAW)?;
+        let mut feed = KafkaFeed::new(&client).context("making a producer")?;
         let progress = progress_bar(self.events);
         let begun = crate::time::Stopwatch::start();
         for (number, record) in generator.enumerate() {
@@ -103,10 +105,10 @@ impl Generate {
     }
 }
 
-fn topic_of(topic: RawTopic) -> crate::log::Topic {
+fn topic_of(topic: RawTopic) -> Topic {
     match topic {
-        RawTopic::Clickstream => crate::log::Topic::Clickstream,
-        RawTopic::Payments => crate::log::Topic::Payments,
+        RawTopic::Clickstream => Topic::Clickstream,
+        RawTopic::Payments => Topic::Payments,
     }
 }
 

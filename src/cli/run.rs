@@ -11,7 +11,7 @@ use crate::engine::settings::{KnownTopic, Topology};
 use crate::engine::stage::Stage;
 use crate::engine::worker::{Worker, WorkerError, WorkerSettings};
 use crate::log::frame::Life;
-use crate::log::kafka::{Admin, ClientSettings, KafkaLog};
+use crate::log::kafka::{Admin, BrokerTopic, ClientSettings, KafkaLog};
 use crate::log::{Log, LogError, Topic, TopicPartition};
 use crate::serve::{RoleStatus, Status, router};
 use crate::store::{Place, StorageThread};
@@ -99,7 +99,7 @@ pub(super) fn client_settings(config: &Config) -> ClientSettings {
 
 async fn serve(config: Config, place: Place) -> anyhow::Result<()> {
     let client = client_settings(&config);
-    let topology = look_up_topics(&client)?;
+    let topology = topology(&client)?;
     let listener = tokio::net::TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("listening on {}", config.listen))?;
@@ -192,10 +192,13 @@ async fn told_to_stop() {
     }
 }
 
-/// Looks every topic up; all that is missing is named at once.
-fn look_up_topics(client: &ClientSettings) -> anyhow::Result<Topology> {
+/// Looks topics up, for ten seconds at most if no broker answers; all that is missing is named at once.
+pub(super) fn look_up(
+    client: &ClientSettings,
+    topics: &[Topic],
+) -> anyhow::Result<BTreeMap<String, BrokerTopic>> {
     let admin = Admin::new(client)?;
-    let names: Vec<_> = Topic::ALL.iter().map(|topic| topic.name()).collect();
+    let names: Vec<_> = topics.iter().map(|topic| topic.name()).collect();
     let found =
         admin.topic_sizes(&names).with_context(|| format!("asking {} for its topics", client.brokers))?;
     let missing: Vec<_> = names.iter().filter(|name| !found.contains_key(**name)).copied().collect();
@@ -204,6 +207,11 @@ fn look_up_topics(client: &ClientSettings) -> anyhow::Result<Topology> {
         "these topics are missing: {}; `tillstream topics apply` makes them",
         missing.join(", ")
     );
+    Ok(found)
+}
+
+fn topology(client: &ClientSettings) -> anyhow::Result<Topology> {
+    let found = look_up(client, &Topic::ALL)?;
     let known = |topic: Topic| {
         let found = &found[topic.name()];
         (topic, KnownTopic { id: found.id, partitions: found.partitions })
