@@ -560,3 +560,28 @@ fn without_a_broker_generate_names_the_one_that_does_not_answer() {
     assert!(text.contains(&brokers), "{text}");
     assert!(begun.elapsed().as_secs() < 40, "{:?}", begun.elapsed());
 }
+
+#[test]
+fn a_result_never_overwrites_an_input() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).expect("writable");
+        file.to_string_lossy().into_owned()
+    };
+    let late = write("late.jsonl", &click_line("v1", "e1", START_MS));
+    let earlier = write("sessions.jsonl", "earlier results\n");
+    let link = folder.path().join("day.jsonl");
+    std::fs::hard_link(&late, &link).expect("linked");
+    let out = folder.path().to_string_lossy().into_owned();
+    for input in [late.clone(), link.to_string_lossy().into_owned(), format!("{out}/./late.jsonl")] {
+        let output = tillstream(&["process", &input, "--out", &out], "");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(&format!("{input}: the results would overwrite it")), "{text}");
+    }
+    assert_eq!(std::fs::read_to_string(&late).expect("readable"), click_line("v1", "e1", START_MS));
+    assert_eq!(std::fs::read_to_string(&earlier).expect("readable"), "earlier results\n");
+    let other = write("monday.jsonl", &click_line("v1", "e1", START_MS));
+    assert!(tillstream(&["process", &other, "--out", &out], "").status.success());
+}

@@ -14,6 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Records between two rounds of the stages.
@@ -22,7 +23,8 @@ const BUFFER_BYTES: usize = 1 << 20;
 
 /// Reads events line by line (envelopes or bare events, see docs/contracts.md), runs every stage over
 /// them on a fixed schedule, and writes each public topic to DIR/<topic>.jsonl and the ledger to
-/// DIR/ledger.json. The same input gives the same bytes.
+/// DIR/ledger.json. The same input gives the same bytes. A FILE that a result
+/// would overwrite is refused.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tillstream process day.jsonl --out results
@@ -46,6 +48,7 @@ impl Process {
         let config = self.config.load()?;
         let mut engine =
             Engine::new(&config.fold, config.partitions, config.idle_timeout, config.decision_deadline);
+        refuse_to_overwrite(&self.files, &self.out)?;
         let inputs = self.files.iter().map(|file| open(file)).collect::<Result<Vec<_>, _>>()?;
         let mut results = Results::create(&self.out, &config.application)?;
         let progress = progress_bar(&self.files);
@@ -115,6 +118,27 @@ fn append(engine: &mut Engine, topic: Topic, record: LogRecord, number: u64) {
         Destination::Partition(TopicPartition::new(topic, turn))
     };
     engine.append(&destination, record);
+}
+
+/// The files of the results, which are truncated before the first event is read.
+fn results_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let topics = Topic::PUBLIC.into_iter().map(|topic| format!("{topic}.jsonl"));
+    topics.chain(["ledger.json".to_owned()]).map(|name| folder.join(name))
+}
+
+/// Compares device and inode: a result may be the same file as an input by another name.
+fn refuse_to_overwrite(inputs: &[PathBuf], folder: &Path) -> Result<(), CliError> {
+    let identity = |file: &Path| std::fs::metadata(file).ok().map(|file| (file.dev(), file.ino()));
+    let results: Vec<_> = results_in(folder).filter_map(|file| Some((identity(&file)?, file))).collect();
+    for input in inputs {
+        let opened = if input == Path::new("-") { Path::new("/dev/stdin") } else { input };
+        let input_identity = identity(opened);
+        if let Some((_, result)) = results.iter().find(|(identity, _)| Some(*identity) == input_identity) {
+            let (input, result) = (input.display(), result.display());
+            return Err(CliError::Usage(format!("{input}: the results would overwrite it ({result})")));
+        }
+    }
+    Ok(())
 }
 
 fn open(file: &Path) -> Result<Box<dyn BufRead>, CliError> {
