@@ -585,3 +585,12 @@ fn a_result_never_overwrites_an_input() {
     let other = write("monday.jsonl", &click_line("v1", "e1", START_MS));
     assert!(tillstream(&["process", &other, "--out", &out], "").status.success());
 }
+
+#[test]
+fn an_empty_line_is_nothing() {
+    let click = click_line("v1", "e1", START_MS);
+    let folder = good(&format!("\n{click}\r\n\n{click}\n"), &[]);
+    assert_eq!(ledger(folder.path())["records"], 2);
+    let folder = good(" \n", &[]);
+    assert_eq!(ledger(folder.path())["dead_lettered"]["empty"], 1, "a line of spaces is a broken event");
+}

@@ -23,8 +23,8 @@ const BUFFER_BYTES: usize = 1 << 20;
 
 /// Reads events line by line (envelopes or bare events, see docs/contracts.md), runs every stage over
 /// them on a fixed schedule, and writes each public topic to DIR/<topic>.jsonl and the ledger to
-/// DIR/ledger.json. The same input gives the same bytes. A FILE that a result
-/// would overwrite is refused.
+/// DIR/ledger.json. The same input gives the same bytes. Empty lines are nothing. A FILE that a result would
+/// overwrite is refused.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tillstream process day.jsonl --out results
@@ -93,7 +93,8 @@ fn read(
         number += 1;
         progress.inc(bytes as u64);
         let event = line.strip_suffix(b"\n").unwrap_or(&line);
-        if event.is_empty() {
+        // an empty line, with either line end, is nothing: not even a broken event
+        if matches!(event, b"" | b"\r") {
             continue;
         }
         let (topic, record) = record_of_line(event);
