@@ -531,37 +531,6 @@ fn a_variable_of_somebody_else_that_is_not_utf_8_is_nobodys_business() {
 }
 
 #[test]
-fn what_generate_cannot_do_is_wrong_usage() {
-    for (arguments, expected) in [
-        (&["--kafka", "--per-second", "0"][..], "--per-second"),
-        (&["--out", "-", "--start", "9999-12-30T00:00:00Z"], "start must be"),
-    ] {
-        let output = tillstream(&[&["generate"], arguments].concat(), "");
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{text}");
-        assert!(text.contains(expected), "{text}");
-    }
-}
-
-#[test]
-fn without_a_broker_generate_names_the_one_that_does_not_answer() {
-    // a port that was free a moment ago
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let brokers = port.expect("a free port").to_string();
-    let ask = |arguments: &[&str]| {
-        let output =
-            Command::new(TILLSTREAM).args(arguments).env("TILLSTREAM__KAFKA__BROKERS", &brokers).output();
-        let output = output.expect("the program starts");
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
-    };
-    let begun = std::time::Instant::now();
-    let (code, text) = ask(&["generate", "--kafka", "--events", "10"]);
-    assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains(&brokers), "{text}");
-    assert!(begun.elapsed().as_secs() < 40, "{:?}", begun.elapsed());
-}
-
-#[test]
 fn a_result_never_overwrites_an_input() {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| {
@@ -593,4 +562,37 @@ fn an_empty_line_is_nothing() {
     assert_eq!(ledger(folder.path())["records"], 2);
     let folder = good(" \n", &[]);
     assert_eq!(ledger(folder.path())["dead_lettered"]["empty"], 1, "a line of spaces is a broken event");
+}
+
+#[test]
+fn what_generate_cannot_do_is_wrong_usage() {
+    for (arguments, expected) in [
+        (&["--kafka", "--per-second", "0"][..], "--per-second"),
+        (&["--out", "-", "--start", "9999-12-30T00:00:00Z"], "start must be"),
+    ] {
+        let output = tillstream(&[&["generate"], arguments].concat(), "");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn without_a_broker_generate_and_inspect_name_the_one_that_does_not_answer() {
+    // a port that was free a moment ago
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let brokers = port.expect("a free port").to_string();
+    let ask = |arguments: &[&str]| {
+        let output =
+            Command::new(TILLSTREAM).args(arguments).env("TILLSTREAM__KAFKA__BROKERS", &brokers).output();
+        let output = output.expect("the program starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let begun = std::time::Instant::now();
+    for arguments in [&["generate", "--kafka", "--events", "10"][..], &["inspect", "sessions"]] {
+        let (code, text) = ask(arguments);
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains(&brokers), "{arguments:?}: {text}");
+    }
+    assert!(begun.elapsed().as_secs() < 40, "{:?}", begun.elapsed());
 }

@@ -1,14 +1,19 @@
 //! `tillstream inspect`: the records of a topic, for people.
 
+mod fields;
+
 use super::run::client_settings;
 use super::{CliError, ConfigFile};
 use crate::event::{Copy, Part};
-use crate::log::frame::{Frame, Item, Record};
-use crate::log::kafka::PartitionReader;
+use crate::feature::FeaturePlan;
+use crate::log::frame::{Events, Frame, Item, Promise, Record};
+use crate::log::kafka::{PartitionReader, ReaderError};
 use crate::log::position::Offset;
 use crate::log::{Fetched, Topic};
 use anyhow::Context as _;
-use std::io::Write;
+use fields::{indented, json_of_copy, json_of_part};
+use serde::Deserialize;
+use std::io::{IsTerminal, Write};
 
 /// Prints the records of a topic: JSON as it is, internal frames with their sources, positions,
 /// promises and events.
@@ -28,8 +33,18 @@ pub(super) struct Inspect {
     /// So many records at most.
     #[arg(long, default_value_t = 100)]
     limit: usize,
+    /// Spread JSON over lines, as on a terminal.
+    #[arg(long)]
+    pretty: bool,
     #[command(flatten)]
     config: ConfigFile,
+}
+
+/// How records are printed.
+struct Printer<'p> {
+    /// The names of features, as far as this configuration knows them.
+    plan: &'p FeaturePlan,
+    spread: bool,
 }
 
 impl Inspect {
@@ -43,81 +58,112 @@ impl Inspect {
             ))
         })?;
         let config = self.config.load()?;
-        let mut reader = PartitionReader::new(&client_settings(&config), topic, self.partition, self.from)
-            .with_context(|| format!("reading {topic}"))?;
+        let reading = || format!("reading {topic} from {}", config.kafka.brokers);
+        let reader = PartitionReader::new(&client_settings(&config), topic, self.partition, self.from);
+        let mut reader = match reader {
+            Err(fault @ ReaderError::NoPartition { .. }) => return Err(CliError::Usage(fault.to_string())),
+            outcome => outcome.with_context(reading)?,
+        };
         let mut out = std::io::stdout().lock();
+        let printer = Printer { plan: &config.fold.plan, spread: self.pretty || out.is_terminal() };
         for _ in 0..self.limit {
-            let Some(fetched) = reader.next_record().with_context(|| format!("reading {topic}"))? else {
-                break;
-            };
-            out.write_all(describe(&fetched).as_bytes()).context("printing")?;
+            let Some(fetched) = reader.next_record().with_context(reading)? else { break };
+            out.write_all(printer.record(&fetched).as_bytes()).context("printing")?;
         }
         Ok(())
     }
 }
 
-fn describe(fetched: &Fetched) -> String {
-    let record = &fetched.record;
-    let key = record.key.as_deref().map(|key| String::from_utf8_lossy(key).into_owned()).unwrap_or_default();
-    let value = record.value.as_deref().unwrap_or_default();
-    let mut text = format!("{} @{} key={key}\n", fetched.partition, fetched.offset);
-    for (name, value) in record.headers.spelled_out("") {
-        text.push_str(&format!("  {name}: {}\n", String::from_utf8_lossy(&value)));
+impl Printer<'_> {
+    fn record(&self, fetched: &Fetched) -> String {
+        let record = &fetched.record;
+        let key =
+            record.key.as_deref().map(|key| String::from_utf8_lossy(key).into_owned()).unwrap_or_default();
+        let value = record.value.as_deref().unwrap_or_default();
+        let mut text = format!("{} @{} key={key}\n", fetched.partition, fetched.offset);
+        for (name, value) in record.headers.spelled_out("") {
+            text.push_str(&format!("  {name}: {}\n", String::from_utf8_lossy(&value)));
+        }
+        match fetched.partition.topic {
+            Topic::Entity | Topic::Decision => text.push_str(&self.frames(value, fetched.partition.topic)),
+            _ => text.push_str(&format!("  {}\n", self.json(&String::from_utf8_lossy(value), 2))),
+        }
+        text
     }
-    match fetched.partition.topic {
-        Topic::Entity | Topic::Decision => text.push_str(&describe_frames(value, fetched.partition.topic)),
-        _ => text.push_str(&format!("  {}\n", String::from_utf8_lossy(value))),
-    }
-    text
-}
 
-fn describe_frames(bytes: &[u8], topic: Topic) -> String {
-    let record = match Record::decode(bytes) {
-        Ok(record) => record,
-        Err(fault) => return format!("  not a frame: {fault}\n"),
-    };
-    let mut text =
-        format!("  life {:x}, fold {:016x}, {} bytes\n", record.life.0, record.fold.0, bytes.len());
-    for item in &record.items {
-        match item {
-            Item::Frame(frame) => text.push_str(&describe_frame(frame, topic)),
-            Item::Join(sources) => {
-                let names: Vec<_> =
-                    sources.iter().map(|(id, topic)| format!("{topic}/{}", id.partition)).collect();
-                text.push_str(&format!("  join {}\n", names.join(" ")));
-            }
-            Item::Retire(id) => text.push_str(&format!("  retire {:032x}/{}\n", id.topic, id.partition)),
-            Item::Deadline(deadline) => {
-                text.push_str(&format!(
-                    "  deadline of {}, opened at {}\n",
-                    deadline.decision, deadline.opened_at
-                ));
-            }
+    /// As it is, or spread over lines that begin with `margin` spaces; what is no JSON stays as it is.
+    fn json(&self, text: &str, margin: usize) -> String {
+        if self.spread && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() {
+            indented(text, margin)
+        } else {
+            text.to_owned()
         }
     }
-    text
-}
 
-fn describe_frame(frame: &Frame<'_>, topic: Topic) -> String {
-    let source = format!("{:08x}/{}", frame.source.topic >> 96, frame.source.partition);
-    let mut text = format!(
-        "  frame of {source} ({}, {}] {:?}, {} events\n",
-        frame.from, frame.to, frame.promise, frame.count
-    );
-    if topic == Topic::Entity {
-        for event in frame.events::<Copy<'_>>() {
+    fn frames(&self, bytes: &[u8], topic: Topic) -> String {
+        let record = match Record::decode(bytes) {
+            Ok(record) => record,
+            Err(fault) => return format!("  not a frame: {fault}\n"),
+        };
+        let mut text =
+            format!("  life {:x}, fold {:016x}, {} bytes\n", record.life.0, record.fold.0, bytes.len());
+        for item in &record.items {
+            match item {
+                Item::Frame(frame) => text.push_str(&self.frame(frame, topic)),
+                Item::Join(sources) => {
+                    let names: Vec<_> =
+                        sources.iter().map(|(id, topic)| format!("{topic}/{}", id.partition)).collect();
+                    text.push_str(&format!("  join {}\n", names.join(" ")));
+                }
+                Item::Retire(id) => text.push_str(&format!("  retire {:032x}/{}\n", id.topic, id.partition)),
+                Item::Deadline(deadline) => {
+                    text.push_str(&format!(
+                        "  deadline of {}, opened at {}\n",
+                        deadline.decision, deadline.opened_at
+                    ));
+                }
+            }
+        }
+        text
+    }
+
+    fn frame(&self, frame: &Frame<'_>, topic: Topic) -> String {
+        let source = format!("{:08x}/{}", frame.source.topic >> 96, frame.source.partition);
+        let mut text = format!(
+            "  frame of {source} ({}, {}], {}, {} events\n",
+            frame.from,
+            frame.to,
+            promised(frame.promise),
+            frame.count
+        );
+        if topic == Topic::Entity {
+            self.events(frame.events::<Copy<'_>>(), json_of_copy, &mut text);
+        } else {
+            self.events(frame.events::<Part<'_>>(), |part| json_of_part(part, self.plan), &mut text);
+        }
+        text
+    }
+
+    fn events<'a, E: Deserialize<'a>>(
+        &self,
+        events: Events<'a, E>,
+        json_of: impl Fn(&E) -> String,
+        text: &mut String,
+    ) {
+        for event in events {
             text.push_str(&match event {
-                Ok((position, copy)) => format!("    {position} {copy:?}\n"),
+                Ok((position, event)) => format!("    {position} {}\n", self.json(&json_of(&event), 4)),
                 Err(fault) => format!("    {fault}\n"),
             });
         }
-    } else {
-        for event in frame.events::<Part<'_>>() {
-            text.push_str(&match event {
-                Ok((position, part)) => format!("    {position} {part:?}\n"),
-                Err(fault) => format!("    {fault}\n"),
-            });
-        }
     }
-    text
+}
+
+fn promised(promise: Promise) -> String {
+    match promise {
+        Promise::Unknown => "promises nothing yet".to_owned(),
+        Promise::Watermark(time) => format!("watermark {}", time.0),
+        Promise::Idle { highest: Some(time), idle_ms } => format!("idle for {idle_ms} ms after {}", time.0),
+        Promise::Idle { highest: None, idle_ms } => format!("idle for {idle_ms} ms, without an event yet"),
+    }
 }

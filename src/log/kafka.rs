@@ -15,7 +15,7 @@ mod statistics;
 pub use admin::{Admin, AdminError, BrokerTopic};
 pub use client::{ClientSettings, Refused, refused_settings};
 pub use feed::KafkaFeed;
-pub use reader::PartitionReader;
+pub use reader::{PartitionReader, ReaderError};
 
 use crate::log::frame::Life;
 use crate::log::position::Offset;

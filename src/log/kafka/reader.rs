@@ -10,6 +10,28 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Why a topic cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReaderError {
+    /// The broker does not know the topic.
+    #[error("there is no topic {0}")]
+    NoTopic(Topic),
+    /// The topic has fewer partitions.
+    #[error("{topic} has no partition {partition}: it has {partitions}, counted from 0")]
+    NoPartition {
+        /// The topic.
+        topic: Topic,
+        /// The partition that was asked for.
+        partition: u32,
+        /// How many there are.
+        partitions: u32,
+    },
+    /// The broker or the client library reported something.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
 /// Reads the partitions of a topic from an offset to their present end.
 pub struct PartitionReader {
     consumer: BaseConsumer,
@@ -23,13 +45,13 @@ impl PartitionReader {
     ///
     /// # Errors
     ///
-    /// [`LogError`] if the broker does not answer or the topic is not there.
+    /// [`ReaderError`] if the broker does not answer, or the topic or its partition is not there.
     pub fn new(
         settings: &ClientSettings,
         topic: Topic,
         only: Option<u32>,
         from: Option<Offset>,
-    ) -> Result<PartitionReader, LogError> {
+    ) -> Result<PartitionReader, ReaderError> {
         let failed = |fault: rdkafka::error::KafkaError| LogError::Kafka(fault.to_string());
         // a consumer that assigns by itself needs a group's name, and never commits to it
         let consumer: BaseConsumer = settings
@@ -39,12 +61,17 @@ impl PartitionReader {
             .create()
             .map_err(failed)?;
         let metadata = consumer.fetch_metadata(Some(topic.name()), PATIENCE).map_err(failed)?;
-        let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        let found = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        let count = u32::try_from(found).expect("Kafka counts partitions in 31 bits");
+        if count == 0 {
+            return Err(ReaderError::NoTopic(topic));
+        }
+        if let Some(partition) = only.filter(|only| *only >= count) {
+            return Err(ReaderError::NoPartition { topic, partition, partitions: count });
+        }
         let mut open = BTreeMap::new();
         let mut list = TopicPartitionList::new();
-        for number in
-            (0..u32::try_from(count).unwrap_or(0)).filter(|number| only.is_none_or(|only| only == *number))
-        {
+        for number in (0..count).filter(|number| only.is_none_or(|only| only == *number)) {
             let native = i32::try_from(number).expect("Kafka counts partitions in 31 bits");
             let (first, end) = consumer.fetch_watermarks(topic.name(), native, PATIENCE).map_err(failed)?;
             let next = from.unwrap_or(first).clamp(first, end);
@@ -53,9 +80,6 @@ impl PartitionReader {
                 list.add_partition_offset(topic.name(), native, rdkafka::Offset::Offset(next))
                     .map_err(failed)?;
             }
-        }
-        if count == 0 {
-            return Err(LogError::Kafka(format!("there is no topic {topic}")));
         }
         consumer.assign(&list).map_err(failed)?;
         Ok(PartitionReader { consumer, topic, open })
