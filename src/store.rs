@@ -1,4 +1,4 @@
-//! Checkpoints on a local disk or in an object store, and the thread that works on them while a worker goes on.
+//! Checkpoints in a folder, and the thread that works on them while a worker goes on.
 
 use crate::checkpoint::{Blocks, Cut, Folder, FolderError, Found, Keeper};
 use crate::engine::checkpoints::{Checkpoints, Ended, Request};
@@ -21,42 +21,26 @@ const RETRY_LAST: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Place {
     store: Arc<dyn ObjectStore>,
-    prefix: ObjectPath,
-    /// As the user wrote it.
-    name: String,
 }
 
 impl Place {
-    /// The place that `name` names: a URL, or a folder, relative to `folder`, which is made if it is not there.
+    /// The folder `name`, relative to `folder`; it is made if it is not there.
     ///
     /// # Errors
     ///
     /// What is wrong with it, in words.
     pub fn new(name: &str, folder: &Path) -> Result<Place, String> {
-        let place = |store: Arc<dyn ObjectStore>, prefix| Place { store, prefix, name: name.to_owned() };
-        let url = url::Url::parse(name).ok().filter(|url| name.contains("://") && url.scheme() != "file");
-        if let Some(url) = url {
-            // a variable that is not UTF-8 is none of the store's
-            let variables = std::env::vars_os().filter_map(|(key, value)| {
-                Some((key.into_string().ok()?.to_ascii_lowercase(), value.into_string().ok()?))
-            });
-            let (store, prefix) =
-                object_store::parse_url_opts(&url, variables).map_err(|fault| fault.to_string())?;
-            return Ok(place(store.into(), prefix));
+        let name = name.strip_prefix("file://").unwrap_or(name);
+        if name.contains("://") {
+            return Err(format!("`{name}` is no folder: object stores are not built in"));
         }
-        let path = folder.join(name.strip_prefix("file://").unwrap_or(name));
+        let path = folder.join(name);
         std::fs::create_dir_all(&path)
             .map_err(|fault| format!("{} cannot be made: {fault}", path.display()))?;
         let store = object_store::local::LocalFileSystem::new_with_prefix(&path)
             .map_err(|fault| fault.to_string())?
             .with_fsync(true);
-        Ok(place(Arc::new(store), ObjectPath::default()))
-    }
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.name)
+        Ok(Place { store: Arc::new(store) })
     }
 }
 
@@ -72,10 +56,7 @@ struct ObjectFolder {
 impl ObjectFolder {
     fn path(&self, task: SourceId) -> ObjectPath {
         let topic = self.topics.get(&task.topic).copied().unwrap_or("unknown");
-        self.place
-            .prefix
-            .clone()
-            .join(self.application.as_str())
+        ObjectPath::from(self.application.as_str())
             .join(format!("{topic}-{:032x}", task.topic))
             .join(format!("{:05}", task.partition))
     }

@@ -73,7 +73,7 @@ pub struct ConfigFiles {
 /// Where and when state is written down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckpointConfig {
-    /// A folder, or the URL of an object store.
+    /// A folder.
     pub url: String,
     /// What a folder is relative to.
     pub folder: PathBuf,
@@ -272,7 +272,7 @@ fn sessions(mut section: Section<'_>, faults: &mut Vec<Fault>) -> SessionSetting
 fn checkpoints(mut section: Section<'_>, folder: &Path, faults: &mut Vec<Fault>) -> CheckpointConfig {
     let url = section.text("url", "tillstream-checkpoints", faults);
     if url.is_empty() {
-        faults.push(Fault::new(section.path("url"), "must be a folder or a URL such as s3://bucket/prefix"));
+        faults.push(Fault::new(section.path("url"), "must be a folder"));
     }
     let cadence = Cadence {
         interval: section.duration("interval", Duration::from_secs(10), MILLISECOND, faults),
