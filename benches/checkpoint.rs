@@ -8,6 +8,8 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::cast_possible_wrap,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     reason = "a bench: it measures and prints"
 )]
 

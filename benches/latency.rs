@@ -31,6 +31,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use support::{Instance, Shop};
 use tillstream::codec::payments::{Decoded, PaymentKind};
+use tillstream::event::DecisionId;
 use tillstream::generate::{GenerateSettings, Generator, RawTopic};
 use tillstream::time::{Clock, EventTime, SystemClock};
 
@@ -102,7 +103,7 @@ fn produce(shop: &Shop, hop_topic: &str, seconds: u64, rate: u64) -> (Sent, Sent
             RawTopic::Clickstream => "clickstream",
             RawTopic::Payments => "payments",
         };
-        let payment = (record.topic == RawTopic::Payments).then(|| payment_of(&record.value)).flatten();
+        let payment = (record.topic == RawTopic::Payments).then(|| decision_of(&record.value)).flatten();
         if let Some(id) = &payment {
             if counts {
                 hops.insert(id.clone(), Instant::now());
@@ -128,11 +129,11 @@ fn produce(shop: &Shop, hop_topic: &str, seconds: u64, rate: u64) -> (Sent, Sent
     (payments, hops)
 }
 
-/// The id of a payment that will be scored: some of the traffic is broken on purpose, and gets none.
-fn payment_of(value: &[u8]) -> Option<String> {
+/// The decision about a payment that will be scored: some of the traffic is broken on purpose, and gets none.
+fn decision_of(value: &[u8]) -> Option<String> {
     match Decoded::decode(value, 1 << 20) {
         Ok((Decoded::Payment(payment), _)) if matches!(payment.kind, PaymentKind::Attempted { .. }) => {
-            Some(payment.payment_id.as_str().to_owned())
+            Some(DecisionId::of_payment(payment.payment_id.as_str()).to_string())
         }
         _ => None,
     }
@@ -144,7 +145,7 @@ fn client(shop: &Shop) -> ClientConfig {
     config
 }
 
-/// Reads a topic from its end until told to stop; returns payment ids with the time of arrival.
+/// Reads a topic from its end until told to stop; returns decision ids with the time of arrival.
 fn consume(shop: &Shop, topic: &str, stop: &AtomicBool) -> Vec<(String, Instant)> {
     let consumer: BaseConsumer = client(shop)
         .set("group.id", format!("bench-{topic}"))
@@ -180,7 +181,7 @@ fn drain(
     for (key, value, arrived) in receiver.try_iter() {
         let id = if topic == "scores.fraud" {
             let json: serde_json::Value = serde_json::from_slice(&value).expect("a score is JSON");
-            json["payment_id"].as_str().map(str::to_owned)
+            json["decision_id"].as_str().map(str::to_owned)
         } else {
             String::from_utf8(key).ok()
         };

@@ -9,6 +9,7 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::cast_sign_loss,
+    clippy::cast_possible_truncation,
     clippy::float_cmp,
     unreachable_pub,
     clippy::let_underscore_must_use,

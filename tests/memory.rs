@@ -5,10 +5,11 @@
 //! the entity log says.
 
 #![expect(
+    clippy::indexing_slicing,
+    clippy::let_underscore_must_use,
     clippy::cast_possible_wrap,
-    clippy::print_stdout,
     clippy::cast_possible_truncation,
-    clippy::float_cmp,
+    clippy::cast_sign_loss,
     unreachable_pub,
     reason = "a test: what is wrong may panic, and what was compared is printed"
 )]

@@ -5,7 +5,6 @@
 
 #![expect(
     clippy::indexing_slicing,
-    clippy::print_stdout,
     clippy::float_cmp,
     reason = "a test: what is wrong may panic, and what was compared is printed"
 )]

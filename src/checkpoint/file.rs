@@ -38,6 +38,9 @@ pub type Table = u8;
 /// From this number on, a table's entries expire by themselves and are never deleted by name.
 pub const EXPIRING: Table = 128;
 
+/// A table, and entries of it.
+pub type Block = (Table, Vec<u8>);
+
 /// The sum of a whole file: XXH3, 128 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -207,12 +210,12 @@ impl Checkpoint {
     }
 
     /// Its blocks in order: table and entries.
-    pub fn blocks(&self) -> impl Iterator<Item = Result<(Table, Vec<u8>), Damage>> {
+    pub fn blocks(&self) -> impl Iterator<Item = Result<Block, Damage>> {
         let mut place = Some(self.first_block());
         std::iter::from_fn(move || {
             let block = self.block_at(place?)?;
-            place = block.as_ref().ok().map(|(.., next)| *next);
-            Some(block.map(|(table, entries, _)| (table, entries)))
+            place = block.as_ref().ok().map(|(_, next)| *next);
+            Some(block.map(|(block, _)| block))
         })
     }
 
@@ -222,16 +225,16 @@ impl Checkpoint {
         self.blocks_at
     }
 
-    /// The block at `place`: its table, its entries, and where the next one is; none at the end.
+    /// The block at `place`, and where the next one is; none at the end.
     ///
     /// # Errors
     ///
     /// [`Damage`]: with the sums right, a bug.
     #[must_use]
-    pub fn block_at(&self, place: usize) -> Option<Result<(Table, Vec<u8>, usize), Damage>> {
+    pub fn block_at(&self, place: usize) -> Option<Result<(Block, usize), Damage>> {
         let end = self.bytes.len() - END_BYTES;
         let mut rest = self.bytes.get(place..end).filter(|rest| !rest.is_empty())?;
-        Some(take_block(&mut rest).map(|(table, entries)| (table, entries, end - rest.len())))
+        Some(take_block(&mut rest).map(|block| (block, end - rest.len())))
     }
 
     /// How many bytes the file has.
@@ -242,7 +245,7 @@ impl Checkpoint {
     }
 }
 
-fn take_block(rest: &mut &[u8]) -> Result<(Table, Vec<u8>), Damage> {
+fn take_block(rest: &mut &[u8]) -> Result<Block, Damage> {
     let cut_off = Damage::CutOff { has: rest.len() };
     let head = rest.split_off(..BLOCK_HEAD_BYTES).ok_or(cut_off.clone())?;
     let (table, raw, stored) = (head[0], u32_at(head, 1) as usize, u32_at(head, 5) as usize);

@@ -66,7 +66,7 @@ impl<T: Checkpointed> Restoring<T> {
             };
             match file.block_at(self.place) {
                 Some(block) => {
-                    let (table, entries, next) = block.map_err(|damage| fault(partition, damage))?;
+                    let ((table, entries), next) = block.map_err(|damage| fault(partition, damage))?;
                     self.task.restore_block(table, &entries).map_err(|damage| fault(partition, damage))?;
                     self.place = next;
                 }

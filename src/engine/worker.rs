@@ -28,6 +28,7 @@ use crate::progress::idleness::Idleness;
 use crate::rules_of_the_protocol::{Rule, without};
 use crate::state::Tracking;
 use crate::time::ProcessingTime;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -379,8 +380,8 @@ impl<S: Stage, L: Log> Worker<S, L> {
     fn assigned(&mut self, partition: TopicPartition, committed: Option<Offset>) -> Result<(), WorkerError> {
         if let Some(owned) = self.owned.get(&partition) {
             self.log.read_from(partition, Start::At(owned.next_offset))?;
-        } else if !self.arriving.contains_key(&partition) {
-            self.arriving.insert(partition, Arrival::Searching { committed });
+        } else if let Entry::Vacant(vacant) = self.arriving.entry(partition) {
+            vacant.insert(Arrival::Searching { committed });
             self.storage.find(self.stage.source_of(partition), self.stage.shape());
         }
         Ok(())

@@ -401,7 +401,8 @@ impl World {
     /// Cuts an internal log up to the newest checkpoint of its task.
     fn retention_cuts_a_log(&mut self, random: &mut Random) {
         let topic = if random.below(2) == 0 { Topic::Entity } else { Topic::Decision };
-        let partition = TopicPartition::new(topic, random.below(u64::from(PARTITIONS.internal)) as u32);
+        let number = u32::try_from(random.below(u64::from(PARTITIONS.internal))).expect("small");
+        let partition = TopicPartition::new(topic, number);
         let task = self.topology.source(partition);
         let offsets = |storage: &Storage| {
             let of_task = storage.files().filter(|(of, ..)| *of == task);
