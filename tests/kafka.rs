@@ -178,6 +178,11 @@ fn produce_a_giant(shop: &Shop) {
     let giant = "a".repeat(12 << 20);
     let record = BaseRecord::to("clickstream").key("giant").payload(&giant);
     producer.send(record).map_err(|(fault, _)| fault).expect("room in the queue");
+    // what is wrong with this one quotes all of it, each byte as six
+    let quoted = format!("{{\"event_time_ms\":\"{}\"}}", "\u{7f}".repeat(1_000_000));
+    let key = "k".repeat(3_000_000);
+    let record = BaseRecord::to("payments").key(&key).payload(&quoted);
+    producer.send(record).map_err(|(fault, _)| fault).expect("room in the queue");
     producer.flush(Duration::from_secs(20)).expect("the broker takes it");
 }
 

@@ -58,11 +58,19 @@ pub struct Reject {
     pub message: String,
 }
 
+/// A message is cut here: it quotes the record, and must fit into the headers of its dead letter.
+const MESSAGE_BYTES_MAX: usize = 512;
+
 impl Reject {
-    /// A refusal of what stands at `path`.
+    /// A refusal of what stands at `path`. Of a message, 512 bytes are kept.
     #[must_use]
     pub fn at(reason: RejectReason, path: impl Into<String>, message: impl Into<String>) -> Reject {
-        Reject { reason, path: path.into(), message: message.into() }
+        let mut message = message.into();
+        if message.len() > MESSAGE_BYTES_MAX {
+            message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+            message.push('…');
+        }
+        Reject { reason, path: path.into(), message }
     }
 
     /// A field that must be there and is not.
@@ -158,12 +166,25 @@ fn explain<'a, T: Deserialize<'a>>(text: &'a str, fault: &serde_json::Error) -> 
     } else {
         RejectReason::WrongType
     };
-    Reject { reason, path, message }
+    Reject::at(reason, path, message)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_that_quotes_a_large_record_is_cut_between_two_characters() {
+        let payload = format!("{{\"a\":\"{}\"}}", "é\u{7f}".repeat(10_000));
+        #[derive(Debug, Deserialize)]
+        struct Numbers {
+            #[expect(dead_code, reason = "it is never read")]
+            a: i64,
+        }
+        let reject = read_object::<Numbers>(payload.as_bytes(), 1 << 20).map(|_| ()).expect_err("no number");
+        assert_eq!((reject.reason, reject.path.as_str()), (RejectReason::WrongType, "a"));
+        assert!(reject.message.len() <= MESSAGE_BYTES_MAX + 3 && reject.message.ends_with('…'), "{reject}");
+    }
 
     #[test]
     fn nesting_is_counted_outside_texts_only() {

@@ -22,6 +22,9 @@ pub(crate) const DEFAULT_FEATURES: &str = include_str!("defaults/features.yaml")
 /// The rules that come with the program.
 pub(crate) const DEFAULT_RULES: &str = include_str!("defaults/rules.yaml");
 
+/// The most that `ingest.payload_bytes_max` may be: what a dead letter keeps, and twice what a raw topic takes.
+const PAYLOAD_BYTES_MOST: usize = 4 << 20;
+
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// Where raw partitions may first be read from, by name.
@@ -144,6 +147,9 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
 
     let mut ingest = root.section("ingest", &mut faults);
     let payload_bytes_max = ingest.bytes("payload_bytes_max", 1 << 20, &mut faults);
+    if payload_bytes_max > PAYLOAD_BYTES_MOST {
+        faults.push(Fault::new(ingest.path("payload_bytes_max"), "must be at most 4MiB: raw topics take 2"));
+    }
     let out_of_orderness =
         ingest.duration("out_of_orderness", Duration::from_secs(5), Duration::ZERO, &mut faults);
     let idle_timeout = ingest.duration("idle_timeout", Duration::from_secs(10), MILLISECOND, &mut faults);

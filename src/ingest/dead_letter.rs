@@ -8,6 +8,8 @@ use crate::log::{Fetched, Headers, LogRecord, RecordId};
 
 /// Key, value and headers of a record that are kept; half of what the topic takes, so that ours always fit.
 const BYTES_MAX: usize = 4 << 20;
+/// What a header takes beside its name and value, at most: two lengths.
+const HEADER_BYTES: usize = 10;
 /// The largest key that is kept where the value is not.
 const KEY_BYTES_MAX: usize = 64 << 10;
 
@@ -19,7 +21,8 @@ pub fn dead_letter(fetched: &Fetched, reject: &Reject, id: RecordId) -> LogRecor
     let record = &fetched.record;
     let own_headers = record.headers.spelled_out("");
     let bytes = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
-    let header_bytes: usize = own_headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let header_bytes: usize =
+        own_headers.iter().map(|(name, value)| name.len() + value.len() + HEADER_BYTES).sum();
     let all = bytes(&record.key) + bytes(&record.value) + header_bytes;
     let (key, value, mut headers) = if all <= BYTES_MAX {
         (record.key.clone(), record.value.clone(), own_headers)
@@ -72,12 +75,12 @@ mod tests {
 
     #[test]
     fn a_record_beyond_the_bound_keeps_its_origin_and_its_key_only() {
-        let at_most = BYTES_MAX - "trace".len() - 10 - 10;
+        let at_most = BYTES_MAX - "trace".len() - 10 - 10 - HEADER_BYTES;
         for (value, kept) in [(at_most - 1, true), (at_most, true), (at_most + 1, false)] {
             let letter = letter(10, value, 10);
             assert_eq!(letter.value.is_some(), kept, "{value}");
             assert_eq!(header(&letter, "trace").is_some(), kept, "{value}");
-            let left_out = (!kept).then(|| (value + 15).to_string());
+            let left_out = (!kept).then(|| (value + 15 + HEADER_BYTES).to_string());
             assert_eq!(header(&letter, "tillstream-left-out-bytes"), left_out, "{value}");
             assert_eq!(header(&letter, "__streams.errors.offset").as_deref(), Some("7"));
             assert_eq!(letter.key.as_deref(), Some(&[b'k'; 10][..]));
