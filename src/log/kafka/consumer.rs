@@ -1,6 +1,7 @@
 //! A member of a consumer group, polled by one thread.
 
 use super::client::ClientSettings;
+use super::raw;
 use super::statistics::AtEnd;
 use crate::log::position::Offset;
 use crate::log::{
@@ -9,7 +10,7 @@ use crate::log::{
 use crate::time::{Clock, ProcessingTime, SystemClock};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers as _, Message};
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
@@ -339,12 +340,10 @@ impl Drop for GroupConsumer {
 pub(super) fn fetched(message: &BorrowedMessage<'_>) -> Option<Polled> {
     let topic = Topic::from_name(message.topic())?;
     let partition = u32::try_from(message.partition()).ok()?;
-    let headers = message.headers().map_or(Headers::None, |headers| {
-        let owned = |header: rdkafka::message::Header<'_, &[u8]>| {
-            (header.key.to_owned(), header.value.unwrap_or_default().to_vec())
-        };
-        Headers::Verbatim(headers.iter().map(owned).collect())
-    });
+    let headers = match message.headers() {
+        None => Headers::None,
+        Some(_) => Headers::Verbatim(raw::headers(message)),
+    };
     let record = LogRecord {
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),

@@ -1,11 +1,47 @@
 //! The one place with `unsafe`: calls of librdkafka for which the client library has no safe one.
-#![expect(unsafe_code, reason = "topic ids can only be had from librdkafka itself")]
+#![expect(unsafe_code, reason = "topic ids and headers of any bytes can only be had from librdkafka itself")]
 
 use rdkafka::bindings as native;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::message::BorrowedMessage;
 use std::ffi::{CStr, CString};
 use std::time::Duration;
+
+/// The headers of a message. Producers may write any bytes as a name, on which the client library's own call panics: what
+/// is not UTF-8 is replaced here. A header without a value has an empty one.
+pub(super) fn headers(message: &BorrowedMessage<'_>) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    // SAFETY: the message, and with it the headers, their names and values, live as long as the borrow; librdkafka
+    // gives a C string as a name, and as many bytes as it says at a value that is not null.
+    unsafe {
+        let mut headers = std::ptr::null_mut();
+        let answer = native::rd_kafka_message_headers(message.ptr(), &raw mut headers);
+        if answer != native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return found;
+        }
+        for place in 0..native::rd_kafka_header_cnt(headers) {
+            let (mut name, mut value, mut bytes) = (std::ptr::null(), std::ptr::null(), 0);
+            let answer = native::rd_kafka_header_get_all(
+                headers,
+                place,
+                &raw mut name,
+                &raw mut value,
+                &raw mut bytes,
+            );
+            if answer != native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+                break;
+            }
+            let value = if value.is_null() {
+                Vec::new()
+            } else {
+                std::slice::from_raw_parts(value.cast::<u8>(), bytes).to_vec()
+            };
+            found.push((text(name), value));
+        }
+    }
+    found
+}
 
 /// The ids (Kafka's UUIDs, most significant bits first) of those of `names` that exist.
 ///
