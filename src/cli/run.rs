@@ -219,19 +219,29 @@ fn topology(client: &ClientSettings) -> anyhow::Result<Topology> {
     Ok(Topology { topics: Topic::ALL.into_iter().map(known).collect() })
 }
 
+/// One role that ends, by an error or a panic, ends the instance: half an instance is harder to see than none.
+struct EndsTheInstance {
+    role: Role,
+    instance: Instance,
+}
+
+impl Drop for EndsTheInstance {
+    fn drop(&mut self) {
+        Instance::set(&*self.instance.ended, self.role);
+        self.instance.stop.store(true, Ordering::Relaxed);
+    }
+}
+
 type WorkerThread = std::thread::JoinHandle<anyhow::Result<()>>;
 
 fn spawn(role: Role, instance: Instance) -> WorkerThread {
     let name = role_name(role);
     let body = move || {
+        let instance = EndsTheInstance { role, instance };
         if role == Role::Ingest {
-            instance.wait_for_those_behind();
+            instance.instance.wait_for_those_behind();
         }
-        let outcome = live(role, &instance);
-        Instance::set(&*instance.ended, role);
-        // one role that cannot go on ends the instance: half an instance is harder to see than none
-        instance.stop.store(true, Ordering::Relaxed);
-        outcome.with_context(|| format!("role {name}"))
+        live(role, &instance.instance).with_context(|| format!("role {name}"))
     };
     std::thread::Builder::new().name(name.to_owned()).spawn(body).expect("the system gives a thread")
 }
