@@ -95,16 +95,22 @@ fn instructions_per_event(which: &str) -> Option<f64> {
     Some(per_event(which)? - per_event("traffic")?)
 }
 
+/// None without valgrind.
+///
+/// # Panics
+///
+/// If there is one and it fails: what was not counted must not pass.
 fn instructions(which: &str, events: u64) -> Option<f64> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(std::env::current_exe().ok()?)
+        .arg(std::env::current_exe().expect("this program has a path"))
         .args([which, &events.to_string()])
         .output()
         .ok()?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let collected = text.lines().find_map(|line| line.split("Collected : ").nth(1))?;
-    collected.trim().parse().ok()
+    assert!(output.status.success(), "{which} under valgrind: {}\n{text}", output.status);
+    let collected = text.lines().find_map(|line| line.split("Collected : ").nth(1));
+    Some(collected.and_then(|count| count.trim().parse().ok()).expect("callgrind says what it collected"))
 }
 
 /// Every public record, in memory; returns their bytes.
