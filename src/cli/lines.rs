@@ -1,5 +1,6 @@
 //! Lines of event files: envelopes and bare events. See "Files" in `docs/contracts.md`.
 
+use crate::codec::whole;
 use crate::log::{Headers, LogRecord, Topic};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -9,11 +10,12 @@ use std::borrow::Cow;
 struct Envelope<'a> {
     #[serde(borrow)]
     topic: Cow<'a, str>,
+    #[serde(default, deserialize_with = "whole::optional")]
     ts: Option<i64>,
     #[serde(borrow)]
     key: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    value: Option<&'a RawValue>,
+    value: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -50,7 +52,7 @@ fn record_of_envelope(line: &[u8]) -> Option<(Topic, LogRecord)> {
     let envelope: Envelope<'_> = serde_json::from_slice(line).ok()?;
     let topic = Topic::from_name(&envelope.topic).filter(|topic| Topic::RAW.contains(topic))?;
     let key = envelope.key.map(|key| key.into_owned().into_bytes());
-    let value = envelope.value.map(|value| payload(value.get()));
+    let value = (envelope.value.get() != "null").then(|| payload(envelope.value.get()));
     Some((topic, LogRecord { key, value, headers: Headers::None, timestamp_ms: envelope.ts }))
 }
 
@@ -68,7 +70,7 @@ mod tests {
 
     #[test]
     fn an_envelope_keeps_the_bytes_of_its_value() {
-        let line = br#"{"topic":"payments","ts":5,"key":"k","value":{"a": 1.0,  "b":[]}}"#;
+        let line = br#"{"topic":"payments","ts":5.0,"key":"k","value":{"a": 1.0,  "b":[]}}"#;
         let (topic, record) = record_of_line(line);
         assert_eq!(topic, Topic::Payments);
         assert_eq!(record.value.as_deref(), Some(&br#"{"a": 1.0,  "b":[]}"#[..]));
@@ -95,7 +97,12 @@ mod tests {
 
     #[test]
     fn what_is_no_envelope_of_a_raw_topic_is_an_event_as_it_stands() {
-        for line in [&br#"{"topic":"sessions","value":{}}"#[..], br#"{"topic":"clickstream","va"#, b"\xff"] {
+        for line in [
+            &br#"{"topic":"sessions","value":{}}"#[..],
+            br#"{"topic":"clickstream","va"#,
+            br#"{"topic":"clickstream","event_name":"page_view"}"#,
+            b"\xff",
+        ] {
             let (topic, record) = record_of_line(line);
             assert_eq!((topic, record.value.as_deref()), (Topic::Clickstream, Some(line)));
         }
