@@ -103,6 +103,7 @@ pub(super) fn kafka(mut section: Section<'_>, folder: &Path, faults: &mut Vec<Fa
             Fault::new(path, "is set by tillstream: correctness rests on it")
         }));
     }
+    let mut secrets = Vec::new();
     for (key, file) in &files {
         let path = section.path(&format!("client_files.{key}"));
         match read_value(file) {
@@ -110,14 +111,16 @@ pub(super) fn kafka(mut section: Section<'_>, folder: &Path, faults: &mut Vec<Fa
             Ok(_) if client.contains_key(key) => {
                 faults.push(Fault::new(path, "stands in kafka.client as well"));
             }
-            Ok(value) => drop(client.insert(key.clone(), value)),
+            Ok(value) => {
+                client.insert(key.clone(), value.clone());
+                secrets.push(value);
+            }
         }
     }
     client.retain(|key, _| !OURS.contains(&key.as_str()));
     for Refused { key, because } in refused_settings(&client) {
         // the library may quote what it refuses, and what stands in files is secret
-        let secrets = files.keys().filter_map(|key| client.get(key));
-        let because = secrets.fold(because, |text, secret| text.replace(secret.as_str(), "…"));
+        let because = secrets.iter().fold(because, |text, secret| text.replace(secret.as_str(), "…"));
         let path = match key {
             None => section.path("client"),
             Some(key) if files.contains_key(&key) => section.path(&format!("client_files.{key}")),
