@@ -486,7 +486,7 @@ fn a_killed_instance_and_a_broker_that_goes_away_lose_nothing() {
 #[test]
 fn an_instance_that_is_killed_again_and_again_loses_nothing() {
     let _alone = alone();
-    let kills: u64 = std::env::var("TILLSTREAM_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(6);
+    let kills: u64 = std::env::var("TILLSTREAM_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
     let seed = std::env::var("TILLSTREAM_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let events = 15_000 * kills.max(4);
     let shop = Shop::open(PARTITIONS);
