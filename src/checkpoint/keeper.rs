@@ -99,24 +99,15 @@ impl<F: Folder> Keeper<F> {
         Keeper { folder, tips: BTreeMap::new(), unsaved: BTreeMap::new() }
     }
 
-    /// The folder.
-    pub fn folder(&mut self) -> &mut F {
-        &mut self.folder
-    }
-
-    /// Forgets the chain of a task that belongs to somebody else now.
-    pub fn forget(&mut self, task: SourceId) {
-        self.tips.remove(&task);
-        self.unsaved.remove(&task);
-    }
-
     /// Finds the newest chain of `task` that is whole and of this `shape`; later deltas add to it.
     ///
     /// # Errors
     ///
     /// [`FolderError`]: the storage does not answer; try again.
     pub fn find(&mut self, task: SourceId, shape: u64) -> Result<Found, FolderError> {
-        self.forget(task);
+        // whatever is known of it is from before somebody else had the task
+        self.tips.remove(&task);
+        self.unsaved.remove(&task);
         let mut names = self.folder.names(task)?;
         names.sort_unstable_by(|one, other| order(other).cmp(&order(one)));
         let mut found = Found::default();
