@@ -113,6 +113,7 @@ fn worker(life: u64) -> WorkerSettings {
         commit_interval: Duration::from_secs(1),
         idle_timeout: Duration::from_secs(10),
         decision_deadline: Duration::from_millis(200),
+        exactly_once: Vec::new(),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod outputs;
 pub mod process;
 pub mod settings;
 pub mod stage;
+mod transactions;
 pub mod worker;
 
 #[cfg(test)]

@@ -63,6 +63,17 @@ pub enum Destination {
     ByKey(Topic),
 }
 
+impl Destination {
+    /// The topic.
+    #[must_use]
+    pub fn topic(&self) -> Topic {
+        match self {
+            Destination::Partition(partition) => partition.topic,
+            Destination::ByKey(topic) => *topic,
+        }
+    }
+}
+
 /// A record on its way into a log.
 #[derive(Debug, Clone)]
 pub struct Append {
@@ -192,6 +203,19 @@ pub trait Log {
         mode: CommitMode,
     ) -> Result<Committed, LogError>;
 
+    /// Publishes `records` and commits `offsets` in one transaction: all of it is seen, or nothing. Waits for the end.
+    /// A life that does this commits in no other way, and only when every append that `offsets` rest on has been
+    /// acknowledged. Tickets of `records` mean nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`]: the transaction was aborted, or nobody knows; the life is over.
+    fn transact(
+        &mut self,
+        records: Vec<Append>,
+        offsets: &[(TopicPartition, Offset)],
+    ) -> Result<(), LogError>;
+
     /// Appends the commits that the group has accepted since the last call to `into`. Never waits.
     fn accepted(&mut self, into: &mut Vec<(TopicPartition, Offset)>);
 
@@ -241,6 +265,9 @@ pub enum LogError {
     /// An append failed, or its fate is unknown.
     #[error("an append failed or its fate is unknown")]
     Append,
+    /// A transaction was aborted, or nobody knows how it ended.
+    #[error("a transaction was aborted, or its end is unknown: {0}")]
+    Transaction(String),
     /// A crash, for tests.
     #[error("crashed")]
     Crash,

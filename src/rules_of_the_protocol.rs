@@ -22,6 +22,9 @@ pub(crate) enum Rule {
     Tombstone,
     AppliedInCheckpoint,
     CheckpointNotAhead,
+    PublishedOnce,
+    FlushBeforeTransaction,
+    StableFetch,
 }
 
 #[cfg(not(test))]

@@ -486,11 +486,26 @@ fn a_killed_instance_and_a_broker_that_goes_away_lose_nothing() {
 #[test]
 fn an_instance_that_is_killed_again_and_again_loses_nothing() {
     let _alone = alone();
+    kill_again_and_again(&Shop::open(PARTITIONS));
+}
+
+/// The same with every public topic exactly once: a reader of committed records sees each record once.
+#[test]
+fn an_instance_that_is_killed_again_and_again_publishes_exactly_once() {
+    let _alone = alone();
+    let shop = Shop::open(PARTITIONS);
+    let topics = Topic::PUBLIC.map(Topic::name).join(", ");
+    shop.configure(&format!("exactly_once: [{topics}]"));
+    let doubles = kill_again_and_again(&shop);
+    assert_eq!(doubles, 0, "records that a reader of committed records sees twice");
+}
+
+/// Returns how many public records were published twice.
+fn kill_again_and_again(shop: &Shop) -> usize {
     let kills: u64 = std::env::var("TILLSTREAM_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
     let seed = std::env::var("TILLSTREAM_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let events = 15_000 * kills.max(4);
-    let shop = Shop::open(PARTITIONS);
-    produce_in_transactions(&shop);
+    produce_in_transactions(shop);
     let mut random = Random::new(seed);
     let mut slots = ["a", "b"].map(|slot| shop.instance_in(slot));
     let mut back = Vec::new();
@@ -515,12 +530,13 @@ fn an_instance_that_is_killed_again_and_again_loses_nothing() {
     for instance in slots {
         assert!(instance.stop().success(), "a clean stop ends with 0");
     }
-    let doubles = compare(&shop, 1);
+    let doubles = compare(shop, 1);
     back.sort_unstable();
     let (median, longest) = (back[back.len() / 2], back[back.len() - 1]);
     println!(
         "{kills} kills, {doubles} public records twice; ready again after {median:?} (median), {longest:?} (longest)"
     );
+    doubles
 }
 
 /// A stop under load leaves nothing uncommitted, so that another configuration can go on from there.
@@ -537,8 +553,7 @@ fn a_changed_configuration_goes_on_after_a_stop_under_load() {
         let mut first = first;
         first.wait_until("at work", |instance| instance.metric("tillstream_copies_total", &[]) > 3_000.0);
         assert!(first.stop().success(), "a clean stop ends with 0");
-        let config = std::fs::read_to_string(shop.config()).expect("readable");
-        std::fs::write(shop.config(), config + "sessions: { gap: 20m }\n").expect("writable");
+        shop.configure("sessions: { gap: 20m }");
         let second = shop.instance();
         feed.join().expect("generated");
         second

@@ -1,5 +1,6 @@
 //! `tillstream config`: check and show.
 
+use super::run::needs_slot;
 use super::{CliError, ConfigFile};
 use crate::config::{Config, FIRST_STARTS, LogFormat, Role};
 use anyhow::Context as _;
@@ -48,6 +49,9 @@ fn cost_of_views(config: &Config) -> String {
             "there are no pseudonyms.keys: `process` and `demo` use those of the demo, `run` will refuse\n",
         );
     }
+    if needs_slot(config) {
+        text.push_str("there is no slot: `run` will refuse, because exactly_once needs one\n");
+    }
     text.push_str("\nmemory per key, at most:\n");
     let mut sum = 0;
     for group in config.fold.plan.groups() {
@@ -78,6 +82,7 @@ fn shown(config: &Config) -> String {
             "client_files": kafka.client_files.keys().collect::<Vec<_>>(),
         },
         "roles": config.roles.iter().map(|role| name_of(&Role::ALL, *role)).collect::<Vec<_>>(),
+        "exactly_once": config.exactly_once.iter().map(|topic| topic.name()).collect::<Vec<_>>(),
         "commit_interval": duration(config.commit_interval),
         "log_format": name_of(&LogFormat::ALL, config.log_format),
         "ingest": {

@@ -9,7 +9,7 @@ use crate::engine::ingest::Ingest;
 use crate::engine::keyed::Keyed;
 use crate::engine::settings::{KnownTopic, Topology};
 use crate::engine::stage::Stage;
-use crate::engine::worker::{Worker, WorkerError, WorkerSettings};
+use crate::engine::worker::{Worker, WorkerError, WorkerSettings, is_transactional};
 use crate::log::frame::Life;
 use crate::log::kafka::{Admin, BrokerTopic, ClientSettings, KafkaLog};
 use crate::log::{Log, LogError, Topic, TopicPartition};
@@ -72,6 +72,11 @@ impl Run {
                            > pseudonym.key`, and keys: [{id: k1, secret_file: pseudonym.key}]";
             return Err(CliError::Usage(format!("the configuration has faults:\n{message}")));
         }
+        if needs_slot(&config) {
+            let message = "slot: exactly_once needs a name under which this instance comes back, of its own among all \
+                           instances; for instance TILLSTREAM__SLOT=a";
+            return Err(CliError::Usage(format!("the configuration has faults:\n{message}")));
+        }
         let place = Place::new(&config.checkpoints.url, &config.checkpoints.folder)
             .map_err(|fault| CliError::Usage(format!("checkpoints.url: {fault}")))?;
         start_logging(config.log_format);
@@ -85,6 +90,11 @@ impl Run {
         runtime.shutdown_background();
         outcome
     }
+}
+
+/// Transactions belong to a name under which an instance comes back.
+pub(super) fn needs_slot(config: &Config) -> bool {
+    !config.exactly_once.is_empty() && config.slot.is_none()
 }
 
 /// Client settings of a configuration.
@@ -293,8 +303,18 @@ fn lives<S: Stage>(
             commit_interval: instance.config.commit_interval,
             idle_timeout: instance.config.idle_timeout,
             decision_deadline: instance.config.decision_deadline,
+            exactly_once: instance.config.exactly_once.clone(),
         };
-        let log = KafkaLog::join(&instance.client, &group, topics, life)?;
+        let transactions = is_transactional(S::PUBLISHES, &settings.exactly_once);
+        let log = match KafkaLog::join(&instance.client, &group, topics, life, transactions) {
+            Ok(log) => log,
+            Err(error @ LogError::Fatal(_)) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(%error, role = name, "a life could not begin; trying again");
+                std::thread::sleep(LIFE_PAUSE);
+                continue;
+            }
+        };
         let storage = StorageThread::start(&instance.place, &group, instance.topic_names())
             .context("starting the thread of the checkpoints")?;
         let mut worker = Worker::new(stage(), log, settings)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Client settings that are ours alone: those that tillstream sets, others that would break what
 /// `docs/kafka.md` and `docs/delivery.md` promise, and every other name that librdkafka knows them by.
-const OURS: [&str; 53] = [
+const OURS: [&str; 54] = [
     "acks",
     "allow.auto.create.topics",
     "api.version.fallback.ms",
@@ -61,6 +61,7 @@ const OURS: [&str; 53] = [
     "ssl.endpoint.identification.algorithm",
     "statistics.interval.ms",
     "topic.blacklist",
+    "transaction.timeout.ms",
     "transactional.id",
 ];
 

@@ -9,7 +9,7 @@ use crate::engine::process::Partitions;
 use crate::engine::settings::FoldSettings;
 use crate::fault::Fault;
 use crate::ingest::pseudonym::{PseudonymKey, Pseudonyms};
-use crate::log::Start;
+use crate::log::{Start, Topic};
 use crate::session::SessionSettings;
 use crate::time::EventTime;
 use std::net::SocketAddr;
@@ -97,6 +97,8 @@ pub struct Config {
     pub roles: Vec<Role>,
     /// Where raw partitions are read from that were never committed.
     pub first_start: Start,
+    /// Public topics whose records are published exactly once.
+    pub exactly_once: Vec<Topic>,
     /// How often offsets are committed and heartbeats go out.
     pub commit_interval: Duration,
     /// How long a raw partition must be at its end before it counts as idle.
@@ -142,6 +144,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
     let slot = slot(&mut root, &mut faults);
     let kafka = kafka(root.section("kafka", &mut faults), folder, &mut faults);
     let roles = roles(&mut root, &mut faults);
+    let exactly_once = exactly_once(&mut root, &mut faults);
     let commit_interval = root.duration("commit_interval", Duration::from_secs(1), MILLISECOND, &mut faults);
     let log_format = root.choice("log_format", LogFormat::Auto, &LogFormat::ALL, &mut faults);
 
@@ -209,6 +212,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
         kafka,
         roles,
         first_start,
+        exactly_once,
         commit_interval,
         idle_timeout,
         decision_deadline,
@@ -249,6 +253,22 @@ fn roles(root: &mut Section<'_>, faults: &mut Vec<Fault>) -> Vec<Role> {
     roles.sort_unstable();
     roles.dedup();
     roles
+}
+
+fn exactly_once(root: &mut Section<'_>, faults: &mut Vec<Fault>) -> Vec<Topic> {
+    let mut topics = Vec::new();
+    for (place, value) in root.list("exactly_once", faults).into_iter().flatten().enumerate() {
+        match Topic::PUBLIC.into_iter().find(|topic| value.as_str() == Some(topic.name())) {
+            Some(topic) => topics.push(topic),
+            None => {
+                let names = Topic::PUBLIC.map(Topic::name).join(", ");
+                faults.push(Fault::new(format!("exactly_once[{place}]"), format!("must be one of {names}")));
+            }
+        }
+    }
+    topics.sort_unstable();
+    topics.dedup();
+    topics
 }
 
 fn first_start(ingest: &mut Section<'_>, faults: &mut Vec<Fault>) -> Start {

@@ -196,6 +196,8 @@ impl Decide {
 impl Stage for Decide {
     type Task = DecideTask;
 
+    const PUBLISHES: &'static [Topic] = &[Topic::ScoresFraud];
+
     fn downstream(&self) -> Option<(Topic, u32)> {
         None
     }

@@ -121,6 +121,8 @@ impl Ingest {
 impl Stage for Ingest {
     type Task = IngestTask;
 
+    const PUBLISHES: &'static [Topic] = &[Topic::DeadLetter];
+
     fn downstream(&self) -> Option<(Topic, u32)> {
         Some((Topic::Entity, self.topology.partitions(Topic::Entity)))
     }

@@ -396,6 +396,9 @@ impl Keyed {
 impl Stage for Keyed {
     type Task = KeyedTask;
 
+    const PUBLISHES: &'static [Topic] =
+        &[Topic::Sessions, Topic::FeaturesSession, Topic::FeaturesFraud, Topic::Late];
+
     fn downstream(&self) -> Option<(Topic, u32)> {
         Some((Topic::Decision, self.topology.partitions(Topic::Decision)))
     }

@@ -119,6 +119,7 @@ impl Engine {
             commit_interval: ROUND,
             idle_timeout,
             decision_deadline: deadline,
+            exactly_once: Vec::new(),
         };
         let ingest = Ingest::new(settings.clone(), topology.clone(), Start::Earliest);
         let keyed = Keyed::new(settings.clone(), topology.clone());

@@ -16,6 +16,9 @@ pub trait Stage {
     /// The state of one partition.
     type Task: Checkpointed;
 
+    /// The public topics that this stage publishes to.
+    const PUBLISHES: &'static [Topic];
+
     /// The log that this stage writes, and its number of partitions.
     fn downstream(&self) -> Option<(Topic, u32)>;
 

@@ -5,30 +5,26 @@
 //! are due; go on with checkpoints. A worker is one life: after any error it is dropped, and a new one starts from what was
 //! committed. It keeps the sending half of the frame protocol; `docs/delivery.md` has the rules.
 
-#![expect(
-    clippy::indexing_slicing,
-    reason = "vectors by destination are as long as the downstream log has partitions"
-)]
+mod arrivals;
+mod outgoing;
 
-use super::arrival::{Arrival, Restoring};
+use super::arrival::Arrival;
 use super::checkpointing::{Cadence, Checkpointing, SavedSoFar};
-use super::checkpoints::{Checkpoints, Ended, NoCheckpoints};
+use super::checkpoints::{Checkpoints, NoCheckpoints};
 use super::outputs::Outputs;
 use super::stage::{DeadlineChange, FoldError, Stage};
-use crate::checkpoint::{Checkpointed, Found};
-use crate::log::frame::{Frame, Item, Life, Promise, Record, SourceId};
+use super::transactions::Waiting;
+use crate::log::frame::{Life, Promise};
 use crate::log::position::{Offset, Position};
 use crate::log::{
-    Acknowledgement, Append, CommitMode, Committed, Destination, Fetched, Headers, Log, LogError, Polled,
-    Start, TopicPartition,
+    Acknowledgement, CommitMode, Committed, Fetched, Log, LogError, Polled, Topic, TopicPartition,
 };
 use crate::progress::deadlines::Deadlines;
 use crate::progress::epochs::Epochs;
 use crate::progress::idleness::Idleness;
 use crate::rules_of_the_protocol::{Rule, without};
-use crate::state::Tracking;
 use crate::time::ProcessingTime;
-use std::collections::btree_map::Entry;
+use outgoing::Closing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -41,6 +37,8 @@ const RECORD_BYTES: usize = 4 << 20;
 const FRAME_BYTES: usize = 512 * 1024;
 /// How long a revoked partition may take to be finished, before it is let go as it is.
 const REVOKE_PATIENCE: Duration = Duration::from_secs(5);
+/// A transaction is made before the commit interval has passed when so many bytes wait for it: a bound of memory.
+const TRANSACTION_BYTES: usize = 16 << 20;
 
 /// What a worker is told at its start.
 #[derive(Debug, Clone)]
@@ -53,6 +51,15 @@ pub struct WorkerSettings {
     pub idle_timeout: Duration,
     /// How long a decision may wait for its parts.
     pub decision_deadline: Duration,
+    /// Public topics whose records are published in one transaction with the offsets of what made them.
+    pub exactly_once: Vec<Topic>,
+}
+
+/// Whether a stage that publishes to `publishes` commits its offsets by transactions: if any of these topics is in
+/// `exactly_once`.
+#[must_use]
+pub fn is_transactional(publishes: &[Topic], exactly_once: &[Topic]) -> bool {
+    publishes.iter().any(|topic| exactly_once.contains(topic))
 }
 
 /// A task that is not yet where its group has committed.
@@ -95,6 +102,8 @@ pub enum WorkerError {
 struct Owned<T> {
     task: T,
     outputs: Outputs,
+    /// Public records that wait for a transaction.
+    waiting: Waiting,
     /// Up to where records have been folded.
     cut: Position,
     next_offset: Offset,
@@ -125,6 +134,8 @@ pub struct Worker<S: Stage, L> {
     epochs: Epochs,
     committed_at: ProcessingTime,
     deadlines: Deadlines,
+    /// Whether offsets are committed by transactions.
+    is_transactional: bool,
     lost: u64,
     polled: Vec<Polled>,
     acknowledgements: Vec<Acknowledgement>,
@@ -135,6 +146,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
     pub fn new(stage: S, log: L, settings: WorkerSettings) -> Worker<S, L> {
         let now = log.now();
         let destinations = stage.downstream().map_or(0, |(_, partitions)| partitions);
+        let is_transactional = is_transactional(S::PUBLISHES, &settings.exactly_once);
         Worker {
             stage,
             log,
@@ -147,6 +159,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
             epochs: Epochs::new(now),
             committed_at: now,
             deadlines: Deadlines::default(),
+            is_transactional,
             lost: 0,
             polled: Vec::new(),
             acknowledgements: Vec::new(),
@@ -217,7 +230,8 @@ impl<S: Stage, L: Log> Worker<S, L> {
         self.take_acknowledgements()?;
         self.append_deadlines()?;
         let now = self.log.now();
-        if now.since(self.committed_at) >= self.settings.commit_interval {
+        let is_due = now.since(self.committed_at) >= self.settings.commit_interval;
+        if is_due || self.waiting_bytes() > TRANSACTION_BYTES {
             self.committed_at = now;
             self.close_chains()?;
         } else {
@@ -375,111 +389,6 @@ impl<S: Stage, L: Log> Worker<S, L> {
         Ok(())
     }
 
-    /// Takes a partition over. One that was never taken away goes on as it is: its state is a fold of its
-    /// log, whoever else may have read it meanwhile, and what it has published it need not publish again.
-    fn assigned(&mut self, partition: TopicPartition, committed: Option<Offset>) -> Result<(), WorkerError> {
-        if let Some(owned) = self.owned.get(&partition) {
-            self.log.read_from(partition, Start::At(owned.next_offset))?;
-        } else if let Entry::Vacant(vacant) = self.arriving.entry(partition) {
-            vacant.insert(Arrival::Searching { committed });
-            self.storage.find(self.stage.source_of(partition), self.stage.shape());
-        }
-        Ok(())
-    }
-
-    /// Takes what the storage has done, and goes on with the tasks that are being restored.
-    fn advance_arrivals(&mut self) -> Result<(), WorkerError> {
-        let mut ended = Vec::new();
-        self.storage.ended(&mut ended);
-        let now = self.log.now();
-        for ended in ended {
-            match ended {
-                Ended::Found(task, found) => self.found(task, found)?,
-                Ended::Saved(task, saved) => {
-                    let stage = &self.stage;
-                    let mut owned = self.owned.iter_mut();
-                    if let Some((_, owned)) =
-                        owned.find(|(partition, _)| stage.source_of(**partition) == task)
-                    {
-                        owned.checkpointing.saved(&saved, now);
-                    }
-                }
-            }
-        }
-        let mut arrived = Vec::new();
-        for (partition, arrival) in &mut self.arriving {
-            if let Arrival::Restoring(restoring) = arrival
-                && restoring.step(*partition)?
-            {
-                arrived.push(*partition);
-            }
-        }
-        for partition in arrived {
-            if let Some(Arrival::Restoring(restoring)) = self.arriving.remove(&partition) {
-                self.take_over(partition, *restoring)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn found(&mut self, task: SourceId, found: Found) -> Result<(), WorkerError> {
-        let stage = &self.stage;
-        let tracking = if self.cadence.is_some() { Tracking::On } else { Tracking::Off };
-        let mut arriving = self.arriving.iter_mut();
-        let waits = arriving.find(|(partition, _)| stage.source_of(**partition) == task);
-        if let Some((partition, arrival)) = waits
-            && let Arrival::Searching { committed } = arrival
-        {
-            let restoring = Restoring::new(stage, *partition, *committed, found, tracking)?;
-            *arrival = Arrival::Restoring(Box::new(restoring));
-        }
-        Ok(())
-    }
-
-    /// Everything of a task has been put back: its log is read from there.
-    fn take_over(
-        &mut self,
-        partition: TopicPartition,
-        restoring: Restoring<S::Task>,
-    ) -> Result<(), WorkerError> {
-        let (committed, offset) = (restoring.committed, restoring.offset);
-        // what lies below either was done: a checkpoint is saved only after a commit of its offset was accepted
-        let next = committed.max(offset).unwrap_or(0);
-        let first_read = offset.map_or_else(|| self.stage.start(committed), Start::At);
-        let source = self.stage.source_of(partition);
-        let destinations = u32::try_from(self.joined.len()).expect("partitions are counted in 32 bits");
-        let short_id = u32::try_from(source.topic >> 96).expect("the upper 32 of 128 bits");
-        let start = Position::committed(next);
-        let replays = match first_read {
-            Start::Beginning => Some(0),
-            Start::At(offset) => Some(offset),
-            Start::Earliest => None,
-        };
-        let task = restoring.into_task();
-        if !without(Rule::DeadlineArmedAgain) {
-            let due = self.log.now().plus(self.settings.decision_deadline);
-            for (decision, opened_at) in task.deadlines() {
-                self.deadlines.arm(partition, decision, opened_at, due);
-            }
-        }
-        let owned = Owned {
-            task,
-            outputs: Outputs::new(short_id, partition.partition, destinations, next),
-            cut: start,
-            next_offset: replays.unwrap_or(next),
-            committed: next,
-            restored_at: if replays.is_some() { next } else { 0 },
-            idleness: Idleness::default(),
-            checkpointing: Checkpointing::new(self.log.now(), offset.unwrap_or(-1), next),
-            chains: vec![(start, Promise::Unknown); destinations as usize],
-            #[cfg(test)]
-            batch_from: start,
-        };
-        self.owned.insert(partition, owned);
-        self.log.read_from(partition, first_read)?;
-        Ok(())
-    }
-
     /// Cuts checkpoints that are due, and goes on with those under way. Not long: what is cut is encoded in steps.
     fn advance_checkpoints(&mut self, cadence: Cadence) {
         let now = self.log.now();
@@ -544,146 +453,4 @@ impl<S: Stage, L: Log> Worker<S, L> {
             None => Ok(()),
         }
     }
-
-    /// Sends one record with the frames of all sources that have something for `destination`: events,
-    /// or, when chains are closed, a new position or a new promise.
-    fn send_frames(&mut self, destination: usize, closing: Closing) -> Result<(), WorkerError> {
-        let Some((topic, _)) = self.stage.downstream() else { return Ok(()) };
-        let mut items = Vec::new();
-        if !self.joined[destination] {
-            items.push(Item::Join(self.stage.sources()));
-        }
-        for (partition, owned) in &mut self.owned {
-            let idle = owned.idleness.idle_for(self.settings.idle_timeout);
-            let promise = self.stage.promise(&owned.task, idle);
-            let batch_from = owned.batch_from();
-            let events = &owned.outputs.events[destination];
-            let (sent, promised) = &mut owned.chains[destination];
-            let moved = owned.cut > *sent || promise != *promised;
-            if events.count() == 0 && !(closing == Closing::Closed && moved) {
-                continue;
-            }
-            items.push(Item::Frame(Frame {
-                source: self.stage.source_of(*partition),
-                from: chain_start(*sent, batch_from),
-                to: owned.cut,
-                promise,
-                count: events.count(),
-                events: events.bytes(),
-            }));
-            (*sent, *promised) = (owned.cut, promise);
-        }
-        if !items.iter().any(|item| matches!(item, Item::Frame(_))) {
-            return Ok(());
-        }
-        let record = Record { life: self.settings.life, fold: self.stage.fold_version(), items };
-        let value = record.encode();
-        drop(record);
-        self.joined[destination] = true;
-        for owned in self.owned.values_mut() {
-            owned.outputs.events[destination].clear();
-        }
-        let partition = u32::try_from(destination).expect("partitions are counted in 32 bits");
-        self.append(Destination::Partition(TopicPartition::new(topic, partition)), value)
-    }
-
-    fn append(&mut self, destination: Destination, value: Vec<u8>) -> Result<(), WorkerError> {
-        let ticket = self.epochs.ticket();
-        let append = Append { ticket, destination, key: None, value: Some(value), headers: Headers::None };
-        Ok(self.log.send(append)?)
-    }
-
-    fn send_public(&mut self) -> Result<(), WorkerError> {
-        for owned in self.owned.values_mut() {
-            for mut append in owned.outputs.public.drain(..) {
-                append.ticket = self.epochs.ticket();
-                self.log.send(append)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends every source's position and promise to every destination, and ends the epoch as closed.
-    fn close_chains(&mut self) -> Result<(), WorkerError> {
-        if !without(Rule::ClosingBeforeCommit) {
-            for destination in 0..self.joined.len() {
-                self.send_frames(destination, Closing::Closed)?;
-            }
-        }
-        let closed_at = self
-            .owned
-            .iter()
-            .filter(|(_, owned)| owned.cut > Position::committed(owned.committed))
-            .map(|(partition, owned)| (*partition, owned.cut.offset + 1))
-            .collect();
-        self.epochs.end(Some(closed_at), self.log.now());
-        Ok(())
-    }
-
-    fn take_acknowledgements(&mut self) -> Result<(), WorkerError> {
-        self.log.acknowledged(&mut self.acknowledgements);
-        for acknowledgement in self.acknowledgements.drain(..) {
-            match acknowledgement {
-                Acknowledgement::Appended { ticket } => self.epochs.acknowledge(ticket),
-                Acknowledgement::Failed { ticket } if without(Rule::FailureNoticed) => {
-                    self.epochs.acknowledge(ticket)
-                }
-                Acknowledgement::Failed { .. } => return Err(LogError::Append.into()),
-            }
-        }
-        Ok(())
-    }
-
-    fn commit(&mut self, mode: CommitMode) -> Result<Committed, WorkerError> {
-        let offsets = if without(Rule::CommitAfterAcknowledgement) {
-            self.owned.iter().map(|(partition, owned)| (*partition, owned.cut.offset + 1)).collect()
-        } else {
-            self.epochs.committable()
-        };
-        for (partition, offset) in &offsets {
-            if let Some(owned) = self.owned.get_mut(partition) {
-                owned.committed = owned.committed.max(*offset);
-            }
-        }
-        Ok(self.log.commit(&offsets, mode)?)
-    }
-
-    /// Appends the deadlines that are due to their own partition, and arms them again: an append that
-    /// is lost is made up for by the next.
-    fn append_deadlines(&mut self) -> Result<(), WorkerError> {
-        let now = self.log.now();
-        let again = now.plus(self.settings.decision_deadline);
-        let mut due = BTreeMap::<TopicPartition, Vec<Item<'_>>>::new();
-        for (partition, deadline) in self.deadlines.due(now, again) {
-            due.entry(partition).or_default().push(Item::Deadline(deadline));
-        }
-        for (partition, items) in due {
-            let record = Record { life: self.settings.life, fold: self.stage.fold_version(), items };
-            self.append(Destination::Partition(partition), record.encode())?;
-        }
-        Ok(())
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Closing {
-    Open,
-    Closed,
-}
-
-impl<T> Owned<T> {
-    #[cfg(test)]
-    fn batch_from(&self) -> Position {
-        self.batch_from
-    }
-
-    #[cfg(not(test))]
-    fn batch_from(&self) -> Position {
-        self.cut
-    }
-}
-
-/// A frame begins where the last one to the same destination ended.
-fn chain_start(sent: Position, batch_from: Position) -> Position {
-    if without(Rule::ChainPerDestination) { batch_from } else { sent }
 }

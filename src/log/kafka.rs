@@ -11,6 +11,7 @@ mod producer;
 mod raw;
 mod reader;
 mod statistics;
+mod transactions;
 
 pub use admin::{Admin, AdminError, BrokerTopic};
 pub use client::{ClientSettings, Refused, refused_settings};
@@ -27,6 +28,7 @@ use crate::time::{Clock, ProcessingTime, Stopwatch, SystemClock};
 pub use client::Linger;
 use consumer::GroupConsumer;
 use producer::LogProducer;
+use transactions::TransactionalProducer;
 
 /// One member of a stage's group, and the producers of one life.
 pub struct KafkaLog {
@@ -35,23 +37,36 @@ pub struct KafkaLog {
     prompt: LogProducer,
     /// The other public records: a few milliseconds make batches of them.
     batching: LogProducer,
+    /// Public records that are seen together with their offsets, if there are any.
+    transactions: Option<TransactionalProducer>,
     /// Processing time: the machine's clock at the start of the life, and from there on a stopwatch.
     began: (ProcessingTime, Stopwatch),
 }
 
 impl KafkaLog {
-    /// Joins `group`, which reads `topics`; `life` names the producer.
+    /// Joins `group`, which reads `topics`; `life` names the producer. `with_transactions`: what an earlier life of this
+    /// slot left open is ended before the group is joined, so that its offsets are known.
     ///
     /// # Errors
     ///
-    /// [`LogError`] if the client library refuses the settings.
+    /// [`LogError::Fatal`] if the client library or the broker refuses the settings; otherwise try again.
     pub fn join(
         settings: &ClientSettings,
         group: &str,
         topics: &[Topic],
         life: Life,
+        with_transactions: bool,
     ) -> Result<KafkaLog, LogError> {
+        let transactions = if with_transactions {
+            let Some(slot) = &settings.slot else {
+                return Err(LogError::Fatal("transactions need a slot".to_owned()));
+            };
+            Some(TransactionalProducer::init(settings, life, &format!("{group}-{slot}"))?)
+        } else {
+            None
+        };
         Ok(KafkaLog {
+            transactions,
             consumer: GroupConsumer::subscribe(settings, group, topics)?,
             prompt: LogProducer::new(settings, life, Linger::None)?,
             batching: LogProducer::new(settings, life, Linger::ForBatches)?,
@@ -91,6 +106,19 @@ impl Log for KafkaLog {
         mode: CommitMode,
     ) -> Result<Committed, LogError> {
         self.consumer.commit(offsets, mode)
+    }
+
+    fn transact(
+        &mut self,
+        records: Vec<Append>,
+        offsets: &[(TopicPartition, Offset)],
+    ) -> Result<(), LogError> {
+        let Some(transactions) = &mut self.transactions else {
+            return Err(LogError::Fatal("this log was joined without transactions".to_owned()));
+        };
+        transactions.transact(records, &self.consumer.group_offsets(offsets)?)?;
+        self.consumer.committed_otherwise(offsets);
+        Ok(())
     }
 
     fn accepted(&mut self, into: &mut Vec<(TopicPartition, Offset)>) {

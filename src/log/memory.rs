@@ -9,7 +9,7 @@ mod broker;
 mod group;
 mod partition;
 
-pub use broker::{Broker, Delivery, Landing, SharedBroker, Transaction};
+pub use broker::{Broker, Delivery, Ending, Landing, SharedBroker, Transaction};
 
 use super::position::Offset;
 use super::{
@@ -25,6 +25,8 @@ pub struct MemoryLog {
     broker: SharedBroker,
     group: String,
     life: Life,
+    /// Under which name it has transactions, if it has any.
+    transactional_id: Option<String>,
     positions: BTreeMap<TopicPartition, Offset>,
 }
 
@@ -33,7 +35,27 @@ impl MemoryLog {
     #[must_use]
     pub fn join(broker: &SharedBroker, group: &str, life: Life) -> MemoryLog {
         broker.borrow_mut().join(group, life);
-        MemoryLog { broker: broker.clone(), group: group.to_owned(), life, positions: BTreeMap::new() }
+        MemoryLog {
+            broker: broker.clone(),
+            group: group.to_owned(),
+            life,
+            transactional_id: None,
+            positions: BTreeMap::new(),
+        }
+    }
+
+    /// As [`MemoryLog::join`], with transactions: whoever had them under `transactional_id` before has none any more, and
+    /// what it left open is ended before the group is joined.
+    #[must_use]
+    pub fn join_with_transactions(
+        broker: &SharedBroker,
+        group: &str,
+        life: Life,
+        transactional_id: &str,
+    ) -> MemoryLog {
+        broker.borrow_mut().init_transactions(transactional_id, life);
+        let transactional_id = Some(transactional_id.to_owned());
+        MemoryLog { transactional_id, ..MemoryLog::join(broker, group, life) }
     }
 }
 
@@ -102,6 +124,15 @@ impl Log for MemoryLog {
             self.broker.borrow_mut().commit(&self.group, self.life, offsets);
         }
         Ok(Committed::Taken)
+    }
+
+    fn transact(
+        &mut self,
+        records: Vec<Append>,
+        offsets: &[(TopicPartition, Offset)],
+    ) -> Result<(), LogError> {
+        let id = self.transactional_id.as_deref().unwrap_or_default();
+        self.broker.borrow_mut().transact(id, &self.group, self.life, records, offsets)
     }
 
     fn accepted(&mut self, into: &mut Vec<(TopicPartition, Offset)>) {

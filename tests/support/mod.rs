@@ -49,6 +49,12 @@ impl Shop {
         self.folder.path().join("shop.yaml")
     }
 
+    /// Adds settings to the configuration file.
+    pub fn configure(&self, settings: &str) {
+        let config = std::fs::read_to_string(self.config()).expect("a readable file");
+        std::fs::write(self.config(), config + settings + "\n").expect("a writable folder");
+    }
+
     /// The broker's address.
     pub fn brokers(&self) -> String {
         format!("127.0.0.1:{}", self.port)

@@ -6,13 +6,14 @@ use crate::codec::clickstream::Click;
 use crate::codec::payments::Decoded;
 use crate::engine::arrival::Restoring;
 use crate::engine::decide::{Decide, DecideTask};
+use crate::engine::ingest::Ingest;
 use crate::engine::keyed::{Keyed, KeyedTask};
 use crate::engine::outputs::Outputs;
 use crate::engine::stage::Stage;
 use crate::event::{DecisionId, EntityKind};
 use crate::ingest::route::Router;
 use crate::ledger::Disposition;
-use crate::log::{Append, Destination, Fetched, Topic, TopicPartition};
+use crate::log::{Append, Destination, Fetched, Headers, Start, Topic, TopicPartition};
 use crate::state::Tracking;
 use crate::time::EventTime;
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,6 +60,12 @@ fn fresh_fold<S: Stage>(world: &World, stage: &S, log: Topic) -> Vec<(S::Task, V
             (task, out.public)
         })
         .collect()
+}
+
+fn dead_letters(world: &World) -> Vec<Append> {
+    let stage = Ingest::new(world.settings.clone(), world.topology.clone(), Start::Earliest);
+    let tasks = Topic::RAW.into_iter().flat_map(|topic| fresh_fold(world, &stage, topic));
+    tasks.flat_map(|(_, public)| public).collect()
 }
 
 fn keyed(world: &World) -> Vec<(KeyedTask, Vec<Append>)> {
@@ -116,6 +123,7 @@ pub(super) fn check(world: &World) -> Result<(), String> {
     )?;
     check_copies(&routed, &keyed)?;
     check_decisions(&decisions, &decide)?;
+    check_published(world, dead_letters(world), "ingest")?;
     check_published(world, keyed.into_iter().flat_map(|(_, public)| public).collect(), "keyed")?;
     check_published(world, decide.into_iter().flat_map(|(_, public)| public).collect(), "decide")
 }
@@ -168,15 +176,21 @@ fn check_published(world: &World, expected: Vec<Append>, stage: &str) -> Result<
     for append in expected {
         let Destination::ByKey(topic) = append.destination else { continue };
         topics.insert(topic);
-        wanted.insert((topic, append.headers.spelled_out("")), append.value);
+        wanted.insert((topic, name_of(&append.headers)), append.value);
     }
     let mut seen = BTreeSet::new();
     for topic in topics {
         for number in 0..world.topology.partitions(topic) {
             for (_, record) in world.read(TopicPartition::new(topic, number)) {
-                let name = (topic, record.headers.spelled_out(""));
+                let name = (topic, name_of(&record.headers));
                 match wanted.get(&name) {
-                    Some(value) if *value == record.value => seen.insert(name),
+                    Some(value) if *value == record.value => {
+                        let is_first = seen.insert(name.clone());
+                        if !is_first && world.exactly_once.contains(&topic) {
+                            return Err(format!("{stage}: {name:?} was published twice"));
+                        }
+                        is_first
+                    }
                     Some(_) => return Err(format!("{stage}: {name:?} was published with other bytes")),
                     None => {
                         return Err(format!(
@@ -189,4 +203,10 @@ fn check_published(world: &World, expected: Vec<Append>, stage: &str) -> Result<
     }
     let missing = wanted.keys().find(|name| !seen.contains(*name));
     missing.map_or(Ok(()), |name| Err(format!("{stage}: {name:?} was never published")))
+}
+
+/// Which record it is: its headers in one line.
+fn name_of(headers: &Headers) -> String {
+    let spelled = headers.spelled_out("").into_iter();
+    spelled.map(|(name, value)| format!("{name}={} ", String::from_utf8_lossy(&value))).collect()
 }

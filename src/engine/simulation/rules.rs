@@ -6,7 +6,7 @@ use crate::rules_of_the_protocol::{Rule, take_out};
 /// Seeds within which a missing rule must be noticed.
 const SEEDS: u64 = 300;
 
-const RULES: [Rule; 16] = [
+const RULES: [Rule; 19] = [
     Rule::Skip,
     Rule::Refusal,
     Rule::ChainPerDestination,
@@ -23,6 +23,9 @@ const RULES: [Rule; 16] = [
     Rule::Tombstone,
     Rule::AppliedInCheckpoint,
     Rule::CheckpointNotAhead,
+    Rule::PublishedOnce,
+    Rule::FlushBeforeTransaction,
+    Rule::StableFetch,
 ];
 
 #[test]

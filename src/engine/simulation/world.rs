@@ -14,7 +14,7 @@ use crate::engine::stage::Stage;
 use crate::engine::worker::{Worker, WorkerError, WorkerSettings};
 use crate::generate::random::Random;
 use crate::log::frame::Life;
-use crate::log::memory::{Delivery, Landing, MemoryLog, SharedBroker, Transaction};
+use crate::log::memory::{Delivery, Ending, Landing, MemoryLog, SharedBroker, Transaction};
 use crate::log::position::Offset;
 use crate::log::{Destination, LogRecord, Start, Topic, TopicPartition};
 use crate::rules_of_the_protocol::{Rule, without};
@@ -45,6 +45,9 @@ pub(super) struct Faults {
     pub(super) files_damaged: u64,
     pub(super) storage_away: u64,
     pub(super) cut_by_retention: u64,
+    pub(super) transactions_aborted: u64,
+    pub(super) transactions_unseen: u64,
+    pub(super) transactions_left_open: u64,
 }
 
 impl Faults {
@@ -61,6 +64,9 @@ impl Faults {
         self.files_damaged += other.files_damaged;
         self.storage_away += other.storage_away;
         self.cut_by_retention += other.cut_by_retention;
+        self.transactions_aborted += other.transactions_aborted;
+        self.transactions_unseen += other.transactions_unseen;
+        self.transactions_left_open += other.transactions_left_open;
     }
 }
 
@@ -86,6 +92,8 @@ impl<S: Stage> Member for Worker<S, MemoryLog> {
 
 struct Seat {
     group: &'static str,
+    /// Under which name it has transactions.
+    slot: usize,
     life: Life,
     phase: u8,
     worker: Box<dyn Member>,
@@ -98,6 +106,8 @@ pub(super) struct World {
     /// What was produced and not aborted.
     pub(super) produced: Vec<Raw>,
     pub(super) faults: Faults,
+    /// What is published exactly once.
+    pub(super) exactly_once: &'static [Topic],
     input: std::vec::IntoIter<Raw>,
     transaction: Option<(Transaction, Vec<Raw>)>,
     seats: Vec<Seat>,
@@ -124,7 +134,7 @@ fn settings() -> Arc<FoldSettings> {
 }
 
 impl World {
-    pub(super) fn new(input: Vec<Raw>, retention_cuts: bool) -> World {
+    pub(super) fn new(input: Vec<Raw>, retention_cuts: bool, exactly_once: &'static [Topic]) -> World {
         let topology = Arc::new(topology(PARTITIONS));
         World {
             broker: broker(&topology, Delivery::Held).shared(),
@@ -132,6 +142,7 @@ impl World {
             topology,
             produced: Vec::new(),
             faults: Faults::default(),
+            exactly_once,
             input: input.into_iter(),
             transaction: None,
             seats: Vec::new(),
@@ -150,7 +161,8 @@ impl World {
                 0..12 => self.produce(random),
                 12..60 => self.step_someone(random),
                 60..84 => self.land_something(random),
-                84..88 => self.land_a_commit(random),
+                84..86 => self.land_a_commit(random),
+                86 | 87 => self.transactions_go_wrong(random),
                 88..91 => self.broker.borrow_mut().advance(Duration::from_millis(random.below(700))),
                 91 => self.storage_goes_away_or_comes_back(random),
                 92 if self.retention_cuts => self.retention_cuts_a_log(random),
@@ -201,7 +213,13 @@ impl World {
         self.broker.borrow_mut().advance(Duration::from_millis(400));
     }
 
-    pub(super) fn count_checkpoints(&mut self) {
+    /// Counts what only the storage and the broker know.
+    pub(super) fn count_the_rest(&mut self) {
+        [
+            self.faults.transactions_aborted,
+            self.faults.transactions_unseen,
+            self.faults.transactions_left_open,
+        ] = self.broker.borrow().transactions_that_ended_badly();
         self.faults.checkpoints = self.storage.borrow().files().count() as u64;
     }
 
@@ -328,6 +346,23 @@ impl World {
         self.broker.borrow_mut().land_commit(place, lands);
     }
 
+    /// The next transaction does not end well, or the broker ends those that were left open.
+    fn transactions_go_wrong(&mut self, random: &mut Random) {
+        let mut broker = self.broker.borrow_mut();
+        if broker.left_open() > 0 && random.below(2) == 0 {
+            broker.end_what_was_left_open();
+            return;
+        }
+        let ending = match random.below(7) {
+            0 => Ending::Aborts,
+            1 => Ending::Unseen,
+            2 => Ending::Open { prepared: false },
+            3 => Ending::Open { prepared: true },
+            _ => Ending::Commits,
+        };
+        broker.end_next_transaction(ending);
+    }
+
     fn land_everything(&mut self) {
         loop {
             let flights: Vec<_> = self.broker.borrow().in_flight().collect();
@@ -341,6 +376,8 @@ impl World {
         while self.broker.borrow().held_commits() > 0 {
             self.broker.borrow_mut().land_commit(0, true);
         }
+        self.broker.borrow_mut().end_next_transaction(Ending::Commits);
+        self.broker.borrow_mut().end_what_was_left_open();
     }
 
     /// The process is gone between two steps; its requests in flight may still land.
@@ -432,6 +469,9 @@ impl World {
     }
 
     fn join(&mut self, group: &'static str) {
+        let taken: Vec<_> =
+            self.seats.iter().filter(|seat| seat.group == group).map(|seat| seat.slot).collect();
+        let slot = (0..=taken.len()).find(|slot| !taken.contains(slot)).expect("one is free");
         self.lives += 1;
         let life = Life(self.lives);
         let worker_settings = WorkerSettings {
@@ -439,8 +479,9 @@ impl World {
             commit_interval: Duration::from_millis(300),
             idle_timeout: Duration::from_secs(2),
             decision_deadline: Duration::from_millis(800),
+            exactly_once: self.exactly_once.to_vec(),
         };
-        let log = MemoryLog::join(&self.broker, group, life);
+        let log = MemoryLog::join_with_transactions(&self.broker, group, life, &format!("{group}-{slot}"));
         let (settings, topology) = (self.settings.clone(), self.topology.clone());
         let storage = Box::new(OnTheSpot::new(MemoryFolder(self.storage.clone())));
         let worker: Box<dyn Member> = match group {
@@ -458,7 +499,7 @@ impl World {
                 Box::new(worker.with_checkpoints(storage, CADENCE))
             }
         };
-        self.seats.push(Seat { group, life, phase: 0, worker });
+        self.seats.push(Seat { group, slot, life, phase: 0, worker });
     }
 
     /// The records of a partition, as anyone reads them.
@@ -472,6 +513,6 @@ impl World {
     }
 }
 
-fn index(random: &mut Random, count: usize) -> usize {
+pub(super) fn index(random: &mut Random, count: usize) -> usize {
     usize::try_from(random.below(count.max(1) as u64)).expect("small")
 }

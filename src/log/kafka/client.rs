@@ -1,5 +1,6 @@
 //! Client settings, and why each is what it is.
 
+use super::transactions::TRANSACTION_WAIT;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::BaseConsumer;
@@ -61,7 +62,11 @@ pub fn refused_settings(client: &BTreeMap<String, String>) -> Vec<Refused> {
         let mut config = settings.producer(Linger::None);
         config.remove("bootstrap.servers").create::<ThreadedProducer<DefaultProducerContext>>().err()
     };
-    let together = consumer.or_else(producer);
+    let transactional = || {
+        let mut config = settings.transactional_producer("check");
+        config.remove("bootstrap.servers").create::<ThreadedProducer<DefaultProducerContext>>().err()
+    };
+    let together = consumer.or_else(producer).or_else(transactional);
     together.map(|fault| Refused { key: None, because: reason(fault) }).into_iter().collect()
 }
 
@@ -144,6 +149,25 @@ impl ClientSettings {
         if let Some(slot) = &self.slot {
             // a member that comes back under its name within the session time-out gets its partitions back at once
             config.set("group.instance.id", slot);
+        }
+        config
+    }
+
+    /// For the producer of a life that has transactions.
+    #[must_use]
+    pub fn transactional_producer(&self, transactional_id: &str) -> ClientConfig {
+        let mut config = self.producer(Linger::ForBatches);
+        let wait = TRANSACTION_WAIT.as_millis().to_string();
+        for (key, value) in [
+            ("transactional.id", transactional_id),
+            // what a killed instance leaves open is aborted about when its group gives it up
+            ("transaction.timeout.ms", wait.as_str()),
+            // a record that waits for longer fails its transaction, and the next life publishes it again
+            ("message.timeout.ms", wait.as_str()),
+            // a transaction that follows another at once is refused for a moment
+            ("retry.backoff.ms", "20"),
+        ] {
+            config.set(key, value);
         }
         config
     }

@@ -8,7 +8,7 @@ use crate::log::{
     CommitMode, Committed, Fetched, Headers, LogError, LogRecord, Polled, Start, Topic, TopicPartition,
 };
 use crate::time::{Clock, ProcessingTime, SystemClock};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::statistics::Statistics;
@@ -23,6 +23,8 @@ use std::time::Duration;
 const POLL_WAIT: Duration = Duration::from_millis(5);
 /// How long look-ups on the broker may take.
 const LOOKUP_WAIT: Duration = Duration::from_secs(10);
+/// How long a poll waits for committed offsets: while a transaction is open they are not known, and others go on.
+const STABLE_WAIT: Duration = Duration::from_millis(250);
 /// After an error of the connection, before the next poll.
 const OUTAGE_WAIT: Duration = Duration::from_millis(100);
 
@@ -96,11 +98,19 @@ impl Callbacks {
     }
 }
 
+/// Offsets for a transaction, with the member that commits them: the group refuses those of one that it has given up.
+pub(super) struct GroupOffsets {
+    pub(super) list: TopicPartitionList,
+    pub(super) member: ConsumerGroupMetadata,
+}
+
 /// A member of a group.
 pub(super) struct GroupConsumer {
     consumer: Arc<BaseConsumer<Callbacks>>,
     /// Partitions to be assigned with their offsets; `None` when no assignment waits for an answer.
     answer: Option<Vec<(TopicPartition, KafkaOffset)>>,
+    /// Assigned, and what was committed is not yet known.
+    to_look_up: Vec<TopicPartition>,
     last_commit: Vec<(TopicPartition, Offset)>,
 }
 
@@ -122,7 +132,12 @@ impl GroupConsumer {
             settings.consumer(group).create_with_context(callbacks).map_err(fatal)?;
         let names: Vec<_> = topics.iter().map(|topic| topic.name()).collect();
         consumer.subscribe(&names).map_err(fatal)?;
-        Ok(GroupConsumer { consumer: Arc::new(consumer), answer: None, last_commit: Vec::new() })
+        Ok(GroupConsumer {
+            consumer: Arc::new(consumer),
+            answer: None,
+            to_look_up: Vec::new(),
+            last_commit: Vec::new(),
+        })
     }
 
     pub(super) fn poll(&mut self, records_max: usize, into: &mut Vec<Polled>) -> Result<(), LogError> {
@@ -178,20 +193,18 @@ impl GroupConsumer {
         for told in told {
             match told {
                 Told::Assigned(partitions) => {
-                    let committed = self.committed(&partitions)?;
-                    tracing::info!(partitions = %named(&partitions), ?committed, "assigned");
                     self.consumer.context().connected.store(true, Ordering::Relaxed);
                     self.answer.get_or_insert_default();
-                    into.extend(
-                        committed.into_iter().map(|(partition, next)| Polled::Assigned(partition, next)),
-                    );
+                    self.to_look_up.extend(partitions);
                 }
                 Told::Revoked(partitions) => {
                     tracing::info!(partitions = %named(&partitions), "revoked");
+                    self.to_look_up.retain(|partition| !partitions.contains(partition));
                     into.push(Polled::Revoked(partitions));
                 }
                 Told::Lost(partitions) => {
                     tracing::warn!(partitions = %named(&partitions), "lost");
+                    self.to_look_up.retain(|partition| !partitions.contains(partition));
                     self.release(&partitions);
                     into.push(Polled::Lost(partitions));
                 }
@@ -205,23 +218,41 @@ impl GroupConsumer {
                 }
             }
         }
-        Ok(())
+        self.look_up(into)
+    }
+
+    /// Looks up what was committed of the partitions that were assigned; the next poll tries again where it is not
+    /// known yet.
+    fn look_up(&mut self, into: &mut Vec<Polled>) -> Result<(), LogError> {
+        if self.to_look_up.is_empty() {
+            return Ok(());
+        }
+        match self.committed(&self.to_look_up) {
+            Ok(committed) => {
+                tracing::info!(?committed, "assigned");
+                self.to_look_up.clear();
+                into.extend(committed.into_iter().map(|(partition, next)| Polled::Assigned(partition, next)));
+                Ok(())
+            }
+            Err(fault) if fault.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut) => {
+                tracing::debug!(partitions = %named(&self.to_look_up), "committed offsets are not known yet");
+                Ok(())
+            }
+            Err(fault) => Err(transient(fault)),
+        }
     }
 
     pub(super) fn is_connected(&self) -> bool {
         self.consumer.context().connected.load(Ordering::Relaxed)
     }
 
-    /// The group's committed offsets; waits until those of older transactions are resolved.
+    /// The group's committed offsets; waits a little until those of older transactions are resolved.
     fn committed(
         &self,
         partitions: &[TopicPartition],
-    ) -> Result<Vec<(TopicPartition, Option<Offset>)>, LogError> {
-        if partitions.is_empty() {
-            return Ok(Vec::new());
-        }
+    ) -> Result<Vec<(TopicPartition, Option<Offset>)>, KafkaError> {
         let list = native_list(partitions.iter().map(|partition| (*partition, KafkaOffset::Invalid)))?;
-        let committed = self.consumer.committed_offsets(list, LOOKUP_WAIT).map_err(transient)?;
+        let committed = self.consumer.committed_offsets(list, STABLE_WAIT)?;
         Ok(committed
             .elements()
             .iter()
@@ -259,8 +290,26 @@ impl GroupConsumer {
         // after a failed generation the group may assign again what was never taken away
         let assigned = known_partitions(&self.consumer.assignment().map_err(transient)?);
         partitions.retain(|(partition, _)| !assigned.contains(partition));
-        let list = native_list(partitions.into_iter())?;
+        let list = native_list(partitions.into_iter()).map_err(transient)?;
         self.consumer.incremental_assign(&list).map_err(transient)
+    }
+
+    /// These offsets, as a member of this group commits them with a transaction.
+    pub(super) fn group_offsets(
+        &self,
+        offsets: &[(TopicPartition, Offset)],
+    ) -> Result<GroupOffsets, LogError> {
+        let offsets = offsets.iter().map(|(partition, offset)| (*partition, KafkaOffset::Offset(*offset)));
+        let list = native_list(offsets).map_err(transient)?;
+        let member = self.consumer.group_metadata();
+        let member = member.ok_or_else(|| LogError::Kafka("the group has no member of ours".to_owned()))?;
+        Ok(GroupOffsets { list, member })
+    }
+
+    /// A transaction has committed these offsets.
+    pub(super) fn committed_otherwise(&mut self, offsets: &[(TopicPartition, Offset)]) {
+        let mut accepted = self.consumer.context().accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        accepted.extend(offsets);
     }
 
     pub(super) fn accepted(&mut self, into: &mut Vec<(TopicPartition, Offset)>) {
@@ -272,7 +321,7 @@ impl GroupConsumer {
             tracing::warn!(%fault, "letting partitions go");
         }
         let list = native_list(partitions.iter().map(|partition| (*partition, KafkaOffset::Invalid)));
-        let done = list.and_then(|list| self.consumer.incremental_unassign(&list).map_err(transient));
+        let done = list.and_then(|list| self.consumer.incremental_unassign(&list));
         if let Err(fault) = done {
             tracing::warn!(%fault, "letting partitions go");
         }
@@ -287,7 +336,7 @@ impl GroupConsumer {
         }
         let assigned = known_partitions(&self.consumer.assignment().map_err(transient)?);
         let missing = partitions.iter().filter(|partition| !assigned.contains(partition));
-        let list = native_list(missing.map(|partition| (*partition, KafkaOffset::End)))?;
+        let list = native_list(missing.map(|partition| (*partition, KafkaOffset::End))).map_err(transient)?;
         if list.count() == 0 {
             return Ok(());
         }
@@ -311,7 +360,8 @@ impl GroupConsumer {
         let said_again = self.consumer.context().commit_failed.swap(false, Ordering::Relaxed);
         let list = if said_again { &self.last_commit } else { offsets };
         let list =
-            native_list(list.iter().map(|(partition, offset)| (*partition, KafkaOffset::Offset(*offset))))?;
+            native_list(list.iter().map(|(partition, offset)| (*partition, KafkaOffset::Offset(*offset))))
+                .map_err(transient)?;
         let native_mode = match mode {
             CommitMode::Soon => rdkafka::consumer::CommitMode::Async,
             CommitMode::Now => rdkafka::consumer::CommitMode::Sync,
@@ -384,11 +434,10 @@ fn known_partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
 
 fn native_list(
     partitions: impl Iterator<Item = (TopicPartition, KafkaOffset)>,
-) -> Result<TopicPartitionList, LogError> {
+) -> Result<TopicPartitionList, KafkaError> {
     let mut list = TopicPartitionList::new();
     for (partition, offset) in partitions {
-        list.add_partition_offset(partition.topic.name(), native_partition(partition), offset)
-            .map_err(transient)?;
+        list.add_partition_offset(partition.topic.name(), native_partition(partition), offset)?;
     }
     Ok(list)
 }

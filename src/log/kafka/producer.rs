@@ -1,12 +1,12 @@
-//! The idempotent producer of one life.
+//! The idempotent producers of one life.
 
 use super::client::{ClientSettings, Linger};
 use crate::log::frame::Life;
 use crate::log::{Acknowledgement, Append, Destination, LogError};
-use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientConfig, ClientContext};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -50,8 +50,24 @@ impl LogProducer {
         life: Life,
         linger: Linger,
     ) -> Result<LogProducer, LogError> {
+        LogProducer::made(settings, life, settings.producer(linger))
+    }
+
+    /// With transactions under `transactional_id`; none has begun.
+    pub(super) fn transactional(
+        settings: &ClientSettings,
+        life: Life,
+        transactional_id: &str,
+    ) -> Result<LogProducer, LogError> {
+        LogProducer::made(settings, life, settings.transactional_producer(transactional_id))
+    }
+
+    fn made(
+        settings: &ClientSettings,
+        life: Life,
+        mut config: ClientConfig,
+    ) -> Result<LogProducer, LogError> {
         let deliveries = Deliveries::default();
-        let mut config = settings.producer(linger);
         config.set("client.id", format!("{}-{:x}", settings.application, life.0));
         let producer = config
             .create_with_context(deliveries.clone())
@@ -88,6 +104,10 @@ impl LogProducer {
                 Err((fault, _)) => return Err(LogError::Kafka(fault.to_string())),
             }
         }
+    }
+
+    pub(super) fn native(&self) -> &ThreadedProducer<impl ProducerContext + use<>> {
+        &self.producer
     }
 
     pub(super) fn acknowledged(&mut self, into: &mut Vec<Acknowledgement>) {

@@ -1,10 +1,14 @@
 //! The one place with `unsafe`: calls of librdkafka for which the client library has no safe one.
-#![expect(unsafe_code, reason = "topic ids and headers of any bytes can only be had from librdkafka itself")]
+#![expect(
+    unsafe_code,
+    reason = "topic ids, headers of any bytes and quick commits can only be had from librdkafka itself"
+)]
 
 use rdkafka::bindings as native;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::message::BorrowedMessage;
+use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 use std::ffi::{CStr, CString};
 use std::time::Duration;
 
@@ -41,6 +45,30 @@ pub(super) fn headers(message: &BorrowedMessage<'_>) -> Vec<(String, Vec<u8>)> {
         }
     }
     found
+}
+
+/// Commits the transaction of `producer`. The client library's own call flushes first, in steps of 100 ms; what is
+/// under way is waited for by librdkafka anyway.
+///
+/// # Errors
+///
+/// A message: it was aborted, or nobody knows.
+pub(super) fn commit_transaction<P: ProducerContext>(
+    producer: &ThreadedProducer<P>,
+    patience: Duration,
+) -> Result<(), String> {
+    let patience_ms = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the producer, and with it the handle, lives as long as the borrow; an error that is not null is
+    // destroyed exactly once, after its text was copied.
+    unsafe {
+        let error = native::rd_kafka_commit_transaction(producer.client().native_ptr(), patience_ms);
+        if error.is_null() {
+            return Ok(());
+        }
+        let message = text(native::rd_kafka_error_string(error));
+        native::rd_kafka_error_destroy(error);
+        Err(message)
+    }
 }
 
 /// The ids (Kafka's UUIDs, most significant bits first) of those of `names` that exist.

@@ -5,7 +5,7 @@ use super::partition::Partition;
 use crate::log::frame::Life;
 use crate::log::partitioner::partition_of_key;
 use crate::log::position::Offset;
-use crate::log::{Acknowledgement, Append, Destination, LogRecord, Polled, Topic, TopicPartition};
+use crate::log::{Acknowledgement, Append, Destination, LogError, LogRecord, Polled, Topic, TopicPartition};
 use crate::rules_of_the_protocol::{Rule, without};
 use crate::time::{ProcessingTime, millis};
 use std::cell::RefCell;
@@ -41,6 +41,31 @@ pub enum Landing {
     Failed,
 }
 
+/// How the next transaction of the application ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It commits.
+    Commits,
+    /// It is aborted, and its producer hears of it.
+    Aborts,
+    /// It commits, and its producer does not hear of it.
+    Unseen,
+    /// Its producer hears nothing, and for now it stays open. Once the broker has been asked to commit
+    /// (`prepared`) nothing else can become of it; otherwise it is aborted in the end.
+    Open {
+        /// Whether the broker was asked to commit.
+        prepared: bool,
+    },
+}
+
+/// A transaction of the application that its producer left open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct OpenTransaction {
+    transactional_id: String,
+    transaction: Transaction,
+    prepared: bool,
+}
+
 #[derive(Debug)]
 struct HeldAppend {
     ticket: u64,
@@ -66,6 +91,12 @@ pub struct Broker {
     accepted: BTreeMap<Life, Vec<(TopicPartition, Offset)>>,
     acknowledgements: BTreeMap<Life, Vec<Acknowledgement>>,
     transactions: u64,
+    /// By transactional id: the life that may use it.
+    producers: BTreeMap<String, Life>,
+    left_open: Vec<OpenTransaction>,
+    next_ending: Ending,
+    /// How many transactions ended otherwise than by a commit that its producer knows of: aborted, unseen, left open.
+    ended_badly: [u64; 3],
 }
 
 impl Broker {
@@ -83,6 +114,10 @@ impl Broker {
             accepted: BTreeMap::new(),
             acknowledgements: BTreeMap::new(),
             transactions: 0,
+            producers: BTreeMap::new(),
+            left_open: Vec::new(),
+            next_ending: Ending::Commits,
+            ended_badly: [0; 3],
         }
     }
 
@@ -255,6 +290,89 @@ impl Broker {
         }
         for group in self.groups.values_mut() {
             group.end_transaction(transaction, commits);
+        }
+    }
+
+    /// Decides how the next transaction of the application ends; those behind it commit.
+    pub fn end_next_transaction(&mut self, ending: Ending) {
+        self.next_ending = ending;
+    }
+
+    /// How many transactions of the application were left open.
+    #[must_use]
+    pub fn left_open(&self) -> usize {
+        self.left_open.len()
+    }
+
+    /// How many transactions were aborted, committed unseen, and left open.
+    #[must_use]
+    pub fn transactions_that_ended_badly(&self) -> [u64; 3] {
+        self.ended_badly
+    }
+
+    /// What was left open is ended: by the time-out of transactions, or by what the broker was asked before.
+    pub fn end_what_was_left_open(&mut self) {
+        for open in std::mem::take(&mut self.left_open) {
+            self.end(open.transaction, open.prepared);
+        }
+    }
+
+    /// `life` is the one that may use `transactional_id` from now on; what was left open under it is ended.
+    pub(super) fn init_transactions(&mut self, transactional_id: &str, life: Life) {
+        self.producers.insert(transactional_id.to_owned(), life);
+        if without(Rule::StableFetch) {
+            return;
+        }
+        let is_its_own = |open: &mut OpenTransaction| open.transactional_id == transactional_id;
+        let open: Vec<_> = self.left_open.extract_if(.., is_its_own).collect();
+        for open in open {
+            self.end(open.transaction, open.prepared);
+        }
+    }
+
+    pub(super) fn transact(
+        &mut self,
+        transactional_id: &str,
+        group: &str,
+        life: Life,
+        records: Vec<Append>,
+        offsets: &[(TopicPartition, Offset)],
+    ) -> Result<(), LogError> {
+        let refused = |why: &str| Err(LogError::Transaction(why.to_owned()));
+        if self.producers.get(transactional_id) != Some(&life) {
+            return refused("its producer is fenced");
+        }
+        if !self.is_member(group, life) {
+            return refused("the group does not know this member");
+        }
+        let transaction = self.begin();
+        for Append { destination, key, value, headers, .. } in records {
+            let record = LogRecord { key, value, headers, timestamp_ms: None };
+            self.append_in(transaction, &destination, record);
+        }
+        self.commit_in(transaction, group, offsets);
+        match std::mem::replace(&mut self.next_ending, Ending::Commits) {
+            Ending::Commits => {
+                self.end(transaction, true);
+                self.accepted.entry(life).or_default().extend(offsets);
+                Ok(())
+            }
+            Ending::Unseen => {
+                self.ended_badly[1] += 1;
+                self.end(transaction, true);
+                refused("nobody knows how it ended")
+            }
+            Ending::Aborts => {
+                self.ended_badly[0] += 1;
+                self.end(transaction, false);
+                refused("it was aborted")
+            }
+            Ending::Open { prepared } => {
+                self.ended_badly[2] += 1;
+                let transactional_id = transactional_id.to_owned();
+                self.left_open.push(OpenTransaction { transactional_id, transaction, prepared });
+                refused("nobody knows how it ended")
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use super::broker::Transaction;
 use crate::log::frame::Life;
 use crate::log::position::Offset;
 use crate::log::{Polled, Topic, TopicPartition};
+use crate::rules_of_the_protocol::{Rule, without};
 use std::collections::BTreeMap;
 
 #[derive(Debug, Default)]
@@ -56,7 +57,7 @@ impl Group {
                     self.leaving.insert(*partition, *owner);
                     self.owners.remove(partition);
                 }
-                None if self.leaving.contains_key(partition) || self.pending.contains_key(partition) => {}
+                None if self.leaving.contains_key(partition) || self.is_unstable(*partition) => {}
                 None => {
                     self.owners.insert(*partition, wanted);
                     let committed = self.committed.get(partition).copied();
@@ -67,6 +68,11 @@ impl Group {
         for (life, partitions) in revoked {
             self.told.entry(life).or_default().push(Polled::Revoked(partitions));
         }
+    }
+
+    /// Whether the outcome of a transaction is needed to know what was committed.
+    fn is_unstable(&self, partition: TopicPartition) -> bool {
+        self.pending.contains_key(&partition) && !without(Rule::StableFetch)
     }
 
     pub(super) fn events(&mut self, life: Life) -> Vec<Polled> {

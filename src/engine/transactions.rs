@@ -1,0 +1,63 @@
+//! Public records that wait for the transaction that commits what made them.
+
+use crate::log::Append;
+use crate::log::position::Offset;
+use std::collections::VecDeque;
+
+/// Public records of one task, in the order in which they were made.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// Each with an offset at or above that of the input which made it, never falling.
+    records: VecDeque<(Offset, Append)>,
+    bytes: usize,
+}
+
+impl Waiting {
+    /// `append` was made by the input up to `offset`.
+    pub(super) fn push(&mut self, offset: Offset, append: Append) {
+        self.bytes += bytes_of(&append);
+        self.records.push_back((offset, append));
+    }
+
+    /// Moves what was made by the input below `offset` to `into`.
+    pub(super) fn take_below(&mut self, offset: Offset, into: &mut Vec<Append>) {
+        let count = self.records.partition_point(|(made_at, _)| *made_at < offset);
+        let taken = self.records.drain(..count).map(|(_, append)| append);
+        into.extend(taken.inspect(|append| self.bytes -= bytes_of(append)));
+    }
+
+    /// What waits, in bytes of keys and values.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+fn bytes_of(append: &Append) -> usize {
+    append.key.as_ref().map_or(0, Vec::len) + append.value.as_ref().map_or(0, Vec::len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{Destination, Headers, Topic};
+
+    fn append(value: &str) -> Append {
+        let value = Some(value.as_bytes().to_vec());
+        let destination = Destination::ByKey(Topic::Sessions);
+        Append { ticket: 0, destination, key: None, value, headers: Headers::None }
+    }
+
+    #[test]
+    fn only_what_was_made_below_an_offset_is_taken_and_in_order() {
+        let mut waiting = Waiting::default();
+        for (offset, value) in [(3, "a"), (3, "bb"), (7, "ccc")] {
+            waiting.push(offset, append(value));
+        }
+        let mut taken = Vec::new();
+        waiting.take_below(3, &mut taken);
+        assert!(taken.is_empty(), "3 itself is not below 3");
+        waiting.take_below(7, &mut taken);
+        let values: Vec<_> = taken.iter().filter_map(|append| append.value.clone()).collect();
+        assert_eq!((values, waiting.bytes()), (vec![b"a".to_vec(), b"bb".to_vec()], 3));
+    }
+}

@@ -1,0 +1,131 @@
+//! Partitions that a worker takes over: their checkpoint is looked for, put back in steps, and their log read from there.
+
+use super::{Owned, Worker, WorkerError};
+use crate::checkpoint::{Checkpointed, Found};
+use crate::engine::arrival::{Arrival, Restoring};
+use crate::engine::checkpointing::Checkpointing;
+use crate::engine::checkpoints::Ended;
+use crate::engine::outputs::Outputs;
+use crate::engine::stage::Stage;
+use crate::engine::transactions::Waiting;
+use crate::log::frame::{Promise, SourceId};
+use crate::log::position::{Offset, Position};
+use crate::log::{Log, Start, TopicPartition};
+use crate::progress::idleness::Idleness;
+use crate::rules_of_the_protocol::{Rule, without};
+use crate::state::Tracking;
+use std::collections::btree_map::Entry;
+
+impl<S: Stage, L: Log> Worker<S, L> {
+    /// Takes a partition over. One that was never taken away goes on as it is: its state is a fold of its
+    /// log, whoever else may have read it meanwhile, and what it has published it need not publish again.
+    pub(super) fn assigned(
+        &mut self,
+        partition: TopicPartition,
+        committed: Option<Offset>,
+    ) -> Result<(), WorkerError> {
+        if let Some(owned) = self.owned.get(&partition) {
+            self.log.read_from(partition, Start::At(owned.next_offset))?;
+        } else if let Entry::Vacant(vacant) = self.arriving.entry(partition) {
+            vacant.insert(Arrival::Searching { committed });
+            self.storage.find(self.stage.source_of(partition), self.stage.shape());
+        }
+        Ok(())
+    }
+
+    /// Takes what the storage has done, and goes on with the tasks that are being restored.
+    pub(super) fn advance_arrivals(&mut self) -> Result<(), WorkerError> {
+        let mut ended = Vec::new();
+        self.storage.ended(&mut ended);
+        let now = self.log.now();
+        for ended in ended {
+            match ended {
+                Ended::Found(task, found) => self.found(task, found)?,
+                Ended::Saved(task, saved) => {
+                    let stage = &self.stage;
+                    let mut owned = self.owned.iter_mut();
+                    if let Some((_, owned)) =
+                        owned.find(|(partition, _)| stage.source_of(**partition) == task)
+                    {
+                        owned.checkpointing.saved(&saved, now);
+                    }
+                }
+            }
+        }
+        let mut arrived = Vec::new();
+        for (partition, arrival) in &mut self.arriving {
+            if let Arrival::Restoring(restoring) = arrival
+                && restoring.step(*partition)?
+            {
+                arrived.push(*partition);
+            }
+        }
+        for partition in arrived {
+            if let Some(Arrival::Restoring(restoring)) = self.arriving.remove(&partition) {
+                self.take_over(partition, *restoring)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn found(&mut self, task: SourceId, found: Found) -> Result<(), WorkerError> {
+        let stage = &self.stage;
+        let tracking = if self.cadence.is_some() { Tracking::On } else { Tracking::Off };
+        let mut arriving = self.arriving.iter_mut();
+        let waits = arriving.find(|(partition, _)| stage.source_of(**partition) == task);
+        if let Some((partition, arrival)) = waits
+            && let Arrival::Searching { committed } = arrival
+        {
+            let restoring = Restoring::new(stage, *partition, *committed, found, tracking)?;
+            *arrival = Arrival::Restoring(Box::new(restoring));
+        }
+        Ok(())
+    }
+
+    /// Everything of a task has been put back: its log is read from there.
+    fn take_over(
+        &mut self,
+        partition: TopicPartition,
+        restoring: Restoring<S::Task>,
+    ) -> Result<(), WorkerError> {
+        let (committed, offset) = (restoring.committed, restoring.offset);
+        // what lies below either was done: a checkpoint is saved only after a commit of its offset was accepted
+        let next = committed.max(offset).unwrap_or(0);
+        let first_read = offset.map_or_else(|| self.stage.start(committed), Start::At);
+        let source = self.stage.source_of(partition);
+        let destinations = u32::try_from(self.joined.len()).expect("partitions are counted in 32 bits");
+        let short_id = u32::try_from(source.topic >> 96).expect("the upper 32 of 128 bits");
+        let start = Position::committed(next);
+        let replays = match first_read {
+            Start::Beginning => Some(0),
+            Start::At(offset) => Some(offset),
+            Start::Earliest => None,
+        };
+        // what was done may be sent again to the next log, which skips it, but not published again
+        let kept_from = if without(Rule::PublishedOnce) { replays.unwrap_or(next) } else { next };
+        let task = restoring.into_task();
+        if !without(Rule::DeadlineArmedAgain) {
+            let due = self.log.now().plus(self.settings.decision_deadline);
+            for (decision, opened_at) in task.deadlines() {
+                self.deadlines.arm(partition, decision, opened_at, due);
+            }
+        }
+        let owned = Owned {
+            task,
+            outputs: Outputs::new(short_id, partition.partition, destinations, kept_from),
+            waiting: Waiting::default(),
+            cut: start,
+            next_offset: replays.unwrap_or(next),
+            committed: next,
+            restored_at: if replays.is_some() { next } else { 0 },
+            idleness: Idleness::default(),
+            checkpointing: Checkpointing::new(self.log.now(), offset.unwrap_or(-1), next),
+            chains: vec![(start, Promise::Unknown); destinations as usize],
+            #[cfg(test)]
+            batch_from: start,
+        };
+        self.owned.insert(partition, owned);
+        self.log.read_from(partition, first_read)?;
+        Ok(())
+    }
+}
