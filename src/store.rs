@@ -1,46 +1,93 @@
-//! Checkpoints in a folder, and the thread that works on them while a worker goes on.
+//! Checkpoints in a folder or an object store, and the thread that works on them while a worker goes on.
 
 use crate::checkpoint::{Blocks, Cut, Folder, FolderError, Found, Keeper};
 use crate::engine::checkpoints::{Checkpoints, Ended, Request};
 use crate::log::frame::SourceId;
 use crate::time::Stopwatch;
 use futures::TryStreamExt;
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{
+    ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode, PutOptions, PutPayload, RetryConfig,
+};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
+use url::Url;
 
 /// Between two attempts at storage that fails: doubled from the first to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_LAST: Duration = Duration::from_secs(10);
 
+/// A request to an object store is tried again by its client, but not for so long that nobody hears of it.
+const OBJECT_STORE_RETRIES: usize = 3;
+const OBJECT_STORE_RETRY_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// Where checkpoints lie.
 #[derive(Debug, Clone)]
 pub struct Place {
     store: Arc<dyn ObjectStore>,
+    prefix: ObjectPath,
 }
 
 impl Place {
-    /// The folder `name`, relative to `folder`; it is made if it is not there.
+    /// The folder `name`, relative to `folder`, which is made if it is not there; or `s3://bucket/path`, `gs://bucket/path`
+    /// or `az://container/path`, with account, region, keys and endpoint from the environment under the names of
+    /// those services (`AWS_…`, `GOOGLE_…`, `AZURE_…`). No store is asked yet.
     ///
     /// # Errors
     ///
     /// What is wrong with it, in words.
     pub fn new(name: &str, folder: &Path) -> Result<Place, String> {
-        let name = name.strip_prefix("file://").unwrap_or(name);
-        if name.contains("://") {
-            return Err(format!("`{name}` is no folder: object stores are not built in"));
+        match name.split_once("://") {
+            None => Place::folder(name, folder),
+            Some(("file", path)) => Place::folder(path, folder),
+            Some(_) => Place::object_store(name),
         }
+    }
+
+    fn object_store(url: &str) -> Result<Place, String> {
+        // only the first call installs it: HTTPS needs to know which cryptography to use
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let retry = RetryConfig {
+            max_retries: OBJECT_STORE_RETRIES,
+            retry_timeout: OBJECT_STORE_RETRY_TIMEOUT,
+            ..RetryConfig::default()
+        };
+        let parsed = Url::parse(url).map_err(|fault| format!("`{url}`: {fault}"))?;
+        let (scheme, path) =
+            ObjectStoreScheme::parse(&parsed).map_err(|fault| format!("`{url}`: {fault}"))?;
+        let store: Result<Arc<dyn ObjectStore>, _> = match scheme {
+            ObjectStoreScheme::AmazonS3 => {
+                let builder = AmazonS3Builder::from_env().with_url(url).with_retry(retry);
+                builder.build().map(|store| Arc::new(store) as _)
+            }
+            ObjectStoreScheme::GoogleCloudStorage => {
+                let builder = GoogleCloudStorageBuilder::from_env().with_url(url).with_retry(retry);
+                builder.build().map(|store| Arc::new(store) as _)
+            }
+            ObjectStoreScheme::MicrosoftAzure => {
+                let builder = MicrosoftAzureBuilder::from_env().with_url(url).with_retry(retry);
+                builder.build().map(|store| Arc::new(store) as _)
+            }
+            _ => return Err(format!("`{url}`: only s3://, gs://, az:// and folders are known")),
+        };
+        let store = store.map_err(|fault| format!("`{url}`: {fault}"))?;
+        Ok(Place { store, prefix: path })
+    }
+
+    fn folder(name: &str, folder: &Path) -> Result<Place, String> {
         let path = folder.join(name);
         std::fs::create_dir_all(&path)
             .map_err(|fault| format!("{} cannot be made: {fault}", path.display()))?;
         let store = object_store::local::LocalFileSystem::new_with_prefix(&path)
             .map_err(|fault| fault.to_string())?
             .with_fsync(true);
-        Ok(Place { store: Arc::new(store) })
+        Ok(Place { store: Arc::new(store), prefix: ObjectPath::default() })
     }
 }
 
@@ -56,7 +103,10 @@ struct ObjectFolder {
 impl ObjectFolder {
     fn path(&self, task: SourceId) -> ObjectPath {
         let topic = self.topics.get(&task.topic).copied().unwrap_or("unknown");
-        ObjectPath::from(self.application.as_str())
+        self.place
+            .prefix
+            .clone()
+            .join(self.application.as_str())
             .join(format!("{topic}-{:032x}", task.topic))
             .join(format!("{:05}", task.partition))
     }

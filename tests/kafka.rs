@@ -28,7 +28,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use support::{Instance, Shop};
+use support::{Instance, ObjectStore, Shop};
 use tillstream::event::EntityKind;
 use tillstream::generate::random::Random;
 use tillstream::ingest::pseudonym::{PseudonymKey, Pseudonyms};
@@ -537,6 +537,46 @@ fn kill_again_and_again(shop: &Shop) -> usize {
         "{kills} kills, {doubles} public records twice; ready again after {median:?} (median), {longest:?} (longest)"
     );
     doubles
+}
+
+/// Checkpoints in S3: a killed instance is put back from there, and what it publishes is what the oracle says.
+#[test]
+fn checkpoints_in_an_object_store_are_put_back_after_a_kill() {
+    let _alone = alone();
+    let store = ObjectStore::with_bucket("tills");
+    let mut shop = Shop::open(PARTITIONS);
+    shop.environment = store.environment();
+    shop.configure("checkpoints: { url: \"s3://tills/shop\", interval: 1s }");
+    produce_in_transactions(&shop);
+    let start = jiff::Timestamp::from_millisecond(yesterday_at_ten()).expect("a time").to_string();
+    shop.run(&["generate", "--start", &start, "--events", "20000", "--kafka"]);
+    let mut instances = [shop.instance()];
+    wait_until_drained(&mut instances, 20_000.0);
+    let [mut killed] = instances;
+    let saved = |instance: &Instance| {
+        ["tillstream.entity", "tillstream.decision", "clickstream"]
+            .map(|topic| instance.metric("tillstream_checkpoint_offset", &[&format!("topic=\"{topic}\"")]))
+    };
+    killed.wait_until("saved", |instance| saved(instance).iter().all(|offset| *offset > 0.0));
+    let before = saved(&killed);
+    killed.kill();
+    assert!(
+        store.list("tills").iter().all(|key| key.starts_with("shop/tillstream-")),
+        "{:?}",
+        store.list("tills")
+    );
+    let back = shop.instance();
+    let restored = saved(&back);
+    assert!(
+        restored.iter().zip(&before).all(|(after, before)| after >= before),
+        "{restored:?} after {before:?}"
+    );
+    shop.run(&["generate", "--seed", "2", "--start", &start, "--events", "5000", "--kafka"]);
+    let mut instances = [back];
+    wait_until_drained(&mut instances, 25_000.0);
+    let [back] = instances;
+    assert!(back.stop().success(), "a clean stop ends with 0");
+    compare(&shop, 1);
 }
 
 /// A stop under load leaves nothing uncommitted, so that another configuration can go on from there.

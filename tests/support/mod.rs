@@ -21,6 +21,8 @@ pub struct Shop {
     pub port: u16,
     controller_port: u16,
     pub folder: TempDir,
+    /// Of every instance.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 impl Shop {
@@ -30,6 +32,7 @@ impl Shop {
             port: free_port(),
             controller_port: free_port(),
             folder: tempfile::tempdir().expect("a folder for temporary files"),
+            environment: Vec::new(),
         };
         shop.kafka(&["start"]);
         std::fs::write(shop.folder.path().join("key"), "a key for tests, not a secret")
@@ -104,6 +107,7 @@ impl Shop {
             .arg(self.config())
             .env("TILLSTREAM__HTTP__LISTEN", format!("127.0.0.1:{http}"))
             .env("TILLSTREAM__LOG_FORMAT", "json")
+            .envs(self.environment.iter().cloned())
             .stderr(Stdio::inherit())
             .spawn()
             .expect("the program starts");
@@ -113,6 +117,74 @@ impl Shop {
         });
         instance
     }
+}
+
+/// An S3 server with one empty bucket; killed when dropped.
+pub struct ObjectStore {
+    child: Child,
+    port: u16,
+}
+
+impl ObjectStore {
+    /// Starts it, and makes `bucket`.
+    pub fn with_bucket(bucket: &str) -> ObjectStore {
+        let port = free_port();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/s3/s3.sh");
+        let child = Command::new(script)
+            .args(["serve", &port.to_string()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("bash runs");
+        let store = ObjectStore { child, port };
+        let begun = Instant::now();
+        while !http(port, "PUT", &format!("/{bucket}")).starts_with("HTTP/1.1 200") {
+            assert!(begun.elapsed() < Duration::from_secs(120), "the S3 server does not answer");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        store
+    }
+
+    /// How a client finds it.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let values = [
+            ("AWS_ENDPOINT", format!("http://127.0.0.1:{}", self.port)),
+            ("AWS_ALLOW_HTTP", "true".to_owned()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "not a secret".to_owned()),
+        ];
+        values.to_vec()
+    }
+
+    /// The keys of what is in `bucket`, as the server's XML has them.
+    pub fn list(&self, bucket: &str) -> Vec<String> {
+        let answer = http(self.port, "GET", &format!("/{bucket}?list-type=2"));
+        let keys = answer.split("<Key>").skip(1);
+        keys.filter_map(|rest| Some(rest.split_once("</Key>")?.0.to_owned())).collect()
+    }
+}
+
+impl Drop for ObjectStore {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The whole answer of a local server; nothing if there is none.
+fn http(port: u16, method: &str, path: &str) -> String {
+    let fetch = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut response = String::new();
+        stream.read_to_string(&mut response)?;
+        Ok(response)
+    };
+    fetch().unwrap_or_default()
 }
 
 impl Drop for Shop {
@@ -135,14 +207,7 @@ impl Instance {
 
     /// Status and body of a page.
     pub fn get(&self, path: &str) -> (u16, String) {
-        let fetch = || -> std::io::Result<String> {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.http))?;
-            write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-            let mut response = String::new();
-            stream.read_to_string(&mut response)?;
-            Ok(response)
-        };
-        let response = fetch().unwrap_or_default();
+        let response = http(self.http, "GET", path);
         let status = response.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
         let body = response.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
         (status, body)
