@@ -205,16 +205,17 @@ pub trait Log {
 
     /// Publishes `records` and commits `offsets` in one transaction: all of it is seen, or nothing. Waits for the end.
     /// A life that does this commits in no other way, and only when every append that `offsets` rest on has been
-    /// acknowledged. Tickets of `records` mean nothing.
+    /// acknowledged. Tickets of `records` mean nothing. [`Committed::Refused`]: it is aborted for certain, and nothing
+    /// of it will ever be seen.
     ///
     /// # Errors
     ///
-    /// [`LogError`]: the transaction was aborted, or nobody knows; the life is over.
+    /// [`LogError`]: nobody knows how it ended, or another life has taken this one's place; the life is over.
     fn transact(
         &mut self,
-        records: Vec<Append>,
+        records: &[&Append],
         offsets: &[(TopicPartition, Offset)],
-    ) -> Result<(), LogError>;
+    ) -> Result<Committed, LogError>;
 
     /// Appends the commits that the group has accepted since the last call to `into`. Never waits.
     fn accepted(&mut self, into: &mut Vec<(TopicPartition, Offset)>);
@@ -265,8 +266,8 @@ pub enum LogError {
     /// An append failed, or its fate is unknown.
     #[error("an append failed or its fate is unknown")]
     Append,
-    /// A transaction was aborted, or nobody knows how it ended.
-    #[error("a transaction was aborted, or its end is unknown: {0}")]
+    /// Nobody knows how a transaction ended, or another life has taken this one's place.
+    #[error("a transaction has no known end: {0}")]
     Transaction(String),
     /// A crash, for tests.
     #[error("crashed")]

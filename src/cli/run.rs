@@ -331,6 +331,10 @@ fn lives<S: Stage>(
                 }
                 return Err(error.into());
             }
+            Err(WorkerError::Log(error)) if instance.stop.load(Ordering::Relaxed) => {
+                return Err(anyhow::Error::from(error)
+                    .context("the stop was not clean: what was in flight is done again at the next start"));
+            }
             Err(WorkerError::Log(error)) => {
                 tracing::warn!(%error, role = name, "this life is over; a new one begins at the committed offsets");
                 drop(worker);

@@ -19,11 +19,16 @@ impl Waiting {
         self.records.push_back((offset, append));
     }
 
-    /// Moves what was made by the input below `offset` to `into`.
-    pub(super) fn take_below(&mut self, offset: Offset, into: &mut Vec<Append>) {
-        let count = self.records.partition_point(|(made_at, _)| *made_at < offset);
-        let taken = self.records.drain(..count).map(|(_, append)| append);
-        into.extend(taken.inspect(|append| self.bytes -= bytes_of(append)));
+    /// What was made by the input below `offset`.
+    pub(super) fn below(&self, offset: Offset) -> impl Iterator<Item = &Append> {
+        self.records.iter().take_while(move |(made_at, _)| *made_at < offset).map(|(_, append)| append)
+    }
+
+    /// It was published.
+    pub(super) fn forget_below(&mut self, offset: Offset) {
+        while let Some((_, append)) = self.records.pop_front_if(|(made_at, _)| *made_at < offset) {
+            self.bytes -= bytes_of(&append);
+        }
     }
 
     /// What waits, in bytes of keys and values.
@@ -53,11 +58,12 @@ mod tests {
         for (offset, value) in [(3, "a"), (3, "bb"), (7, "ccc")] {
             waiting.push(offset, append(value));
         }
-        let mut taken = Vec::new();
-        waiting.take_below(3, &mut taken);
-        assert!(taken.is_empty(), "3 itself is not below 3");
-        waiting.take_below(7, &mut taken);
-        let values: Vec<_> = taken.iter().filter_map(|append| append.value.clone()).collect();
-        assert_eq!((values, waiting.bytes()), (vec![b"a".to_vec(), b"bb".to_vec()], 3));
+        let values = |waiting: &Waiting, offset| {
+            waiting.below(offset).filter_map(|append| append.value.clone()).collect::<Vec<_>>()
+        };
+        assert!(values(&waiting, 3).is_empty(), "3 itself is not below 3");
+        assert_eq!(values(&waiting, 7), [b"a".to_vec(), b"bb".to_vec()]);
+        waiting.forget_below(7);
+        assert_eq!((values(&waiting, 8), waiting.bytes()), (vec![b"ccc".to_vec()], 3));
     }
 }

@@ -136,6 +136,9 @@ pub struct Worker<S: Stage, L> {
     deadlines: Deadlines,
     /// Whether offsets are committed by transactions.
     is_transactional: bool,
+    /// What the next transaction commits.
+    to_transact: BTreeMap<TopicPartition, Offset>,
+    transact_again_at: ProcessingTime,
     lost: u64,
     polled: Vec<Polled>,
     acknowledgements: Vec<Acknowledgement>,
@@ -160,6 +163,8 @@ impl<S: Stage, L: Log> Worker<S, L> {
             committed_at: now,
             deadlines: Deadlines::default(),
             is_transactional,
+            to_transact: BTreeMap::new(),
+            transact_again_at: now,
             lost: 0,
             polled: Vec::new(),
             acknowledgements: Vec::new(),
@@ -261,17 +266,15 @@ impl<S: Stage, L: Log> Worker<S, L> {
             self.log.poll(RECORDS_PER_POLL, &mut polled)?;
             for event in polled {
                 if let Polled::Revoked(partitions) = event {
-                    self.log.commit(&self.positions(), CommitMode::Now)?;
+                    self.commit_again()?;
                     self.forget(&partitions);
                     self.log.release(&partitions);
                 } else if let Polled::Lost(partitions) = event {
                     self.forget(&partitions);
                 }
             }
-            committed = match self.positions() {
-                positions if positions.is_empty() => Committed::Taken,
-                positions => self.log.commit(&positions, CommitMode::Now)?,
-            };
+            committed = self.commit_again()?;
+            self.log.wait(1);
         }
         if committed == Committed::Refused || !self.epochs.quiet() {
             return Err(LogError::Kafka(
@@ -309,9 +312,17 @@ impl<S: Stage, L: Log> Worker<S, L> {
         Ok(())
     }
 
-    /// The next offset to read of every partition that is owned and drained.
-    fn positions(&self) -> Vec<(TopicPartition, Offset)> {
-        self.owned.iter().map(|(partition, owned)| (*partition, owned.cut.offset + 1)).collect()
+    /// Says the commit of every partition that is owned and drained once more.
+    fn commit_again(&mut self) -> Result<Committed, WorkerError> {
+        if self.is_transactional {
+            return self.transact(CommitMode::Soon);
+        }
+        let positions: Vec<_> =
+            self.owned.iter().map(|(partition, owned)| (*partition, owned.cut.offset + 1)).collect();
+        if positions.is_empty() {
+            return Ok(Committed::Taken);
+        }
+        Ok(self.log.commit(&positions, CommitMode::Now)?)
     }
 
     /// Closes every chain, waits for the acknowledgements and commits. Gives up after `patience`.
@@ -423,6 +434,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
         self.owned.retain(|partition, _| !partitions.contains(partition));
         self.arriving.retain(|partition, _| !partitions.contains(partition));
         self.deadlines.forget(partitions);
+        self.to_transact.retain(|partition, _| !partitions.contains(partition));
     }
 
     fn fold(&mut self, fetched: &Fetched) -> Result<(), WorkerError> {

@@ -90,8 +90,8 @@ impl Log for KafkaLog {
 
     fn send(&mut self, append: Append) -> Result<(), LogError> {
         match append.destination {
-            Destination::Partition(_) | Destination::ByKey(Topic::ScoresFraud) => self.prompt.send(append),
-            Destination::ByKey(_) => self.batching.send(append),
+            Destination::Partition(_) | Destination::ByKey(Topic::ScoresFraud) => self.prompt.send(&append),
+            Destination::ByKey(_) => self.batching.send(&append),
         }
     }
 
@@ -110,15 +110,17 @@ impl Log for KafkaLog {
 
     fn transact(
         &mut self,
-        records: Vec<Append>,
+        records: &[&Append],
         offsets: &[(TopicPartition, Offset)],
-    ) -> Result<(), LogError> {
+    ) -> Result<Committed, LogError> {
         let Some(transactions) = &mut self.transactions else {
             return Err(LogError::Fatal("this log was joined without transactions".to_owned()));
         };
-        transactions.transact(records, &self.consumer.group_offsets(offsets)?)?;
-        self.consumer.committed_otherwise(offsets);
-        Ok(())
+        let committed = transactions.transact(records, &self.consumer.group_offsets(offsets)?)?;
+        if committed == Committed::Taken {
+            self.consumer.committed_otherwise(offsets);
+        }
+        Ok(committed)
     }
 
     fn accepted(&mut self, into: &mut Vec<(TopicPartition, Offset)>) {

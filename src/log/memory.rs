@@ -128,9 +128,9 @@ impl Log for MemoryLog {
 
     fn transact(
         &mut self,
-        records: Vec<Append>,
+        records: &[&Append],
         offsets: &[(TopicPartition, Offset)],
-    ) -> Result<(), LogError> {
+    ) -> Result<Committed, LogError> {
         let id = self.transactional_id.as_deref().unwrap_or_default();
         self.broker.borrow_mut().transact(id, &self.group, self.life, records, offsets)
     }

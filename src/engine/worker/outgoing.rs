@@ -8,12 +8,16 @@
 use super::{Owned, Worker, WorkerError};
 use crate::engine::stage::Stage;
 use crate::log::frame::{Frame, Item, Record};
-use crate::log::position::{Offset, Position};
+use crate::log::position::Position;
 use crate::log::{
     Acknowledgement, Append, CommitMode, Committed, Destination, Headers, Log, LogError, TopicPartition,
 };
 use crate::rules_of_the_protocol::{Rule, without};
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// After a transaction was refused, before it is made again.
+const REFUSED_PAUSE: Duration = Duration::from_millis(200);
 
 /// Whether frames close their chains.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -139,22 +143,42 @@ impl<S: Stage, L: Log> Worker<S, L> {
                 owned.committed = owned.committed.max(*offset);
             }
         }
-        if self.is_transactional { self.transact(&offsets) } else { Ok(self.log.commit(&offsets, mode)?) }
+        if self.is_transactional {
+            self.to_transact.extend(offsets);
+            self.transact(mode)
+        } else {
+            Ok(self.log.commit(&offsets, mode)?)
+        }
     }
 
-    /// Commits `offsets` together with the public records that wait for them. Nothing is polled meanwhile.
-    fn transact(&mut self, offsets: &[(TopicPartition, Offset)]) -> Result<Committed, WorkerError> {
-        if offsets.is_empty() {
+    /// Commits what is to be committed by a transaction, together with the public records that wait for it. Nothing is
+    /// polled meanwhile. One that was refused is made again a little later.
+    pub(super) fn transact(&mut self, mode: CommitMode) -> Result<Committed, WorkerError> {
+        let now = self.log.now();
+        if self.to_transact.is_empty() {
             return Ok(Committed::Taken);
         }
-        let mut records = Vec::new();
-        for (partition, offset) in offsets {
-            if let Some(owned) = self.owned.get_mut(partition) {
-                owned.waiting.take_below(*offset, &mut records);
-            }
+        if mode == CommitMode::Soon && now < self.transact_again_at {
+            return Ok(Committed::Refused);
         }
-        self.log.transact(records, offsets)?;
-        Ok(Committed::Taken)
+        let offsets: Vec<_> =
+            self.to_transact.iter().map(|(partition, offset)| (*partition, *offset)).collect();
+        let owned =
+            offsets.iter().filter_map(|(partition, offset)| Some((self.owned.get(partition)?, *offset)));
+        let records: Vec<_> = owned.flat_map(|(owned, offset)| owned.waiting.below(offset)).collect();
+        let committed = self.log.transact(&records, &offsets)?;
+        match committed {
+            Committed::Taken => {
+                for (partition, offset) in std::mem::take(&mut self.to_transact) {
+                    self.owned
+                        .get_mut(&partition)
+                        .into_iter()
+                        .for_each(|owned| owned.waiting.forget_below(offset));
+                }
+            }
+            Committed::Refused => self.transact_again_at = now.plus(REFUSED_PAUSE),
+        }
+        Ok(committed)
     }
 
     /// Appends the deadlines that are due to their own partition, and arms them again: an append that

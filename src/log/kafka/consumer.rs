@@ -39,9 +39,6 @@ enum Told {
 struct Callbacks {
     told: Mutex<Vec<Told>>,
     at_end: Mutex<AtEnd>,
-    commit_failed: AtomicBool,
-    /// Commits that the group has accepted.
-    accepted: Mutex<Vec<(TopicPartition, Offset)>>,
     connected: AtomicBool,
     /// The consumer is being closed: nobody polls any more, so revocations are answered at once.
     closing: AtomicBool,
@@ -80,16 +77,6 @@ impl ConsumerContext for Callbacks {
             _ => Told::Revoked(partitions),
         });
     }
-
-    fn commit_callback(&self, result: Result<(), KafkaError>, offsets: &TopicPartitionList) {
-        match result {
-            Ok(()) => self.accepted.lock().unwrap_or_else(PoisonError::into_inner).extend(taken(offsets)),
-            Err(fault) => {
-                tracing::warn!(%fault, "an offset commit was lost; it will be said again");
-                self.commit_failed.store(true, Ordering::Relaxed);
-            }
-        }
-    }
 }
 
 impl Callbacks {
@@ -106,12 +93,17 @@ pub(super) struct GroupOffsets {
 
 /// A member of a group.
 pub(super) struct GroupConsumer {
-    consumer: Arc<BaseConsumer<Callbacks>>,
+    /// Before the consumer: it is dropped first.
+    commits: raw::Commits,
+    consumer: BaseConsumer<Callbacks>,
     /// Partitions to be assigned with their offsets; `None` when no assignment waits for an answer.
     answer: Option<Vec<(TopicPartition, KafkaOffset)>>,
     /// Assigned, and what was committed is not yet known.
     to_look_up: Vec<TopicPartition>,
     last_commit: Vec<(TopicPartition, Offset)>,
+    commit_failed: bool,
+    /// Commits that the group has accepted.
+    accepted: Vec<(TopicPartition, Offset)>,
 }
 
 impl GroupConsumer {
@@ -123,8 +115,6 @@ impl GroupConsumer {
         let callbacks = Callbacks {
             told: Mutex::default(),
             at_end: Mutex::default(),
-            commit_failed: AtomicBool::new(false),
-            accepted: Mutex::default(),
             connected: AtomicBool::new(false),
             closing: AtomicBool::new(false),
         };
@@ -133,10 +123,13 @@ impl GroupConsumer {
         let names: Vec<_> = topics.iter().map(|topic| topic.name()).collect();
         consumer.subscribe(&names).map_err(fatal)?;
         Ok(GroupConsumer {
-            consumer: Arc::new(consumer),
+            commits: raw::Commits::of(&consumer),
+            consumer,
             answer: None,
             to_look_up: Vec::new(),
             last_commit: Vec::new(),
+            commit_failed: false,
+            accepted: Vec::new(),
         })
     }
 
@@ -308,12 +301,12 @@ impl GroupConsumer {
 
     /// A transaction has committed these offsets.
     pub(super) fn committed_otherwise(&mut self, offsets: &[(TopicPartition, Offset)]) {
-        let mut accepted = self.consumer.context().accepted.lock().unwrap_or_else(PoisonError::into_inner);
-        accepted.extend(offsets);
+        self.accepted.extend(offsets);
     }
 
     pub(super) fn accepted(&mut self, into: &mut Vec<(TopicPartition, Offset)>) {
-        into.append(&mut self.consumer.context().accepted.lock().unwrap_or_else(PoisonError::into_inner));
+        self.take_answers();
+        into.append(&mut self.accepted);
     }
 
     pub(super) fn release(&mut self, partitions: &[TopicPartition]) {
@@ -348,7 +341,8 @@ impl GroupConsumer {
         offsets: &[(TopicPartition, Offset)],
         mode: CommitMode,
     ) -> Result<Committed, LogError> {
-        if offsets.is_empty() && !self.consumer.context().commit_failed.load(Ordering::Relaxed) {
+        self.take_answers();
+        if offsets.is_empty() && !self.commit_failed {
             return Ok(Committed::Taken);
         }
         for (partition, offset) in offsets {
@@ -357,27 +351,48 @@ impl GroupConsumer {
                 None => self.last_commit.push((*partition, *offset)),
             }
         }
-        let said_again = self.consumer.context().commit_failed.swap(false, Ordering::Relaxed);
-        let list = if said_again { &self.last_commit } else { offsets };
-        let list =
+        let list = if std::mem::take(&mut self.commit_failed) { &self.last_commit } else { offsets };
+        let native =
             native_list(list.iter().map(|(partition, offset)| (*partition, KafkaOffset::Offset(*offset))))
                 .map_err(transient)?;
-        let native_mode = match mode {
-            CommitMode::Soon => rdkafka::consumer::CommitMode::Async,
-            CommitMode::Now => rdkafka::consumer::CommitMode::Sync,
+        let outcome = match mode {
+            CommitMode::Soon => {
+                self.commits.begin(&self.consumer, &native).map_err(KafkaError::ConsumerCommit)
+            }
+            CommitMode::Now => self.consumer.commit(&native, rdkafka::consumer::CommitMode::Sync),
         };
         // a commit that is refused is harmless: the next owner does the same work again
-        if let Err(fault) = self.consumer.commit(&list, native_mode) {
-            tracing::warn!(%fault, "an offset commit was lost; it will be said again");
-            self.consumer.context().commit_failed.store(true, Ordering::Relaxed);
+        if let Err(fault) = outcome {
+            self.commit_was_lost(&fault);
             return Ok(Committed::Refused);
         }
         if mode == CommitMode::Now {
-            let mut accepted =
-                self.consumer.context().accepted.lock().unwrap_or_else(PoisonError::into_inner);
-            accepted.extend(taken(&list));
+            self.accepted.extend(list);
         }
         Ok(Committed::Taken)
+    }
+
+    /// Takes the answers to commits that nobody waited for.
+    fn take_answers(&mut self) {
+        while let Some((outcome, partitions)) = self.commits.answer() {
+            if let Err(code) = outcome {
+                self.commit_was_lost(&KafkaError::ConsumerCommit(code));
+            }
+            for (topic, partition, offset, is_taken) in partitions {
+                if !is_taken {
+                    self.commit_failed = true;
+                } else if let (Some(topic), Ok(partition)) =
+                    (Topic::from_name(&topic), u32::try_from(partition))
+                {
+                    self.accepted.push((TopicPartition::new(topic, partition), offset));
+                }
+            }
+        }
+    }
+
+    fn commit_was_lost(&mut self, fault: &KafkaError) {
+        tracing::warn!(%fault, "an offset commit was lost; it will be said again");
+        self.commit_failed = true;
     }
 }
 
@@ -402,20 +417,6 @@ pub(super) fn fetched(message: &BorrowedMessage<'_>) -> Option<Polled> {
     };
     let partition = TopicPartition::new(topic, partition);
     Some(Polled::Record(Fetched { partition, offset: message.offset(), record: Arc::new(record) }))
-}
-
-/// The offsets of a commit that were taken, partition by partition.
-fn taken(offsets: &TopicPartitionList) -> Vec<(TopicPartition, Offset)> {
-    let elements = offsets.elements();
-    let good = elements.iter().filter(|element| element.error().is_ok());
-    good.filter_map(|element| match element.offset() {
-        KafkaOffset::Offset(next) => {
-            let topic = Topic::from_name(element.topic())?;
-            Some((TopicPartition::new(topic, u32::try_from(element.partition()).ok()?), next))
-        }
-        _ => None,
-    })
-    .collect()
 }
 
 fn named(partitions: &[TopicPartition]) -> String {

@@ -75,10 +75,10 @@ impl LogProducer {
         Ok(LogProducer { producer, deliveries, application: settings.application.clone() })
     }
 
-    pub(super) fn send(&mut self, append: Append) -> Result<(), LogError> {
-        let (topic, partition) = match append.destination {
+    pub(super) fn send(&mut self, append: &Append) -> Result<(), LogError> {
+        let (topic, partition) = match &append.destination {
             Destination::Partition(partition) => (partition.topic, Some(partition.partition)),
-            Destination::ByKey(topic) => (topic, None),
+            Destination::ByKey(topic) => (*topic, None),
         };
         let ticket = usize::try_from(append.ticket).expect("tickets are counted in a machine word");
         let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(topic.name(), ticket);

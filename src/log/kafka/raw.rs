@@ -1,12 +1,15 @@
 //! The one place with `unsafe`: calls of librdkafka for which the client library has no safe one.
 #![expect(
     unsafe_code,
-    reason = "topic ids, headers of any bytes and quick commits can only be had from librdkafka itself"
+    reason = "topic ids, headers of any bytes, answers to commits and quick ends of transactions can only be had from librdkafka itself"
 )]
 
+use super::transactions::FailedTransaction;
+use rdkafka::TopicPartitionList;
 use rdkafka::bindings as native;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 use std::ffi::{CStr, CString};
@@ -47,27 +50,102 @@ pub(super) fn headers(message: &BorrowedMessage<'_>) -> Vec<(String, Vec<u8>)> {
     found
 }
 
+/// Commits that a consumer does not wait for, with their answers. The client library's own asynchronous commit never
+/// gives one: librdkafka reports it only to a callback that the library no longer sets.
+pub(super) struct Commits {
+    queue: *mut native::rd_kafka_queue_t,
+}
+
+/// The answer to a commit: what the group says of all of it, and of each partition (topic, partition, offset, whether it
+/// was taken).
+pub(super) type CommitAnswer = (Result<(), RDKafkaErrorCode>, Vec<(String, i32, i64, bool)>);
+
+impl Commits {
+    /// Of `consumer`. Must be dropped before it.
+    pub(super) fn of<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Commits {
+        // SAFETY: the handle lives as long as the consumer; the queue is destroyed once, when this is dropped.
+        Commits { queue: unsafe { native::rd_kafka_queue_new(consumer.client().native_ptr()) } }
+    }
+
+    /// Begins a commit.
+    pub(super) fn begin<C: ConsumerContext>(
+        &self,
+        consumer: &BaseConsumer<C>,
+        offsets: &TopicPartitionList,
+    ) -> Result<(), RDKafkaErrorCode> {
+        // SAFETY: all three live during the call; librdkafka copies the list and holds the queue until it has answered.
+        let answer = unsafe {
+            native::rd_kafka_commit_queue(
+                consumer.client().native_ptr(),
+                offsets.ptr(),
+                self.queue,
+                None,
+                std::ptr::null_mut(),
+            )
+        };
+        if answer == native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            Ok(())
+        } else {
+            Err(answer.into())
+        }
+    }
+
+    /// The next answer, if one is there. Never waits.
+    pub(super) fn answer(&self) -> Option<CommitAnswer> {
+        const GOOD: native::rd_kafka_resp_err_t = native::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+        let mut partitions = Vec::new();
+        // SAFETY: the queue lives as long as this; the event, and with it the list and its names, lives until it is
+        // destroyed, once, at the end; the list has as many elements as it says.
+        let error = unsafe {
+            let event = native::rd_kafka_queue_poll(self.queue, 0);
+            if event.is_null() {
+                return None;
+            }
+            let error = native::rd_kafka_event_error(event);
+            let list = native::rd_kafka_event_topic_partition_list(event);
+            if !list.is_null() {
+                for place in 0..usize::try_from((*list).cnt).unwrap_or(0) {
+                    let element = &*(*list).elems.add(place);
+                    let is_taken = error == GOOD && element.err == GOOD;
+                    partitions.push((text(element.topic), element.partition, element.offset, is_taken));
+                }
+            }
+            native::rd_kafka_event_destroy(event);
+            error
+        };
+        Some((if error == GOOD { Ok(()) } else { Err(error.into()) }, partitions))
+    }
+}
+
+impl Drop for Commits {
+    fn drop(&mut self) {
+        // SAFETY: made once, and destroyed here only.
+        unsafe { native::rd_kafka_queue_destroy(self.queue) }
+    }
+}
+
 /// Commits the transaction of `producer`. The client library's own call flushes first, in steps of 100 ms; what is
 /// under way is waited for by librdkafka anyway.
 ///
 /// # Errors
 ///
-/// A message: it was aborted, or nobody knows.
+/// What failed, and whether the transaction can only be aborted now.
 pub(super) fn commit_transaction<P: ProducerContext>(
     producer: &ThreadedProducer<P>,
     patience: Duration,
-) -> Result<(), String> {
+) -> Result<(), FailedTransaction> {
     let patience_ms = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: the producer, and with it the handle, lives as long as the borrow; an error that is not null is
-    // destroyed exactly once, after its text was copied.
+    // destroyed exactly once, after what it says was copied.
     unsafe {
         let error = native::rd_kafka_commit_transaction(producer.client().native_ptr(), patience_ms);
         if error.is_null() {
             return Ok(());
         }
         let message = text(native::rd_kafka_error_string(error));
+        let requires_abort = native::rd_kafka_error_txn_requires_abort(error) != 0;
         native::rd_kafka_error_destroy(error);
-        Err(message)
+        Err(FailedTransaction { message, requires_abort })
     }
 }
 

@@ -5,7 +5,7 @@ use super::consumer::GroupOffsets;
 use super::producer::LogProducer;
 use super::raw;
 use crate::log::frame::Life;
-use crate::log::{Append, LogError};
+use crate::log::{Append, Committed, LogError};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use std::time::Duration;
 const INIT_WAIT: Duration = Duration::from_secs(15);
 /// How long each step of a transaction may take; the broker aborts one that is open for longer.
 pub(super) const TRANSACTION_WAIT: Duration = Duration::from_secs(10);
-/// After a transaction has failed: aborting it spares its readers the broker's time-out, and nothing depends on it.
-const ABORT_WAIT: Duration = Duration::from_secs(1);
+/// How long aborting one may take.
+const ABORT_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) struct TransactionalProducer {
     producer: LogProducer,
@@ -33,33 +33,54 @@ impl TransactionalProducer {
         Ok(TransactionalProducer { producer })
     }
 
-    pub(super) fn transact(&mut self, records: Vec<Append>, offsets: &GroupOffsets) -> Result<(), LogError> {
+    /// A transaction of which it is certain that it was aborted is refused; its producer goes on.
+    pub(super) fn transact(
+        &mut self,
+        records: &[&Append],
+        offsets: &GroupOffsets,
+    ) -> Result<Committed, LogError> {
         let outcome = self.attempt(records, offsets);
-        if outcome.is_err()
-            && let Err(fault) = self.producer.native().abort_transaction(ABORT_WAIT)
-        {
-            tracing::debug!(%fault, "aborting a transaction that failed");
-        }
         // what failed to be delivered has failed its transaction
         self.producer.acknowledged(&mut Vec::new());
-        outcome
+        let Err(failed) = outcome else { return Ok(Committed::Taken) };
+        if !failed.requires_abort {
+            return Err(LogError::Transaction(failed.message));
+        }
+        tracing::warn!(fault = %failed.message, "a transaction is aborted; it will be made again");
+        let aborted = self.producer.native().abort_transaction(ABORT_WAIT);
+        aborted.map_err(|fault| LogError::Transaction(format!("{}; then {fault}", failed.message)))?;
+        Ok(Committed::Refused)
     }
 
-    fn attempt(&mut self, records: Vec<Append>, offsets: &GroupOffsets) -> Result<(), LogError> {
-        self.producer.native().begin_transaction().map_err(failed)?;
+    fn attempt(&mut self, records: &[&Append], offsets: &GroupOffsets) -> Result<(), FailedTransaction> {
+        self.producer.native().begin_transaction()?;
         for record in records {
             self.producer.send(record)?;
         }
         let producer = self.producer.native();
-        producer
-            .send_offsets_to_transaction(&offsets.list, &offsets.member, TRANSACTION_WAIT)
-            .map_err(failed)?;
-        raw::commit_transaction(producer, TRANSACTION_WAIT).map_err(LogError::Transaction)
+        producer.send_offsets_to_transaction(&offsets.list, &offsets.member, TRANSACTION_WAIT)?;
+        raw::commit_transaction(producer, TRANSACTION_WAIT)
     }
 }
 
-fn failed(fault: KafkaError) -> LogError {
-    LogError::Transaction(fault.to_string())
+/// Why a transaction was not committed, as far as is known.
+pub(super) struct FailedTransaction {
+    pub(super) message: String,
+    /// Whether it can only be aborted now: then it was not committed, and will not be.
+    pub(super) requires_abort: bool,
+}
+
+impl From<KafkaError> for FailedTransaction {
+    fn from(fault: KafkaError) -> FailedTransaction {
+        let requires_abort = matches!(&fault, KafkaError::Transaction(error) if error.txn_requires_abort());
+        FailedTransaction { message: fault.to_string(), requires_abort }
+    }
+}
+
+impl From<LogError> for FailedTransaction {
+    fn from(fault: LogError) -> FailedTransaction {
+        FailedTransaction { message: fault.to_string(), requires_abort: false }
+    }
 }
 
 /// Some refusals stay, however often one asks.

@@ -5,7 +5,9 @@ use super::partition::Partition;
 use crate::log::frame::Life;
 use crate::log::partitioner::partition_of_key;
 use crate::log::position::Offset;
-use crate::log::{Acknowledgement, Append, Destination, LogError, LogRecord, Polled, Topic, TopicPartition};
+use crate::log::{
+    Acknowledgement, Append, Committed, Destination, LogError, LogRecord, Polled, Topic, TopicPartition,
+};
 use crate::rules_of_the_protocol::{Rule, without};
 use crate::time::{ProcessingTime, millis};
 use std::cell::RefCell;
@@ -335,18 +337,19 @@ impl Broker {
         transactional_id: &str,
         group: &str,
         life: Life,
-        records: Vec<Append>,
+        records: &[&Append],
         offsets: &[(TopicPartition, Offset)],
-    ) -> Result<(), LogError> {
-        let refused = |why: &str| Err(LogError::Transaction(why.to_owned()));
+    ) -> Result<Committed, LogError> {
+        let unknown = |why: &str| Err(LogError::Transaction(why.to_owned()));
         if self.producers.get(transactional_id) != Some(&life) {
-            return refused("its producer is fenced");
+            return unknown("its producer is fenced");
         }
         if !self.is_member(group, life) {
-            return refused("the group does not know this member");
+            return Ok(Committed::Refused);
         }
         let transaction = self.begin();
-        for Append { destination, key, value, headers, .. } in records {
+        for append in records {
+            let Append { destination, key, value, headers, .. } = (*append).clone();
             let record = LogRecord { key, value, headers, timestamp_ms: None };
             self.append_in(transaction, &destination, record);
         }
@@ -355,23 +358,23 @@ impl Broker {
             Ending::Commits => {
                 self.end(transaction, true);
                 self.accepted.entry(life).or_default().extend(offsets);
-                Ok(())
+                Ok(Committed::Taken)
             }
             Ending::Unseen => {
                 self.ended_badly[1] += 1;
                 self.end(transaction, true);
-                refused("nobody knows how it ended")
+                unknown("it was committed")
             }
             Ending::Aborts => {
                 self.ended_badly[0] += 1;
                 self.end(transaction, false);
-                refused("it was aborted")
+                Ok(Committed::Refused)
             }
             Ending::Open { prepared } => {
                 self.ended_badly[2] += 1;
                 let transactional_id = transactional_id.to_owned();
                 self.left_open.push(OpenTransaction { transactional_id, transaction, prepared });
-                refused("nobody knows how it ended")
+                unknown("it is open")
             }
         }
     }
