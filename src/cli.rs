@@ -2,14 +2,17 @@
 //!
 //! Exit codes: 0 good, 1 failed, 2 wrong usage or configuration (nothing was started).
 
+mod audit;
 mod config;
 mod demo;
 mod generate;
 mod inspect;
 mod lines;
 mod process;
+mod replay;
 mod run;
 mod topics;
+mod verify;
 
 use crate::config::{Config, LogFormat, read_layers, resolve_beside};
 use crate::fault::Faults;
@@ -36,6 +39,7 @@ const EXAMPLES: &str = "Examples:
   tillstream process day.jsonl --out results         the whole engine over files
   tillstream topics apply --config shop.yaml         make the topics on a broker
   tillstream run --config shop.yaml                  the service
+  tillstream verify --config shop.yaml               nothing is missing, nothing doubled
   tillstream inspect tillstream.entity --limit 3     look into a topic, frames included
 
 Every setting of the configuration can be overridden by a variable: TILLSTREAM__SESSIONS__GAP=20m.
@@ -61,6 +65,10 @@ enum Command {
     Demo(demo::Demo),
     /// Compare the topics with a broker, or make what is missing. Never deletes.
     Topics(topics::Topics),
+    /// Prove from the logs that nothing is missing or doubled.
+    Verify(verify::Verify),
+    /// Fold a range of an internal log again, and compare with what was published.
+    Replay(replay::Replay),
     /// Print the records of a topic, internal frames included.
     Inspect(inspect::Inspect),
     /// Check or show the configuration.
@@ -101,6 +109,8 @@ pub fn main() -> ExitCode {
         Command::Generate(command) => command.execute(),
         Command::Demo(command) => command.execute(),
         Command::Topics(command) => command.execute(),
+        Command::Verify(command) => command.execute(),
+        Command::Replay(command) => command.execute(),
         Command::Inspect(command) => command.execute(),
         Command::Config(command) => command.execute(),
         Command::Completion { shell } => completion(shell),

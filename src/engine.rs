@@ -13,6 +13,7 @@ pub mod ingest;
 pub mod keyed;
 pub mod outputs;
 pub mod process;
+pub mod replay;
 pub mod settings;
 pub mod stage;
 mod transactions;

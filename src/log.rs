@@ -140,6 +140,27 @@ pub struct RecordId {
     pub index: u32,
 }
 
+impl std::str::FromStr for RecordId {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<RecordId, NotAnId> {
+        let mut parts = text.split('-');
+        let mut next = || parts.next().ok_or(NotAnId);
+        let id = RecordId {
+            topic: u32::from_str_radix(next()?, 16).map_err(|_| NotAnId)?,
+            partition: next()?.parse().map_err(|_| NotAnId)?,
+            offset: next()?.parse().map_err(|_| NotAnId)?,
+            index: next()?.parse().map_err(|_| NotAnId)?,
+        };
+        if parts.next().is_some() { Err(NotAnId) } else { Ok(id) }
+    }
+}
+
+/// A text that is not the id of a public record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an id such as 3bb9b8c1-0-17-2")]
+pub struct NotAnId;
+
 impl std::fmt::Display for RecordId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:08x}-{}-{}-{}", self.topic, self.partition, self.offset, self.index)

@@ -155,6 +155,23 @@ impl Folder for ObjectFolder {
     }
 }
 
+/// The newest chain of checkpoints of a task, whatever was written since; nothing is changed.
+///
+/// # Errors
+///
+/// If the storage does not answer.
+pub fn newest(
+    place: &Place,
+    application: &str,
+    topics: BTreeMap<u128, &'static str>,
+    task: SourceId,
+    shape: u64,
+) -> anyhow::Result<Found> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let folder = ObjectFolder { place: place.clone(), application: application.to_owned(), topics, runtime };
+    Ok(Keeper::new(folder).find(task, shape)?)
+}
+
 /// The storage of one worker: a thread that finds, saves and folds.
 pub struct StorageThread {
     requests: Sender<Request>,

@@ -577,6 +577,66 @@ fn checkpoints_in_an_object_store_are_put_back_after_a_kill() {
     let [back] = instances;
     assert!(back.stop().success(), "a clean stop ends with 0");
     compare(&shop, 1);
+    verify_and_replay(&shop);
+}
+
+/// `verify` and `replay` find nothing wrong in what is right, and name what is wrong.
+fn verify_and_replay(shop: &Shop) {
+    let (code, _, told) = shop.try_to_run(&["verify"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("sessions: ") && told.contains("tillstream.decision: "), "{told}");
+    assert_eq!(shop.try_to_run(&["verify", "--from-checkpoint"]).0, Some(0));
+    let again = shop.folder.path().join("again");
+    let replay = [
+        "replay",
+        "tillstream.entity",
+        "--partition",
+        "1",
+        "--from",
+        "2",
+        "--out",
+        again.to_str().expect("UTF-8"),
+    ];
+    let (code, _, told) = shop.try_to_run(&replay);
+    assert_eq!(code, Some(0), "{told}");
+    let lines = std::fs::read_to_string(again.join("features.fraud.jsonl")).expect("a file for each topic");
+    let fetched = read(shop, Topic::FeaturesFraud);
+    let ids = fetched
+        .iter()
+        .map(|fetched| String::from_utf8_lossy(&fetched.record.headers.spelled_out("")[1].1).into_owned());
+    let of_range = ids.filter(|id| {
+        let places: Vec<&str> = id.split('-').collect();
+        places[1] == "1" && places[2].parse::<u64>().expect("an offset") >= 2
+    });
+    assert_eq!(lines.lines().count(), of_range.collect::<BTreeSet<_>>().len());
+
+    // a score with another value under an id that is there, and one that no log gives
+    let scores = read(shop, Topic::ScoresFraud);
+    let (first, second) = (&scores[0].record, &scores[1].record);
+    let of = |record: &tillstream::log::LogRecord| {
+        String::from_utf8_lossy(
+            &record.headers.spelled_out("").iter().find(|(name, _)| name == "ce_id").expect("an id").1,
+        )
+        .into_owned()
+    };
+    let (known, invented) = (of(first), format!("{}77", of(second)));
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", shop.brokers()).create().expect("a producer");
+    for id in [&known, &invented] {
+        let headers = rdkafka::message::OwnedHeaders::new()
+            .insert(rdkafka::message::Header { key: "ce_id", value: Some(id) });
+        let record = BaseRecord::to("scores.fraud").key("k").payload("{}").headers(headers);
+        producer.send(record).map_err(|(fault, _)| fault).expect("room in the queue");
+    }
+    producer.flush(Duration::from_secs(20)).expect("the broker takes it");
+    let (code, _, told) = shop.try_to_run(&["verify"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("2 wrong"), "{told}");
+    assert!(told.contains(&format!("differs: scores.fraud {known}")), "{told}");
+    assert!(
+        told.contains(&format!("published, and the log does not give it: scores.fraud {invented}")),
+        "{told}"
+    );
 }
 
 /// A stop under load leaves nothing uncommitted, so that another configuration can go on from there.

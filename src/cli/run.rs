@@ -220,7 +220,7 @@ pub(super) fn look_up(
     Ok(found)
 }
 
-fn topology(client: &ClientSettings) -> anyhow::Result<Topology> {
+pub(super) fn topology(client: &ClientSettings) -> anyhow::Result<Topology> {
     let found = look_up(client, &Topic::ALL)?;
     let known = |topic: Topic| {
         let found = &found[topic.name()];

@@ -16,7 +16,7 @@ mod transactions;
 pub use admin::{Admin, AdminError, BrokerTopic};
 pub use client::{ClientSettings, Refused, refused_settings};
 pub use feed::KafkaFeed;
-pub use reader::{PartitionReader, ReaderError};
+pub use reader::{PartitionReader, ReaderError, Standing, standings};
 
 use crate::log::frame::Life;
 use crate::log::position::Offset;

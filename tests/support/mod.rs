@@ -79,15 +79,22 @@ impl Shop {
 
     /// Runs the program to its end and returns what it printed.
     pub fn run(&self, arguments: &[&str]) -> String {
+        let (code, output, errors) = self.try_to_run(arguments);
+        assert_eq!(code, Some(0), "{arguments:?}: {errors}");
+        output
+    }
+
+    /// Runs the program to its end: exit code, standard output, standard error.
+    pub fn try_to_run(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         let output = Command::new(TILLSTREAM)
             .args(arguments)
             .arg("--config")
             .arg(self.config())
+            .envs(self.environment.iter().cloned())
             .output()
             .expect("the program starts");
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {}\n{errors}", output.status);
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
     }
 
     /// Starts an instance and waits until it is ready.

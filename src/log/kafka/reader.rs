@@ -112,3 +112,47 @@ impl PartitionReader {
         Ok(None)
     }
 }
+
+/// Where a group and its log stand in one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The first offset that is there.
+    pub first: Offset,
+    /// The next offset that the group reads; none if it never committed.
+    pub committed: Option<Offset>,
+}
+
+/// Where `group` stands in each of `partitions`.
+///
+/// # Errors
+///
+/// [`LogError`] if the broker does not answer.
+pub fn standings(
+    settings: &ClientSettings,
+    group: &str,
+    partitions: &[TopicPartition],
+) -> Result<Vec<Standing>, LogError> {
+    let failed = |fault: rdkafka::error::KafkaError| LogError::Kafka(fault.to_string());
+    let mut config = settings.consumer(group);
+    let consumer: BaseConsumer = config.remove("group.instance.id").create().map_err(failed)?;
+    let native = |partition: &TopicPartition| {
+        i32::try_from(partition.partition).expect("Kafka counts partitions in 31 bits")
+    };
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition(partition.topic.name(), native(partition));
+    }
+    let committed = consumer.committed_offsets(list, PATIENCE).map_err(failed)?;
+    let standing = |partition: &TopicPartition| {
+        let (first, _) = consumer.fetch_watermarks(partition.topic.name(), native(partition), PATIENCE)?;
+        let found = committed.find_partition(partition.topic.name(), native(partition));
+        let committed = found.and_then(|element| match element.offset() {
+            rdkafka::Offset::Offset(next) => Some(next),
+            _ => None,
+        });
+        Ok(Standing { partition: *partition, first, committed })
+    };
+    partitions.iter().map(standing).collect::<Result<_, _>>().map_err(failed)
+}

@@ -1,0 +1,157 @@
+//! A stage once more over a part of its log, away from any worker: what it makes, to be compared with what was
+//! appended and published.
+
+#![expect(clippy::indexing_slicing, reason = "a rest is never longer than what it is the rest of")]
+
+use super::arrival::Restoring;
+use super::outputs::Outputs;
+use super::stage::{FoldError, Stage};
+use crate::checkpoint::Found;
+use crate::event::{Copy, Part};
+use crate::log::frame::{Frame, FrameError, Item, Promise, Record, SourceId};
+use crate::log::position::{Offset, Position};
+use crate::log::{Append, Fetched, Topic, TopicPartition};
+use crate::progress::sources::{Admission, Refusal, Sources};
+use crate::state::Tracking;
+use serde::Deserialize;
+
+/// One partition of a stage's log, folded again.
+pub struct Replay<S: Stage> {
+    stage: S,
+    task: S::Task,
+    out: Outputs,
+}
+
+impl<S: Stage> Replay<S> {
+    /// Begins with the state in `found`, or with none. Outputs of offsets below `from` are dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`FoldError::State`] if the checkpoint holds no such state.
+    pub fn new(
+        stage: S,
+        partition: TopicPartition,
+        found: Found,
+        from: Offset,
+    ) -> Result<Replay<S>, FoldError> {
+        let mut restoring = Restoring::new(&stage, partition, None, found, Tracking::Off)?;
+        while !restoring.step(partition)? {}
+        let destinations = stage.downstream().map_or(0, |(_, partitions)| partitions);
+        let short_id =
+            u32::try_from(stage.source_of(partition).topic >> 96).expect("the upper 32 of 128 bits");
+        let out = Outputs::new(short_id, partition.partition, destinations, from);
+        Ok(Replay { task: restoring.into_task(), stage, out })
+    }
+
+    /// Folds the next record of the partition.
+    ///
+    /// # Errors
+    ///
+    /// [`FoldError`], one of another fold version among them.
+    pub fn fold(&mut self, fetched: &Fetched) -> Result<(), FoldError> {
+        self.out.begin(fetched.offset);
+        self.out.deadlines.clear();
+        self.stage.fold(&mut self.task, fetched, &mut self.out)
+    }
+
+    /// Takes the public records made since the last call.
+    pub fn take_public(&mut self) -> Vec<Append> {
+        std::mem::take(&mut self.out.public)
+    }
+
+    /// Hands out the events for the next log made since the last call: destination, position, bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError`]: a bug.
+    pub fn take_events(&mut self, mut each: impl FnMut(u32, Position, &[u8])) -> Result<(), FrameError> {
+        let Some((log, _)) = self.stage.downstream() else { return Ok(()) };
+        for (destination, events) in (0..).zip(&mut self.out.events) {
+            events_in(log, events.bytes(), |position, bytes| each(destination, position, bytes))?;
+            events.clear();
+        }
+        Ok(())
+    }
+}
+
+/// Which events a partition of an internal log gives its reader: those that it admits, each once.
+pub struct Admitted {
+    log: Topic,
+    sources: Sources,
+    /// The log's beginning is gone: what a source sent before its first frame is taken for applied.
+    is_cut: bool,
+}
+
+impl Admitted {
+    /// Of a partition of `log`, of which `is_cut` says whether its beginning is gone.
+    #[must_use]
+    pub fn new(log: Topic, is_cut: bool) -> Admitted {
+        Admitted { log, sources: Sources::default(), is_cut }
+    }
+
+    /// Hands out the events of the next record: source, position, bytes. Returns how many frames were refused.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError`]: it is no record of an internal log.
+    pub fn fold(
+        &mut self,
+        value: &[u8],
+        mut each: impl FnMut(SourceId, Position, &[u8]),
+    ) -> Result<u64, FrameError> {
+        let record = Record::decode(value)?;
+        let mut refused = 0;
+        for item in &record.items {
+            match item {
+                Item::Join(sources) => self.sources.join_all(sources, record.fold),
+                Item::Retire(source) => self.sources.retire(*source),
+                Item::Deadline(_) => {}
+                Item::Frame(frame) => {
+                    self.begin_with(frame, &record);
+                    match self.sources.admit(frame, record.fold) {
+                        Admission::Refused(_) => refused += 1,
+                        Admission::Above(applied) => {
+                            events_in(self.log, frame.events, |position, bytes| {
+                                if position > applied {
+                                    each(frame.source, position, bytes);
+                                }
+                            })?;
+                            self.sources.applied(frame, record.fold);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(refused)
+    }
+
+    fn begin_with(&mut self, frame: &Frame<'_>, record: &Record<'_>) {
+        let unknown = Admission::Refused(Refusal::UnknownSource);
+        if self.is_cut && self.sources.admit(frame, record.fold) == unknown {
+            self.sources.join(frame.source, "", record.fold);
+            let (from, to) = (Position::BEFORE_EVERYTHING, frame.from);
+            let before =
+                Frame { source: frame.source, from, to, promise: Promise::Unknown, count: 0, events: &[] };
+            self.sources.applied(&before, record.fold);
+        }
+    }
+}
+
+/// Cuts the events of a frame of `log` up into positions and bytes.
+fn events_in(log: Topic, events: &[u8], each: impl FnMut(Position, &[u8])) -> Result<(), FrameError> {
+    if log == Topic::Decision { cut_up::<Part<'_>>(events, each) } else { cut_up::<Copy<'_>>(events, each) }
+}
+
+fn cut_up<'a, E: Deserialize<'a>>(
+    events: &'a [u8],
+    mut each: impl FnMut(Position, &[u8]),
+) -> Result<(), FrameError> {
+    let mut rest = events;
+    while !rest.is_empty() {
+        let taken = postcard::take_from_bytes::<(Position, E)>(rest);
+        let ((position, _), left) = taken.map_err(|fault| FrameError::Body(fault.to_string()))?;
+        each(position, &rest[..rest.len() - left.len()]);
+        rest = left;
+    }
+    Ok(())
+}
