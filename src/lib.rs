@@ -9,12 +9,13 @@
 //! - [`session`], [`feature`], [`fraud`], [`ingest`]: the shop's logic, pure;
 //! - [`engine`]: stages, tasks, and the worker that carries them over a log;
 //! - [`generate`]: seeded traffic with planted truth;
-//! - [`config`], [`telemetry`], [`serve`], [`store`], [`cli`]: the edge.
+//! - [`config`], [`crash_points`], [`telemetry`], [`serve`], [`store`], [`cli`]: the edge.
 
 pub mod checkpoint;
 pub mod cli;
 pub mod codec;
 pub mod config;
+pub mod crash_points;
 pub mod engine;
 pub mod event;
 pub mod fault;

@@ -1,6 +1,7 @@
 //! Checkpoints in a folder or an object store, and the thread that works on them while a worker goes on.
 
 use crate::checkpoint::{Blocks, Cut, Folder, FolderError, Found, Keeper};
+use crate::crash_points::reach;
 use crate::engine::checkpoints::{Checkpoints, Ended, Request};
 use crate::log::frame::SourceId;
 use crate::time::Stopwatch;
@@ -140,8 +141,12 @@ impl Folder for ObjectFolder {
         let path = self.path(task).join(name);
         let payload = PutPayload::from(bytes.to_vec());
         let options = PutOptions::from(PutMode::Create);
+        reach("checkpoint.before");
         match self.runtime.block_on(self.place.store.put_opts(&path, payload, options)) {
-            Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+            Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => {
+                reach("checkpoint.after");
+                Ok(())
+            }
             Err(fault) => Err(ObjectFolder::fault("making", path.as_ref(), &fault)),
         }
     }

@@ -9,7 +9,7 @@ use crate::engine::ingest::Ingest;
 use crate::engine::keyed::Keyed;
 use crate::engine::settings::{KnownTopic, Topology};
 use crate::engine::stage::Stage;
-use crate::engine::worker::{Worker, WorkerError, WorkerSettings, is_transactional};
+use crate::engine::worker::{RECORDS_PER_POLL, Worker, WorkerError, WorkerSettings, is_transactional};
 use crate::log::frame::Life;
 use crate::log::kafka::{Admin, BrokerTopic, ClientSettings, KafkaLog};
 use crate::log::{Log, LogError, Topic, TopicPartition};
@@ -27,6 +27,9 @@ use std::time::Duration;
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the stop of the whole instance may take before it ends as it is.
 const STOP_PATIENCE: Duration = Duration::from_secs(40);
+/// How long a role that keeps up goes on after those before it have ended, although records still come: then they are
+/// from another instance, which goes on, and so will the next owner.
+const OTHERS_PATIENCE: Duration = Duration::from_millis(500);
 /// Cycles without a record after which a role counts as having nothing left to read.
 const QUIET_CYCLES: u32 = 40;
 /// How long ingest waits for the roles behind it to find out whether they can go on, at most.
@@ -162,13 +165,13 @@ impl Instance {
         self.topology.topics.iter().map(|(topic, known)| (known.id, topic.name())).collect()
     }
 
-    /// Roles end in the order of the flow, each once it has read what those before it wrote: then nothing is left
-    /// that another configuration would find uncommitted.
-    fn may_end(&self, role: Role, quiet: u32, since_stop: Duration) -> bool {
-        let before_it = self.config.roles.iter().filter(|other| **other < role);
-        let drained =
-            before_it.clone().all(|other| Instance::is(&*self.ended, *other)) && quiet >= QUIET_CYCLES;
-        role == Role::Ingest || drained || since_stop > DRAIN_PATIENCE
+    /// Whether the roles before `role` have ended.
+    fn is_last(&self, role: Role) -> bool {
+        self.config
+            .roles
+            .iter()
+            .filter(|other| **other < role)
+            .all(|other| Instance::is(&*self.ended, *other))
     }
 
     /// Ingest writes nothing before the roles behind it have found that they can go on: frames of a new
@@ -345,6 +348,30 @@ fn lives<S: Stage>(
     Ok(())
 }
 
+/// The stop of one role. Roles end in the order of the flow, each once it has read what those before it wrote: then
+/// nothing is left that another configuration would find uncommitted.
+#[derive(Default)]
+struct Stopping {
+    since: Option<Stopwatch>,
+    /// Since when it has been the last role of the flow that works, and kept up.
+    kept_up: Option<Stopwatch>,
+}
+
+impl Stopping {
+    fn may_end(&mut self, instance: &Instance, role: Role, quiet: u32, folded: usize) -> bool {
+        let since = self.since.get_or_insert_with(Stopwatch::start).elapsed();
+        if role == Role::Ingest || since > DRAIN_PATIENCE {
+            return true;
+        }
+        if !instance.is_last(role) || folded >= RECORDS_PER_POLL {
+            self.kept_up = None;
+            return false;
+        }
+        let kept_up = self.kept_up.get_or_insert_with(Stopwatch::start).elapsed();
+        quiet >= QUIET_CYCLES || kept_up > OTHERS_PATIENCE
+    }
+}
+
 fn one_life<S: Stage>(
     instance: &Instance,
     role: Role,
@@ -354,15 +381,14 @@ fn one_life<S: Stage>(
 ) -> Result<(), WorkerError> {
     let name = role_name(role);
     let (mut said_at, mut quiet) = (ProcessingTime(0), 0);
-    let mut stopping: Option<Stopwatch> = None;
+    let mut stopping = Stopping::default();
+    let mut folded = 0;
     loop {
-        if instance.stop.load(Ordering::Relaxed) {
-            let since_stop = stopping.get_or_insert_with(Stopwatch::start).elapsed();
-            if instance.may_end(role, quiet, since_stop) {
-                return worker.stop(DRAIN_PATIENCE);
-            }
+        if instance.stop.load(Ordering::Relaxed) && stopping.may_end(instance, role, quiet, folded) {
+            return worker.stop(DRAIN_PATIENCE);
         }
-        quiet = if worker.cycle()? == 0 { quiet + 1 } else { 0 };
+        folded = worker.cycle()?;
+        quiet = if folded == 0 { quiet + 1 } else { 0 };
         if quiet > 0 && worker.log().is_connected() && worker.restoring().next().is_none() {
             Instance::set(&*instance.caught_up, role);
         }

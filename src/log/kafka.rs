@@ -18,6 +18,7 @@ pub use client::{ClientSettings, Refused, refused_settings};
 pub use feed::KafkaFeed;
 pub use reader::{PartitionReader, ReaderError, Standing, standings};
 
+use crate::crash_points::reach;
 use crate::log::frame::Life;
 use crate::log::position::Offset;
 use crate::log::{
@@ -77,7 +78,10 @@ impl KafkaLog {
 
 impl Log for KafkaLog {
     fn poll(&mut self, records_max: usize, into: &mut Vec<Polled>) -> Result<(), LogError> {
-        self.consumer.poll(records_max, into)
+        reach("poll.before");
+        let polled = self.consumer.poll(records_max, into);
+        reach("poll.after");
+        polled
     }
 
     fn read_from(&mut self, partition: TopicPartition, start: Start) -> Result<(), LogError> {
@@ -89,15 +93,19 @@ impl Log for KafkaLog {
     }
 
     fn send(&mut self, append: Append) -> Result<(), LogError> {
+        reach("send.before");
         match append.destination {
             Destination::Partition(_) | Destination::ByKey(Topic::ScoresFraud) => self.prompt.send(&append),
             Destination::ByKey(_) => self.batching.send(&append),
-        }
+        }?;
+        reach("send.after");
+        Ok(())
     }
 
     fn acknowledged(&mut self, into: &mut Vec<Acknowledgement>) {
         self.prompt.acknowledged(into);
         self.batching.acknowledged(into);
+        reach("acknowledged.after");
     }
 
     fn commit(
@@ -105,7 +113,10 @@ impl Log for KafkaLog {
         offsets: &[(TopicPartition, Offset)],
         mode: CommitMode,
     ) -> Result<Committed, LogError> {
-        self.consumer.commit(offsets, mode)
+        reach("commit.before");
+        let committed = self.consumer.commit(offsets, mode);
+        reach("commit.after");
+        committed
     }
 
     fn transact(
@@ -117,6 +128,7 @@ impl Log for KafkaLog {
             return Err(LogError::Fatal("this log was joined without transactions".to_owned()));
         };
         let committed = transactions.transact(records, &self.consumer.group_offsets(offsets)?)?;
+        reach("transaction.after");
         if committed == Committed::Taken {
             self.consumer.committed_otherwise(offsets);
         }

@@ -107,7 +107,12 @@ impl Shop {
         self.started(Command::new(TILLSTREAM).args(["run"]).env("TILLSTREAM__SLOT", slot))
     }
 
-    fn started(&self, command: &mut Command) -> Instance {
+    /// Starts an instance in `slot` with this in its environment, and waits for nothing.
+    pub fn spawned_in(&self, slot: &str, name: &str, value: &str) -> Instance {
+        self.spawned(Command::new(TILLSTREAM).args(["run"]).env("TILLSTREAM__SLOT", slot).env(name, value))
+    }
+
+    fn spawned(&self, command: &mut Command) -> Instance {
         let http = free_port();
         let child = command
             .arg("--config")
@@ -118,7 +123,11 @@ impl Shop {
             .stderr(Stdio::inherit())
             .spawn()
             .expect("the program starts");
-        let mut instance = Instance { child, http };
+        Instance { child, http }
+    }
+
+    fn started(&self, command: &mut Command) -> Instance {
+        let mut instance = self.spawned(command);
         instance.wait_until("ready", |instance| {
             instance.get("/readyz").0 == 200 && instance.get("/metrics").1.contains("tillstream_lives_total")
         });
@@ -239,6 +248,25 @@ impl Instance {
             assert!(begun.elapsed() < Duration::from_secs(120), "waited for two minutes until it is {what}");
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Whether it ends within `patience`.
+    pub fn ends_within(&mut self, patience: Duration) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < patience {
+            if self.child.try_wait().expect("a child can be waited for").is_some() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+
+    /// Sends a signal, such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        let signal = format!("-{name}");
+        let told = Command::new("kill").args([&signal, &self.child.id().to_string()]).status();
+        assert!(told.expect("kill runs").success());
     }
 
     /// Kill -9.

@@ -25,6 +25,8 @@ const POLL_WAIT: Duration = Duration::from_millis(5);
 const LOOKUP_WAIT: Duration = Duration::from_secs(10);
 /// How long a poll waits for committed offsets: while a transaction is open they are not known, and others go on.
 const STABLE_WAIT: Duration = Duration::from_millis(250);
+/// After a commit was lost, before it is said again by itself.
+const LOST_COMMIT_PAUSE: Duration = Duration::from_millis(200);
 /// After an error of the connection, before the next poll.
 const OUTAGE_WAIT: Duration = Duration::from_millis(100);
 
@@ -101,7 +103,8 @@ pub(super) struct GroupConsumer {
     /// Assigned, and what was committed is not yet known.
     to_look_up: Vec<TopicPartition>,
     last_commit: Vec<(TopicPartition, Offset)>,
-    commit_failed: bool,
+    /// A commit was lost; it is said again with the next one, or from this time on.
+    say_again_at: Option<ProcessingTime>,
     /// Commits that the group has accepted.
     accepted: Vec<(TopicPartition, Offset)>,
 }
@@ -128,7 +131,7 @@ impl GroupConsumer {
             answer: None,
             to_look_up: Vec::new(),
             last_commit: Vec::new(),
-            commit_failed: false,
+            say_again_at: None,
             accepted: Vec::new(),
         })
     }
@@ -342,7 +345,9 @@ impl GroupConsumer {
         mode: CommitMode,
     ) -> Result<Committed, LogError> {
         self.take_answers();
-        if offsets.is_empty() && !self.commit_failed {
+        let now = SystemClock.now();
+        let is_due = mode == CommitMode::Now || self.say_again_at.is_some_and(|again_at| now >= again_at);
+        if offsets.is_empty() && !(self.say_again_at.is_some() && is_due) {
             return Ok(Committed::Taken);
         }
         for (partition, offset) in offsets {
@@ -351,7 +356,10 @@ impl GroupConsumer {
                 None => self.last_commit.push((*partition, *offset)),
             }
         }
-        let list = if std::mem::take(&mut self.commit_failed) { &self.last_commit } else { offsets };
+        let list = if self.say_again_at.take().is_some() { &self.last_commit } else { offsets };
+        if list.is_empty() {
+            return Ok(Committed::Taken);
+        }
         let native =
             native_list(list.iter().map(|(partition, offset)| (*partition, KafkaOffset::Offset(*offset))))
                 .map_err(transient)?;
@@ -380,7 +388,7 @@ impl GroupConsumer {
             }
             for (topic, partition, offset, is_taken) in partitions {
                 if !is_taken {
-                    self.commit_failed = true;
+                    self.say_again_at.get_or_insert(SystemClock.now().plus(LOST_COMMIT_PAUSE));
                 } else if let (Some(topic), Ok(partition)) =
                     (Topic::from_name(&topic), u32::try_from(partition))
                 {
@@ -392,7 +400,7 @@ impl GroupConsumer {
 
     fn commit_was_lost(&mut self, fault: &KafkaError) {
         tracing::warn!(%fault, "an offset commit was lost; it will be said again");
-        self.commit_failed = true;
+        self.say_again_at.get_or_insert(SystemClock.now().plus(LOST_COMMIT_PAUSE));
     }
 }
 

@@ -4,6 +4,7 @@ use super::client::ClientSettings;
 use super::consumer::GroupOffsets;
 use super::producer::LogProducer;
 use super::raw;
+use crate::crash_points::reach;
 use crate::log::frame::Life;
 use crate::log::{Append, Committed, LogError};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -54,11 +55,13 @@ impl TransactionalProducer {
 
     fn attempt(&mut self, records: &[&Append], offsets: &GroupOffsets) -> Result<(), FailedTransaction> {
         self.producer.native().begin_transaction()?;
+        reach("transaction.begun");
         for record in records {
             self.producer.send(record)?;
         }
         let producer = self.producer.native();
         producer.send_offsets_to_transaction(&offsets.list, &offsets.member, TRANSACTION_WAIT)?;
+        reach("transaction.offsets_sent");
         raw::commit_transaction(producer, TRANSACTION_WAIT)
     }
 }

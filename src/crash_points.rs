@@ -1,0 +1,47 @@
+//! Places where a process can be made to die, for tests of recovery: compiled in with the feature `chaos` only.
+//!
+//! `TILLSTREAM_CRASH_AT=commit.after:3` ends the process when it comes to that place for the third time, as kill -9
+//! does: nothing is flushed, nothing is said.
+
+/// Every place, in the order in which one cycle comes to them.
+pub const POINTS: [&str; 12] = [
+    "poll.before",
+    "poll.after",
+    "send.before",
+    "send.after",
+    "acknowledged.after",
+    "commit.before",
+    "commit.after",
+    "transaction.begun",
+    "transaction.offsets_sent",
+    "transaction.after",
+    "checkpoint.before",
+    "checkpoint.after",
+];
+
+/// This is `point`.
+#[cfg(not(feature = "chaos"))]
+#[inline(always)]
+pub fn reach(_point: &'static str) {}
+
+/// This is `point`; the process ends here if it was told to.
+#[cfg(feature = "chaos")]
+pub fn reach(point: &'static str) {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static WANTED: OnceLock<Option<(String, u64)>> = OnceLock::new();
+    static TIMES: AtomicU64 = AtomicU64::new(0);
+    debug_assert!(POINTS.contains(&point), "{point} is not in the list");
+    let wanted = WANTED.get_or_init(|| {
+        let told = std::env::var("TILLSTREAM_CRASH_AT").ok()?;
+        let (point, times) = told.split_once(':')?;
+        Some((point.to_owned(), times.parse().ok()?))
+    });
+    if let Some((at, times)) = wanted
+        && at == point
+        && TIMES.fetch_add(1, Ordering::Relaxed) + 1 == *times
+    {
+        tracing::error!(point, times, "crashing, as told");
+        std::process::abort();
+    }
+}
