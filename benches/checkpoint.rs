@@ -114,6 +114,7 @@ fn worker(life: u64) -> WorkerSettings {
         idle_timeout: Duration::from_secs(10),
         decision_deadline: Duration::from_millis(200),
         exactly_once: Vec::new(),
+        anew: BTreeMap::new(),
     }
 }
 

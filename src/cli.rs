@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 good, 1 failed, 2 wrong usage or configuration (nothing was started).
 
+mod against_state;
 mod audit;
 mod config;
 mod demo;

@@ -9,7 +9,7 @@
 //! - [`session`], [`feature`], [`fraud`], [`ingest`]: the shop's logic, pure;
 //! - [`engine`]: stages, tasks, and the worker that carries them over a log;
 //! - [`generate`]: seeded traffic with planted truth;
-//! - [`config`], [`crash_points`], [`telemetry`], [`serve`], [`store`], [`cli`]: the edge.
+//! - [`config`], [`crash_points`], [`telemetry`], [`serve`], [`store`], [`slot`], [`cli`]: the edge.
 
 pub mod checkpoint;
 pub mod cli;
@@ -30,6 +30,7 @@ pub mod progress;
 mod rules_of_the_protocol;
 pub mod serve;
 pub mod session;
+pub mod slot;
 pub mod state;
 pub mod store;
 pub mod telemetry;

@@ -296,7 +296,8 @@ pub enum LogError {
     /// The offsets that are needed have been cut off. Stop: nothing silent may happen here.
     #[error(
         "{partition} begins at offset {first}, but offset {needed} is needed: its retention has cut what was not \
-         yet read; restore the topic, or delete the application's internal topics and consumer groups to start anew"
+         yet read; restore the topic, or begin without what is lost: an internal log with \
+         `run --start-anew {partition}@{first}`, a raw topic by setting the group's offset there"
     )]
     Retention {
         /// The partition.

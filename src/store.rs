@@ -14,7 +14,7 @@ use object_store::{
     ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode, PutOptions, PutPayload, RetryConfig,
 };
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -33,6 +33,8 @@ const OBJECT_STORE_RETRY_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct Place {
     store: Arc<dyn ObjectStore>,
     prefix: ObjectPath,
+    /// Where it is, if it is a folder.
+    local: Option<PathBuf>,
 }
 
 impl Place {
@@ -49,6 +51,16 @@ impl Place {
             Some(("file", path)) => Place::folder(path, folder),
             Some(_) => Place::object_store(name),
         }
+    }
+
+    /// The folder, if it is one.
+    pub(crate) fn local_folder(&self) -> Option<&Path> {
+        self.local.as_deref()
+    }
+
+    /// Where an object of that name lies directly in this place.
+    pub(crate) fn object(&self, name: &str) -> (Arc<dyn ObjectStore>, ObjectPath) {
+        (self.store.clone(), self.prefix.clone().join(name))
     }
 
     fn object_store(url: &str) -> Result<Place, String> {
@@ -78,7 +90,7 @@ impl Place {
             _ => return Err(format!("`{url}`: only s3://, gs://, az:// and folders are known")),
         };
         let store = store.map_err(|fault| format!("`{url}`: {fault}"))?;
-        Ok(Place { store, prefix: path })
+        Ok(Place { store, prefix: path, local: None })
     }
 
     fn folder(name: &str, folder: &Path) -> Result<Place, String> {
@@ -88,7 +100,7 @@ impl Place {
         let store = object_store::local::LocalFileSystem::new_with_prefix(&path)
             .map_err(|fault| fault.to_string())?
             .with_fsync(true);
-        Ok(Place { store: Arc::new(store), prefix: ObjectPath::default() })
+        Ok(Place { store: Arc::new(store), prefix: ObjectPath::default(), local: Some(path) })
     }
 }
 
@@ -215,6 +227,10 @@ impl StorageThread {
 impl Checkpoints for StorageThread {
     fn find(&mut self, task: SourceId, shape: u64) {
         self.ask(Request::Find(task, shape));
+    }
+
+    fn forget(&mut self, task: SourceId) {
+        self.ask(Request::Forget(task));
     }
 
     fn begin(&mut self, task: SourceId, cut: Cut) {

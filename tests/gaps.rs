@@ -7,7 +7,6 @@
     clippy::indexing_slicing,
     clippy::cast_sign_loss,
     clippy::cast_possible_truncation,
-    clippy::float_cmp,
     clippy::let_underscore_must_use,
     unreachable_pub,
     reason = "a test: what is wrong may panic, and what was measured is printed"
@@ -151,6 +150,8 @@ fn a_checkout_waits_no_longer_than_promised_for_a_restart_a_kill_and_a_takeover(
     let (mut a, mut b) = (shop.instance_in("a"), shop.instance_in("b"));
     Checkout::beside(&shop, |checkout| {
         checkout.until_calm(&[&a, &b]);
+        let (code, told) = shop.refused_in("a");
+        assert!(code == Some(1) && told.contains("is held by a live instance"), "{code:?}: {told}");
         assert!(b.stop().success(), "a clean stop ends with 0");
         b = shop.instance_in("b");
         let restart = checkout.until_calm(&[&a, &b]);

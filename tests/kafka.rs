@@ -231,7 +231,9 @@ fn checkpoints_in_an_object_store_are_put_back_after_a_kill() {
     produce_in_transactions(&shop);
     let start = jiff::Timestamp::from_millisecond(yesterday_at_ten()).expect("a time").to_string();
     shop.run(&["generate", "--start", &start, "--events", "20000", "--kafka"]);
-    let mut instances = [shop.instance()];
+    let mut instances = [shop.instance_in("s")];
+    let (code, told) = shop.refused_in("s");
+    assert!(code == Some(1) && told.contains("is held by a live instance"), "{code:?}: {told}");
     wait_until_drained(&mut instances, 20_000.0);
     let [mut killed] = instances;
     let saved = |instance: &Instance| {
@@ -246,7 +248,7 @@ fn checkpoints_in_an_object_store_are_put_back_after_a_kill() {
         "{:?}",
         store.list("tills")
     );
-    let back = shop.instance();
+    let back = shop.instance_in("s");
     let restored = saved(&back);
     assert!(
         restored.iter().zip(&before).all(|(after, before)| after >= before),
@@ -320,6 +322,24 @@ fn verify_and_replay(shop: &Shop) {
     );
 }
 
+/// `config check --against-state` says so before it happens.
+fn what_becomes_of_the_state(shop: &Shop) {
+    let told = shop.run(&["config", "check", "--against-state"]);
+    assert_eq!(told.matches(" kept ").count(), 16, "the same configuration: {told}");
+    let views =
+        "views: [{name: v, entity: card, source: payment_attempted, windows: [1h], features: [count]}]";
+    let rules = "version: 1\nthresholds: {review: 0.4, step_up: 0.5, decline: 0.6}\nrules: []";
+    std::fs::write(shop.folder.path().join("views.yaml"), views).expect("a writable folder");
+    std::fs::write(shop.folder.path().join("rules.yaml"), rules).expect("a writable folder");
+    let path = |name: &str| shop.folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (code, told, errors) = shop.try_to_run_with(
+        &["config", "check", "--against-state"],
+        &[("TILLSTREAM__FEATURES", path("views.yaml")), ("TILLSTREAM__RULES", path("rules.yaml"))],
+    );
+    assert_eq!(code, Some(0), "{errors}");
+    assert_eq!(told.matches(" rebuilt ").count(), 4, "other views: {told}");
+}
+
 /// A stop under load leaves nothing uncommitted, so that another configuration can go on from there.
 #[test]
 fn a_changed_configuration_goes_on_after_a_stop_under_load() {
@@ -334,7 +354,10 @@ fn a_changed_configuration_goes_on_after_a_stop_under_load() {
         let mut first = first;
         first.wait_until("at work", |instance| instance.metric("tillstream_copies_total", &[]) > 3_000.0);
         assert!(first.stop().success(), "a clean stop ends with 0");
+        what_becomes_of_the_state(&shop);
         shop.configure("sessions: { gap: 20m }");
+        let told = shop.run(&["config", "check", "--against-state"]);
+        assert_eq!(told.matches(" kept ").count(), 16, "a gap applies from here on: {told}");
         let second = shop.instance();
         feed.join().expect("generated");
         second

@@ -157,6 +157,11 @@ impl<F: Folder> Keeper<F> {
         Ok(Ok(chain))
     }
 
+    /// The next file of `task` adds to none: it is a base.
+    pub fn forget(&mut self, task: SourceId) {
+        self.tips.remove(&task);
+    }
+
     /// Begins the next file of the chain of `task`, in place of one that was begun and not saved.
     pub fn begin(&mut self, task: SourceId, cut: Cut) {
         let tip = self.tips.get(&task).cloned();

@@ -2,6 +2,7 @@
 
 use super::run::{client_settings, topology};
 use super::{CliError, is_watched};
+use crate::checkpoint::Found;
 use crate::config::{Config, Role};
 use crate::engine::replay::{Admitted, Replay};
 use crate::engine::settings::Topology;
@@ -126,14 +127,11 @@ impl Application {
         let to = standing.committed.unwrap_or(0);
         if role == Role::Ingest || (standing.first == 0 && !from_checkpoint) {
             let from = from.unwrap_or(standing.first).max(standing.first);
-            let replay = Replay::new(stage, partition, crate::checkpoint::Found::default(), from);
+            let replay = Replay::new(stage, partition, Found::default(), from);
             let begins_at = if role == Role::Ingest { from } else { 0 };
             return Ok((replay.context("beginning")?, Range { partition, begins_at, from, to }));
         }
-        let names = self.topology.topics.iter().map(|(topic, known)| (known.id, topic.name())).collect();
-        let (task, shape) = (stage.source_of(partition), stage.shape());
-        let found =
-            newest(&self.place, &self.group(role), names, task, shape).context("looking for checkpoints")?;
+        let found = self.newest(role, &stage, partition)?;
         let Some(begins_at) = found.chain.last().map(|newest| newest.head.offset) else {
             return Err(anyhow::anyhow!(
                 "{partition} begins at offset {}, and there is no checkpoint to begin with: nothing can be said of it",
@@ -151,8 +149,20 @@ impl Application {
         Ok((replay, Range { partition, begins_at, from, to }))
     }
 
+    /// The newest chain of checkpoints of a task that this stage can use.
+    pub(super) fn newest<S: Stage>(
+        &self,
+        role: Role,
+        stage: &S,
+        partition: TopicPartition,
+    ) -> Result<Found, CliError> {
+        let names = self.topology.topics.iter().map(|(topic, known)| (known.id, topic.name())).collect();
+        let (task, shape) = (stage.source_of(partition), stage.shape());
+        Ok(newest(&self.place, &self.group(role), names, task, shape).context("looking for checkpoints")?)
+    }
+
     /// Hands the records of a partition in `[from, to)` to `each`.
-    fn read(
+    pub(super) fn read(
         &self,
         partition: TopicPartition,
         (from, to): (Offset, Offset),

@@ -1,5 +1,6 @@
 //! `tillstream config`: check and show.
 
+use super::against_state::against_state;
 use super::run::needs_slot;
 use super::{CliError, ConfigFile};
 use crate::config::{Config, FIRST_STARTS, LogFormat, Role};
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tillstream config check --config shop.yaml
+  tillstream config check --against-state --config shop.yaml     before a start with other views
   TILLSTREAM__SESSIONS__GAP=20m tillstream config show")]
 pub(super) struct ConfigCommand {
     #[command(subcommand)]
@@ -21,6 +23,10 @@ pub(super) struct ConfigCommand {
 enum What {
     /// Report every fault, or what the views cost. Exit code 2 if there are faults.
     Check {
+        /// Ask the broker and the storage as well, and say of each task what a start with this configuration would do with
+        /// its state: keep it, make it again from the log, or refuse. Exit code 1 if it would refuse. Changes nothing.
+        #[arg(long)]
+        against_state: bool,
         #[command(flatten)]
         config: ConfigFile,
     },
@@ -34,7 +40,11 @@ enum What {
 impl ConfigCommand {
     pub(super) fn execute(self) -> Result<(), CliError> {
         let text = match self.what {
-            What::Check { config } => cost_of_views(&config.load()?),
+            What::Check { config, against_state: false } => cost_of_views(&config.load()?),
+            What::Check { config, against_state: true } => {
+                let config = config.load()?;
+                cost_of_views(&config) + &against_state(config)?
+            }
             What::Show { config } => shown(&config.load()?),
         };
         std::io::stdout().write_all(text.as_bytes()).context("printing")?;

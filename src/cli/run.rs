@@ -12,8 +12,10 @@ use crate::engine::stage::Stage;
 use crate::engine::worker::{RECORDS_PER_POLL, Worker, WorkerError, WorkerSettings, is_transactional};
 use crate::log::frame::Life;
 use crate::log::kafka::{Admin, BrokerTopic, ClientSettings, KafkaLog};
+use crate::log::position::Offset;
 use crate::log::{Log, LogError, Topic, TopicPartition};
 use crate::serve::{RoleStatus, Status, router};
+use crate::slot::Held;
 use crate::store::{Place, StorageThread};
 use crate::telemetry::metrics::{self, Samples};
 use crate::time::{Clock, ProcessingTime, Stopwatch, SystemClock};
@@ -47,6 +49,10 @@ const STATUS_INTERVAL: Duration = Duration::from_millis(250);
   TILLSTREAM__ROLES='[ingest]' tillstream run --config shop.yaml
   curl http://127.0.0.1:9310/readyz")]
 pub(super) struct Run {
+    /// Let this task begin without history at this offset of its internal log, if it has no checkpoint: for a log whose
+    /// beginning is gone. What lay before it is lost: open sessions, features, gathers. May be given several times.
+    #[arg(long, value_name = "TOPIC/PARTITION@OFFSET", value_parser = place_in_a_log)]
+    start_anew: Vec<(TopicPartition, Offset)>,
     #[command(flatten)]
     config: ConfigFile,
 }
@@ -64,7 +70,22 @@ struct Instance {
     caught_up: Arc<[AtomicBool; Role::ALL.len()]>,
     ended: Arc<[AtomicBool; Role::ALL.len()]>,
     lives: Arc<AtomicU64>,
+    /// Tasks that may begin without history.
+    anew: BTreeMap<TopicPartition, Offset>,
     status: Status,
+}
+
+/// Reads `tillstream.entity/2@500`.
+fn place_in_a_log(text: &str) -> Result<(TopicPartition, Offset), String> {
+    let parsed = || {
+        let (partition, offset) = text.split_once('@')?;
+        let (topic, partition) = partition.rsplit_once('/')?;
+        let topic =
+            Topic::from_name(topic).filter(|topic| [Topic::Entity, Topic::Decision].contains(topic))?;
+        let offset: Offset = offset.parse().ok()?;
+        Some((TopicPartition::new(topic, partition.parse().ok()?), offset)).filter(|_| offset >= 0)
+    };
+    parsed().ok_or_else(|| "must be a place in an internal log, such as tillstream.entity/2@500".to_owned())
 }
 
 impl Run {
@@ -88,7 +109,7 @@ impl Run {
             .enable_all()
             .build()
             .context("starting tokio")?;
-        let outcome = runtime.block_on(serve(config, place)).map_err(CliError::Failed);
+        let outcome = runtime.block_on(serve(config, place, self.start_anew)).map_err(CliError::Failed);
         // a worker that hangs in the client library must not keep the process
         runtime.shutdown_background();
         outcome
@@ -110,9 +131,14 @@ pub(super) fn client_settings(config: &Config) -> ClientSettings {
     }
 }
 
-async fn serve(config: Config, place: Place) -> anyhow::Result<()> {
+async fn serve(
+    config: Config,
+    place: Place,
+    start_anew: Vec<(TopicPartition, Offset)>,
+) -> anyhow::Result<()> {
     let client = client_settings(&config);
     let topology = topology(&client)?;
+    let mut held = hold_slot(&config, &place).await?;
     let listener = tokio::net::TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("listening on {}", config.listen))?;
@@ -125,6 +151,7 @@ async fn serve(config: Config, place: Place) -> anyhow::Result<()> {
         ended: Arc::default(),
         lives: Arc::new(AtomicU64::new(u64::try_from(SystemClock.now().0).unwrap_or_default() << 16)),
         status: Status::default(),
+        anew: start_anew.into_iter().collect(),
         config: Arc::new(config),
     };
     tracing::info!(address = %instance.config.listen, roles = ?instance.config.roles, "started");
@@ -137,6 +164,11 @@ async fn serve(config: Config, place: Place) -> anyhow::Result<()> {
     let mut finished = tokio::task::spawn_blocking(move || join(workers));
     let outcome = tokio::select! {
         outcome = &mut finished => outcome,
+        taken = keep(&mut held) => {
+            instance.stop.store(true, Ordering::Relaxed);
+            drop(tokio::time::timeout(STOP_PATIENCE, finished).await);
+            return Err(taken);
+        }
         () = told_to_stop() => {
             tracing::info!("told to stop: draining");
             instance.stop.store(true, Ordering::Relaxed);
@@ -147,7 +179,27 @@ async fn serve(config: Config, place: Place) -> anyhow::Result<()> {
         }
     };
     http.abort();
+    for slot in held {
+        slot.release().await;
+    }
     outcome.context("joining the workers")?
+}
+
+/// Takes the instance's slot in each of its roles, if it has one.
+async fn hold_slot(config: &Config, place: &Place) -> anyhow::Result<Vec<Held>> {
+    let Some(slot) = &config.slot else { return Ok(Vec::new()) };
+    let names = config.roles.iter().map(|role| format!("{}-{}-{slot}", config.application, role_name(*role)));
+    futures::future::try_join_all(names.map(|name| async move { Held::take(place, &name).await })).await
+}
+
+/// Returns only if a slot was taken by somebody else.
+async fn keep(held: &mut [Held]) -> anyhow::Error {
+    let kept = held.iter_mut().map(|slot| Box::pin(slot.keep()));
+    let kept: Vec<_> = kept.collect();
+    if kept.is_empty() {
+        return std::future::pending().await;
+    }
+    futures::future::select_all(kept).await.0
 }
 
 impl Instance {
@@ -307,6 +359,7 @@ fn lives<S: Stage>(
             idle_timeout: instance.config.idle_timeout,
             decision_deadline: instance.config.decision_deadline,
             exactly_once: instance.config.exactly_once.clone(),
+            anew: instance.anew.clone(),
         };
         let transactions = is_transactional(S::PUBLISHES, &settings.exactly_once);
         let log = match KafkaLog::join(&instance.client, &group, topics, life, transactions) {

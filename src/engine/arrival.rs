@@ -30,6 +30,8 @@ pub(super) struct Restoring<T> {
     place: usize,
     /// The offset of the newest file; none if there is no checkpoint.
     pub(super) offset: Option<Offset>,
+    /// Where it begins without history, if it was told to.
+    pub(super) anew: Option<Offset>,
 }
 
 impl<T: Checkpointed> Restoring<T> {
@@ -50,11 +52,24 @@ impl<T: Checkpointed> Restoring<T> {
         let chain: VecDeque<Checkpoint> = found.chain.into();
         Ok(Restoring {
             task,
+            anew: None,
             committed,
             place: chain.front().map_or(0, Checkpoint::first_block),
             chain,
             offset,
         })
+    }
+
+    /// Begins at `offset` with nothing: what lies before it is lost to the task.
+    pub(super) fn anew<S: Stage<Task = T>>(
+        stage: &S,
+        committed: Option<Offset>,
+        offset: Offset,
+        tracking: Tracking,
+    ) -> Restoring<T> {
+        let task = stage.open_in_the_middle(tracking);
+        let anew = Some(offset);
+        Restoring { task, committed, chain: VecDeque::new(), place: 0, offset: None, anew }
     }
 
     /// Puts some of it back. Returns whether that was all.

@@ -10,6 +10,9 @@ pub trait Checkpoints {
     /// Asks for the newest chain of `task` that is whole and of this shape.
     fn find(&mut self, task: SourceId, shape: u64);
 
+    /// What was found of `task` is not what it began with: its next checkpoint is a base.
+    fn forget(&mut self, task: SourceId);
+
     /// Begins the next checkpoint of `task`.
     fn begin(&mut self, task: SourceId, cut: Cut);
 
@@ -43,6 +46,8 @@ impl Checkpoints for NoCheckpoints {
         self.asked.push(task);
     }
 
+    fn forget(&mut self, _task: SourceId) {}
+
     fn begin(&mut self, _task: SourceId, _cut: Cut) {}
 
     fn add(&mut self, _task: SourceId, _blocks: Blocks) {}
@@ -59,6 +64,8 @@ impl Checkpoints for NoCheckpoints {
 pub enum Request {
     /// [`Checkpoints::find`].
     Find(SourceId, u64),
+    /// [`Checkpoints::forget`].
+    Forget(SourceId),
     /// [`Checkpoints::begin`].
     Begin(SourceId, Cut),
     /// [`Checkpoints::add`].
@@ -77,6 +84,10 @@ impl Request {
         match self {
             Request::Find(task, shape) => {
                 keeper.find(*task, *shape).map(|found| Some(Ended::Found(*task, found)))
+            }
+            Request::Forget(task) => {
+                keeper.forget(*task);
+                Ok(None)
             }
             Request::Begin(task, cut) => {
                 keeper.begin(*task, cut.clone());
@@ -110,6 +121,10 @@ impl<F: Folder> OnTheSpot<F> {
 impl<F: Folder> Checkpoints for OnTheSpot<F> {
     fn find(&mut self, task: SourceId, shape: u64) {
         self.requests.push_back(Request::Find(task, shape));
+    }
+
+    fn forget(&mut self, task: SourceId) {
+        self.requests.push_back(Request::Forget(task));
     }
 
     fn begin(&mut self, task: SourceId, cut: Cut) {

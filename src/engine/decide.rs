@@ -224,6 +224,12 @@ impl Stage for Decide {
         }
     }
 
+    fn open_in_the_middle(&self, tracking: Tracking) -> DecideTask {
+        let mut task = self.open(tracking);
+        task.sources.join_in_the_middle(&self.topology.sources(&[Topic::Entity]), self.fold);
+        task
+    }
+
     fn start(&self, _committed: Option<Offset>) -> Start {
         Start::Beginning
     }

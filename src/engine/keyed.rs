@@ -427,6 +427,12 @@ impl Stage for Keyed {
         }
     }
 
+    fn open_in_the_middle(&self, tracking: Tracking) -> KeyedTask {
+        let mut task = self.open(tracking);
+        task.sources.join_in_the_middle(&self.topology.sources(&Topic::RAW), self.fold);
+        task
+    }
+
     fn start(&self, _committed: Option<Offset>) -> Start {
         Start::Beginning
     }

@@ -120,6 +120,7 @@ impl Engine {
             idle_timeout,
             decision_deadline: deadline,
             exactly_once: Vec::new(),
+            anew: BTreeMap::new(),
         };
         let ingest = Ingest::new(settings.clone(), topology.clone(), Start::Earliest);
         let keyed = Keyed::new(settings.clone(), topology.clone());

@@ -31,6 +31,11 @@ pub trait Stage {
     /// A task without history.
     fn open(&self, tracking: Tracking) -> Self::Task;
 
+    /// A task that begins in the middle of its log, whose beginning is gone: everything that was there is lost to it.
+    fn open_in_the_middle(&self, tracking: Tracking) -> Self::Task {
+        self.open(tracking)
+    }
+
     /// Where a task without a checkpoint begins to read whose group committed `committed`.
     fn start(&self, committed: Option<Offset>) -> Start;
 

@@ -53,6 +53,8 @@ pub struct WorkerSettings {
     pub decision_deadline: Duration,
     /// Public topics whose records are published in one transaction with the offsets of what made them.
     pub exactly_once: Vec<Topic>,
+    /// Tasks that may begin without history at such an offset, if they have no checkpoint.
+    pub anew: BTreeMap<TopicPartition, Offset>,
 }
 
 /// Whether a stage that publishes to `publishes` commits its offsets by transactions: if any of these topics is in

@@ -18,6 +18,8 @@ pub struct Source {
     pub topic: String,
     /// Everything up to here has been applied.
     pub applied: Position,
+    /// The task began in the middle of its log: whatever the first frame of this source begins at counts as applied.
+    awaits_first: bool,
     watermark: Option<EventTime>,
     highest: Option<EventTime>,
     idle_ms: Option<u64>,
@@ -93,6 +95,7 @@ impl Sources {
         self.sources.entry(id).or_insert_with(|| Source {
             topic: topic.to_owned(),
             applied: Position::BEFORE_EVERYTHING,
+            awaits_first: false,
             watermark: None,
             highest: None,
             idle_ms: None,
@@ -104,6 +107,15 @@ impl Sources {
     pub fn join_all(&mut self, sources: &[(SourceId, &str)], fold: FoldVersion) {
         for (id, topic) in sources {
             self.join(*id, topic, fold);
+        }
+    }
+
+    /// These sources count, in a task that begins in the middle of its log: what came before their first frame there is
+    /// lost to it, and that frame is not refused.
+    pub fn join_in_the_middle(&mut self, sources: &[(SourceId, &str)], fold: FoldVersion) {
+        self.join_all(sources, fold);
+        for (id, _) in sources {
+            self.sources.get_mut(id).into_iter().for_each(|source| source.awaits_first = true);
         }
     }
 
@@ -119,6 +131,9 @@ impl Sources {
         let Some(source) = self.sources.get(&frame.source) else {
             return Admission::Refused(Refusal::UnknownSource);
         };
+        if source.awaits_first {
+            return Admission::Above(frame.from);
+        }
         if frame.from > source.applied && !without(Rule::Refusal) {
             return Admission::Refused(Refusal::Gap);
         }
@@ -134,6 +149,7 @@ impl Sources {
     /// The events of an admitted frame have been applied: takes over its position and promise.
     pub fn applied(&mut self, frame: &Frame<'_>, fold: FoldVersion) {
         let source = self.sources.get_mut(&frame.source).expect("only a joined source is admitted");
+        source.awaits_first = false;
         source.take_promise(frame);
         source.fold = if frame.to >= source.applied { fold } else { source.fold };
         source.applied = if without(Rule::Max) { frame.to } else { source.applied.max(frame.to) };

@@ -86,11 +86,21 @@ impl Shop {
 
     /// Runs the program to its end: exit code, standard output, standard error.
     pub fn try_to_run(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        self.try_to_run_with(arguments, &[])
+    }
+
+    /// As [`Shop::try_to_run`], with more in its environment.
+    pub fn try_to_run_with(
+        &self,
+        arguments: &[&str],
+        environment: &[(&str, String)],
+    ) -> (Option<i32>, String, String) {
         let output = Command::new(TILLSTREAM)
             .args(arguments)
             .arg("--config")
             .arg(self.config())
             .envs(self.environment.iter().cloned())
+            .envs(environment.iter().cloned())
             .output()
             .expect("the program starts");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -110,6 +120,20 @@ impl Shop {
     /// Starts an instance in `slot` with this in its environment, and waits for nothing.
     pub fn spawned_in(&self, slot: &str, name: &str, value: &str) -> Instance {
         self.spawned(Command::new(TILLSTREAM).args(["run"]).env("TILLSTREAM__SLOT", slot).env(name, value))
+    }
+
+    /// Starts an instance in `slot`, which ends by itself: its exit code and what it said.
+    pub fn refused_in(&self, slot: &str) -> (Option<i32>, String) {
+        let output = Command::new(TILLSTREAM)
+            .arg("run")
+            .arg("--config")
+            .arg(self.config())
+            .env("TILLSTREAM__SLOT", slot)
+            .env("TILLSTREAM__HTTP__LISTEN", format!("127.0.0.1:{}", free_port()))
+            .envs(self.environment.iter().cloned())
+            .output()
+            .expect("the program starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
     fn spawned(&self, command: &mut Command) -> Instance {

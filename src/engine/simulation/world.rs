@@ -480,6 +480,7 @@ impl World {
             idle_timeout: Duration::from_secs(2),
             decision_deadline: Duration::from_millis(800),
             exactly_once: self.exactly_once.to_vec(),
+            anew: BTreeMap::new(),
         };
         let log = MemoryLog::join_with_transactions(&self.broker, group, life, &format!("{group}-{slot}"));
         let (settings, topology) = (self.settings.clone(), self.topology.clone());

@@ -76,7 +76,15 @@ impl<S: Stage, L: Log> Worker<S, L> {
         if let Some((partition, arrival)) = waits
             && let Arrival::Searching { committed } = arrival
         {
-            let restoring = Restoring::new(stage, *partition, *committed, found, tracking)?;
+            let newest = found.chain.last().map_or(-1, |newest| newest.head.offset);
+            let anew = self.settings.anew.get(partition).filter(|offset| newest < **offset);
+            let restoring = match anew {
+                Some(offset) => {
+                    self.storage.forget(task);
+                    Restoring::anew(stage, *committed, *offset, tracking)
+                }
+                None => Restoring::new(stage, *partition, *committed, found, tracking)?,
+            };
             *arrival = Arrival::Restoring(Box::new(restoring));
         }
         Ok(())
@@ -88,10 +96,10 @@ impl<S: Stage, L: Log> Worker<S, L> {
         partition: TopicPartition,
         restoring: Restoring<S::Task>,
     ) -> Result<(), WorkerError> {
-        let (committed, offset) = (restoring.committed, restoring.offset);
+        let (committed, offset, anew) = (restoring.committed, restoring.offset, restoring.anew);
         // what lies below either was done: a checkpoint is saved only after a commit of its offset was accepted
-        let next = committed.max(offset).unwrap_or(0);
-        let first_read = offset.map_or_else(|| self.stage.start(committed), Start::At);
+        let next = committed.max(offset).max(anew).unwrap_or(0);
+        let first_read = offset.or(anew).map_or_else(|| self.stage.start(committed), Start::At);
         let source = self.stage.source_of(partition);
         let destinations = u32::try_from(self.joined.len()).expect("partitions are counted in 32 bits");
         let short_id = u32::try_from(source.topic >> 96).expect("the upper 32 of 128 bits");
@@ -127,5 +135,88 @@ impl<S: Stage, L: Log> Worker<S, L> {
         self.owned.insert(partition, owned);
         self.log.read_from(partition, first_read)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ingest::Ingest;
+    use crate::engine::keyed::Keyed;
+    use crate::engine::process::{INGEST_GROUP, KEYED_GROUP, Partitions, broker, topology};
+    use crate::engine::worker::{Worker, WorkerSettings};
+    use crate::log::frame::Life;
+    use crate::log::memory::{Delivery, MemoryLog, SharedBroker};
+    use crate::log::{Destination, LogError, LogRecord, Topic};
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    const ENTITY: TopicPartition = TopicPartition { topic: Topic::Entity, partition: 0 };
+
+    fn settings(life: u64, anew: BTreeMap<TopicPartition, Offset>) -> WorkerSettings {
+        WorkerSettings {
+            life: Life(life),
+            commit_interval: Duration::ZERO,
+            idle_timeout: Duration::from_secs(10),
+            decision_deadline: Duration::from_millis(200),
+            exactly_once: Vec::new(),
+            anew,
+        }
+    }
+
+    fn click(broker: &SharedBroker, number: i64) {
+        let json = serde_json::json!({
+            "event_id": format!("e{number}"), "event_name": "view_item", "visitor_id": "v",
+            "event_time_ms": 1_767_607_200_000_i64 + number,
+        });
+        let record = LogRecord { value: Some(json.to_string().into_bytes()), ..LogRecord::default() };
+        broker.borrow_mut().append(&Destination::ByKey(Topic::Clickstream), record);
+    }
+
+    #[test]
+    fn a_task_whose_log_was_cut_begins_anew_only_where_it_was_told_to_and_goes_on_from_there() {
+        let fold = crate::config::resolve(&serde_json::Map::new(), std::path::Path::new("."))
+            .expect("the defaults are good")
+            .fold;
+        let topology = Arc::new(topology(Partitions { raw: 1, internal: 1, public: 1 }));
+        let broker = broker(&topology, Delivery::AtOnce).shared();
+        let stage = Ingest::new(fold.clone(), topology.clone(), Start::Earliest);
+        let mut ingest =
+            Worker::new(stage, MemoryLog::join(&broker, INGEST_GROUP, Life(1)), settings(1, BTreeMap::new()));
+        for number in 0..5 {
+            click(&broker, number);
+            for _ in 0..3 {
+                ingest.cycle().expect("memory does not fail");
+            }
+        }
+        let cut_at = broker.borrow().end_offset(ENTITY) - 1;
+        broker.borrow_mut().cut_below(ENTITY, cut_at);
+        let keyed = |life, anew| {
+            let stage = Keyed::new(fold.clone(), topology.clone());
+            Worker::new(stage, MemoryLog::join(&broker, KEYED_GROUP, Life(life)), settings(life, anew))
+        };
+        let mut refused = keyed(2, BTreeMap::new());
+        let mut outcome = Ok(0);
+        for _ in 0..3 {
+            outcome = outcome.and_then(|_| refused.cycle());
+        }
+        let needs_the_beginning = |error: &WorkerError| matches!(error, WorkerError::Log(LogError::Retention { needed: 0, first, .. }) if *first == cut_at);
+        assert!(outcome.as_ref().is_err_and(needs_the_beginning), "{outcome:?}");
+        drop(refused);
+        broker.borrow_mut().leave(KEYED_GROUP, Life(2));
+
+        let mut anew = keyed(3, BTreeMap::from([(ENTITY, cut_at)]));
+        for number in 5..9 {
+            click(&broker, number);
+            for _ in 0..3 {
+                ingest.cycle().expect("memory does not fail");
+                anew.cycle().expect("it goes on");
+            }
+        }
+        let (_, task, ..) = anew.tasks().next().expect("the task");
+        assert!(task.refused.is_empty(), "{:?}", task.refused);
+        let applied: u64 = task.ledger.copies.iter().sum();
+        assert!((4..9).contains(&applied), "{applied} copies: those behind the cut, and no other");
     }
 }
