@@ -22,7 +22,21 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-const STEPS: u64 = 1_500;
+/// Steps of a storm, unless it is shrunk.
+pub(super) const STEPS: u64 = 1_500;
+/// Kinds of trouble that can be left out of a storm: see [`World::storm`].
+pub(super) const TROUBLES: [&str; 10] = [
+    "appends that fail",
+    "late and lost commits",
+    "transactions that go wrong",
+    "time that jumps",
+    "storage that fails",
+    "damaged files or retention",
+    "crashes",
+    "zombies",
+    "clean leaves",
+    "aborted input",
+];
 /// Rounds of calm, at most, and how often the oracle looks; deadlines and idle timeouts pass within the first look.
 const CALM_ROUNDS: usize = 120;
 const LOOK_EVERY: usize = 40;
@@ -48,6 +62,7 @@ pub(super) struct Faults {
     pub(super) transactions_aborted: u64,
     pub(super) transactions_unseen: u64,
     pub(super) transactions_left_open: u64,
+    pub(super) jumps: u64,
 }
 
 impl Faults {
@@ -67,6 +82,7 @@ impl Faults {
         self.transactions_aborted += other.transactions_aborted;
         self.transactions_unseen += other.transactions_unseen;
         self.transactions_left_open += other.transactions_left_open;
+        self.jumps += other.jumps;
     }
 }
 
@@ -119,6 +135,8 @@ pub(super) struct World {
     /// Either retention cuts the logs up to the checkpoints, or checkpoints get damaged: both at once is more than
     /// anybody promises to survive.
     retention_cuts: bool,
+    /// The troubles that are left out, by bit.
+    without: u16,
 }
 
 /// The default configuration, with so much allowed lateness that nothing in a simulation is late.
@@ -151,28 +169,43 @@ impl World {
             storage: Storage::shared(),
             archive: BTreeMap::new(),
             retention_cuts,
+            without: 0,
         }
     }
 
-    /// Things happen, good and bad.
-    pub(super) fn storm(&mut self, random: &mut Random) {
-        for _ in 0..STEPS {
+    /// Things happen, good and bad: `steps` of them, without the troubles whose bits are in `without`.
+    pub(super) fn storm(&mut self, random: &mut Random, steps: u64, without: u16) {
+        self.without = without;
+        for _ in 0..steps {
             match random.below(100) {
                 0..12 => self.produce(random),
                 12..60 => self.step_someone(random),
                 60..84 => self.land_something(random),
                 84..86 => self.land_a_commit(random),
-                86 | 87 => self.transactions_go_wrong(random),
-                88..91 => self.broker.borrow_mut().advance(Duration::from_millis(random.below(700))),
-                91 => self.storage_goes_away_or_comes_back(random),
-                92 if self.retention_cuts => self.retention_cuts_a_log(random),
-                92 => self.damage_a_file(random),
-                93 => self.crash_someone(random),
-                94 => self.declare_someone_dead(random),
-                95 => self.leave_cleanly(random),
+                86 | 87 if self.has(2) => self.transactions_go_wrong(random),
+                88 | 89 => self.broker.borrow_mut().advance(Duration::from_millis(random.below(700))),
+                90 if self.has(3) => self.time_jumps(random),
+                91 if self.has(4) => self.storage_goes_away_or_comes_back(random),
+                92 if self.has(5) && self.retention_cuts => self.retention_cuts_a_log(random),
+                92 if self.has(5) => self.damage_a_file(random),
+                93 if self.has(6) => self.crash_someone(random),
+                94 if self.has(7) => self.declare_someone_dead(random),
+                95 if self.has(8) => self.leave_cleanly(random),
+                86 | 87 | 90..=95 => {}
                 _ => self.someone_joins(random),
             }
         }
+    }
+
+    fn has(&self, trouble: u16) -> bool {
+        self.without & (1 << trouble) == 0
+    }
+
+    /// A process that stood still: an hour is gone between two of its steps, and is no evidence of anything.
+    fn time_jumps(&mut self, random: &mut Random) {
+        let by = if random.below(4) == 0 { random.below(3_600_000) } else { random.below(700) };
+        self.faults.jumps += u64::from(by > 5_000);
+        self.broker.borrow_mut().advance(Duration::from_millis(by));
     }
 
     /// Nothing bad happens any more; everything must come to its end, and the oracle must agree.
@@ -250,7 +283,10 @@ impl World {
                 let transaction = self.broker.borrow_mut().begin();
                 self.transaction = Some((transaction, Vec::new()));
             }
-            1 | 2 => self.end_transaction(random.below(3) > 0),
+            1 | 2 => {
+                let commits = random.below(3) > 0 || !self.has(9);
+                self.end_transaction(commits);
+            }
             other => {
                 self.produce_next(other > 8, Some(random));
             }
@@ -322,7 +358,10 @@ impl World {
             return;
         }
         let (life, partition, waiting) = flights[index(random, flights.len())];
-        let landing = match random.below(40) {
+        // a frame that fails in front of others is worse than a public record that does
+        let is_followed = waiting > 1 && [Topic::Entity, Topic::Decision].contains(&partition.topic);
+        let landing = match random.below(if is_followed { 8 } else { 40 }) {
+            0 | 1 if !self.has(0) => Landing::Appended,
             0 => Landing::Failed,
             1 => Landing::Unseen,
             _ => Landing::Appended,
@@ -340,7 +379,10 @@ impl World {
         if held == 0 {
             return;
         }
-        let (place, lands) = (index(random, held), random.below(5) > 0);
+        let (mut place, mut lands) = (index(random, held), random.below(5) > 0);
+        if !self.has(1) {
+            (place, lands) = (0, true);
+        }
         self.faults.commits_lost += u64::from(!lands);
         self.faults.commits_late += u64::from(place > 0);
         self.broker.borrow_mut().land_commit(place, lands);
