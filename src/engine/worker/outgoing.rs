@@ -138,17 +138,16 @@ impl<S: Stage, L: Log> Worker<S, L> {
         } else {
             self.epochs.committable()
         };
+        if self.is_transactional {
+            self.to_transact.extend(offsets);
+            return self.transact(mode);
+        }
         for (partition, offset) in &offsets {
             if let Some(owned) = self.owned.get_mut(partition) {
                 owned.committed = owned.committed.max(*offset);
             }
         }
-        if self.is_transactional {
-            self.to_transact.extend(offsets);
-            self.transact(mode)
-        } else {
-            Ok(self.log.commit(&offsets, mode)?)
-        }
+        Ok(self.log.commit(&offsets, mode)?)
     }
 
     /// Commits what is to be committed by a transaction, together with the public records that wait for it. Nothing is
@@ -170,10 +169,10 @@ impl<S: Stage, L: Log> Worker<S, L> {
         match committed {
             Committed::Taken => {
                 for (partition, offset) in std::mem::take(&mut self.to_transact) {
-                    self.owned
-                        .get_mut(&partition)
-                        .into_iter()
-                        .for_each(|owned| owned.waiting.forget_below(offset));
+                    if let Some(owned) = self.owned.get_mut(&partition) {
+                        owned.waiting.forget_below(offset);
+                        owned.committed = owned.committed.max(offset);
+                    }
                 }
             }
             Committed::Refused => self.transact_again_at = now.plus(REFUSED_PAUSE),

@@ -105,6 +105,8 @@ pub(super) struct GroupConsumer {
     last_commit: Vec<(TopicPartition, Offset)>,
     /// A commit was lost; it is said again with the next one, or from this time on.
     say_again_at: Option<ProcessingTime>,
+    /// Commits that were begun and not yet answered.
+    outstanding: u32,
     /// Commits that the group has accepted.
     accepted: Vec<(TopicPartition, Offset)>,
 }
@@ -132,6 +134,7 @@ impl GroupConsumer {
             to_look_up: Vec::new(),
             last_commit: Vec::new(),
             say_again_at: None,
+            outstanding: 0,
             accepted: Vec::new(),
         })
     }
@@ -347,7 +350,9 @@ impl GroupConsumer {
         self.take_answers();
         let now = SystemClock.now();
         let is_due = mode == CommitMode::Now || self.say_again_at.is_some_and(|again_at| now >= again_at);
-        if offsets.is_empty() && !(self.say_again_at.is_some() && is_due) {
+        // who waits for the answer wants those of the commits before as well
+        let is_open = mode == CommitMode::Now && self.outstanding > 0;
+        if offsets.is_empty() && !is_open && !(self.say_again_at.is_some() && is_due) {
             return Ok(Committed::Taken);
         }
         for (partition, offset) in offsets {
@@ -356,7 +361,8 @@ impl GroupConsumer {
                 None => self.last_commit.push((*partition, *offset)),
             }
         }
-        let list = if self.say_again_at.take().is_some() { &self.last_commit } else { offsets };
+        let says_again = self.say_again_at.take().is_some() || is_open;
+        let list = if says_again { &self.last_commit } else { offsets };
         if list.is_empty() {
             return Ok(Committed::Taken);
         }
@@ -374,8 +380,9 @@ impl GroupConsumer {
             self.commit_was_lost(&fault);
             return Ok(Committed::Refused);
         }
-        if mode == CommitMode::Now {
-            self.accepted.extend(list);
+        match mode {
+            CommitMode::Now => self.accepted.extend(list),
+            CommitMode::Soon => self.outstanding += 1,
         }
         Ok(Committed::Taken)
     }
@@ -383,6 +390,7 @@ impl GroupConsumer {
     /// Takes the answers to commits that nobody waited for.
     fn take_answers(&mut self) {
         while let Some((outcome, partitions)) = self.commits.answer() {
+            self.outstanding = self.outstanding.saturating_sub(1);
             if let Err(code) = outcome {
                 self.commit_was_lost(&KafkaError::ConsumerCommit(code));
             }

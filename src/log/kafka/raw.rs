@@ -4,7 +4,6 @@
     reason = "topic ids, headers of any bytes, answers to commits and quick ends of transactions can only be had from librdkafka itself"
 )]
 
-use super::transactions::FailedTransaction;
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings as native;
 use rdkafka::client::ClientContext;
@@ -129,11 +128,11 @@ impl Drop for Commits {
 ///
 /// # Errors
 ///
-/// What failed, and whether the transaction can only be aborted now.
+/// A message: it was aborted, or nobody knows.
 pub(super) fn commit_transaction<P: ProducerContext>(
     producer: &ThreadedProducer<P>,
     patience: Duration,
-) -> Result<(), FailedTransaction> {
+) -> Result<(), String> {
     let patience_ms = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: the producer, and with it the handle, lives as long as the borrow; an error that is not null is
     // destroyed exactly once, after what it says was copied.
@@ -143,9 +142,8 @@ pub(super) fn commit_transaction<P: ProducerContext>(
             return Ok(());
         }
         let message = text(native::rd_kafka_error_string(error));
-        let requires_abort = native::rd_kafka_error_txn_requires_abort(error) != 0;
         native::rd_kafka_error_destroy(error);
-        Err(FailedTransaction { message, requires_abort })
+        Err(message)
     }
 }
 

@@ -34,7 +34,8 @@ impl TransactionalProducer {
         Ok(TransactionalProducer { producer })
     }
 
-    /// A transaction of which it is certain that it was aborted is refused; its producer goes on.
+    /// A transaction whose offsets the group refuses is aborted, and its producer goes on. Whatever else fails ends
+    /// the life: a record that cannot be delivered would fail every transaction after it as well.
     pub(super) fn transact(
         &mut self,
         records: &[&Append],
@@ -44,7 +45,7 @@ impl TransactionalProducer {
         // what failed to be delivered has failed its transaction
         self.producer.acknowledged(&mut Vec::new());
         let Err(failed) = outcome else { return Ok(Committed::Taken) };
-        if !failed.requires_abort {
+        if !failed.by_the_group {
             return Err(LogError::Transaction(failed.message));
         }
         tracing::warn!(fault = %failed.message, "a transaction is aborted; it will be made again");
@@ -60,29 +61,34 @@ impl TransactionalProducer {
             self.producer.send(record)?;
         }
         let producer = self.producer.native();
-        producer.send_offsets_to_transaction(&offsets.list, &offsets.member, TRANSACTION_WAIT)?;
+        producer.send_offsets_to_transaction(&offsets.list, &offsets.member, TRANSACTION_WAIT).map_err(
+            |fault| {
+                let refused = matches!(&fault, KafkaError::Transaction(error) if error.txn_requires_abort());
+                FailedTransaction { message: fault.to_string(), by_the_group: refused }
+            },
+        )?;
         reach("transaction.offsets_sent");
-        raw::commit_transaction(producer, TRANSACTION_WAIT)
+        let committed = raw::commit_transaction(producer, TRANSACTION_WAIT);
+        committed.map_err(|message| FailedTransaction { message, by_the_group: false })
     }
 }
 
 /// Why a transaction was not committed, as far as is known.
-pub(super) struct FailedTransaction {
-    pub(super) message: String,
-    /// Whether it can only be aborted now: then it was not committed, and will not be.
-    pub(super) requires_abort: bool,
+struct FailedTransaction {
+    message: String,
+    /// The group refused the offsets: it can only be aborted, and was not committed.
+    by_the_group: bool,
 }
 
 impl From<KafkaError> for FailedTransaction {
     fn from(fault: KafkaError) -> FailedTransaction {
-        let requires_abort = matches!(&fault, KafkaError::Transaction(error) if error.txn_requires_abort());
-        FailedTransaction { message: fault.to_string(), requires_abort }
+        FailedTransaction { message: fault.to_string(), by_the_group: false }
     }
 }
 
 impl From<LogError> for FailedTransaction {
     fn from(fault: LogError) -> FailedTransaction {
-        FailedTransaction { message: fault.to_string(), requires_abort: false }
+        FailedTransaction { message: fault.to_string(), by_the_group: false }
     }
 }
 
