@@ -35,6 +35,8 @@ pub struct Lease {
     store: Arc<dyn ObjectStore>,
     path: ObjectPath,
     version: UpdateVersion,
+    /// Tells this holder from every other, on whatever machine.
+    nonce: u64,
     renewals: u64,
 }
 
@@ -63,7 +65,9 @@ impl Held {
                 match lease.renew().await {
                     Ok(()) => {}
                     Err(StoreError::Precondition { .. } | StoreError::NotFound { .. }) => {
-                        return anyhow::anyhow!("{}: another instance has taken this slot", lease.path);
+                        if !lease.is_still_ours().await {
+                            return anyhow::anyhow!("{}: another instance has taken this slot", lease.path);
+                        }
                     }
                     Err(fault) => tracing::warn!(%fault, path = %lease.path, "the lease of the slot"),
                 }
@@ -73,7 +77,8 @@ impl Held {
 
     /// Lets go of it at a clean end, so that the next holder need not wait.
     pub async fn release(self) {
-        if let Held::Lease(lease) = self
+        if let Held::Lease(mut lease) = self
+            && lease.is_still_ours().await
             && let Err(fault) = lease.store.delete(&lease.path).await
         {
             tracing::warn!(%fault, path = %lease.path, "letting the slot go");
@@ -123,17 +128,25 @@ impl Lease {
                 tracing::info!(%path, "the slot had a holder; waiting whether it lives");
                 while begun.elapsed() < EXPIRY {
                     tokio::time::sleep(RENEWAL / 4).await;
-                    let now = store.head(&path).await.with_context(asking)?;
+                    let now = match store.head(&path).await {
+                        // let go of while we waited
+                        Err(StoreError::NotFound { .. }) => break,
+                        outcome => outcome.with_context(asking)?,
+                    };
                     if now.e_tag != found.e_tag {
                         let name = path.filename().unwrap_or_default().trim_end_matches(".holder").to_owned();
                         anyhow::bail!("{}", refusal(&name, "its lease is renewed"));
                     }
                 }
-                PutMode::Update(UpdateVersion { e_tag: found.e_tag, version: found.version })
+                match store.head(&path).await {
+                    Err(StoreError::NotFound { .. }) => PutMode::Create,
+                    _ => PutMode::Update(UpdateVersion { e_tag: found.e_tag, version: found.version }),
+                }
             }
         };
-        let mut lease =
-            Lease { store, path, version: UpdateVersion { e_tag: None, version: None }, renewals: 0 };
+        let version = UpdateVersion { e_tag: None, version: None };
+        let nonce = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
+        let mut lease = Lease { store, path, version, nonce, renewals: 0 };
         match lease.put(mode).await {
             Ok(()) => Ok(lease),
             Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => {
@@ -144,13 +157,28 @@ impl Lease {
         }
     }
 
+    /// Whether what lies there was written by this holder: an answer may have been lost. Takes its version over.
+    async fn is_still_ours(&mut self) -> bool {
+        let Ok(found) = self.store.get(&self.path).await else { return false };
+        let version = UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
+        let is_ours = found.bytes().await.is_ok_and(|bytes| bytes.starts_with(self.name().as_bytes()));
+        if is_ours {
+            self.version = version;
+        }
+        is_ours
+    }
+
+    fn name(&self) -> String {
+        format!("process {} ({:016x})", std::process::id(), self.nonce)
+    }
+
     async fn renew(&mut self) -> Result<(), StoreError> {
         self.put(PutMode::Update(self.version.clone())).await
     }
 
     async fn put(&mut self, mode: PutMode) -> Result<(), StoreError> {
         self.renewals += 1;
-        let text = format!("process {}, renewal {}\n", std::process::id(), self.renewals);
+        let text = format!("{}, renewal {}\n", self.name(), self.renewals);
         let put = self.store.put_opts(&self.path, PutPayload::from(text), PutOptions::from(mode)).await?;
         self.version = UpdateVersion { e_tag: put.e_tag, version: put.version };
         Ok(())

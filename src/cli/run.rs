@@ -9,7 +9,7 @@ use crate::engine::ingest::Ingest;
 use crate::engine::keyed::Keyed;
 use crate::engine::settings::{KnownTopic, Topology};
 use crate::engine::stage::Stage;
-use crate::engine::worker::{RECORDS_PER_POLL, Worker, WorkerError, WorkerSettings, is_transactional};
+use crate::engine::worker::{Worker, WorkerError, WorkerSettings, is_transactional};
 use crate::log::frame::Life;
 use crate::log::kafka::{Admin, BrokerTopic, ClientSettings, KafkaLog};
 use crate::log::position::Offset;
@@ -32,6 +32,8 @@ const STOP_PATIENCE: Duration = Duration::from_secs(40);
 /// How long a role that keeps up goes on after those before it have ended, although records still come: then they are
 /// from another instance, which goes on, and so will the next owner.
 const OTHERS_PATIENCE: Duration = Duration::from_millis(500);
+/// So many cycles without a record, in whatever order, and it keeps up.
+const EMPTY_CYCLES: u32 = 3;
 /// Cycles without a record after which a role counts as having nothing left to read.
 const QUIET_CYCLES: u32 = 40;
 /// How long ingest waits for the roles behind it to find out whether they can go on, at most.
@@ -172,8 +174,14 @@ async fn serve(
         () = told_to_stop() => {
             tracing::info!("told to stop: draining");
             instance.stop.store(true, Ordering::Relaxed);
-            match tokio::time::timeout(STOP_PATIENCE, finished).await {
-                Ok(outcome) => outcome,
+            let drained = async {
+                tokio::select! {
+                    outcome = finished => Ok(outcome),
+                    taken = keep(&mut held) => Err(taken),
+                }
+            };
+            match tokio::time::timeout(STOP_PATIENCE, drained).await {
+                Ok(outcome) => outcome?,
                 Err(_) => anyhow::bail!("the stop took longer than {STOP_PATIENCE:?}: what was in flight is done again"),
             }
         }
@@ -406,8 +414,10 @@ fn lives<S: Stage>(
 #[derive(Default)]
 struct Stopping {
     since: Option<Stopwatch>,
-    /// Since when it has been the last role of the flow that works, and kept up.
-    kept_up: Option<Stopwatch>,
+    /// Since when it has been the last role of the flow that works.
+    last: Option<Stopwatch>,
+    /// How often it has found nothing to read since.
+    empty: u32,
 }
 
 impl Stopping {
@@ -416,12 +426,13 @@ impl Stopping {
         if role == Role::Ingest || since > DRAIN_PATIENCE {
             return true;
         }
-        if !instance.is_last(role) || folded >= RECORDS_PER_POLL {
-            self.kept_up = None;
+        if !instance.is_last(role) {
             return false;
         }
-        let kept_up = self.kept_up.get_or_insert_with(Stopwatch::start).elapsed();
-        quiet >= QUIET_CYCLES || kept_up > OTHERS_PATIENCE
+        let last = self.last.get_or_insert_with(Stopwatch::start).elapsed();
+        self.empty += u32::from(folded == 0);
+        // a role that is behind finds something to read each time
+        quiet >= QUIET_CYCLES || (self.empty >= EMPTY_CYCLES && last > OTHERS_PATIENCE)
     }
 }
 

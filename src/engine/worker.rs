@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Records of one poll, at most.
-pub const RECORDS_PER_POLL: usize = 4096;
+const RECORDS_PER_POLL: usize = 4096;
 /// A record of frames is cut between two raw records when a source has its share of this many bytes waiting: well
 /// below the 8 MiB that a record of the internal topics may have, whatever one raw record adds.
 const RECORD_BYTES: usize = 4 << 20;
