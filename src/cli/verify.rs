@@ -29,16 +29,25 @@ impl Verify {
     pub(super) fn execute(self) -> Result<(), CliError> {
         let application = Application::open(self.config.load()?)?;
         let (settings, topology) = (application.config.fold.clone(), application.topology.clone());
-        let mut report = Report::default();
+        let (mut report, mut judged) = (Report::default(), false);
         let ingest = Ingest::new(settings.clone(), topology.clone(), application.config.first_start);
-        self.stage(&application, Role::Ingest, &ingest, &Topic::RAW, &mut report)?;
+        judged |= self.stage(&application, Role::Ingest, &ingest, &Topic::RAW, &mut report)?;
         let keyed = Keyed::new(settings.clone(), topology.clone());
-        self.stage(&application, Role::Keyed, &keyed, &[Topic::Entity], &mut report)?;
+        judged |= self.stage(&application, Role::Keyed, &keyed, &[Topic::Entity], &mut report)?;
         let decide = Decide::new(settings, topology);
-        self.stage(&application, Role::Decide, &decide, &[Topic::Decision], &mut report)?;
+        judged |= self.stage(&application, Role::Decide, &decide, &[Topic::Decision], &mut report)?;
+        if !judged {
+            report.wrong(|| {
+                format!(
+                    "nothing was ever committed by {}-*: is that the application?",
+                    application.config.application
+                )
+            });
+        }
         report.finish()
     }
 
+    /// Returns whether there was anything to judge.
     fn stage<S: Stage + Clone>(
         &self,
         application: &Application,
@@ -46,10 +55,16 @@ impl Verify {
         stage: &S,
         inputs: &[Topic],
         report: &mut Report,
-    ) -> Result<(), CliError> {
+    ) -> Result<bool, CliError> {
         let (mut made, mut ranges) = (Made::default(), Vec::new());
         let standings = application.standings(role, inputs)?;
-        for standing in standings.into_iter().filter(|standing| standing.committed.is_some()) {
+        for standing in standings {
+            if standing.committed.is_none() {
+                report
+                    .lines
+                    .push(format!("{}: not judged, nothing was ever committed of it", standing.partition));
+                continue;
+            }
             match application.begin(role, stage.clone(), standing, None, self.from_checkpoint) {
                 Ok((replay, range)) => {
                     application.fold_again(replay, range, &mut made, |_| Ok(()))?;
@@ -64,6 +79,6 @@ impl Verify {
         for topic in S::PUBLISHES {
             application.compare_public(*topic, &ranges, &mut made, report)?;
         }
-        Ok(())
+        Ok(!ranges.is_empty())
     }
 }

@@ -8,10 +8,10 @@ use super::outputs::Outputs;
 use super::stage::{FoldError, Stage};
 use crate::checkpoint::Found;
 use crate::event::{Copy, Part};
-use crate::log::frame::{Frame, FrameError, Item, Promise, Record, SourceId};
+use crate::log::frame::{FoldVersion, FrameError, Item, Record, SourceId};
 use crate::log::position::{Offset, Position};
 use crate::log::{Append, Fetched, Topic, TopicPartition};
-use crate::progress::sources::{Admission, Refusal, Sources};
+use crate::progress::sources::{Admission, Sources};
 use crate::state::Tracking;
 use serde::Deserialize;
 
@@ -103,11 +103,13 @@ impl Admitted {
         let mut refused = 0;
         for item in &record.items {
             match item {
-                Item::Join(sources) => self.sources.join_all(sources, record.fold),
+                Item::Join(sources) => sources.iter().for_each(|source| self.join(*source, record.fold)),
                 Item::Retire(source) => self.sources.retire(*source),
                 Item::Deadline(_) => {}
                 Item::Frame(frame) => {
-                    self.begin_with(frame, &record);
+                    if self.is_cut {
+                        self.join((frame.source, ""), record.fold);
+                    }
                     match self.sources.admit(frame, record.fold) {
                         Admission::Refused(_) => refused += 1,
                         Admission::Above(applied) => {
@@ -125,14 +127,11 @@ impl Admitted {
         Ok(refused)
     }
 
-    fn begin_with(&mut self, frame: &Frame<'_>, record: &Record<'_>) {
-        let unknown = Admission::Refused(Refusal::UnknownSource);
-        if self.is_cut && self.sources.admit(frame, record.fold) == unknown {
-            self.sources.join(frame.source, "", record.fold);
-            let (from, to) = (Position::BEFORE_EVERYTHING, frame.from);
-            let before =
-                Frame { source: frame.source, from, to, promise: Promise::Unknown, count: 0, events: &[] };
-            self.sources.applied(&before, record.fold);
+    fn join(&mut self, source: (SourceId, &str), fold: FoldVersion) {
+        if !self.is_cut {
+            self.sources.join_all(&[source], fold);
+        } else if self.sources.source(&source.0).is_none() {
+            self.sources.join_in_the_middle(&[source], fold);
         }
     }
 }
