@@ -118,6 +118,13 @@ fn state_of<S: Stage>(
             newest.head.offset,
             (next - newest.head.offset).max(0)
         )),
+        Some(newest) if role == Role::Ingest && next >= first => Outcome::Kept(format!(
+            "from the checkpoint at offset {}; its topic begins at {first}, behind which nothing is open",
+            newest.head.offset
+        )),
+        _ if role == Role::Ingest && committed.is_some_and(|next| next < first) => Outcome::Refused(format!(
+            "offset {next} is next, and the topic begins at {first}: set the group's offset there, and what lies between is lost"
+        )),
         Some(newest) => Outcome::Refused(format!(
             "its checkpoint is at offset {}, and the log begins at {first}: `run --start-anew {partition}@{first}` forgets \
              what is lost",
@@ -126,9 +133,6 @@ fn state_of<S: Stage>(
         None if role == Role::Ingest && next >= first => {
             Outcome::Kept(format!("it needs no state, and goes on at offset {next}"))
         }
-        None if role == Role::Ingest && committed.is_some() => Outcome::Refused(format!(
-            "offset {next} is next, and the topic begins at {first}: what lies between is lost"
-        )),
         None if first == 0 || role == Role::Ingest => {
             Outcome::Rebuilt(format!("from the log, {} offsets ({passed_over})", (next - first).max(0)))
         }

@@ -10,7 +10,7 @@ use crate::engine::stage::Stage;
 use crate::engine::transactions::Waiting;
 use crate::log::frame::{Promise, SourceId};
 use crate::log::position::{Offset, Position};
-use crate::log::{Log, Start, TopicPartition};
+use crate::log::{Log, LogError, Start, TopicPartition};
 use crate::progress::idleness::Idleness;
 use crate::rules_of_the_protocol::{Rule, without};
 use crate::state::Tracking;
@@ -104,6 +104,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
         let destinations = u32::try_from(self.joined.len()).expect("partitions are counted in 32 bits");
         let short_id = u32::try_from(source.topic >> 96).expect("the upper 32 of 128 bits");
         let start = Position::committed(next);
+        let first_read = self.begin_reading(partition, first_read, next)?;
         let replays = match first_read {
             Start::Beginning => Some(0),
             Start::At(offset) => Some(offset),
@@ -133,8 +134,27 @@ impl<S: Stage, L: Log> Worker<S, L> {
             batch_from: start,
         };
         self.owned.insert(partition, owned);
-        self.log.read_from(partition, first_read)?;
         Ok(())
+    }
+
+    /// Has the log read from `first_read`. A stage that can do without history passes over what retention has cut of
+    /// what was done already.
+    fn begin_reading(
+        &mut self,
+        partition: TopicPartition,
+        first_read: Start,
+        next: Offset,
+    ) -> Result<Start, LogError> {
+        match self.log.read_from(partition, first_read) {
+            Ok(()) => Ok(first_read),
+            Err(LogError::Retention { first, .. })
+                if first <= next && self.stage.start(Some(next)) == Start::At(next) =>
+            {
+                self.log.read_from(partition, Start::At(first))?;
+                Ok(Start::At(first))
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -147,7 +167,7 @@ mod tests {
     use crate::engine::worker::{Worker, WorkerSettings};
     use crate::log::frame::Life;
     use crate::log::memory::{Delivery, MemoryLog, SharedBroker};
-    use crate::log::{Destination, LogError, LogRecord, Topic};
+    use crate::log::{Destination, LogRecord, Topic};
     use std::collections::BTreeMap;
     use std::sync::Arc;
     use std::time::Duration;
