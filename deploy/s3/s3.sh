@@ -4,15 +4,14 @@
 #   s3.sh serve PORT    serve on 127.0.0.1:PORT in the foreground; what it holds is gone when it ends
 # Environment: S3_HOME_DIR (where it is kept, default: cache folder).
 set -euo pipefail
-home=${S3_HOME_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/s3-local}
 version=5.2.5
+home=${S3_HOME_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/s3-local}/$version
 case ${1:?"usage: see the head of $0"} in
   fetch)
-    [ -e "$home/moto-$version" ] && exit 0
-    rm -rf "$home"
+    [ -e "$home/is-whole" ] && exit 0
     python3 -m venv "$home"
     "$home/bin/pip" install --quiet --disable-pip-version-check "moto[s3,server]==$version"
-    touch "$home/moto-$version" ;;
+    touch "$home/is-whole" ;;
   serve)
     "$0" fetch
     exec "$home/bin/moto_server" -H 127.0.0.1 -p "${2:?"usage: s3.sh serve PORT"}" ;;
