@@ -1,6 +1,6 @@
 //! What the stages make of their logs, folded again, beside what was appended and published.
 
-use super::run::{client_settings, topology};
+use super::run::{client_settings, group_of, place_of, topology};
 use super::{CliError, is_watched};
 use crate::checkpoint::Found;
 use crate::config::{Config, Role};
@@ -90,8 +90,7 @@ impl Report {
 
 impl Application {
     pub(super) fn open(config: Config) -> Result<Application, CliError> {
-        let place = Place::new(&config.checkpoints.url, &config.checkpoints.folder)
-            .map_err(|fault| CliError::Usage(format!("checkpoints.url: {fault}")))?;
+        let place = place_of(&config)?;
         let mut client = client_settings(&config);
         client.slot = None;
         let topology = Arc::new(topology(&client)?);
@@ -99,20 +98,10 @@ impl Application {
         Ok(Application { config, topology, client, place, progress })
     }
 
-    fn group(&self, role: Role) -> String {
-        let name = Role::ALL.iter().find(|(_, known)| *known == role).map_or("", |(name, _)| name);
-        format!("{}-{name}", self.config.application)
-    }
-
     /// Where the group of `role` stands in each partition of `topics`.
     pub(super) fn standings(&self, role: Role, topics: &[Topic]) -> Result<Vec<Standing>, CliError> {
-        let partitions: Vec<_> = topics
-            .iter()
-            .flat_map(|topic| {
-                (0..self.topology.partitions(*topic)).map(|number| TopicPartition::new(*topic, number))
-            })
-            .collect();
-        let standings = standings(&self.client, &self.group(role), &partitions);
+        let partitions: Vec<_> = self.topology.each_partition(topics).collect();
+        let standings = standings(&self.client, &group_of(&self.config, role), &partitions);
         Ok(standings.with_context(|| format!("asking {} for offsets", self.client.brokers))?)
     }
 
@@ -159,9 +148,10 @@ impl Application {
         stage: &S,
         partition: TopicPartition,
     ) -> Result<Found, CliError> {
-        let names = self.topology.topics.iter().map(|(topic, known)| (known.id, topic.name())).collect();
+        let names = self.topology.names();
         let (task, shape) = (stage.source_of(partition), stage.shape());
-        Ok(newest(&self.place, &self.group(role), names, task, shape).context("looking for checkpoints")?)
+        Ok(newest(&self.place, &group_of(&self.config, role), names, task, shape)
+            .context("looking for checkpoints")?)
     }
 
     /// Hands the records of a partition in `[from, to)` to `each`.
@@ -250,8 +240,9 @@ impl Application {
                     match made.get(*cursor) {
                         Some((at, sum)) if *at == position => {
                             *cursor += 1;
-                            compared += u64::from(*sum == xxh3_64(bytes));
-                            if *sum != xxh3_64(bytes) {
+                            if *sum == xxh3_64(bytes) {
+                                compared += 1;
+                            } else {
                                 report.wrong(|| format!("differs: event {}", name()));
                             }
                         }
@@ -284,8 +275,7 @@ impl Application {
         made: &mut Made,
         report: &mut Report,
     ) -> Result<(), CliError> {
-        let short =
-            |range: &Range| u32::try_from(self.topology.source(range.partition).topic >> 96).unwrap_or(0);
+        let short = |range: &Range| self.topology.source(range.partition).short_topic();
         let range_of: BTreeMap<(u32, u32), Range> =
             ranges.iter().map(|range| ((short(range), range.partition.partition), *range)).collect();
         // of each source, the first that is still in a partition whose beginning is gone

@@ -128,7 +128,7 @@ impl Printer<'_> {
     }
 
     fn frame(&self, frame: &Frame<'_>, topic: Topic) -> String {
-        let source = format!("{:08x}/{}", frame.source.topic >> 96, frame.source.partition);
+        let source = format!("{:08x}/{}", frame.source.short_topic(), frame.source.partition);
         let mut text = format!(
             "  frame of {source} ({}, {}], {}, {} events\n",
             frame.from,

@@ -103,8 +103,7 @@ impl Run {
                            instances; for instance TILLSTREAM__SLOT=a";
             return Err(CliError::Usage(format!("the configuration has faults:\n{message}")));
         }
-        let place = Place::new(&config.checkpoints.url, &config.checkpoints.folder)
-            .map_err(|fault| CliError::Usage(format!("checkpoints.url: {fault}")))?;
+        let place = place_of(&config)?;
         start_logging(config.log_format);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -121,6 +120,17 @@ impl Run {
 /// Transactions belong to a name under which an instance comes back.
 pub(super) fn needs_slot(config: &Config) -> bool {
     !config.exactly_once.is_empty() && config.slot.is_none()
+}
+
+/// Where checkpoints lie.
+pub(super) fn place_of(config: &Config) -> Result<Place, CliError> {
+    Place::new(&config.checkpoints.url, &config.checkpoints.folder)
+        .map_err(|fault| CliError::Usage(format!("checkpoints.url: {fault}")))
+}
+
+/// The consumer group of a role.
+pub(super) fn group_of(config: &Config, role: Role) -> String {
+    format!("{}-{}", config.application, role_name(role))
 }
 
 /// Client settings of a configuration.
@@ -196,7 +206,7 @@ async fn serve(
 /// Takes the instance's slot in each of its roles, if it has one.
 async fn hold_slot(config: &Config, place: &Place) -> anyhow::Result<Vec<Held>> {
     let Some(slot) = &config.slot else { return Ok(Vec::new()) };
-    let names = config.roles.iter().map(|role| format!("{}-{}-{slot}", config.application, role_name(*role)));
+    let names = config.roles.iter().map(|role| format!("{}-{slot}", group_of(config, *role)));
     futures::future::try_join_all(names.map(|name| async move { Held::take(place, &name).await })).await
 }
 
@@ -219,10 +229,6 @@ impl Instance {
         if let Some(flag) = flags.get(role as usize) {
             flag.store(true, Ordering::Relaxed);
         }
-    }
-
-    fn topic_names(&self) -> BTreeMap<u128, &'static str> {
-        self.topology.topics.iter().map(|(topic, known)| (known.id, topic.name())).collect()
     }
 
     /// Whether the roles before `role` have ended.
@@ -356,7 +362,7 @@ fn lives<S: Stage>(
     stage: impl Fn() -> S,
 ) -> anyhow::Result<()> {
     let name = role_name(role);
-    let group = format!("{}-{name}", instance.config.application);
+    let group = group_of(&instance.config, role);
     let mut begun = 0;
     while !instance.stop.load(Ordering::Relaxed) {
         begun += 1;
@@ -379,7 +385,7 @@ fn lives<S: Stage>(
                 continue;
             }
         };
-        let storage = StorageThread::start(&instance.place, &group, instance.topic_names())
+        let storage = StorageThread::start(&instance.place, &group, instance.topology.names())
             .context("starting the thread of the checkpoints")?;
         let mut worker = Worker::new(stage(), log, settings)
             .with_checkpoints(Box::new(storage), instance.config.checkpoints.cadence);

@@ -37,8 +37,7 @@ impl<S: Stage> Replay<S> {
         let mut restoring = Restoring::new(&stage, partition, None, found, Tracking::Off)?;
         while !restoring.step(partition)? {}
         let destinations = stage.downstream().map_or(0, |(_, partitions)| partitions);
-        let short_id =
-            u32::try_from(stage.source_of(partition).topic >> 96).expect("the upper 32 of 128 bits");
+        let short_id = stage.source_of(partition).short_topic();
         let out = Outputs::new(short_id, partition.partition, destinations, from);
         Ok(Replay { task: restoring.into_task(), stage, out })
     }

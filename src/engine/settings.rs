@@ -109,14 +109,24 @@ impl Topology {
     /// Every partition of `topics` as a source, with the topic's name.
     #[must_use]
     pub fn sources(&self, topics: &[Topic]) -> Vec<(SourceId, &'static str)> {
-        let partitions = |topic: Topic| {
-            (0..self.partitions(topic)).map(move |partition| TopicPartition::new(topic, partition))
-        };
-        topics
-            .iter()
-            .flat_map(|topic| partitions(*topic))
+        self.each_partition(topics)
             .map(|partition| (self.source(partition), partition.topic.name()))
             .collect()
+    }
+
+    /// Every partition of `topics`.
+    pub fn each_partition(&self, topics: &[Topic]) -> impl Iterator<Item = TopicPartition> {
+        let partitions = |topic: &Topic| {
+            let topic = *topic;
+            (0..self.partitions(topic)).map(move |number| TopicPartition::new(topic, number))
+        };
+        topics.iter().flat_map(partitions)
+    }
+
+    /// The topics' names by id.
+    #[must_use]
+    pub fn names(&self) -> BTreeMap<u128, &'static str> {
+        self.topics.iter().map(|(topic, known)| (known.id, topic.name())).collect()
     }
 
     fn known(&self, topic: Topic) -> KnownTopic {

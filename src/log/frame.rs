@@ -38,6 +38,14 @@ pub struct SourceId {
     pub partition: u32,
 }
 
+impl SourceId {
+    /// The first 32 bits of the topic's id, as in a [`RecordId`](super::RecordId).
+    #[must_use]
+    pub fn short_topic(&self) -> u32 {
+        u32::try_from(self.topic >> 96).expect("the upper 32 of 128 bits")
+    }
+}
+
 /// What a source promises about event time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Promise {

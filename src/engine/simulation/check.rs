@@ -49,7 +49,7 @@ fn fresh_fold<S: Stage>(world: &World, stage: &S, log: Topic) -> Vec<(S::Task, V
         .map(|number| {
             let partition = TopicPartition::new(log, number);
             let mut task = stage.open(Tracking::Off);
-            let short_id = u32::try_from(stage.source_of(partition).topic >> 96).expect("32 bits");
+            let short_id = stage.source_of(partition).short_topic();
             let mut out = Outputs::new(short_id, number, destinations, 0);
             for (offset, record) in world.read(partition) {
                 out.begin(offset);

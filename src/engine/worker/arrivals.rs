@@ -102,7 +102,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
         let first_read = offset.or(anew).map_or_else(|| self.stage.start(committed), Start::At);
         let source = self.stage.source_of(partition);
         let destinations = u32::try_from(self.joined.len()).expect("partitions are counted in 32 bits");
-        let short_id = u32::try_from(source.topic >> 96).expect("the upper 32 of 128 bits");
+        let short_id = source.short_topic();
         let start = Position::committed(next);
         let first_read = self.begin_reading(partition, first_read, next)?;
         let replays = match first_read {
