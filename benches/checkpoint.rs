@@ -40,6 +40,8 @@ const DEFAULT: Cadence = Cadence { interval: Duration::from_secs(10), bytes: 64 
 const BY_TIME: Cadence = Cadence { interval: Duration::from_secs(10), bytes: usize::MAX };
 /// A pause of the worker that nobody should notice: the 99th percentile may have so much.
 const PAUSE_P99_MAX: Duration = Duration::from_millis(10);
+/// A restore may take so long more than a start without state.
+const RESTORE_MAX: Duration = Duration::from_secs(1);
 /// Checkpoints may take this share of the engine's CPU.
 const SHARE_MAX: f64 = 0.15;
 const RECORDS_PER_CYCLE: usize = 200;
@@ -199,7 +201,9 @@ fn pauses(keys: u64, place: &Place) {
     while restored.tasks().next().is_none() {
         restored.cycle().expect("memory does not fail");
     }
-    println!("restore: {:.2?}", begun.elapsed());
+    let restore = begun.elapsed();
+    println!("restore: {restore:.2?} (at most {RESTORE_MAX:?} where there are a million keys)");
+    assert!(restore <= RESTORE_MAX, "a restore takes too long");
     assert!(extra <= PAUSE_P99_MAX, "a checkpoint makes the worker pause");
 }
 
@@ -259,12 +263,13 @@ fn share_of_cpu() {
     let records: Vec<GeneratedRecord> =
         Generator::new(GenerateSettings { seed: 11, events: 300_000, ..GenerateSettings::default() })
             .collect();
-    let (mut with, mut without) = (0, 0);
-    for _ in 0..3 {
-        without += run(&records, None);
+    // the least of some: what else runs on the machine only ever adds
+    let (mut with, mut without) = (i64::MAX, i64::MAX);
+    for _ in 0..5 {
+        without = without.min(run(&records, None));
         let folder = tempfile::tempdir().expect("a folder for temporary files");
         let place = Place::new(&folder.path().display().to_string(), Path::new("/")).expect("a place");
-        with += run(&records, Some((&place, DEFAULT)));
+        with = with.min(run(&records, Some((&place, DEFAULT))));
     }
     let share = (with - without) as f64 / with as f64;
     println!(

@@ -19,8 +19,9 @@ pub use keeper::{Cut, Found, Keeper};
 
 use crate::event::DecisionId;
 use crate::log::position::Offset;
-use crate::state::entries::{self, Entries, Entry};
+use crate::state::entries::{self, CutOff, Entries, Entry};
 use crate::time::EventTime;
+use bytes::Bytes;
 use file::BLOCK_BYTES;
 use serde::Deserialize;
 
@@ -44,12 +45,13 @@ pub trait Checkpointed {
     /// [`Damage::Content`] if it is no such state.
     fn restore_whole(&mut self, whole: &[u8]) -> Result<(), Damage>;
 
-    /// Puts back the entries of one block; called in the order in which they were written.
+    /// Puts back the entries of one block; called in the order in which they were written. The task may keep parts of
+    /// it and decode them when they are needed.
     ///
     /// # Errors
     ///
     /// [`Damage::Content`] if they are no such entries.
-    fn restore_block(&mut self, table: Table, entries: &[u8]) -> Result<(), Damage>;
+    fn restore_block(&mut self, table: Table, block: Bytes) -> Result<(), Damage>;
 
     /// Everything has been put back: what follows from it (timers, counts) is made anew.
     fn restored(&mut self);
@@ -61,18 +63,39 @@ pub trait Checkpointed {
     }
 }
 
+impl From<postcard::Error> for Damage {
+    fn from(fault: postcard::Error) -> Damage {
+        Damage::Content(fault.to_string())
+    }
+}
+
+impl From<CutOff> for Damage {
+    fn from(fault: CutOff) -> Damage {
+        Damage::Content(fault.to_string())
+    }
+}
+
 /// Decodes what the state encoded.
 ///
 /// # Errors
 ///
 /// [`Damage::Content`].
 pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Damage> {
-    postcard::from_bytes(bytes).map_err(|fault| Damage::Content(fault.to_string()))
+    Ok(postcard::from_bytes(bytes)?)
+}
+
+/// Decodes what a value begins with; the rest is left.
+///
+/// # Errors
+///
+/// [`Damage::Content`].
+pub fn decode_first<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Damage> {
+    Ok(postcard::take_from_bytes(bytes)?.0)
 }
 
 /// The entries of a block.
 pub fn entries_of(block: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, Damage>> {
-    entries::read(block).map(|entry| entry.map_err(|cut_off| Damage::Content(cut_off.to_string())))
+    entries::read(block).map(|entry| Ok(entry?))
 }
 
 /// Entries on their way into a file, in blocks.

@@ -182,15 +182,24 @@ pub enum Acknowledgement {
     },
 }
 
+/// Whether a poll waits where there is nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PollWait {
+    /// Some milliseconds.
+    ALittle,
+    /// The caller has other work.
+    No,
+}
+
 /// A log as one worker sees it. Dropping it ends the producer's life and leaves the group.
 pub trait Log {
-    /// Appends what happened since the last call to `into`: at most `records_max` records. Waits a
-    /// little (milliseconds) where there is nothing.
+    /// Appends what happened since the last call to `into`: at most `records_max` records. Where there is nothing, it
+    /// waits as it is told.
     ///
     /// # Errors
     ///
     /// [`LogError`]; the life is over.
-    fn poll(&mut self, records_max: usize, into: &mut Vec<Polled>) -> Result<(), LogError>;
+    fn poll(&mut self, records_max: usize, wait: PollWait, into: &mut Vec<Polled>) -> Result<(), LogError>;
 
     /// From which offset an assigned partition is read, called once for every [`Polled::Assigned`]; until then it is not
     /// read at all, and the others go on.

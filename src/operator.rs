@@ -1,14 +1,13 @@
 //! What a keyed operator is: a pure step that folds inputs into the state of their key.
 
 use crate::ledger::Disposition;
-use crate::state::TimerMove;
 use crate::time::EventTime;
 
 /// A step of the topology that folds events into the state of their key.
 ///
 /// Pure: no clock, no I/O, no randomness. It cannot fail: what could fail was decided while
 /// decoding. The engine owns the state, marks every change of it, and fires due timers in
-/// (time, key) order after each frame.
+/// order of time, then the key's hash, after each frame.
 pub trait KeyedOperator {
     /// What is folded.
     type Input<'a>;
@@ -34,7 +33,7 @@ pub trait KeyedOperator {
 #[derive(Debug)]
 pub struct Context<'c, O> {
     watermark: Option<EventTime>,
-    timer: Option<TimerMove>,
+    timer: Option<EventTime>,
     outputs: &'c mut Vec<O>,
 }
 
@@ -61,14 +60,15 @@ impl<'c, O> Context<'c, O> {
         self.outputs.push(output);
     }
 
-    /// Asks to be called for this key when the watermark reaches `timer.to`, in place of an earlier wish. Once per call.
-    pub fn set_timer(&mut self, timer: TimerMove) {
-        self.timer = Some(timer);
+    /// Asks to be called for this key when the watermark reaches `at`, in place of an earlier wish: its state says which
+    /// counts. Once per call.
+    pub fn set_timer(&mut self, at: EventTime) {
+        self.timer = Some(at);
     }
 
     /// The timer that was asked for.
     #[must_use]
-    pub fn timer(&self) -> Option<TimerMove> {
+    pub fn timer(&self) -> Option<EventTime> {
         self.timer
     }
 }

@@ -10,4 +10,4 @@ pub mod timers;
 
 pub use dedup::Dedup;
 pub use keyed::{EntityKey, KeyedState, OwnedKey, StateKey, Tracking};
-pub use timers::{TimerMove, Timers};
+pub use timers::Timers;

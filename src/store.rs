@@ -2,7 +2,7 @@
 
 use crate::checkpoint::{Blocks, Cut, Folder, FolderError, Found, Keeper};
 use crate::crash_points::reach;
-use crate::engine::checkpoints::{Checkpoints, Ended, Request};
+use crate::engine::checkpoints::{Checkpoints, Ended, Outcome, Request, hand_out};
 use crate::log::frame::SourceId;
 use crate::time::Stopwatch;
 use futures::TryStreamExt;
@@ -252,25 +252,28 @@ impl Checkpoints for StorageThread {
 
 /// Works until the worker is gone.
 fn work(mut keeper: Keeper<ObjectFolder>, requests: &Receiver<Request>, done: &Sender<Ended>) {
+    // a worker that is gone takes nothing, and its requests end
+    let give = |ended| drop(done.send(ended));
     for mut request in requests {
         let begun = Stopwatch::start();
-        let Some(ended) = until_it_works(|| request.carry_out(&mut keeper)) else { continue };
-        match &ended {
-            Ended::Found(task, found) => report(*task, found, begun.elapsed()),
-            Ended::Saved(task, saved) => {
+        match until_it_works(|| request.carry_out(&mut keeper)) {
+            Outcome::Nothing => {}
+            Outcome::Found(task, found) => {
+                report(task, &found, begun.elapsed());
+                hand_out(task, &found, give);
+            }
+            Outcome::Saved(task, saved) => {
                 tracing::debug!(
                     partition = task.partition,
                     offset = saved.offset,
                     bytes = saved.bytes,
                     "checkpoint saved"
                 );
-                if let Err(fault) = keeper.tidy(*task) {
+                give(Ended::Saved(task, saved));
+                if let Err(fault) = keeper.tidy(task) {
                     tracing::warn!(%fault, "folding checkpoints; it is tried again after the next one");
                 }
             }
-        }
-        if done.send(ended).is_err() {
-            return;
         }
     }
 }

@@ -10,6 +10,7 @@
 use crate::log::frame::{FoldVersion, Life, SourceId};
 use crate::log::position::Offset;
 use crate::time::EventTime;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -38,8 +39,16 @@ pub type Table = u8;
 /// From this number on, a table's entries expire by themselves and are never deleted by name.
 pub const EXPIRING: Table = 128;
 
-/// A table, and entries of it.
-pub type Block = (Table, Vec<u8>);
+/// Entries of one table.
+#[derive(Debug)]
+pub struct Block {
+    /// The table.
+    pub table: Table,
+    /// The entries, see [`crate::state::entries`].
+    pub entries: Bytes,
+    /// How many bytes of the file they took.
+    pub stored_bytes: usize,
+}
 
 /// The sum of a whole file: XXH3, 128 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -209,32 +218,19 @@ impl Checkpoint {
         Ok(Checkpoint { bytes, head, sum, blocks_at })
     }
 
-    /// Its blocks in order: table and entries.
+    /// Its blocks in order; an error, and nothing after it, where one cannot be read: with the sums right, a bug.
     pub fn blocks(&self) -> impl Iterator<Item = Result<Block, Damage>> {
-        let mut place = Some(self.first_block());
+        let mut rest = self.bytes.get(self.blocks_at..self.bytes.len() - END_BYTES).unwrap_or_default();
         std::iter::from_fn(move || {
-            let block = self.block_at(place?)?;
-            place = block.as_ref().ok().map(|(_, next)| *next);
-            Some(block.map(|(block, _)| block))
+            if rest.is_empty() {
+                return None;
+            }
+            let block = take_block(&mut rest);
+            if block.is_err() {
+                rest = &[];
+            }
+            Some(block)
         })
-    }
-
-    /// Where the first block is.
-    #[must_use]
-    pub fn first_block(&self) -> usize {
-        self.blocks_at
-    }
-
-    /// The block at `place`, and where the next one is; none at the end.
-    ///
-    /// # Errors
-    ///
-    /// [`Damage`]: with the sums right, a bug.
-    #[must_use]
-    pub fn block_at(&self, place: usize) -> Option<Result<(Block, usize), Damage>> {
-        let end = self.bytes.len() - END_BYTES;
-        let mut rest = self.bytes.get(place..end).filter(|rest| !rest.is_empty())?;
-        Some(take_block(&mut rest).map(|block| (block, end - rest.len())))
     }
 
     /// How many bytes the file has.
@@ -248,8 +244,8 @@ impl Checkpoint {
 fn take_block(rest: &mut &[u8]) -> Result<Block, Damage> {
     let cut_off = Damage::CutOff { has: rest.len() };
     let head = rest.split_off(..BLOCK_HEAD_BYTES).ok_or(cut_off.clone())?;
-    let (table, raw, stored) = (head[0], u32_at(head, 1) as usize, u32_at(head, 5) as usize);
-    let stored = rest.split_off(..stored).ok_or(cut_off)?;
+    let (table, raw, stored_bytes) = (head[0], u32_at(head, 1) as usize, u32_at(head, 5) as usize);
+    let stored = rest.split_off(..stored_bytes).ok_or(cut_off)?;
     let sum = crc32c::crc32c_append(crc32c::crc32c(&head[..9]), stored);
     if sum != u32_at(head, 9) || raw > BLOCK_BYTES_MAX {
         return Err(Damage::Checksum { what: "a block" });
@@ -258,7 +254,7 @@ fn take_block(rest: &mut &[u8]) -> Result<Block, Damage> {
     if entries.len() != raw {
         return Err(Damage::Content(format!("a block of {} bytes says it has {raw}", entries.len())));
     }
-    Ok((table, entries))
+    Ok(Block { table, entries: entries.into(), stored_bytes })
 }
 
 fn u32_at(bytes: &[u8], place: usize) -> u32 {
@@ -302,8 +298,8 @@ mod tests {
         let checkpoint = Checkpoint::read(bytes).expect("it is whole");
         assert_eq!((&checkpoint.head, checkpoint.sum), (&head(12, None), sum));
         let blocks: Vec<_> = checkpoint.blocks().map(|block| block.expect("it is whole")).collect();
-        assert_eq!(blocks.iter().map(|(table, _)| *table).collect::<Vec<_>>(), [0, 128]);
-        assert_eq!(crate::state::entries::read(&blocks[0].1).count(), 200);
+        assert_eq!(blocks.iter().map(|block| block.table).collect::<Vec<_>>(), [0, 128]);
+        assert_eq!(crate::state::entries::read(&blocks[0].entries).count(), 200);
     }
 
     #[test]

@@ -274,10 +274,10 @@ fn folded(chain: &[Checkpoint]) -> Result<(String, Vec<u8>, Sum), Damage> {
     // newest first: an entry that a later file names is out of date in an earlier one
     for checkpoint in chain.iter().rev() {
         for block in checkpoint.blocks() {
-            let (table, bytes) = block?;
-            let kept = later.filter(table, &bytes, head.watermark)?;
+            let block = block?;
+            let kept = later.filter(block.table, &block.entries, head.watermark)?;
             if !kept.is_empty() {
-                writer.block(table, kept.bytes());
+                writer.block(block.table, kept.bytes());
             }
         }
         later.end_of_file();
@@ -370,7 +370,7 @@ mod tests {
     fn values(chain: &[Checkpoint]) -> Values {
         let mut values = Values::new();
         for block in chain.iter().flat_map(Checkpoint::blocks) {
-            for entry in entries::read(&block.unwrap().1) {
+            for entry in entries::read(&block.unwrap().entries) {
                 let (key, value) = entry.unwrap();
                 let key = postcard::from_bytes(key).unwrap();
                 match value {
@@ -505,7 +505,8 @@ mod tests {
         }
         keeper.tidy(TASK).unwrap();
         let found = keeper.find(TASK, SHAPE).unwrap();
-        let kept: usize = found.chain[0].blocks().map(|block| entries::read(&block.unwrap().1).count()).sum();
+        let kept: usize =
+            found.chain[0].blocks().map(|block| entries::read(&block.unwrap().entries).count()).sum();
         // 200 to 1,000 are at or below the watermark of 1,000
         assert_eq!((found.chain.len(), kept), (1, CHAIN_MAX as usize + 1 - 5));
     }

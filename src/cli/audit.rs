@@ -119,7 +119,7 @@ impl Application {
         let to = standing.committed.unwrap_or(0);
         if role == Role::Ingest || (standing.first == 0 && !from_checkpoint) {
             let from = from.unwrap_or(standing.first).max(standing.first);
-            let replay = Replay::new(stage, partition, Found::default(), from);
+            let replay = Replay::new(stage, partition, &Found::default(), from);
             let begins_at = if role == Role::Ingest { from } else { 0 };
             return Ok((replay.context("beginning")?, Range { partition, begins_at, from, to }));
         }
@@ -137,7 +137,7 @@ impl Application {
                 "{partition}: the newest checkpoint is at offset {begins_at}, and what lies before it cannot be folded again"
             )));
         }
-        let replay = Replay::new(stage, partition, found, from).context("putting a checkpoint back")?;
+        let replay = Replay::new(stage, partition, &found, from).context("putting a checkpoint back")?;
         Ok((replay, Range { partition, begins_at, from, to }))
     }
 

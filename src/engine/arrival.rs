@@ -1,14 +1,12 @@
 //! A partition on its way in: its task is restored before its log is read, some at a time, while others go on.
 
 use super::stage::{FoldError, Stage};
-use crate::checkpoint::{Checkpoint, Checkpointed, Damage, Found};
+use crate::checkpoint::file::{Block, Head};
+use crate::checkpoint::{Checkpoint, Checkpointed, Damage};
 use crate::log::TopicPartition;
 use crate::log::position::Offset;
 use crate::state::Tracking;
 use std::collections::VecDeque;
-
-/// Blocks that are put back in one step: about 4 MiB of entries, some milliseconds.
-const BLOCKS_PER_STEP: usize = 16;
 
 /// A partition that was assigned and is not yet read.
 pub(super) enum Arrival<T> {
@@ -21,43 +19,38 @@ pub(super) enum Arrival<T> {
     Restoring(Box<Restoring<T>>),
 }
 
-/// A task that is being put back.
+/// A task that is being put back, block by block as the storage reads them.
 pub(super) struct Restoring<T> {
     task: T,
     pub(super) committed: Option<Offset>,
-    /// The files that are still to be put back; the first is at this place.
-    chain: VecDeque<Checkpoint>,
-    place: usize,
     /// The offset of the newest file; none if there is no checkpoint.
     pub(super) offset: Option<Offset>,
     /// Where it begins without history, if it was told to.
     pub(super) anew: Option<Offset>,
+    /// Blocks that the storage has read.
+    read: VecDeque<Block>,
+    /// Whether it has read them all.
+    is_read: bool,
+    bytes_left: usize,
 }
 
 impl<T: Checkpointed> Restoring<T> {
-    /// Begins with what was found for `partition`.
+    /// Begins with the newest file of the chain of `partition`, if there is one; the files of the chain have `bytes`.
     pub(super) fn new<S: Stage<Task = T>>(
         stage: &S,
         partition: TopicPartition,
         committed: Option<Offset>,
-        found: Found,
+        newest: Option<&Head>,
+        bytes: usize,
         tracking: Tracking,
     ) -> Result<Restoring<T>, FoldError> {
         let mut task = stage.open(tracking);
-        let newest = found.chain.last();
-        let offset = newest.map(|newest| newest.head.offset);
         if let Some(newest) = newest {
-            task.restore_whole(&newest.head.whole).map_err(|damage| fault(partition, damage))?;
+            task.restore_whole(&newest.whole).map_err(|damage| fault(partition, damage))?;
         }
-        let chain: VecDeque<Checkpoint> = found.chain.into();
-        Ok(Restoring {
-            task,
-            anew: None,
-            committed,
-            place: chain.front().map_or(0, Checkpoint::first_block),
-            chain,
-            offset,
-        })
+        let offset = newest.map(|newest| newest.offset);
+        let (read, is_read) = (VecDeque::new(), false);
+        Ok(Restoring { task, anew: None, committed, offset, read, is_read, bytes_left: bytes })
     }
 
     /// Begins at `offset` with nothing: what lies before it is lost to the task.
@@ -68,43 +61,65 @@ impl<T: Checkpointed> Restoring<T> {
         tracking: Tracking,
     ) -> Restoring<T> {
         let task = stage.open_in_the_middle(tracking);
-        let anew = Some(offset);
-        Restoring { task, committed, chain: VecDeque::new(), place: 0, offset: None, anew }
+        let (read, is_read) = (VecDeque::new(), true);
+        Restoring { task, committed, offset: None, anew: Some(offset), read, is_read, bytes_left: 0 }
     }
 
-    /// Puts some of it back. Returns whether that was all.
-    pub(super) fn step(&mut self, partition: TopicPartition) -> Result<bool, FoldError> {
-        for _ in 0..BLOCKS_PER_STEP {
-            let Some(file) = self.chain.front() else {
-                self.task.restored();
-                return Ok(true);
-            };
-            match file.block_at(self.place) {
-                Some(block) => {
-                    let ((table, entries), next) = block.map_err(|damage| fault(partition, damage))?;
-                    self.task.restore_block(table, &entries).map_err(|damage| fault(partition, damage))?;
-                    self.place = next;
-                }
-                None => {
-                    self.chain.pop_front();
-                    self.place = self.chain.front().map_or(0, Checkpoint::first_block);
-                }
-            }
+    /// The storage has read the next block. One that begins anew has no use for it.
+    pub(super) fn take(&mut self, block: Block) {
+        if self.anew.is_none() {
+            self.read.push_back(block);
         }
-        Ok(false)
+    }
+
+    /// The storage has read the last block.
+    pub(super) fn is_read(&mut self) {
+        self.is_read = true;
+    }
+
+    /// Puts back at most `blocks_max` blocks. Returns how many.
+    pub(super) fn step(&mut self, partition: TopicPartition, blocks_max: usize) -> Result<usize, FoldError> {
+        let blocks = blocks_max.min(self.read.len());
+        for block in self.read.drain(..blocks) {
+            self.bytes_left = self.bytes_left.saturating_sub(block.stored_bytes);
+            self.task.restore_block(block.table, block.entries).map_err(|damage| fault(partition, damage))?;
+        }
+        Ok(blocks)
+    }
+
+    /// Whether everything has been put back.
+    pub(super) fn is_done(&self) -> bool {
+        self.is_read && self.read.is_empty()
     }
 
     /// Bytes of files that are still to be put back.
     pub(super) fn bytes_left(&self) -> usize {
-        self.chain.iter().map(Checkpoint::len).sum::<usize>().saturating_sub(self.place)
+        self.bytes_left
     }
 
     /// The task, once everything has been put back.
-    pub(super) fn into_task(self) -> T {
+    pub(super) fn into_task(mut self) -> T {
+        self.task.restored();
         self.task
     }
 }
 
-fn fault(partition: TopicPartition, source: Damage) -> FoldError {
+/// The task that a chain holds, put back at once.
+pub(super) fn restore_at_once<S: Stage>(
+    stage: &S,
+    partition: TopicPartition,
+    chain: &[Checkpoint],
+    tracking: Tracking,
+) -> Result<S::Task, FoldError> {
+    let newest = chain.last().map(|newest| &newest.head);
+    let mut restoring = Restoring::new(stage, partition, None, newest, 0, tracking)?;
+    for block in chain.iter().flat_map(Checkpoint::blocks) {
+        restoring.take(block.map_err(|damage| fault(partition, damage))?);
+        restoring.step(partition, 1)?;
+    }
+    Ok(restoring.into_task())
+}
+
+pub(super) fn fault(partition: TopicPartition, source: Damage) -> FoldError {
     FoldError::State { partition, source }
 }

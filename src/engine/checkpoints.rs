@@ -1,5 +1,6 @@
 //! Storage of checkpoints as a worker sees it: nothing waits; what was asked for has ended by some later call.
 
+use crate::checkpoint::file::{Block, Checkpoint, Damage, Head};
 use crate::checkpoint::keeper::Saved;
 use crate::checkpoint::{Blocks, Cut, Folder, FolderError, Found, Keeper};
 use crate::log::frame::SourceId;
@@ -29,8 +30,12 @@ pub trait Checkpoints {
 /// What has ended.
 #[derive(Debug)]
 pub enum Ended {
-    /// The search for a task's chain.
-    Found(SourceId, Found),
+    /// The search for a task's chain: its newest file, if there is one, and the bytes of all its files. Blocks follow.
+    Found(SourceId, Option<Head>, usize),
+    /// The reading of the next block of it.
+    Read(SourceId, Result<Block, Damage>),
+    /// The reading of the last.
+    ReadAll(SourceId),
     /// A save.
     Saved(SourceId, Saved),
 }
@@ -55,7 +60,9 @@ impl Checkpoints for NoCheckpoints {
     fn save(&mut self, _task: SourceId) {}
 
     fn ended(&mut self, into: &mut Vec<Ended>) {
-        into.extend(self.asked.drain(..).map(|task| Ended::Found(task, Found::default())));
+        for task in self.asked.drain(..) {
+            hand_out(task, &Found::default(), |ended| into.push(ended));
+        }
     }
 }
 
@@ -75,33 +82,54 @@ pub enum Request {
 }
 
 impl Request {
-    /// Does what is asked; nothing ends with the parts of a checkpoint that is not yet saved.
+    /// Does what is asked, and hands out what that ends; nothing ends with the parts of a checkpoint that is not yet
+    /// saved.
     ///
     /// # Errors
     ///
-    /// [`FolderError`]: the storage fails; try again.
-    pub fn carry_out<F: Folder>(&mut self, keeper: &mut Keeper<F>) -> Result<Option<Ended>, FolderError> {
+    /// [`FolderError`]: the storage fails, and nothing was handed out; try again.
+    pub fn carry_out<F: Folder>(&mut self, keeper: &mut Keeper<F>) -> Result<Outcome, FolderError> {
         match self {
             Request::Find(task, shape) => {
-                keeper.find(*task, *shape).map(|found| Some(Ended::Found(*task, found)))
+                keeper.find(*task, *shape).map(|found| Outcome::Found(*task, found))
             }
             Request::Forget(task) => {
                 keeper.forget(*task);
-                Ok(None)
+                Ok(Outcome::Nothing)
             }
             Request::Begin(task, cut) => {
                 keeper.begin(*task, cut.clone());
-                Ok(None)
+                Ok(Outcome::Nothing)
             }
             Request::Add(task, blocks) => {
                 keeper.add(*task, blocks);
-                Ok(None)
+                Ok(Outcome::Nothing)
             }
             Request::Save(task) => {
-                keeper.save(*task).map(|saved| saved.map(|saved| Ended::Saved(*task, saved)))
+                let saved = keeper.save(*task)?;
+                Ok(saved.map_or(Outcome::Nothing, |saved| Outcome::Saved(*task, saved)))
             }
         }
     }
+}
+
+/// What carrying out a request gave.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Nothing that the worker waits for.
+    Nothing,
+    /// A chain, to be read for the worker.
+    Found(SourceId, Found),
+    /// A checkpoint.
+    Saved(SourceId, Saved),
+}
+
+/// Reads what was found, block by block: decompressing them is most of the work of a restore.
+pub fn hand_out(task: SourceId, found: &Found, mut give: impl FnMut(Ended)) {
+    let newest = found.chain.last().map(|newest| newest.head.clone());
+    give(Ended::Found(task, newest, found.chain.iter().map(Checkpoint::len).sum()));
+    found.chain.iter().flat_map(Checkpoint::blocks).for_each(|block| give(Ended::Read(task, block)));
+    give(Ended::ReadAll(task));
 }
 
 /// Storage that is asked on the spot, in order; while it fails, requests wait for the next call.
@@ -141,13 +169,17 @@ impl<F: Folder> Checkpoints for OnTheSpot<F> {
 
     fn ended(&mut self, into: &mut Vec<Ended>) {
         while let Some(request) = self.requests.front_mut()
-            && let Ok(ended) = request.carry_out(&mut self.keeper)
+            && let Ok(outcome) = request.carry_out(&mut self.keeper)
         {
-            if let Some(Ended::Saved(task, _)) = &ended {
-                // a chain that stays long is folded after a later checkpoint
-                drop(self.keeper.tidy(*task));
+            match outcome {
+                Outcome::Nothing => {}
+                Outcome::Found(task, found) => hand_out(task, &found, |ended| into.push(ended)),
+                Outcome::Saved(task, saved) => {
+                    // a chain that stays long is folded after a later checkpoint
+                    drop(self.keeper.tidy(task));
+                    into.push(Ended::Saved(task, saved));
+                }
             }
-            into.extend(ended);
             self.requests.pop_front();
         }
     }

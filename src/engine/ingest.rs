@@ -197,7 +197,7 @@ impl Checkpointed for IngestTask {
         Ok(())
     }
 
-    fn restore_block(&mut self, table: Table, _entries: &[u8]) -> Result<(), Damage> {
+    fn restore_block(&mut self, table: Table, _block: bytes::Bytes) -> Result<(), Damage> {
         Err(Damage::Content(format!("no table {table}")))
     }
 

@@ -28,7 +28,7 @@ use crate::progress::sources::{Admission, Refusal, Sources};
 use crate::session::operator::{ClickInput, ClosedSession, SessionOutput};
 use crate::session::{Sessions, VisitorState, record};
 use crate::state::keyed::OwnedEntityKey;
-use crate::state::{Dedup, EntityKey, KeyedState, StateKey, TimerMove, Timers, Tracking};
+use crate::state::{Dedup, EntityKey, KeyedState, StateKey, Timers, Tracking};
 use crate::time::EventTime;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -58,8 +58,9 @@ enum Operator {
 /// The windowed features of one entity, one state per group of views.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct EntityFeatures {
-    groups: Vec<(Source, GroupState)>,
+    /// When it is looked at next. First, so that a restore finds it without decoding the rest.
     timer: Option<EventTime>,
+    groups: Vec<(Source, GroupState)>,
 }
 
 /// The state of one partition of the entity log.
@@ -76,7 +77,8 @@ pub struct KeyedTask {
     dedup: Dedup,
     sessions: KeyedState<OwnedEntityKey, VisitorState>,
     features: KeyedState<OwnedEntityKey, EntityFeatures>,
-    timers: Timers<(Operator, OwnedEntityKey)>,
+    /// By operator and hash of the key.
+    timers: Timers<(Operator, u64)>,
     scratch: Scratch,
     /// Every copy that was admitted, and how it ended, for the simulation.
     #[cfg(test)]
@@ -199,7 +201,7 @@ impl Keyed {
         let disposition =
             task.sessions.update(key, |state| self.sessions.on_event(copy.key, input, state, &mut cx));
         if let Some(timer) = cx.timer() {
-            task.timers.change(timer, (Operator::Sessions, StateKey::to_owned(&key)));
+            task.timers.set(timer, (Operator::Sessions, key.hash));
         }
         for output in task.scratch.session_outputs.drain(..) {
             publish_session(copy.key, &output, out);
@@ -331,14 +333,16 @@ impl Keyed {
         set_features_timer(&mut task.timers, timer, key);
     }
 
-    /// Fires the timers that the watermark has reached, in order of time, then key.
+    /// Fires the timers that the watermark has reached, in order of time, then operator, then the key's hash.
     fn fire_timers(&self, task: &mut KeyedTask, out: &mut Outputs) {
         let Some(watermark) = task.sources.watermark() else { return };
         task.dedup.forget(watermark);
-        while let Some((_, (operator, key))) = task.timers.due(watermark) {
-            match operator {
-                Operator::Sessions => self.fire_session_timer(task, &key, watermark, out),
-                Operator::Features => self.forget_features(task, &key, watermark),
+        while let Some((at, (operator, hash))) = task.timers.due(watermark) {
+            for key in task.keys_with_timer(at, operator, hash) {
+                match operator {
+                    Operator::Sessions => self.fire_session_timer(task, &key, watermark, out),
+                    Operator::Features => self.forget_features(task, &key, watermark),
+                }
             }
         }
     }
@@ -353,7 +357,7 @@ impl Keyed {
         let mut cx = Context::new(Some(watermark), &mut task.scratch.session_outputs);
         task.sessions.update(key.borrowed(), |state| self.sessions.on_timer(&key.id, state, &mut cx));
         if let Some(timer) = cx.timer() {
-            task.timers.change(timer, (Operator::Sessions, key.clone()));
+            task.timers.set(timer, (Operator::Sessions, key.hash));
         }
         for output in task.scratch.session_outputs.drain(..) {
             publish_session(&key.id, &output, out);
@@ -470,6 +474,26 @@ impl Stage for Keyed {
 }
 
 impl KeyedTask {
+    /// The keys of this hash whose state has this timer still: at most one, but for an accident.
+    fn keys_with_timer(&mut self, at: EventTime, operator: Operator, hash: u64) -> Vec<OwnedEntityKey> {
+        match operator {
+            Operator::Sessions => {
+                let mut keys = self.sessions.keys_of(hash);
+                keys.retain(|key| {
+                    self.sessions.get(key.borrowed()).and_then(VisitorState::timer) == Some(at)
+                });
+                keys
+            }
+            Operator::Features => {
+                let mut keys = self.features.keys_of(hash);
+                keys.retain(|key| {
+                    self.features.get(key.borrowed()).and_then(|features| features.timer) == Some(at)
+                });
+                keys
+            }
+        }
+    }
+
     /// How many sessions are open.
     #[must_use]
     pub fn visitors(&self) -> usize {
@@ -491,19 +515,29 @@ impl KeyedTask {
     /// Whether two tasks are in the same state.
     #[cfg(test)]
     pub(crate) fn is_same(&self, other: &KeyedTask) -> bool {
-        let sessions = |task: &KeyedTask| task.sessions.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-        let features =
-            |task: &KeyedTask| task.features.iter().map(|(k, v)| (k.clone(), format!("{v:?}"))).collect();
+        let sessions = |task: &KeyedTask| task.sessions.iter().collect();
+        let features = |task: &KeyedTask| task.features.iter().map(|(k, v)| (k, format!("{v:?}"))).collect();
         let (ours, theirs): (BTreeMap<_, _>, BTreeMap<_, _>) = (sessions(self), sessions(other));
         let (our_features, their_features): (BTreeMap<_, _>, BTreeMap<_, _>) =
             (features(self), features(other));
         self.sources == other.sources
             && self.ledger == other.ledger
             && self.refused == other.refused
-            && self.timers == other.timers
+            && self.has_its_timers()
+            && other.has_its_timers()
             && self.dedup.remembers_the_same(&other.dedup, self.sources.watermark())
             && ours == theirs
             && our_features == their_features
+    }
+
+    /// Whether every timer that a key's state speaks of is set.
+    #[cfg(test)]
+    fn has_its_timers(&self) -> bool {
+        let sessions = self.sessions.iter().map(|(key, state)| (state.timer(), Operator::Sessions, key));
+        let features = self.features.iter().map(|(key, state)| (state.timer, Operator::Features, key));
+        sessions
+            .chain(features)
+            .all(|(timer, operator, key)| timer.is_none_or(|at| self.timers.holds(at, &(operator, key.hash))))
     }
 
     /// The mutation of rule 8 in tests.
@@ -537,11 +571,12 @@ impl EntityFeatures {
     }
 
     /// Returns the timer to set so that the entity is looked at no later than `at`.
-    fn arm(&mut self, at: EventTime) -> Option<TimerMove> {
+    fn arm(&mut self, at: EventTime) -> Option<EventTime> {
         if self.timer.is_some_and(|timer| timer <= at) {
             return None;
         }
-        Some(TimerMove { from: self.timer.replace(at), to: at })
+        self.timer = Some(at);
+        self.timer
     }
 }
 
@@ -562,13 +597,9 @@ fn behind(time: EventTime, watermark: Option<EventTime>) -> Disposition {
     }
 }
 
-fn set_features_timer(
-    timers: &mut Timers<(Operator, OwnedEntityKey)>,
-    timer: Option<TimerMove>,
-    key: EntityKey<'_>,
-) {
+fn set_features_timer(timers: &mut Timers<(Operator, u64)>, timer: Option<EventTime>, key: EntityKey<'_>) {
     if let Some(timer) = timer {
-        timers.change(timer, (Operator::Features, StateKey::to_owned(&key)));
+        timers.set(timer, (Operator::Features, key.hash));
     }
 }
 

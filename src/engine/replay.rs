@@ -3,7 +3,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "a rest is never longer than what it is the rest of")]
 
-use super::arrival::Restoring;
+use super::arrival::restore_at_once;
 use super::outputs::Outputs;
 use super::stage::{FoldError, Stage};
 use crate::checkpoint::Found;
@@ -31,15 +31,14 @@ impl<S: Stage> Replay<S> {
     pub fn new(
         stage: S,
         partition: TopicPartition,
-        found: Found,
+        found: &Found,
         from: Offset,
     ) -> Result<Replay<S>, FoldError> {
-        let mut restoring = Restoring::new(&stage, partition, None, found, Tracking::Off)?;
-        while !restoring.step(partition)? {}
+        let task = restore_at_once(&stage, partition, &found.chain, Tracking::Off)?;
         let destinations = stage.downstream().map_or(0, |(_, partitions)| partitions);
         let short_id = stage.source_of(partition).short_topic();
         let out = Outputs::new(short_id, partition.partition, destinations, from);
-        Ok(Replay { task: restoring.into_task(), stage, out })
+        Ok(Replay { task, stage, out })
     }
 
     /// Folds the next record of the partition.

@@ -17,7 +17,7 @@ use super::transactions::Waiting;
 use crate::log::frame::{Life, Promise};
 use crate::log::position::{Offset, Position};
 use crate::log::{
-    Acknowledgement, CommitMode, Committed, Fetched, Log, LogError, Polled, Topic, TopicPartition,
+    Acknowledgement, CommitMode, Committed, Fetched, Log, LogError, PollWait, Polled, Topic, TopicPartition,
 };
 use crate::progress::deadlines::Deadlines;
 use crate::progress::epochs::Epochs;
@@ -129,6 +129,8 @@ pub struct Worker<S: Stage, L> {
     owned: BTreeMap<TopicPartition, Owned<S::Task>>,
     /// Assigned, and not yet read.
     arriving: BTreeMap<TopicPartition, Arrival<S::Task>>,
+    /// Whether blocks were put back in the last cycle: then more are likely there, and no time is to be lost.
+    is_restoring: bool,
     storage: Box<dyn Checkpoints>,
     /// None: no checkpoints are written.
     cadence: Option<Cadence>,
@@ -158,6 +160,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
             settings,
             owned: BTreeMap::new(),
             arriving: BTreeMap::new(),
+            is_restoring: false,
             storage: Box::<NoCheckpoints>::default(),
             cadence: None,
             joined: vec![false; destinations as usize],
@@ -200,7 +203,8 @@ impl<S: Stage, L: Log> Worker<S, L> {
     /// [`WorkerError`]: this life is over.
     pub fn poll_and_fold(&mut self) -> Result<usize, WorkerError> {
         let mut polled = std::mem::take(&mut self.polled);
-        let outcome = self.log.poll(RECORDS_PER_POLL, &mut polled).map_err(WorkerError::from);
+        let wait = if self.is_restoring { PollWait::No } else { PollWait::ALittle };
+        let outcome = self.log.poll(RECORDS_PER_POLL, wait, &mut polled).map_err(WorkerError::from);
         #[cfg(test)]
         self.owned.values_mut().for_each(|owned| owned.batch_from = owned.cut);
         let mut folded = 0;
@@ -265,7 +269,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
         while committed == Committed::Refused && self.epochs.quiet() && self.log.now().since(begun) < patience
         {
             let mut polled = Vec::new();
-            self.log.poll(RECORDS_PER_POLL, &mut polled)?;
+            self.log.poll(RECORDS_PER_POLL, PollWait::ALittle, &mut polled)?;
             for event in polled {
                 if let Polled::Revoked(partitions) = event {
                     self.commit_again()?;

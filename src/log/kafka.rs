@@ -22,8 +22,8 @@ use crate::crash_points::reach;
 use crate::log::frame::Life;
 use crate::log::position::Offset;
 use crate::log::{
-    Acknowledgement, Append, CommitMode, Committed, Destination, Log, LogError, Polled, Start, Topic,
-    TopicPartition,
+    Acknowledgement, Append, CommitMode, Committed, Destination, Log, LogError, PollWait, Polled, Start,
+    Topic, TopicPartition,
 };
 use crate::time::{Clock, ProcessingTime, Stopwatch, SystemClock};
 pub use client::Linger;
@@ -77,9 +77,9 @@ impl KafkaLog {
 }
 
 impl Log for KafkaLog {
-    fn poll(&mut self, records_max: usize, into: &mut Vec<Polled>) -> Result<(), LogError> {
+    fn poll(&mut self, records_max: usize, wait: PollWait, into: &mut Vec<Polled>) -> Result<(), LogError> {
         reach("poll.before");
-        let polled = self.consumer.poll(records_max, into);
+        let polled = self.consumer.poll(records_max, wait, into);
         reach("poll.after");
         polled
     }

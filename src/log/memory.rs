@@ -13,7 +13,8 @@ pub use broker::{Broker, Delivery, Ending, Landing, SharedBroker, Transaction};
 
 use super::position::Offset;
 use super::{
-    Acknowledgement, Append, CommitMode, Committed, Fetched, Log, LogError, Polled, Start, TopicPartition,
+    Acknowledgement, Append, CommitMode, Committed, Fetched, Log, LogError, PollWait, Polled, Start,
+    TopicPartition,
 };
 use crate::log::frame::Life;
 use crate::time::ProcessingTime;
@@ -60,7 +61,7 @@ impl MemoryLog {
 }
 
 impl Log for MemoryLog {
-    fn poll(&mut self, records_max: usize, into: &mut Vec<Polled>) -> Result<(), LogError> {
+    fn poll(&mut self, records_max: usize, _: PollWait, into: &mut Vec<Polled>) -> Result<(), LogError> {
         let mut broker = self.broker.borrow_mut();
         for event in broker.group_events(&self.group, self.life) {
             if let Polled::Revoked(gone) | Polled::Lost(gone) = &event {

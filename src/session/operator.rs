@@ -14,7 +14,6 @@ use crate::event::ClickCopy;
 use crate::event::ClickName;
 use crate::ledger::Disposition;
 use crate::operator::{Context, KeyedOperator};
-use crate::state::TimerMove;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -88,12 +87,12 @@ pub struct ClosedSession {
 /// What is kept of a visitor.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VisitorState {
+    /// The timer that is set. First, so that a restore finds it without decoding the rest.
+    timer: Option<EventTime>,
     /// Ordered by time; more than a gap apart.
     open: Vec<OpenSession>,
     /// Oldest first.
     closed: VecDeque<ClosedSession>,
-    /// The timer that is set.
-    timer: Option<EventTime>,
     /// Start of the session that the last applied click belongs to.
     running: EventTime,
     /// For this visitor it is as if the watermark had come this far: an earlier session was made final early.
@@ -294,8 +293,8 @@ impl Sessions {
         let first = state.open.iter().take(unpublished.map_or(usize::MAX, |place| place + 1));
         let next = first.map(due).chain(state.closed.front().map(forget)).min();
         if let Some(next) = next.filter(|next| state.timer.is_none_or(|timer| *next < timer)) {
-            let from = state.timer.replace(next);
-            cx.set_timer(TimerMove { from, to: next });
+            state.timer = Some(next);
+            cx.set_timer(next);
         }
     }
 }

@@ -92,17 +92,30 @@ pub struct CutOff;
 pub type Entry<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// The entries in `bytes`, in order; an error, and nothing after it, where they are cut off.
-pub fn read(mut bytes: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, CutOff>> {
+pub fn read(bytes: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, CutOff>> {
+    read_with_places(bytes).map(|entry| entry.map(|(_, entry)| entry))
+}
+
+/// As [`read`], each with its place in `bytes`, from which [`at`] finds it again.
+pub fn read_with_places(bytes: &[u8]) -> impl Iterator<Item = Result<(usize, Entry<'_>), CutOff>> {
+    let mut rest = bytes;
     std::iter::from_fn(move || {
-        if bytes.is_empty() {
+        if rest.is_empty() {
             return None;
         }
-        let entry = take(&mut bytes);
+        let place = bytes.len() - rest.len();
+        let entry = take(&mut rest);
         if entry.is_none() {
-            bytes = &[];
+            rest = &[];
         }
-        Some(entry.ok_or(CutOff))
+        Some(entry.map(|entry| (place, entry)).ok_or(CutOff))
     })
+}
+
+/// The entry at `place` of `bytes`, which came with it.
+#[must_use]
+pub fn at(bytes: &[u8], place: usize) -> Option<Entry<'_>> {
+    take(&mut bytes.get(place..)?)
 }
 
 fn take<'a>(bytes: &mut &'a [u8]) -> Option<Entry<'a>> {

@@ -4,18 +4,32 @@
 //! Values lie in slots that never move; an index of 16 bytes a key finds them. A checkpoint is cut by generation,
 //! copy on write: the cut itself only begins a new generation. What the old one wrote is encoded afterwards, some
 //! at a time, and a value that is about to be written again before its turn has come is encoded first.
+//!
+//! What a checkpoint held is put back as the bytes it held, and decoded key by key when it is first needed. So a
+//! restore costs an entry of the index per key, and a key that nobody asks for stays as small as it was in the file.
 
 #![expect(clippy::indexing_slicing, reason = "a slot's number is made where its chunk is")]
 
-use super::entries::Entries;
+use super::entries::{self, Entries};
 use crate::event::EntityKind;
+use bytes::Bytes;
 use hashbrown::HashTable;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// A key as a table keeps it.
-pub trait OwnedKey {
+pub trait OwnedKey: Serialize + DeserializeOwned {
     /// The hash that it came with.
     fn hash(&self) -> u64;
+
+    /// The hash of an encoded key.
+    ///
+    /// # Errors
+    ///
+    /// If it is none.
+    fn hash_of(encoded: &[u8]) -> Result<u64, postcard::Error> {
+        postcard::from_bytes(encoded).map(|key: Self| key.hash())
+    }
 }
 
 /// A key of keyed state: it has a hash that was computed elsewhere, and an owned form.
@@ -47,12 +61,13 @@ pub struct EntityKey<'a> {
 /// An entity's key as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct OwnedEntityKey {
+    /// See [`crate::event::key_hash`]. First and of fixed length, so that it is found without decoding the rest.
+    #[serde(with = "postcard::fixint::le")]
+    pub hash: u64,
     /// The kind.
     pub kind: EntityKind,
     /// The id.
     pub id: Box<str>,
-    /// See [`crate::event::key_hash`].
-    pub hash: u64,
 }
 
 impl OwnedEntityKey {
@@ -66,6 +81,11 @@ impl OwnedEntityKey {
 impl OwnedKey for OwnedEntityKey {
     fn hash(&self) -> u64 {
         self.hash
+    }
+
+    fn hash_of(encoded: &[u8]) -> Result<u64, postcard::Error> {
+        let hash = encoded.first_chunk().ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
+        Ok(u64::from_le_bytes(*hash))
     }
 }
 
@@ -99,17 +119,56 @@ pub enum Tracking {
 /// Values by key. A value is changed only through [`KeyedState::update`].
 #[derive(Debug)]
 pub struct KeyedState<K, V> {
-    index: HashTable<Place>,
+    index: HashTable<Entry>,
     slots: Slots<K, V>,
+    restored: Restored,
     live: usize,
     changes: Option<Changes>,
 }
 
-/// Where the slot of a key is.
+/// Where a key is.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct Entry {
     hash: u64,
-    slot: u32,
+    place: Place,
+}
+
+/// A slot, or a place in a restored block, in 8 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place(u64);
+
+enum Unpacked {
+    Slot(u32),
+    Restored(RestoredPlace),
+}
+
+/// Where an encoded entry is.
+#[derive(Clone, Copy)]
+struct RestoredPlace {
+    block: u32,
+    at: u32,
+}
+
+impl Place {
+    /// Set in places in restored blocks, of which there are fewer than 2^31.
+    const RESTORED: u64 = 1 << 63;
+
+    fn slot(number: u32) -> Place {
+        Place(u64::from(number))
+    }
+
+    fn restored(place: RestoredPlace) -> Place {
+        Place(Place::RESTORED | u64::from(place.block) << 32 | u64::from(place.at))
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half, and the upper one")]
+    fn unpack(self) -> Unpacked {
+        if self.0 & Place::RESTORED == 0 {
+            return Unpacked::Slot(self.0 as u32);
+        }
+        let block = ((self.0 & !Place::RESTORED) >> 32) as u32;
+        Unpacked::Restored(RestoredPlace { block, at: self.0 as u32 })
+    }
 }
 
 /// What was written since the last cut, and what of the last cut is still to be encoded.
@@ -140,7 +199,13 @@ impl<K: OwnedKey, V> KeyedState<K, V> {
             had_their_turn: 0,
             early: Entries::default(),
         });
-        KeyedState { index: HashTable::new(), slots: Slots::default(), live: 0, changes }
+        KeyedState {
+            index: HashTable::new(),
+            slots: Slots::default(),
+            restored: Restored::default(),
+            live: 0,
+            changes,
+        }
     }
 
     /// How many keys have a value.
@@ -155,58 +220,155 @@ impl<K: OwnedKey, V> KeyedState<K, V> {
         self.live == 0
     }
 
-    /// The value of `key`.
-    #[must_use]
-    pub fn get<B: StateKey<Owned = K>>(&self, key: B) -> Option<&V> {
-        self.find(key).and_then(|number| self.slots.get(number).value.as_ref())
-    }
-
-    /// Every key that has a value, with it. The order is that of an accident: it must not reach an output.
-    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.slots.iter().filter_map(|slot| slot.value.as_ref().map(|value| (&slot.key, value)))
-    }
-
-    fn find<B: StateKey<Owned = K>>(&self, key: B) -> Option<u32> {
-        let hash = key.hash();
-        let is = |place: &Place| place.hash == hash && key.is(&self.slots.get(place.slot).key);
-        self.index.find(hash, is).map(|place| place.slot)
-    }
-
     fn insert(&mut self, hash: u64, slot: Slot<K, V>) -> u32 {
         self.live += usize::from(slot.value.is_some());
         let number = self.slots.put(slot);
-        self.index.insert_unique(hash, Place { hash, slot: number }, |place| place.hash);
+        let entry = Entry { hash, place: Place::slot(number) };
+        self.index.insert_unique(hash, entry, |entry| entry.hash);
         number
-    }
-
-    /// Puts back what a checkpoint held: the later of two wins, and no value deletes. Expected O(1).
-    pub fn restore<B: StateKey<Owned = K>>(&mut self, key: B, value: Option<V>) {
-        match (self.find(key), value) {
-            (Some(number), None) => {
-                self.live -= 1;
-                self.free(number);
-            }
-            (Some(number), value) => self.slots.get_mut(number).value = value,
-            (None, None) => {}
-            (None, value) => {
-                self.insert(key.hash(), Slot { key: key.to_owned(), value, generation: SETTLED });
-            }
-        }
     }
 
     /// Lets go of a slot whose key has no value.
     fn free(&mut self, number: u32) {
         let hash = self.slots.get(number).key.hash();
-        if let Ok(place) = self.index.find_entry(hash, |place| place.slot == number) {
-            place.remove();
+        if let Ok(entry) = self.index.find_entry(hash, |entry| entry.place == Place::slot(number)) {
+            entry.remove();
         }
         self.slots.free(number);
     }
+
+    /// Puts back a block of what a checkpoint held, before anything else happens to the table: the later of two entries
+    /// wins, and one without value deletes. `each` sees the hash of every key that has a value, and the value,
+    /// encoded. Expected O(1) per entry.
+    ///
+    /// # Errors
+    ///
+    /// If these are no entries of this table, or `each` says so.
+    pub fn restore<E: From<entries::CutOff> + From<postcard::Error>>(
+        &mut self,
+        block: Bytes,
+        mut each: impl FnMut(u64, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let number = narrow(self.restored.blocks.len());
+        // needed by this call, until its end
+        self.restored.blocks.push(Block { bytes: block.clone(), needed: 1 });
+        for entry in entries::read_with_places(&block) {
+            let (at, (key, value)) = entry?;
+            let hash = K::hash_of(key)?;
+            self.restore_entry(hash, key, value.map(|_| RestoredPlace { block: number, at: narrow(at) }));
+            if let Some(value) = value {
+                each(hash, value)?;
+            }
+        }
+        self.restored.release(RestoredPlace { block: number, at: 0 });
+        Ok(())
+    }
+
+    fn restore_entry(&mut self, hash: u64, key: &[u8], place: Option<RestoredPlace>) {
+        let Restored { blocks } = &self.restored;
+        let is = |entry: &Entry| {
+            let is_key = |place: RestoredPlace| blocks[place.block as usize].entry(place.at).0 == key;
+            entry.hash == hash && matches!(entry.place.unpack(), Unpacked::Restored(place) if is_key(place))
+        };
+        let known = self.index.find_entry(hash, is).ok();
+        self.live = self.live + usize::from(place.is_some()) - usize::from(known.is_some());
+        let before = known.as_ref().map(|entry| entry.get().place);
+        match (known, place.map(Place::restored)) {
+            (Some(entry), None) => drop(entry.remove()),
+            (Some(mut entry), Some(place)) => entry.get_mut().place = place,
+            (None, None) => {}
+            (None, Some(place)) => {
+                self.index.insert_unique(hash, Entry { hash, place }, |entry| entry.hash);
+            }
+        }
+        if let Some(Unpacked::Restored(before)) = before.map(Place::unpack) {
+            self.restored.release(before);
+        }
+        place.into_iter().for_each(|place| self.restored.hold(place));
+    }
 }
 
-impl<K: OwnedKey + Serialize, V: Serialize> KeyedState<K, V> {
+impl<K: OwnedKey, V: DeserializeOwned> KeyedState<K, V> {
+    /// The value of `key`. Expected O(1).
+    ///
+    /// # Panics
+    ///
+    /// As [`KeyedState::update`].
+    pub fn get<B: StateKey<Owned = K>>(&mut self, key: B) -> Option<&V> {
+        self.find(key).and_then(|number| self.slots.get(number).value.as_ref())
+    }
+
+    /// Every key that has a value, with it. The order is that of an accident: it must not reach an output. Decodes what
+    /// was restored each time.
+    ///
+    /// # Panics
+    ///
+    /// As [`KeyedState::update`].
+    pub fn iter(&self) -> impl Iterator<Item = (K, V)>
+    where
+        K: Clone,
+        V: Clone,
+    {
+        self.index.iter().filter_map(|entry| match entry.place.unpack() {
+            Unpacked::Slot(number) => {
+                let slot = self.slots.get(number);
+                slot.value.clone().map(|value| (slot.key.clone(), value))
+            }
+            Unpacked::Restored(place) => Some(self.restored.decode(place)),
+        })
+    }
+
+    /// The keys of this hash: one, but for an accident. In order.
+    ///
+    /// # Panics
+    ///
+    /// As [`KeyedState::update`].
+    pub fn keys_of(&self, hash: u64) -> Vec<K>
+    where
+        K: Clone + Ord,
+    {
+        let entries = self.index.iter_hash(hash).filter(|entry| entry.hash == hash);
+        let mut keys: Vec<K> = entries
+            .map(|entry| match entry.place.unpack() {
+                Unpacked::Slot(number) => self.slots.get(number).key.clone(),
+                Unpacked::Restored(place) => self.restored.decode::<K, V>(place).0,
+            })
+            .collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    /// The slot of a key; one that was restored is given a slot.
+    fn find<B: StateKey<Owned = K>>(&mut self, key: B) -> Option<u32> {
+        let hash = key.hash();
+        let is = |entry: &Entry| {
+            entry.hash == hash
+                && match entry.place.unpack() {
+                    Unpacked::Slot(number) => key.is(&self.slots.get(number).key),
+                    Unpacked::Restored(place) => key.is(&self.restored.decode_key(place)),
+                }
+        };
+        let entry = self.index.find_mut(hash, is)?;
+        match entry.place.unpack() {
+            Unpacked::Slot(number) => Some(number),
+            Unpacked::Restored(place) => {
+                let (key, value) = self.restored.decode(place);
+                self.restored.release(place);
+                let number = self.slots.put(Slot { key, value: Some(value), generation: SETTLED });
+                entry.place = Place::slot(number);
+                Some(number)
+            }
+        }
+    }
+}
+
+impl<K: OwnedKey, V: Serialize + DeserializeOwned> KeyedState<K, V> {
     /// Changes the value of `key` and remembers that it was written. Leaving `None` behind deletes the key.
     /// Expected O(1).
+    ///
+    /// # Panics
+    ///
+    /// If what was restored is no value of this table, although the sums of its file were right and its shape is ours.
     pub fn update<B: StateKey<Owned = K>, R>(
         &mut self,
         key: B,
@@ -292,6 +454,60 @@ impl Changes {
     }
 }
 
+/// Blocks of entries as checkpoints held them. One is let go when nothing in it is needed any more.
+#[derive(Debug, Default)]
+struct Restored {
+    blocks: Vec<Block>,
+}
+
+#[derive(Debug)]
+struct Block {
+    bytes: Bytes,
+    needed: u32,
+}
+
+impl Block {
+    fn entry(&self, at: u32) -> entries::Entry<'_> {
+        entries::at(&self.bytes, at as usize).expect("an entry where one was read")
+    }
+}
+
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).expect("fewer than 2^32 blocks of fewer than 2^32 bytes")
+}
+
+impl Restored {
+    fn hold(&mut self, place: RestoredPlace) {
+        self.blocks[place.block as usize].needed += 1;
+    }
+
+    fn release(&mut self, place: RestoredPlace) {
+        let block = &mut self.blocks[place.block as usize];
+        block.needed -= 1;
+        if block.needed == 0 {
+            block.bytes = Bytes::new();
+        }
+    }
+
+    fn decode_key<K: DeserializeOwned>(&self, place: RestoredPlace) -> K {
+        decoded(self.blocks[place.block as usize].entry(place.at).0)
+    }
+
+    fn decode<K: DeserializeOwned, V: DeserializeOwned>(&self, place: RestoredPlace) -> (K, V) {
+        let (key, value) = self.blocks[place.block as usize].entry(place.at);
+        (decoded(key), decoded(value.expect("what has no value is not kept")))
+    }
+}
+
+fn decoded<T: DeserializeOwned>(bytes: &[u8]) -> T {
+    postcard::from_bytes(bytes).unwrap_or_else(|fault| {
+        panic!(
+            "state from a checkpoint cannot be decoded: {fault}; this is a bug, please report it; deleting the \
+             checkpoints makes the task read its log from the beginning"
+        )
+    })
+}
+
 /// Slots in a chunk. Chunks are never moved, so a table grows without copying what it holds.
 const CHUNK_SLOTS: usize = 1024;
 
@@ -350,6 +566,7 @@ impl<K, V> Slots<K, V> {
         &mut self.chunks[number / CHUNK_SLOTS][number % CHUNK_SLOTS]
     }
 
+    #[cfg(test)]
     fn iter(&self) -> impl Iterator<Item = &Slot<K, V>> {
         self.chunks.iter().flatten().flatten()
     }
@@ -360,7 +577,6 @@ mod tests {
     use super::*;
     use crate::event::key_hash;
     use crate::generate::random::Random;
-    use crate::state::entries;
     use std::collections::BTreeMap;
 
     fn key(kind: EntityKind, id: &str) -> EntityKey<'_> {
@@ -389,7 +605,7 @@ mod tests {
         );
         state.update(a, |value| *value = Some('a'));
         state.update(b, |value| *value = Some('b'));
-        assert_eq!((state.get(a), state.get(b)), (Some(&'a'), Some(&'b')));
+        assert_eq!((state.get(a).copied(), state.get(b).copied()), (Some('a'), Some('b')));
     }
 
     #[test]
@@ -404,16 +620,17 @@ mod tests {
         assert_eq!(state.slots.chunks.len(), 1);
     }
 
-    /// Applies what was encoded, as a restore does.
-    fn apply(into: &mut BTreeMap<String, u64>, entries: &Entries) {
-        for entry in entries::read(entries.bytes()) {
-            let (key, value) = entry.expect("our own bytes");
-            let key: OwnedEntityKey = postcard::from_bytes(key).expect("a key");
-            match value {
-                Some(value) => into.insert(key.id.into(), postcard::from_bytes(value).expect("a value")),
-                None => into.remove(&*key.id),
-            };
-        }
+    type Table = KeyedState<OwnedEntityKey, u64>;
+
+    /// Puts back what was encoded, and empties it.
+    fn apply(into: &mut Table, entries: &mut Entries) {
+        let block = Bytes::copy_from_slice(entries.bytes());
+        into.restore(block, |_, _| Ok::<_, crate::checkpoint::Damage>(())).expect("our own bytes");
+        entries.clear();
+    }
+
+    fn content(of: &Table) -> BTreeMap<String, u64> {
+        of.iter().map(|(key, value)| (key.id.into(), value)).collect()
     }
 
     #[test]
@@ -421,7 +638,7 @@ mod tests {
         for seed in 0..200 {
             let mut random = Random::new(seed);
             let mut state = KeyedState::new(Tracking::On);
-            let (mut model, mut checkpoint) = (BTreeMap::new(), BTreeMap::new());
+            let (mut model, mut checkpoint) = (BTreeMap::new(), Table::new(Tracking::On));
             for _ in 0..20 {
                 let mut at_the_cut = None;
                 let mut entries = Entries::default();
@@ -441,19 +658,16 @@ mod tests {
                     // the sink is emptied in between, as by a writer in the background
                     if at_the_cut.is_some() && random.below(3) == 0 {
                         state.encode_some(&mut entries, 1);
-                        apply(&mut checkpoint, &entries);
-                        entries.clear();
+                        apply(&mut checkpoint, &mut entries);
                     }
                 }
                 while !state.encode_some(&mut entries, 64) {
-                    apply(&mut checkpoint, &entries);
-                    entries.clear();
+                    apply(&mut checkpoint, &mut entries);
                 }
-                apply(&mut checkpoint, &entries);
-                assert_eq!(Some(&checkpoint), at_the_cut.as_ref(), "seed {seed}");
-                let found: BTreeMap<String, u64> =
-                    state.iter().map(|(key, value)| (key.id.to_string(), *value)).collect();
-                assert_eq!(found, model, "seed {seed}");
+                apply(&mut checkpoint, &mut entries);
+                assert_eq!(Some(content(&checkpoint)), at_the_cut, "seed {seed}");
+                assert_eq!(checkpoint.len(), content(&checkpoint).len(), "seed {seed}");
+                assert_eq!(content(&state), model, "seed {seed}");
             }
             assert!(
                 state.slots.iter().count() <= 12,
@@ -462,20 +676,78 @@ mod tests {
         }
     }
 
+    fn of_one(number: u64, value: Option<u64>) -> Entries {
+        let mut entries = Entries::default();
+        entries.put(&StateKey::to_owned(&key(EntityKind::Card, &number.to_string())), value.as_ref());
+        entries
+    }
+
     #[test]
     fn the_later_of_two_restored_values_wins_and_none_deletes() {
-        let mut state = KeyedState::new(Tracking::On);
-        let card = key(EntityKind::Card, "a");
-        state.restore(card, Some(1));
-        state.restore(card, Some(2));
-        assert_eq!((state.get(card), state.len()), (Some(&2), 1));
-        state.restore(card, None);
-        assert_eq!((state.get(card), state.len()), (None, 0));
+        let mut state = Table::new(Tracking::On);
+        let card = key(EntityKind::Card, "1");
+        let mut block = of_one(1, Some(1));
+        for (number, value) in [(1, None), (1, Some(1)), (1, Some(2))] {
+            block.append(&mut of_one(number, value));
+        }
+        apply(&mut state, &mut block);
+        assert_eq!((state.iter().next().map(|(_, value)| value), state.len()), (Some(2), 1));
+        apply(&mut state, &mut of_one(1, None));
+        assert_eq!((state.get(card).copied(), state.len()), (None, 0));
         let mut entries = Entries::default();
         state.cut();
         assert!(
             state.encode_some(&mut entries, 1) && entries.is_empty(),
             "what was restored has not changed"
         );
+    }
+
+    #[test]
+    fn a_restored_table_goes_on_as_the_one_it_was_made_from_and_lets_go_of_what_it_no_longer_needs() {
+        for seed in 0..100 {
+            let mut random = Random::new(seed);
+            let (mut state, mut model) = (Table::new(Tracking::On), BTreeMap::new());
+            for number in 0..20 {
+                apply(&mut state, &mut of_one(number, Some(number)));
+                model.insert(number.to_string(), number);
+            }
+            let mut checkpoint = Table::new(Tracking::On);
+            for _ in 0..60 {
+                let id = random.below(20).to_string();
+                let card = key(EntityKind::Card, &id);
+                assert_eq!(state.get(card), model.get(&id), "seed {seed}");
+                let new = (random.below(3) > 0).then(|| random.below(1_000));
+                state.update(card, |value| *value = new);
+                match new {
+                    Some(new) => model.insert(id, new),
+                    None => model.remove(&id),
+                };
+                assert_eq!(state.len(), model.len(), "seed {seed}");
+            }
+            assert_eq!(content(&state), model, "seed {seed}");
+            let untouched = state.restored.blocks.iter().filter(|block| !block.bytes.is_empty()).count();
+            let in_slots = state.slots.iter().filter(|slot| slot.value.is_some()).count();
+            assert_eq!(in_slots + untouched, state.len(), "seed {seed}: one key in each block");
+            state.cut();
+            let mut entries = Entries::default();
+            assert!(state.encode_some(&mut entries, usize::MAX));
+            for number in 0..20 {
+                apply(&mut checkpoint, &mut of_one(number, Some(number)));
+            }
+            apply(&mut checkpoint, &mut entries);
+            assert_eq!(content(&checkpoint), model, "seed {seed}: base and delta");
+        }
+    }
+
+    #[test]
+    fn the_keys_of_a_hash_are_found_wherever_they_are() {
+        let mut state = Table::new(Tracking::On);
+        let key = |id| EntityKey { kind: EntityKind::Card, hash: 7, id };
+        let mut entries = Entries::default();
+        entries.put(&StateKey::to_owned(&key("b")), Some(&2_u64));
+        apply(&mut state, &mut entries);
+        state.update(key("a"), |value| *value = Some(1));
+        state.update(EntityKey { hash: 8, ..key("c") }, |value| *value = Some(3));
+        assert_eq!(state.keys_of(7), ["a", "b"].map(|id| StateKey::to_owned(&key(id))));
     }
 }

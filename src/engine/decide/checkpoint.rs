@@ -1,11 +1,12 @@
 //! What a checkpoint of a decide task holds: sources and counts whole; gathers and tombstones by decision.
 
 use super::DecideTask;
-use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode, entries_of};
+use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode};
 use crate::event::DecisionId;
 use crate::fraud::gather::{Gather, PartOutcome};
 use crate::progress::sources::{Refusal, Sources};
 use crate::time::EventTime;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -56,16 +57,11 @@ impl Checkpointed for DecideTask {
         Ok(())
     }
 
-    fn restore_block(&mut self, table: Table, entries: &[u8]) -> Result<(), Damage> {
+    fn restore_block(&mut self, table: Table, block: Bytes) -> Result<(), Damage> {
         if table != GATHERS {
             return Err(Damage::Content(format!("no table {table}")));
         }
-        for entry in entries_of(entries) {
-            let (key, value) = entry?;
-            let decision: DecisionId = decode(key)?;
-            self.gathers.restore(decision, value.map(decode::<Gather>).transpose()?);
-        }
-        Ok(())
+        self.gathers.restore(block, |_, _| Ok(()))
     }
 
     fn restored(&mut self) {
@@ -73,14 +69,14 @@ impl Checkpointed for DecideTask {
         for (decision, gather) in self.gathers.iter() {
             match gather {
                 Gather::Open(_) => self.open += 1,
-                Gather::Closed { forget_at } => self.tombstones.set(*forget_at, *decision),
+                Gather::Closed { forget_at } => self.tombstones.set(forget_at, decision),
             }
         }
     }
 
     fn deadlines(&self) -> Vec<(DecisionId, i64)> {
-        let open = |(decision, gather): (&DecisionId, &Gather)| match gather {
-            Gather::Open(open) => Some((*decision, open.opened_at)),
+        let open = |(decision, gather): (DecisionId, Gather)| match gather {
+            Gather::Open(open) => Some((decision, open.opened_at)),
             Gather::Closed { .. } => None,
         };
         self.gathers.iter().filter_map(open).collect()

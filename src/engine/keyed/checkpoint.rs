@@ -1,14 +1,14 @@
 //! What a checkpoint of a keyed task holds: sources, ledger and counts whole; sessions, features and event ids by key.
 //! Timers follow from sessions and features.
 
-use super::{EntityFeatures, KeyedTask, Operator};
+use super::{KeyedTask, Operator};
 use crate::checkpoint::file::EXPIRING;
-use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode, entries_of};
+use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode, decode_first, entries_of};
 use crate::ledger::KeyedLedger;
 use crate::progress::sources::{Refusal, Sources};
-use crate::session::VisitorState;
-use crate::state::keyed::OwnedEntityKey;
+use crate::state::Dedup;
 use crate::time::EventTime;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -65,34 +65,35 @@ impl Checkpointed for KeyedTask {
         Ok(())
     }
 
-    fn restore_block(&mut self, table: Table, entries: &[u8]) -> Result<(), Damage> {
-        for entry in entries_of(entries) {
-            let (key, value) = entry?;
-            match table {
-                SESSIONS => {
-                    let key: OwnedEntityKey = decode(key)?;
-                    self.sessions.restore(key.borrowed(), value.map(decode::<VisitorState>).transpose()?);
-                }
-                FEATURES => {
-                    let key: OwnedEntityKey = decode(key)?;
-                    self.features.restore(key.borrowed(), value.map(decode::<EntityFeatures>).transpose()?);
-                }
-                EVENT_IDS if value.is_some_and(|until| self.dedup.restore(key, until)) => {}
-                other => return Err(Damage::Content(format!("no such entry in table {other}"))),
+    fn restore_block(&mut self, table: Table, block: Bytes) -> Result<(), Damage> {
+        let KeyedTask { sessions, features, timers, dedup, .. } = self;
+        let mut set = |operator, hash, value: &[u8]| {
+            if let Some(at) = decode_first::<Option<EventTime>>(value)? {
+                timers.set(at, (operator, hash));
             }
+            Ok(())
+        };
+        match table {
+            SESSIONS => sessions.restore(block, |hash, value| set(Operator::Sessions, hash, value)),
+            FEATURES => features.restore(block, |hash, value| set(Operator::Features, hash, value)),
+            EVENT_IDS => restore_event_ids(dedup, &block),
+            other => Err(Damage::Content(format!("no table {other}"))),
         }
-        Ok(())
     }
 
     fn restored(&mut self) {
-        let sessions = self.sessions.iter().map(|(key, state)| (state.timer(), Operator::Sessions, key));
-        let features = self.features.iter().map(|(key, state)| (state.timer, Operator::Features, key));
-        let set = |(timer, operator, key): (Option<EventTime>, Operator, &OwnedEntityKey)| {
-            timer.map(|at| (at, (operator, key.clone())))
-        };
-        self.timers.replace(sessions.chain(features).filter_map(set).collect());
         if let Some(watermark) = self.sources.watermark() {
             self.dedup.forget(watermark);
         }
     }
+}
+
+fn restore_event_ids(dedup: &mut Dedup, block: &[u8]) -> Result<(), Damage> {
+    for entry in entries_of(block) {
+        let (id, until) = entry?;
+        if !until.is_some_and(|until| dedup.restore(id, until)) {
+            return Err(Damage::Content("an event id without its end".to_owned()));
+        }
+    }
+    Ok(())
 }

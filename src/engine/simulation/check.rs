@@ -4,7 +4,7 @@
 use super::world::World;
 use crate::codec::clickstream::Click;
 use crate::codec::payments::Decoded;
-use crate::engine::arrival::Restoring;
+use crate::engine::arrival::restore_at_once;
 use crate::engine::decide::{Decide, DecideTask};
 use crate::engine::ingest::Ingest;
 use crate::engine::keyed::{Keyed, KeyedTask};
@@ -88,10 +88,8 @@ fn check_restored<S: Stage>(
         let found =
             world.keeper().find(stage.source_of(partition), stage.shape()).expect("the storage is well");
         let from = found.chain.last().map_or(0, |newest| newest.head.offset);
-        let mut restoring =
-            Restoring::new(stage, partition, None, found, Tracking::On).map_err(|fault| fault.to_string())?;
-        while !restoring.step(partition).map_err(|fault| fault.to_string())? {}
-        let mut task = restoring.into_task();
+        let mut task = restore_at_once(stage, partition, &found.chain, Tracking::On)
+            .map_err(|fault| fault.to_string())?;
         let destinations = stage.downstream().map_or(0, |(_, partitions)| partitions);
         let mut out = Outputs::new(0, number, destinations, 0);
         for (offset, record) in world.read(partition).into_iter().filter(|(offset, _)| *offset >= from) {

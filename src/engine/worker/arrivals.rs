@@ -1,8 +1,9 @@
 //! Partitions that a worker takes over: their checkpoint is looked for, put back in steps, and their log read from there.
 
 use super::{Owned, Worker, WorkerError};
-use crate::checkpoint::{Checkpointed, Found};
-use crate::engine::arrival::{Arrival, Restoring};
+use crate::checkpoint::Checkpointed;
+use crate::checkpoint::file::Head;
+use crate::engine::arrival::{Arrival, Restoring, fault};
 use crate::engine::checkpointing::Checkpointing;
 use crate::engine::checkpoints::Ended;
 use crate::engine::outputs::Outputs;
@@ -15,6 +16,9 @@ use crate::progress::idleness::Idleness;
 use crate::rules_of_the_protocol::{Rule, without};
 use crate::state::Tracking;
 use std::collections::btree_map::Entry;
+
+/// Blocks that are put back in one cycle: about 4 MiB of entries, some milliseconds in which other partitions wait.
+const BLOCKS_PER_CYCLE: usize = 16;
 
 impl<S: Stage, L: Log> Worker<S, L> {
     /// Takes a partition over. One that was never taken away goes on as it is: its state is a fold of its
@@ -40,7 +44,15 @@ impl<S: Stage, L: Log> Worker<S, L> {
         let now = self.log.now();
         for ended in ended {
             match ended {
-                Ended::Found(task, found) => self.found(task, found)?,
+                Ended::Found(task, newest, bytes) => self.found(task, newest.as_ref(), bytes)?,
+                Ended::Read(task, block) => {
+                    if let Some((partition, restoring)) = self.restoring_of(task) {
+                        restoring.take(block.map_err(|damage| fault(partition, damage))?);
+                    }
+                }
+                Ended::ReadAll(task) => {
+                    self.restoring_of(task).into_iter().for_each(|(_, restoring)| restoring.is_read());
+                }
                 Ended::Saved(task, saved) => {
                     let stage = &self.stage;
                     let mut owned = self.owned.iter_mut();
@@ -52,14 +64,16 @@ impl<S: Stage, L: Log> Worker<S, L> {
                 }
             }
         }
-        let mut arrived = Vec::new();
+        let (mut arrived, mut blocks_left) = (Vec::new(), BLOCKS_PER_CYCLE);
         for (partition, arrival) in &mut self.arriving {
-            if let Arrival::Restoring(restoring) = arrival
-                && restoring.step(*partition)?
-            {
-                arrived.push(*partition);
+            if let Arrival::Restoring(restoring) = arrival {
+                blocks_left -= restoring.step(*partition, blocks_left)?;
+                if restoring.is_done() {
+                    arrived.push(*partition);
+                }
             }
         }
+        self.is_restoring = blocks_left < BLOCKS_PER_CYCLE;
         for partition in arrived {
             if let Some(Arrival::Restoring(restoring)) = self.arriving.remove(&partition) {
                 self.take_over(partition, *restoring)?;
@@ -68,7 +82,17 @@ impl<S: Stage, L: Log> Worker<S, L> {
         Ok(())
     }
 
-    fn found(&mut self, task: SourceId, found: Found) -> Result<(), WorkerError> {
+    /// The task that is being put back from this chain.
+    fn restoring_of(&mut self, task: SourceId) -> Option<(TopicPartition, &mut Restoring<S::Task>)> {
+        let stage = &self.stage;
+        let mut arriving = self.arriving.iter_mut();
+        match arriving.find(|(partition, _)| stage.source_of(**partition) == task)? {
+            (partition, Arrival::Restoring(restoring)) => Some((*partition, restoring)),
+            (_, Arrival::Searching { .. }) => None,
+        }
+    }
+
+    fn found(&mut self, task: SourceId, newest: Option<&Head>, bytes: usize) -> Result<(), WorkerError> {
         let stage = &self.stage;
         let tracking = if self.cadence.is_some() { Tracking::On } else { Tracking::Off };
         let mut arriving = self.arriving.iter_mut();
@@ -76,14 +100,14 @@ impl<S: Stage, L: Log> Worker<S, L> {
         if let Some((partition, arrival)) = waits
             && let Arrival::Searching { committed } = arrival
         {
-            let newest = found.chain.last().map_or(-1, |newest| newest.head.offset);
-            let anew = self.settings.anew.get(partition).filter(|offset| newest < **offset);
+            let offset = newest.map_or(-1, |newest| newest.offset);
+            let anew = self.settings.anew.get(partition).filter(|anew| offset < **anew);
             let restoring = match anew {
                 Some(offset) => {
                     self.storage.forget(task);
                     Restoring::anew(stage, *committed, *offset, tracking)
                 }
-                None => Restoring::new(stage, *partition, *committed, found, tracking)?,
+                None => Restoring::new(stage, *partition, *committed, newest, bytes, tracking)?,
             };
             *arrival = Arrival::Restoring(Box::new(restoring));
         }

@@ -5,7 +5,8 @@ use super::raw;
 use super::statistics::AtEnd;
 use crate::log::position::Offset;
 use crate::log::{
-    CommitMode, Committed, Fetched, Headers, LogError, LogRecord, Polled, Start, Topic, TopicPartition,
+    CommitMode, Committed, Fetched, Headers, LogError, LogRecord, PollWait, Polled, Start, Topic,
+    TopicPartition,
 };
 use crate::time::{Clock, ProcessingTime, SystemClock};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
@@ -139,9 +140,14 @@ impl GroupConsumer {
         })
     }
 
-    pub(super) fn poll(&mut self, records_max: usize, into: &mut Vec<Polled>) -> Result<(), LogError> {
+    pub(super) fn poll(
+        &mut self,
+        records_max: usize,
+        wait: PollWait,
+        into: &mut Vec<Polled>,
+    ) -> Result<(), LogError> {
         self.answer_assignment()?;
-        let mut wait = POLL_WAIT;
+        let mut wait = if wait == PollWait::ALittle { POLL_WAIT } else { Duration::ZERO };
         for _ in 0..records_max {
             match self.consumer.poll(wait) {
                 None => break,

@@ -478,7 +478,7 @@ impl Broker {
 mod tests {
     use super::*;
     use crate::log::memory::MemoryLog;
-    use crate::log::{Log, Start};
+    use crate::log::{Log, PollWait, Start};
 
     const P: TopicPartition = TopicPartition { topic: Topic::Clickstream, partition: 0 };
 
@@ -534,10 +534,10 @@ mod tests {
         let shared = broker.shared();
         let mut log = MemoryLog::join(&shared, "g", Life(1));
         let mut polled = Vec::new();
-        log.poll(10, &mut polled).expect("memory does not fail");
+        log.poll(10, PollWait::No, &mut polled).expect("memory does not fail");
         assert!(polled.is_empty(), "a stable fetch waits: {polled:?}");
         shared.borrow_mut().end(transaction, true);
-        log.poll(10, &mut polled).expect("memory does not fail");
+        log.poll(10, PollWait::No, &mut polled).expect("memory does not fail");
         assert!(matches!(polled[..], [Polled::Assigned(P, Some(5))]), "{polled:?}");
     }
 
@@ -547,12 +547,12 @@ mod tests {
         let (mut one, mut two) =
             (MemoryLog::join(&shared, "g", Life(1)), MemoryLog::join(&shared, "g", Life(2)));
         let mut polled = Vec::new();
-        one.poll(10, &mut polled).expect("memory does not fail");
+        one.poll(10, PollWait::No, &mut polled).expect("memory does not fail");
         one.read_from(P, Start::Beginning).expect("it is all there");
         shared.borrow_mut().leave("g", Life(1));
         shared.borrow_mut().join("g", Life(1));
         polled.clear();
-        two.poll(10, &mut polled).expect("memory does not fail");
+        two.poll(10, PollWait::No, &mut polled).expect("memory does not fail");
         assert!(matches!(polled[..], [Polled::Assigned(P, None)]), "{polled:?}");
     }
 
