@@ -95,4 +95,11 @@ impl Stopwatch {
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }
+
+    /// As if it had been started so long ago.
+    #[cfg(test)]
+    #[expect(clippy::disallowed_methods, reason = "a test's clock")]
+    pub(crate) fn started_before(ago: Duration) -> Stopwatch {
+        Stopwatch(std::time::Instant::now().checked_sub(ago).expect("the machine is up for longer"))
+    }
 }

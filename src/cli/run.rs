@@ -2,6 +2,9 @@
 
 #![expect(clippy::indexing_slicing, reason = "topics that are missing were refused before")]
 
+mod heartbeats;
+mod restore_log;
+
 use super::{CliError, ConfigFile, start_logging};
 use crate::config::{Config, Role};
 use crate::engine::decide::Decide;
@@ -20,6 +23,8 @@ use crate::store::{Place, StorageThread};
 use crate::telemetry::metrics::{self, Samples};
 use crate::time::{Clock, ProcessingTime, Stopwatch, SystemClock};
 use anyhow::Context as _;
+use heartbeats::{HANG_PATIENCE, Heartbeats};
+use restore_log::RestoreLog;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -72,6 +77,7 @@ struct Instance {
     caught_up: Arc<[AtomicBool; Role::ALL.len()]>,
     ended: Arc<[AtomicBool; Role::ALL.len()]>,
     lives: Arc<AtomicU64>,
+    heartbeats: Arc<Heartbeats>,
     /// Tasks that may begin without history.
     anew: BTreeMap<TopicPartition, Offset>,
     status: Status,
@@ -162,6 +168,7 @@ async fn serve(
         caught_up: Arc::default(),
         ended: Arc::default(),
         lives: Arc::new(AtomicU64::new(u64::try_from(SystemClock.now().0).unwrap_or_default() << 16)),
+        heartbeats: Arc::new(Heartbeats::new()),
         status: Status::default(),
         anew: start_anew.into_iter().collect(),
         config: Arc::new(config),
@@ -176,6 +183,7 @@ async fn serve(
     let mut finished = tokio::task::spawn_blocking(move || join(workers));
     let outcome = tokio::select! {
         outcome = &mut finished => outcome,
+        hangs = watch(&instance) => return Err(hangs),
         taken = keep(&mut held) => {
             instance.stop.store(true, Ordering::Relaxed);
             drop(tokio::time::timeout(STOP_PATIENCE, finished).await);
@@ -201,6 +209,27 @@ async fn serve(
         slot.release().await;
     }
     outcome.context("joining the workers")?
+}
+
+/// Returns only if a role hangs, or if one has ended by itself and another has not followed in time.
+async fn watch(instance: &Instance) -> anyhow::Error {
+    let mut stopping = None::<Stopwatch>;
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if let Some((role, silence)) = instance.heartbeats.hangs(HANG_PATIENCE) {
+            return anyhow::anyhow!(
+                "role {role} hangs: it has not gone on for {} s; what was in flight is done again at the next start",
+                silence.as_secs()
+            );
+        }
+        if instance.stop.load(Ordering::Relaxed)
+            && stopping.get_or_insert_with(Stopwatch::start).elapsed() > STOP_PATIENCE
+        {
+            return anyhow::anyhow!(
+                "a role has ended, and another has not followed within {STOP_PATIENCE:?}"
+            );
+        }
+    }
 }
 
 /// Takes the instance's slot in each of its roles, if it has one.
@@ -307,6 +336,7 @@ struct EndsTheInstance {
 impl Drop for EndsTheInstance {
     fn drop(&mut self) {
         Instance::set(&*self.instance.ended, self.role);
+        self.instance.heartbeats.rest(self.role);
         self.instance.stop.store(true, Ordering::Relaxed);
     }
 }
@@ -365,6 +395,7 @@ fn lives<S: Stage>(
     let group = group_of(&instance.config, role);
     let mut begun = 0;
     while !instance.stop.load(Ordering::Relaxed) {
+        instance.heartbeats.beat(role);
         begun += 1;
         let life = Life(instance.lives.fetch_add(1, Ordering::Relaxed));
         let settings = WorkerSettings {
@@ -451,12 +482,14 @@ fn one_life<S: Stage>(
 ) -> Result<(), WorkerError> {
     let name = role_name(role);
     let (mut said_at, mut quiet) = (ProcessingTime(0), 0);
+    let mut restores = RestoreLog::default();
     let mut stopping = Stopping::default();
     let mut folded = 0;
     loop {
         if instance.stop.load(Ordering::Relaxed) && stopping.may_end(instance, role, quiet, folded) {
             return worker.stop(DRAIN_PATIENCE);
         }
+        instance.heartbeats.beat(role);
         folded = worker.cycle()?;
         quiet = if folded == 0 { quiet + 1 } else { 0 };
         if quiet > 0 && worker.log().is_connected() && worker.restoring().next().is_none() {
@@ -466,6 +499,7 @@ fn one_life<S: Stage>(
         if now.since(said_at) >= STATUS_INTERVAL {
             said_at = now;
             instance.status.set(name, status_of(name, begun, worker, sample, now));
+            restores.tell(name, worker.restoring());
         }
     }
 }
@@ -492,7 +526,7 @@ fn status_of<S: Stage>(
         samples.checkpoints(name, partition, saved, now);
     }
     let restoring: Vec<_> = worker.restoring().collect();
-    samples.count(metrics::RESTORING, &[name], restoring.len() as u64);
+    samples.restores(name, &restoring);
     if let Some(restore) = restoring.first() {
         waits_for = Some(restore.to_string());
     }

@@ -1,11 +1,13 @@
 //! A partition on its way in: its task is restored before its log is read, some at a time, while others go on.
 
 use super::stage::{FoldError, Stage};
+use super::worker::Pace;
 use crate::checkpoint::file::{Block, Head};
 use crate::checkpoint::{Checkpoint, Checkpointed, Damage};
 use crate::log::TopicPartition;
 use crate::log::position::Offset;
 use crate::state::Tracking;
+use crate::time::ProcessingTime;
 use std::collections::VecDeque;
 
 /// A partition that was assigned and is not yet read.
@@ -31,17 +33,19 @@ pub(super) struct Restoring<T> {
     read: VecDeque<Block>,
     /// Whether it has read them all.
     is_read: bool,
-    bytes_left: usize,
+    bytes_left: u64,
+    pace: Pace,
 }
 
 impl<T: Checkpointed> Restoring<T> {
-    /// Begins with the newest file of the chain of `partition`, if there is one; the files of the chain have `bytes`.
+    /// Begins with the newest file of the chain of `partition`, if there is one; the total of `pace` are the
+    /// bytes of all its files.
     pub(super) fn new<S: Stage<Task = T>>(
         stage: &S,
         partition: TopicPartition,
         committed: Option<Offset>,
         newest: Option<&Head>,
-        bytes: usize,
+        pace: Pace,
         tracking: Tracking,
     ) -> Result<Restoring<T>, FoldError> {
         let mut task = stage.open(tracking);
@@ -50,7 +54,8 @@ impl<T: Checkpointed> Restoring<T> {
         }
         let offset = newest.map(|newest| newest.offset);
         let (read, is_read) = (VecDeque::new(), false);
-        Ok(Restoring { task, anew: None, committed, offset, read, is_read, bytes_left: bytes })
+        let bytes_left = pace.total();
+        Ok(Restoring { task, anew: None, committed, offset, read, is_read, bytes_left, pace })
     }
 
     /// Begins at `offset` with nothing: what lies before it is lost to the task.
@@ -62,7 +67,8 @@ impl<T: Checkpointed> Restoring<T> {
     ) -> Restoring<T> {
         let task = stage.open_in_the_middle(tracking);
         let (read, is_read) = (VecDeque::new(), true);
-        Restoring { task, committed, offset: None, anew: Some(offset), read, is_read, bytes_left: 0 }
+        let pace = Pace::new(ProcessingTime(0), 0);
+        Restoring { task, committed, offset: None, anew: Some(offset), read, is_read, bytes_left: 0, pace }
     }
 
     /// The storage has read the next block. One that begins anew has no use for it.
@@ -81,7 +87,7 @@ impl<T: Checkpointed> Restoring<T> {
     pub(super) fn step(&mut self, partition: TopicPartition, blocks_max: usize) -> Result<usize, FoldError> {
         let blocks = blocks_max.min(self.read.len());
         for block in self.read.drain(..blocks) {
-            self.bytes_left = self.bytes_left.saturating_sub(block.stored_bytes);
+            self.bytes_left = self.bytes_left.saturating_sub(block.stored_bytes as u64);
             self.task.restore_block(block.table, block.entries).map_err(|damage| fault(partition, damage))?;
         }
         Ok(blocks)
@@ -93,8 +99,13 @@ impl<T: Checkpointed> Restoring<T> {
     }
 
     /// Bytes of files that are still to be put back.
-    pub(super) fn bytes_left(&self) -> usize {
+    pub(super) fn bytes_left(&self) -> u64 {
         self.bytes_left
+    }
+
+    /// How long that takes at the pace so far.
+    pub(super) fn seconds_left(&self, now: ProcessingTime) -> Option<f64> {
+        self.pace.seconds_left(self.bytes_left, now)
     }
 
     /// The task, once everything has been put back.
@@ -112,7 +123,8 @@ pub(super) fn restore_at_once<S: Stage>(
     tracking: Tracking,
 ) -> Result<S::Task, FoldError> {
     let newest = chain.last().map(|newest| &newest.head);
-    let mut restoring = Restoring::new(stage, partition, None, newest, 0, tracking)?;
+    let mut restoring =
+        Restoring::new(stage, partition, None, newest, Pace::new(ProcessingTime(0), 0), tracking)?;
     for block in chain.iter().flat_map(Checkpoint::blocks) {
         restoring.take(block.map_err(|damage| fault(partition, damage))?);
         restoring.step(partition, 1)?;

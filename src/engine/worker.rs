@@ -7,6 +7,7 @@
 
 mod arrivals;
 mod outgoing;
+mod restore;
 
 use super::arrival::Arrival;
 use super::checkpointing::{Cadence, Checkpointing, SavedSoFar};
@@ -25,6 +26,8 @@ use crate::progress::idleness::Idleness;
 use crate::rules_of_the_protocol::{Rule, without};
 use crate::time::ProcessingTime;
 use outgoing::Closing;
+pub(in crate::engine) use restore::Pace;
+pub use restore::{Left, Restore};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -64,31 +67,6 @@ pub fn is_transactional(publishes: &[Topic], exactly_once: &[Topic]) -> bool {
     publishes.iter().any(|topic| exactly_once.contains(topic))
 }
 
-/// A task that is not yet where its group has committed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Restore {
-    /// Its checkpoint is being looked for.
-    Searching(TopicPartition),
-    /// So many bytes of its checkpoint are still to be put back.
-    Checkpoint(TopicPartition, usize),
-    /// It has read up to the first offset, and its group has committed the second.
-    Log(TopicPartition, Offset, Offset),
-}
-
-impl std::fmt::Display for Restore {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Restore::Searching(partition) => write!(f, "the checkpoint of {partition} is being looked for"),
-            Restore::Checkpoint(partition, bytes) => {
-                write!(f, "{partition} is being restored: {bytes} bytes of its checkpoint are left")
-            }
-            Restore::Log(partition, next, committed) => {
-                write!(f, "{partition} is being restored: {} records are left", committed - next)
-            }
-        }
-    }
-}
-
 /// Why a worker ended.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
@@ -112,6 +90,7 @@ struct Owned<T> {
     committed: Offset,
     /// Up to where reading only restores state.
     restored_at: Offset,
+    restore_pace: Pace,
     idleness: Idleness,
     checkpointing: Checkpointing,
     /// By destination: up to where frames were sent, and the promise sent last.
@@ -356,15 +335,22 @@ impl<S: Stage, L: Log> Worker<S, L> {
 
     /// The tasks that are still being restored.
     pub fn restoring(&self) -> impl Iterator<Item = Restore> {
-        let arriving = self.arriving.iter().map(|(partition, arrival)| match arrival {
-            Arrival::Searching { .. } => Restore::Searching(*partition),
-            Arrival::Restoring(restoring) => Restore::Checkpoint(*partition, restoring.bytes_left()),
+        let now = self.log.now();
+        let arriving = self.arriving.iter().map(move |(partition, arrival)| {
+            let (left, seconds_left) = match arrival {
+                Arrival::Searching { .. } => (Left::Search, None),
+                Arrival::Restoring(restoring) => {
+                    (Left::CheckpointBytes(restoring.bytes_left()), restoring.seconds_left(now))
+                }
+            };
+            Restore { partition: *partition, left, seconds_left }
         });
-        let behind = |(partition, owned): (&TopicPartition, &Owned<S::Task>)| {
-            let (next, until) = (owned.next_offset, owned.restored_at);
-            (next < until).then_some(Restore::Log(*partition, next, until))
-        };
-        arriving.chain(self.owned.iter().filter_map(behind))
+        let behind = self.owned.iter().filter_map(move |(partition, owned)| {
+            let left = u64::try_from(owned.restored_at - owned.next_offset).ok().filter(|left| *left > 0)?;
+            let seconds_left = owned.restore_pace.seconds_left(left, now);
+            Some(Restore { partition: *partition, left: Left::Records(left), seconds_left })
+        });
+        arriving.chain(behind)
     }
 
     /// What the storage has of each task; nothing where no checkpoints are written.

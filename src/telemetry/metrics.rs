@@ -8,6 +8,7 @@ use crate::engine::checkpointing::SavedSoFar;
 use crate::engine::decide::DecideTask;
 use crate::engine::ingest::IngestTask;
 use crate::engine::keyed::KeyedTask;
+use crate::engine::worker::{Left, Restore};
 use crate::event::EntityKind;
 use crate::fraud::gather::PartOutcome;
 use crate::ledger::Disposition;
@@ -79,6 +80,9 @@ metrics! {
     CHECKPOINTS = "tillstream_checkpoints_total" Counter ["stage"] "Checkpoints saved.";
     CHECKPOINT_BYTES = "tillstream_checkpoint_bytes_total" Counter ["stage"] "Bytes of checkpoints saved.";
     RESTORING = "tillstream_restoring_partitions" Gauge ["stage"] "Partitions that are not yet where their group has committed.";
+    RESTORE_BYTES = "tillstream_restore_remaining_bytes" Gauge ["stage"] "Bytes of checkpoints that are still to be put back.";
+    RESTORE_RECORDS = "tillstream_restore_remaining_records" Gauge ["stage"] "Records that are still to be read to restore tasks.";
+    RESTORE_SECONDS = "tillstream_restore_remaining_seconds" Gauge ["stage"] "For how long the slowest restore goes on, at its pace so far.";
     NEXT_OFFSET = "tillstream_next_offset" Gauge ["topic", "partition"] "Next offset to fold.";
     COMMITTED_OFFSET = "tillstream_committed_offset" Gauge ["topic", "partition"] "Offset committed by this instance.";
     PARTITIONS_LOST = "tillstream_partitions_lost_total" Counter ["stage"] "Partitions that went to others before this member could finish them: what it had published may be published again.";
@@ -167,6 +171,23 @@ impl Samples {
         let number = partition.partition.to_string();
         self.add(NEXT_OFFSET, &[partition.topic.name(), &number], next as f64);
         self.add(COMMITTED_OFFSET, &[partition.topic.name(), &number], committed as f64);
+    }
+
+    /// Of the tasks that are being restored.
+    pub fn restores(&mut self, stage: &str, restores: &[Restore]) {
+        let (mut bytes, mut records) = (0, 0);
+        for restore in restores {
+            match restore.left {
+                Left::Search => {}
+                Left::CheckpointBytes(left) => bytes += left,
+                Left::Records(left) => records += left,
+            }
+        }
+        let seconds = restores.iter().filter_map(|restore| restore.seconds_left).fold(0.0, f64::max);
+        self.count(RESTORING, &[stage], restores.len() as u64);
+        self.count(RESTORE_BYTES, &[stage], bytes);
+        self.count(RESTORE_RECORDS, &[stage], records);
+        self.add(RESTORE_SECONDS, &[stage], seconds);
     }
 
     /// Of a partition's checkpoints.

@@ -1,6 +1,6 @@
 //! Partitions that a worker takes over: their checkpoint is looked for, put back in steps, and their log read from there.
 
-use super::{Owned, Worker, WorkerError};
+use super::{Owned, Pace, Worker, WorkerError};
 use crate::checkpoint::Checkpointed;
 use crate::checkpoint::file::Head;
 use crate::engine::arrival::{Arrival, Restoring, fault};
@@ -107,7 +107,10 @@ impl<S: Stage, L: Log> Worker<S, L> {
                     self.storage.forget(task);
                     Restoring::anew(stage, *committed, *offset, tracking)
                 }
-                None => Restoring::new(stage, *partition, *committed, newest, bytes, tracking)?,
+                None => {
+                    let pace = Pace::new(self.log.now(), bytes as u64);
+                    Restoring::new(stage, *partition, *committed, newest, pace, tracking)?
+                }
             };
             *arrival = Arrival::Restoring(Box::new(restoring));
         }
@@ -151,6 +154,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
             next_offset: replays.unwrap_or(next),
             committed: next,
             restored_at: if replays.is_some() { next } else { 0 },
+            restore_pace: Pace::new(self.log.now(), replays.map_or(0, |from| next.abs_diff(from))),
             idleness: Idleness::default(),
             checkpointing: Checkpointing::new(self.log.now(), offset.unwrap_or(-1), next),
             chains: vec![(start, Promise::Unknown); destinations as usize],
