@@ -12,6 +12,8 @@ mod raw;
 mod reader;
 mod statistics;
 mod transactions;
+#[cfg(test)]
+mod traps;
 
 pub use admin::{Admin, AdminError, BrokerTopic};
 pub use client::{ClientSettings, Refused, refused_settings};

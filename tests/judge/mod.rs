@@ -15,6 +15,7 @@ use std::time::Duration;
 use tillstream::event::EntityKind;
 use tillstream::ingest::pseudonym::{PseudonymKey, Pseudonyms};
 use tillstream::log::kafka::{ClientSettings, PartitionReader};
+use tillstream::log::partitioner::partition_of_key;
 use tillstream::log::{Fetched, Topic};
 use tillstream::time::EventTime;
 
@@ -89,7 +90,10 @@ pub fn public(shop: &Shop, topic: Topic, doubles: &mut usize) -> Vec<Public> {
                 *doubles += 1;
                 return None;
             }
-            let key = String::from_utf8_lossy(fetched.record.key.as_deref().unwrap_or_default()).into_owned();
+            let key = fetched.record.key.as_deref().unwrap_or_default();
+            let partition = partition_of_key(key, PARTITIONS);
+            assert_eq!(fetched.partition.partition, partition, "{topic}: where a Java client looks for {id}");
+            let key = String::from_utf8_lossy(key).into_owned();
             let value =
                 serde_json::from_slice(fetched.record.value.as_deref().unwrap_or_default()).expect("JSON");
             Some(Public { topic: topic.name().to_owned(), key, value })
