@@ -115,7 +115,6 @@ impl Printer<'_> {
                         sources.iter().map(|(id, topic)| format!("{topic}/{}", id.partition)).collect();
                     text.push_str(&format!("  join {}\n", names.join(" ")));
                 }
-                Item::Retire(id) => text.push_str(&format!("  retire {:032x}/{}\n", id.topic, id.partition)),
                 Item::Deadline(deadline) => {
                     text.push_str(&format!(
                         "  deadline of {}, opened at {}\n",

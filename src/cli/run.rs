@@ -4,6 +4,7 @@
 
 mod heartbeats;
 mod restore_log;
+mod topic_watch;
 
 use super::{CliError, ConfigFile, start_logging};
 use crate::config::{Config, Role};
@@ -184,6 +185,10 @@ async fn serve(
     let outcome = tokio::select! {
         outcome = &mut finished => outcome,
         hangs = watch(&instance) => return Err(hangs),
+        changed = topic_watch::changed(instance.client.clone(), instance.topology.clone()) => {
+            // what is folded is not committed: it may have been read from another topic than it was taken for
+            return Err(changed);
+        }
         taken = keep(&mut held) => {
             instance.stop.store(true, Ordering::Relaxed);
             drop(tokio::time::timeout(STOP_PATIENCE, finished).await);

@@ -445,8 +445,7 @@ impl Stage for Keyed {
         let record = inbound::read(fetched, self.fold, out)?;
         for item in &record.items {
             match item {
-                Item::Join(sources) => task.sources.join_all(sources, record.fold),
-                Item::Retire(source) => task.sources.retire(*source),
+                Item::Join(sources) => task.sources.join(sources, record.fold),
                 Item::Frame(frame) => self
                     .fold_frame(task, frame, record.fold, out)
                     .map_err(|fault| inbound::fault(fetched, fault))?,

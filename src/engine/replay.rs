@@ -102,7 +102,6 @@ impl Admitted {
         for item in &record.items {
             match item {
                 Item::Join(sources) => sources.iter().for_each(|source| self.join(*source, record.fold)),
-                Item::Retire(source) => self.sources.retire(*source),
                 Item::Deadline(_) => {}
                 Item::Frame(frame) => {
                     if self.is_cut {
@@ -127,7 +126,7 @@ impl Admitted {
 
     fn join(&mut self, source: (SourceId, &str), fold: FoldVersion) {
         if !self.is_cut {
-            self.sources.join_all(&[source], fold);
+            self.sources.join(&[source], fold);
         } else if self.sources.source(&source.0).is_none() {
             self.sources.join_in_the_middle(&[source], fold);
         }

@@ -12,7 +12,7 @@ use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 
 /// The format that is written.
-pub const FORMAT_VERSION: u8 = 1;
+pub const FORMAT_VERSION: u8 = 2;
 
 const MAGIC: [u8; 2] = *b"tF";
 /// magic 2, version 1, reserved 1, body length 4, CRC-32C of the rest and the body 4, life 8, fold 8.
@@ -82,10 +82,9 @@ pub struct Frame<'a> {
 /// One thing in a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Item<'a> {
-    /// These sources count in the watermark from here on; those already joined are left as they are.
+    /// These sources, all that write this log, count in the watermark from here on; those already joined are left as they
+    /// are. Sources of the same topics under another id retire: those topics were deleted and made again.
     Join(#[serde(borrow)] Vec<(SourceId, &'a str)>),
-    /// This source is gone for good and no longer counts in the watermark.
-    Retire(SourceId),
     /// Events.
     Frame(#[serde(borrow)] Frame<'a>),
     /// A decision has waited long enough.
@@ -160,7 +159,7 @@ impl Item<'_> {
         match self {
             Item::Frame(frame) => 96 + frame.events.len(),
             Item::Join(sources) => 16 + sources.iter().map(|(_, name)| 32 + name.len()).sum::<usize>(),
-            Item::Retire(_) | Item::Deadline(_) => 48,
+            Item::Deadline(_) => 48,
         }
     }
 }

@@ -20,6 +20,8 @@ pub struct Source {
     pub applied: Position,
     /// The task began in the middle of its log: whatever the first frame of this source begins at counts as applied.
     awaits_first: bool,
+    /// Its topic was deleted and made again: it does not count in the watermark.
+    is_retired: bool,
     watermark: Option<EventTime>,
     highest: Option<EventTime>,
     idle_ms: Option<u64>,
@@ -87,42 +89,35 @@ impl Sources {
         self.sources.get(id)
     }
 
-    /// `id` counts from here on, unless it does already. The same partition of a topic of that name under
-    /// another id belongs to a topic that was deleted: it retires, or time would stand still.
-    pub fn join(&mut self, id: SourceId, topic: &str, fold: FoldVersion) {
-        self.sources
-            .retain(|known, source| *known == id || known.partition != id.partition || source.topic != topic);
-        self.sources.entry(id).or_insert_with(|| Source {
-            topic: topic.to_owned(),
-            applied: Position::BEFORE_EVERYTHING,
-            awaits_first: false,
-            watermark: None,
-            highest: None,
-            idle_ms: None,
-            fold,
-        });
-    }
-
-    /// All of a join record.
-    pub fn join_all(&mut self, sources: &[(SourceId, &str)], fold: FoldVersion) {
-        for (id, topic) in sources {
-            self.join(*id, topic, fold);
+    /// These count from here on, unless they do already. Those of a topic of the same name under another id belong to one
+    /// that was deleted: they retire, or time would stand still. What they sent is still applied.
+    pub fn join(&mut self, joining: &[(SourceId, &str)], fold: FoldVersion) {
+        for (known, source) in &mut self.sources {
+            let is_named = joining.iter().any(|(_, topic)| *topic == source.topic);
+            source.is_retired |= is_named && !joining.iter().any(|(id, _)| id.topic == known.topic);
+        }
+        for (id, topic) in joining {
+            let source = self.sources.entry(*id).or_insert_with(|| Source {
+                topic: (*topic).to_owned(),
+                applied: Position::BEFORE_EVERYTHING,
+                awaits_first: false,
+                is_retired: false,
+                watermark: None,
+                highest: None,
+                idle_ms: None,
+                fold,
+            });
+            source.is_retired = false;
         }
     }
 
     /// These sources count, in a task that begins in the middle of its log: what came before their first frame there is
     /// lost to it, and that frame is not refused.
     pub fn join_in_the_middle(&mut self, sources: &[(SourceId, &str)], fold: FoldVersion) {
-        self.join_all(sources, fold);
+        self.join(sources, fold);
         for (id, _) in sources {
             self.sources.get_mut(id).into_iter().for_each(|source| source.awaits_first = true);
         }
-    }
-
-    /// `id` is gone for good.
-    pub fn retire(&mut self, id: SourceId) {
-        self.sources.remove(&id);
-        self.advance();
     }
 
     /// Whether `frame`, made by `fold`, may be applied, and which of its events.
@@ -178,7 +173,7 @@ impl Sources {
     pub fn holder(&self) -> Option<(&SourceId, &Source)> {
         self.sources
             .iter()
-            .filter(|(_, source)| source.idle_ms.is_none())
+            .filter(|(_, source)| source.idle_ms.is_none() && !source.is_retired)
             .min_by_key(|(_, source)| source.watermark)
     }
 
@@ -188,12 +183,13 @@ impl Sources {
     }
 
     fn promised(&self) -> Option<EventTime> {
-        let mut active = self.sources.values().filter(|source| source.idle_ms.is_none()).peekable();
+        let counting = || self.sources.values().filter(|source| !source.is_retired);
+        let mut active = counting().filter(|source| source.idle_ms.is_none()).peekable();
         if active.peek().is_some() {
             return active.map(|source| source.watermark).min().flatten();
         }
-        let highest = self.sources.values().filter_map(|source| source.highest).max()?;
-        let idle_ms = self.sources.values().filter_map(|source| source.idle_ms).min()?;
+        let highest = counting().filter_map(|source| source.highest).max()?;
+        let idle_ms = counting().filter_map(|source| source.idle_ms).min()?;
         Some(highest.plus(Duration::from_millis(idle_ms)))
     }
 }
@@ -236,8 +232,8 @@ mod tests {
     #[test]
     fn time_is_unknown_until_every_joined_source_has_promised_and_then_the_lowest_promise() {
         let mut sources = Sources::default();
-        sources.join(id(1, 0), "clickstream", FOLD);
-        sources.join(id(1, 1), "clickstream", FOLD);
+        sources.join(&[(id(1, 0), "clickstream")], FOLD);
+        sources.join(&[(id(1, 1), "clickstream")], FOLD);
         sources.applied(&promise(id(1, 0), 0, Promise::Watermark(EventTime(50))), FOLD);
         assert_eq!(sources.watermark(), None, "one source has promised nothing");
         sources.applied(&promise(id(1, 1), 0, Promise::Watermark(EventTime(40))), FOLD);
@@ -249,8 +245,8 @@ mod tests {
     #[test]
     fn idle_sources_do_not_hold_time_and_when_all_are_idle_it_passes_with_them() {
         let mut sources = Sources::default();
-        sources.join(id(1, 0), "clickstream", FOLD);
-        sources.join(id(2, 0), "payments", FOLD);
+        sources.join(&[(id(1, 0), "clickstream")], FOLD);
+        sources.join(&[(id(2, 0), "payments")], FOLD);
         sources.applied(&promise(id(2, 0), 0, Promise::Idle { highest: None, idle_ms: 10_000 }), FOLD);
         sources.applied(&promise(id(1, 0), 0, Promise::Watermark(EventTime(100_000))), FOLD);
         assert_eq!(sources.watermark(), Some(EventTime(100_000)));
@@ -266,7 +262,7 @@ mod tests {
     #[test]
     fn an_idle_promise_of_a_frame_below_what_was_applied_counts_for_nothing() {
         let mut sources = Sources::default();
-        sources.join(id(1, 0), "clickstream", FOLD);
+        sources.join(&[(id(1, 0), "clickstream")], FOLD);
         sources.applied(&promise(id(1, 0), 9, Promise::Watermark(EventTime(1_000))), FOLD);
         let idle = Promise::Idle { highest: Some(EventTime(1_000)), idle_ms: 60_000 };
         sources.applied(&promise(id(1, 0), 8, idle), FOLD);
@@ -274,19 +270,35 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_that_was_made_again_takes_the_place_of_the_deleted_one() {
+    fn a_topic_that_was_made_again_with_fewer_partitions_takes_the_place_of_the_deleted_one() {
         let mut sources = Sources::default();
-        sources.join(id(1, 0), "clickstream", FOLD);
-        sources.join(id(2, 0), "payments", FOLD);
-        sources.join(id(3, 0), "clickstream", FOLD);
-        let known: Vec<_> = sources.iter().map(|(id, _)| id.topic).collect();
-        assert_eq!(known, [2, 3]);
+        let of = |topic, partition| promise(id(topic, partition), 9, Promise::Watermark(EventTime(1_000)));
+        sources.join(&[(id(1, 0), "clickstream"), (id(1, 1), "clickstream"), (id(2, 0), "payments")], FOLD);
+        sources.applied(&of(1, 0), FOLD);
+        sources.applied(&of(2, 0), FOLD);
+        sources.join(&[(id(3, 0), "clickstream"), (id(2, 0), "payments")], FOLD);
+        sources.applied(&of(3, 0), FOLD);
+        assert_eq!(
+            sources.watermark(),
+            Some(EventTime(1_000)),
+            "the deleted topic's second partition is silent"
+        );
+        let late = promise(id(1, 0), 12, Promise::Watermark(EventTime(2_000)));
+        assert_eq!(
+            sources.admit(&late, FOLD),
+            Admission::Above(Position::end_of(9)),
+            "nothing it sent is lost"
+        );
+        // whoever still reads the old topic joins again
+        sources.join(&[(id(1, 0), "clickstream"), (id(1, 1), "clickstream"), (id(2, 0), "payments")], FOLD);
+        assert_eq!(sources.admit(&late, FOLD), Admission::Above(Position::end_of(9)));
+        assert_eq!(sources.admit(&of(3, 0), FOLD), Admission::Above(Position::end_of(9)));
     }
 
     #[test]
     fn a_changed_fold_may_go_on_behind_what_was_applied_and_not_inside_it() {
         let mut sources = Sources::default();
-        sources.join(id(1, 0), "clickstream", FOLD);
+        sources.join(&[(id(1, 0), "clickstream")], FOLD);
         sources.applied(&promise(id(1, 0), 9, Promise::Unknown), FOLD);
         let other = FoldVersion(2);
         let mut frame = promise(id(1, 0), 12, Promise::Unknown);

@@ -82,12 +82,7 @@ impl Task<'_> {
     fn record(&mut self, offset: i64, bytes: &[u8]) {
         for item in Record::decode(bytes).expect("a record of an internal log").items {
             match item {
-                Item::Join(sources) => {
-                    for (source, name) in sources {
-                        self.sources.join(source, name);
-                    }
-                }
-                Item::Retire(source) => self.sources.retire(source),
+                Item::Join(sources) => self.sources.join(&sources),
                 Item::Frame(frame) => self.frame(offset, &frame),
                 Item::Deadline(deadline) => self.deadline(deadline),
             }

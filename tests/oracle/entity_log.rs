@@ -269,12 +269,7 @@ impl<'a> Task<'a> {
         self.offset = offset;
         for item in Record::decode(bytes).expect("a record of an internal log").items {
             match item {
-                LogItem::Join(sources) => {
-                    for (source, name) in sources {
-                        self.sources.join(source, name);
-                    }
-                }
-                LogItem::Retire(source) => self.sources.retire(source),
+                LogItem::Join(sources) => self.sources.join(&sources),
                 LogItem::Frame(frame) => self.frame(&frame),
                 LogItem::Deadline(_) => panic!("a deadline in the entity log"),
             }

@@ -16,7 +16,7 @@ pub struct Sources {
 #[derive(Debug)]
 struct Source {
     name: String,
-    /// Joined, and not retired: it counts in the watermark.
+    /// Joined, and its topic was not made again since: it counts in the watermark.
     counts: bool,
     applied: Position,
     promised: Option<i64>,
@@ -32,16 +32,19 @@ struct Idle {
 }
 
 impl Sources {
-    /// This source counts from here on.
-    pub fn join(&mut self, id: SourceId, name: &str) {
-        let source = self.source(id);
-        source.counts = true;
-        name.clone_into(&mut source.name);
-    }
-
-    /// This source counts no longer.
-    pub fn retire(&mut self, id: SourceId) {
-        self.source(id).counts = false;
+    /// These sources count from here on; of the topics that they name, those alone.
+    pub fn join(&mut self, joining: &[(SourceId, &str)]) {
+        let topic_of: BTreeMap<&str, u128> = joining.iter().map(|(id, name)| (*name, id.topic)).collect();
+        for (id, source) in &mut self.sources {
+            if topic_of.get(source.name.as_str()).is_some_and(|topic| *topic != id.topic) {
+                source.counts = false;
+            }
+        }
+        for (id, name) in joining {
+            let source = self.source(*id);
+            source.counts = true;
+            (*name).clone_into(&mut source.name);
+        }
     }
 
     /// The name under which it joined.
