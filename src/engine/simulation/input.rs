@@ -1,11 +1,16 @@
 //! What is produced in a simulation: clicks and payments of a few entities, with producers that
 //! retry, and one that uses an event id twice.
 
+use super::world::index;
 use crate::generate::random::Random;
 use crate::log::{LogRecord, Topic};
 
 /// 2026-01-05, 10:00 UTC.
 const START_MS: i64 = 1_767_607_200_000;
+
+/// How the event ids begin of clicks that come long after their time, and how long.
+pub(super) const OLD: &str = "old";
+const OLD_MS: i64 = 4 * 3_600_000;
 
 /// A raw record and its topic.
 pub(super) type Raw = (Topic, LogRecord);
@@ -38,6 +43,11 @@ pub(super) fn produce(random: &mut Random) -> Vec<Raw> {
             let (card, event) = (random.below(3), format!("twice{number}"));
             records.push(payment(&event, &format!("a{number}"), visitor, card, 7, time_ms));
             records.push(payment(&event, &format!("b{number}"), visitor + 10, card, 8, time_ms));
+        }
+        if random.below(15) == 0 {
+            // late, unless nothing has come yet that says so
+            let click = click(&format!("{OLD}{number}"), visitor, time_ms - OLD_MS);
+            records.extend(std::iter::repeat_n(click, 1 + index(random, 2)));
         }
         if random.below(20) == 0 {
             records.push((Topic::Clickstream, value("v0", "{broken".to_owned(), time_ms)));
