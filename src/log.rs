@@ -316,6 +316,12 @@ pub enum LogError {
         /// The first offset there is.
         first: Offset,
     },
+    /// The group has assigned a partition that is not there.
+    #[error(
+        "{0} is assigned and does not exist: the group remembers a topic that was made again since; it deals its \
+         partitions out anew once it has given this member up"
+    )]
+    NoSuchPartition(TopicPartition),
     /// The broker or the client library reported something that a new life may get over.
     #[error("kafka: {0}")]
     Kafka(String),

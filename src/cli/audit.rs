@@ -7,7 +7,7 @@ use crate::config::{Config, Role};
 use crate::engine::replay::{Admitted, Replay};
 use crate::engine::settings::Topology;
 use crate::engine::stage::Stage;
-use crate::log::frame::SourceId;
+use crate::log::frame::{FoldVersion, Item, Record, SourceId};
 use crate::log::kafka::{ClientSettings, PartitionReader, Standing, standings};
 use crate::log::partitioner::partition_of_key;
 use crate::log::position::{Offset, Position};
@@ -74,6 +74,10 @@ impl Report {
         }
     }
 
+    pub(super) fn is_wrong(&self) -> bool {
+        self.wrong_count > 0
+    }
+
     /// Prints what was compared; an error with the first wrong things if there are any.
     pub(super) fn finish(self) -> Result<(), CliError> {
         for line in &self.lines {
@@ -103,6 +107,37 @@ impl Application {
         let partitions: Vec<_> = self.topology.each_partition(topics).collect();
         let standings = standings(&self.client, &group_of(&self.config, role), &partitions);
         Ok(standings.with_context(|| format!("asking {} for offsets", self.client.brokers))?)
+    }
+
+    /// Where the log of every partition begins.
+    pub(super) fn first_offsets(&self) -> Result<BTreeMap<TopicPartition, Offset>, CliError> {
+        let standings = self.standings(Role::Ingest, &Topic::ALL)?;
+        Ok(standings.into_iter().map(|standing| (standing.partition, standing.first)).collect())
+    }
+
+    /// Of each source of `log`, up to which offset its frames were made by another version of the fold than `ours`. A
+    /// version goes on only where the one before has ended.
+    pub(super) fn made_by_others(
+        &self,
+        log: Topic,
+        ours: FoldVersion,
+    ) -> Result<BTreeMap<SourceId, Offset>, CliError> {
+        let mut until = BTreeMap::new();
+        for partition in self.topology.each_partition(&[log]) {
+            self.read(partition, (0, Offset::MAX), |fetched| {
+                let value = fetched.record.value.as_deref().unwrap_or_default();
+                let record = Record::decode(value)
+                    .with_context(|| format!("reading {partition} at offset {}", fetched.offset))?;
+                for item in record.items.iter().filter(|_| record.fold != ours) {
+                    if let Item::Frame(frame) = item {
+                        let until = until.entry(frame.source).or_insert(0);
+                        *until = frame.to.offset.saturating_add(1).max(*until);
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(until)
     }
 
     /// Begins to fold a partition again at or before `from`: at its beginning if that is there and no checkpoint is
@@ -188,7 +223,8 @@ impl Application {
         self.read(range.partition, (range.begins_at, range.to), |fetched| {
             replay.fold(fetched).with_context(|| {
                 format!(
-                    "folding {}: only what this version and configuration wrote can be judged",
+                    "folding {}: only what this version and configuration wrote can be judged (--from-checkpoint judges \
+                     what came after the newest checkpoint)",
                     range.partition
                 )
             })?;

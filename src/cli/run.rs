@@ -15,7 +15,7 @@ use crate::engine::settings::{KnownTopic, Topology};
 use crate::engine::stage::Stage;
 use crate::engine::worker::{Worker, WorkerError, WorkerSettings, is_transactional};
 use crate::log::frame::Life;
-use crate::log::kafka::{Admin, BrokerTopic, ClientSettings, KafkaLog};
+use crate::log::kafka::{Admin, BrokerTopic, ClientSettings, KafkaLog, SESSION_TIMEOUT};
 use crate::log::position::Offset;
 use crate::log::{Log, LogError, Topic, TopicPartition};
 use crate::serve::{RoleStatus, Status, router};
@@ -146,6 +146,7 @@ pub(super) fn client_settings(config: &Config) -> ClientSettings {
         brokers: config.kafka.brokers.clone(),
         application: config.application.clone(),
         slot: config.slot.clone(),
+        member: None,
         client: config.kafka.client.clone(),
     }
 }
@@ -155,8 +156,9 @@ async fn serve(
     place: Place,
     start_anew: Vec<(TopicPartition, Offset)>,
 ) -> anyhow::Result<()> {
-    let client = client_settings(&config);
+    let mut client = client_settings(&config);
     let topology = topology(&client)?;
+    client.member = config.slot.as_ref().map(|slot| format!("{slot}-{:016x}", topology.fingerprint()));
     let mut held = hold_slot(&config, &place).await?;
     let listener = tokio::net::TcpListener::bind(config.listen)
         .await
@@ -262,6 +264,14 @@ impl Instance {
     fn set(flags: &[AtomicBool], role: Role) {
         if let Some(flag) = flags.get(role as usize) {
             flag.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits for so long, or until told to stop.
+    fn pause(&self, patience: Duration) {
+        let begun = Stopwatch::start();
+        while !self.stop.load(Ordering::Relaxed) && begun.elapsed() < patience {
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -417,7 +427,7 @@ fn lives<S: Stage>(
             Err(error @ LogError::Fatal(_)) => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(%error, role = name, "a life could not begin; trying again");
-                std::thread::sleep(LIFE_PAUSE);
+                instance.pause(LIFE_PAUSE);
                 continue;
             }
         };
@@ -444,7 +454,10 @@ fn lives<S: Stage>(
             Err(WorkerError::Log(error)) => {
                 tracing::warn!(%error, role = name, "this life is over; a new one begins at the committed offsets");
                 drop(worker);
-                std::thread::sleep(LIFE_PAUSE);
+                // a slot that comes back at once is given what it had
+                let until_given_up = SESSION_TIMEOUT + LIFE_PAUSE;
+                let is_given_up = matches!(error, LogError::NoSuchPartition(_));
+                instance.pause(if is_given_up { until_given_up } else { LIFE_PAUSE });
             }
         }
     }

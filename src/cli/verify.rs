@@ -8,6 +8,7 @@ use crate::engine::ingest::Ingest;
 use crate::engine::keyed::Keyed;
 use crate::engine::stage::Stage;
 use crate::log::Topic;
+use std::collections::BTreeMap;
 
 /// Folds the raw and internal logs again, up to what each group has committed, and compares with what was appended and
 /// published: nothing missing, nothing in two places, the same bytes, the ledgers balanced. Changes nothing, and may run
@@ -28,6 +29,7 @@ pub(super) struct Verify {
 impl Verify {
     pub(super) fn execute(self) -> Result<(), CliError> {
         let application = Application::open(self.config.load()?)?;
+        let begun_with = application.first_offsets()?;
         let (settings, topology) = (application.config.fold.clone(), application.topology.clone());
         let (mut report, mut judged) = (Report::default(), false);
         let ingest = Ingest::new(settings.clone(), topology.clone(), application.config.first_start);
@@ -44,6 +46,18 @@ impl Verify {
                 )
             });
         }
+        if report.is_wrong() {
+            for (partition, then) in application.first_offsets()? {
+                let first = begun_with.get(&partition).copied().unwrap_or(then);
+                if then > first {
+                    let moved =
+                        format!("retention moved the beginning of {partition} from {first} to {then}");
+                    return Err(
+                        anyhow::anyhow!("{moved} meanwhile: nothing can be said, run it again").into()
+                    );
+                }
+            }
+        }
         report.finish()
     }
 
@@ -58,6 +72,12 @@ impl Verify {
     ) -> Result<bool, CliError> {
         let (mut made, mut ranges) = (Made::default(), Vec::new());
         let standings = application.standings(role, inputs)?;
+        let made_by_others = match stage.downstream() {
+            Some((log, _)) if role == Role::Ingest => {
+                application.made_by_others(log, stage.fold_version())?
+            }
+            _ => BTreeMap::new(),
+        };
         for standing in standings {
             if standing.committed.is_none() {
                 report
@@ -65,7 +85,14 @@ impl Verify {
                     .push(format!("{}: not judged, nothing was ever committed of it", standing.partition));
                 continue;
             }
-            match application.begin(role, stage.clone(), standing, None, self.from_checkpoint) {
+            let from = made_by_others.get(&stage.source_of(standing.partition)).copied();
+            if let Some(from) = from {
+                let of_others = "was made by another version or configuration of the fold";
+                report
+                    .lines
+                    .push(format!("{}: what lies below {from} {of_others}: not judged", standing.partition));
+            }
+            match application.begin(role, stage.clone(), standing, from, self.from_checkpoint) {
                 Ok((replay, range)) => {
                     application.fold_again(replay, range, &mut made, |_| Ok(()))?;
                     ranges.push(range);

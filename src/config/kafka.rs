@@ -179,8 +179,13 @@ mod tests {
     #[test]
     fn what_tillstream_sets_cannot_be_set_by_the_user() {
         let (brokers, application) = ("b".to_owned(), "a".to_owned());
-        let settings =
-            ClientSettings { brokers, application, client: BTreeMap::new(), slot: Some("s".to_owned()) };
+        let settings = ClientSettings {
+            brokers,
+            application,
+            client: BTreeMap::new(),
+            slot: Some("s".to_owned()),
+            member: Some("m".to_owned()),
+        };
         let (consumer, producer) = (settings.consumer("g"), settings.producer(Linger::None));
         let made = consumer.config_map().into_keys().chain(producer.config_map().into_keys());
         assert_eq!(made.filter(|key| !OURS.contains(key)).collect::<Vec<_>>(), [""; 0]);

@@ -16,7 +16,7 @@ mod transactions;
 mod traps;
 
 pub use admin::{Admin, AdminError, BrokerTopic};
-pub use client::{ClientSettings, Refused, refused_settings};
+pub use client::{ClientSettings, Refused, SESSION_TIMEOUT, refused_settings};
 pub use feed::KafkaFeed;
 pub use reader::{PartitionReader, ReaderError, Standing, standings};
 

@@ -117,6 +117,11 @@ impl Shop {
         self.started(Command::new(TILLSTREAM).args(["run"]).env("TILLSTREAM__SLOT", slot))
     }
 
+    /// As [`Shop::instance_in`], with more arguments.
+    pub fn instance_with(&self, slot: &str, arguments: &[&str]) -> Instance {
+        self.started(Command::new(TILLSTREAM).arg("run").args(arguments).env("TILLSTREAM__SLOT", slot))
+    }
+
     /// Starts an instance in `slot` with this in its environment, and waits for nothing.
     pub fn spawned_in(&self, slot: &str, name: &str, value: &str) -> Instance {
         self.spawned(Command::new(TILLSTREAM).args(["run"]).env("TILLSTREAM__SLOT", slot).env(name, value))
@@ -269,7 +274,11 @@ impl Instance {
             if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
                 panic!("the instance ended ({status}) while waiting until it is {what}");
             }
-            assert!(begun.elapsed() < Duration::from_secs(120), "waited for two minutes until it is {what}");
+            assert!(
+                begun.elapsed() < Duration::from_secs(120),
+                "waited for two minutes until it is {what}: {:?}",
+                self.get("/readyz")
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }

@@ -8,6 +8,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::{DefaultProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaConfRes;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What every client of an instance is told. Its debug form shows no values of `client`: some are secret.
 #[derive(Clone)]
@@ -16,8 +17,11 @@ pub struct ClientSettings {
     pub brokers: String,
     /// Part of `ce_source`.
     pub application: String,
-    /// The name under which this instance comes back, if it has one: its groups then keep its partitions for it.
+    /// The name under which this instance comes back, if it has one: its transactions are this name's.
     pub slot: Option<String>,
+    /// The name of the member that the groups keep partitions for while it is away, if there is one. It is another where the
+    /// topics are others: a group gives a member that comes back what it had, even of a topic that is gone since.
+    pub member: Option<String>,
     /// The user's own settings; those on which correctness rests were refused before.
     pub client: BTreeMap<String, String>,
 }
@@ -55,7 +59,7 @@ pub fn refused_settings(client: &BTreeMap<String, String>) -> Vec<Refused> {
         return refused;
     }
     let (brokers, application) = (String::new(), "check".to_owned());
-    let settings = ClientSettings { brokers, application, client: client.clone(), slot: None };
+    let settings = ClientSettings { brokers, application, client: client.clone(), slot: None, member: None };
     // clients without brokers: they are made and dropped, and connect to nothing
     let consumer = settings.consumer("check").remove("bootstrap.servers").create::<BaseConsumer>().err();
     let producer = || {
@@ -81,6 +85,9 @@ fn reason(fault: KafkaError) -> String {
         other => other.to_string(),
     }
 }
+
+/// A member that says nothing for so long is given up by its group.
+pub const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a producer waits for more records before it sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +131,7 @@ impl ClientSettings {
     #[must_use]
     pub fn consumer(&self, group: &str) -> ClientConfig {
         let mut config = self.base();
+        let session_timeout = SESSION_TIMEOUT.as_millis().to_string();
         for (key, value) in [
             ("group.id", group),
             // offsets are committed by the protocol, never by a timer
@@ -134,7 +142,7 @@ impl ClientSettings {
             ("isolation.level", "read_committed"),
             // an untouched partition keeps flowing while others move
             ("partition.assignment.strategy", "cooperative-sticky"),
-            ("session.timeout.ms", "10000"),
+            ("session.timeout.ms", session_timeout.as_str()),
             ("heartbeat.interval.ms", "2000"),
             ("max.poll.interval.ms", "30000"),
             ("fetch.wait.max.ms", "10"),
@@ -146,9 +154,9 @@ impl ClientSettings {
         ] {
             config.set(key, value);
         }
-        if let Some(slot) = &self.slot {
+        if let Some(member) = &self.member {
             // a member that comes back under its name within the session time-out gets its partitions back at once
-            config.set("group.instance.id", slot);
+            config.set("group.instance.id", member);
         }
         config
     }

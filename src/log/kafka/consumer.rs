@@ -276,7 +276,11 @@ impl GroupConsumer {
     pub(super) fn read_from(&mut self, partition: TopicPartition, start: Start) -> Result<(), LogError> {
         let name = partition.topic.name();
         let number = native_partition(partition);
-        let (first, _) = self.consumer.fetch_watermarks(name, number, LOOKUP_WAIT).map_err(transient)?;
+        let found = self.consumer.fetch_watermarks(name, number, LOOKUP_WAIT);
+        let (first, _) = found.map_err(|fault| match fault.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::UnknownPartition) => LogError::NoSuchPartition(partition),
+            _ => transient(fault),
+        })?;
         let needed = match start {
             Start::Beginning => 0,
             Start::At(offset) => offset,

@@ -25,6 +25,7 @@ fn cluster() -> (Cluster, ClientSettings) {
         brokers: cluster.bootstrap_servers(),
         application: "shop".to_owned(),
         slot: Some("a".to_owned()),
+        member: None,
         client: Default::default(),
     };
     (cluster, settings)

@@ -1,0 +1,191 @@
+//! Topics that change under an instance's feet: deleted and made again, cut by retention, quiet behind an aborted
+//! transaction.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_truncation,
+    clippy::let_underscore_must_use,
+    unreachable_pub,
+    reason = "a test: what is wrong may panic, and what was done is printed"
+)]
+
+mod judge;
+mod oracle;
+mod support;
+
+use judge::{PARTITIONS, alone, client, internal_log, read, yesterday_at_ten};
+use oracle::Settings;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::time::Duration;
+use support::{Instance, Shop};
+use tillstream::event::EntityKind;
+use tillstream::log::Topic;
+use tillstream::log::kafka::Admin;
+
+/// The last event of [`produce_clicks`] is so many seconds behind the first.
+const SECONDS: i64 = 500;
+
+/// A click each second, of as many visitors.
+fn produce_clicks(shop: &Shop, name: &str, from_second: i64) {
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", shop.brokers()).create().expect("a producer");
+    for number in 0..SECONDS {
+        let time_ms = yesterday_at_ten() + (from_second + number) * 1_000;
+        let value = format!(
+            "{{\"event_id\":\"{name}-{number}\",\"event_name\":\"page_view\",\"event_time_ms\":{time_ms},\"visitor_id\":\"{name}-{number}\"}}"
+        );
+        let key = format!("{name}-{number}");
+        let record = BaseRecord::to("clickstream").key(&key).payload(&value).timestamp(time_ms);
+        producer.send(record).map_err(|(fault, _)| fault).expect("room in the queue");
+    }
+    producer.flush(Duration::from_secs(20)).expect("the broker takes it");
+}
+
+/// Leaves nothing but a mark in the payments that they were given up.
+fn abort_payments(shop: &Shop) {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", shop.brokers())
+        .set("transactional.id", "upstream")
+        .create()
+        .expect("a producer");
+    producer.init_transactions(Duration::from_secs(20)).expect("the broker answers");
+    producer.begin_transaction().expect("a transaction");
+    for number in 0..20 {
+        let key = format!("c{number}");
+        let record = BaseRecord::to("payments").key(&key).payload("{}");
+        producer.send(record).map_err(|(fault, _)| fault).expect("room in the queue");
+    }
+    producer.flush(Duration::from_secs(20)).expect("the broker takes it");
+    producer.abort_transaction(Duration::from_secs(20)).expect("it is given up");
+}
+
+/// Waits until every keyed task has seen all that was produced up to that second, and time has passed it.
+fn wait_until_past(instance: &mut Instance, second: i64) {
+    let seconds = (yesterday_at_ten() / 1_000 + second) as f64;
+    instance.wait_until("past the last event", |instance| {
+        let page = instance.get("/metrics").1;
+        let watermarks: Vec<f64> = page
+            .lines()
+            .filter(|line| {
+                line.starts_with("tillstream_watermark_timestamp_seconds{") && line.contains("keyed")
+            })
+            .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
+            .collect();
+        watermarks.len() == PARTITIONS as usize && watermarks.iter().all(|watermark| *watermark >= seconds)
+    });
+}
+
+fn id_of(shop: &Shop, topic: Topic) -> u128 {
+    let admin = Admin::new(&client(shop)).expect("good settings");
+    admin.topic_sizes(&[topic.name()]).expect("the broker answers")[topic.name()].id
+}
+
+/// A topic that was deleted and made again, with fewer partitions: the instance ends, and the next start reads the new one
+/// from its beginning, although its offsets were all done in the old one; and time goes on, although the old partitions
+/// promise nothing any more. That the payments are nothing but an aborted transaction holds nothing back.
+#[test]
+fn a_topic_deleted_and_made_again_is_read_from_its_beginning_and_time_goes_on() {
+    let _alone = alone();
+    let shop = Shop::open(PARTITIONS);
+    shop.configure("checkpoints: { interval: 1s }\ningest: { idle_timeout: 1s }");
+    abort_payments(&shop);
+    produce_clicks(&shop, "old", 0);
+    let mut instance = shop.instance_in("a");
+    wait_until_past(&mut instance, SECONDS - 1);
+    let before = id_of(&shop, Topic::Clickstream);
+    shop.kafka(&["topics", "--delete", "--topic", "clickstream"]);
+    assert!(instance.ends_within(Duration::from_secs(60)), "it goes on without one of its topics");
+    shop.kafka(&[
+        "topics",
+        "--create",
+        "--topic",
+        "clickstream",
+        "--partitions",
+        "2",
+        "--replication-factor",
+        "1",
+    ]);
+    assert_ne!(id_of(&shop, Topic::Clickstream), before, "the same name, and another topic");
+    produce_clicks(&shop, "new", SECONDS);
+    let mut instance = shop.instance_in("a");
+    wait_until_past(&mut instance, 2 * SECONDS - 1);
+    assert!(instance.stop().success(), "a clean stop ends with 0");
+
+    let entity = internal_log(&shop, "keyed", Topic::Entity);
+    let outcome = oracle::entity_log::outcome(&entity, &Settings::settled(), &oracle::views::defaults());
+    let visitors = outcome.ledger[&EntityKind::Visitor];
+    assert_eq!((visitors.copies, visitors.duplicate), (2 * SECONDS as u64, 0), "each click once");
+    let mut doubles = 0;
+    let sessions = judge::public(&shop, Topic::Sessions, &mut doubles);
+    let expected: Vec<_> =
+        outcome.public.iter().filter(|record| record.topic == "sessions").cloned().collect();
+    oracle::compare::multiset(&expected, &sessions).unwrap_or_else(|wrong| panic!("sessions: {wrong}"));
+    shop.run(&["verify"]);
+}
+
+/// Deletes the records of a topic below its end, as retention does.
+fn cut(shop: &Shop, topic: Topic) -> Vec<i64> {
+    let ends: Vec<i64> = (0..PARTITIONS)
+        .map(|number| {
+            let of = |fetched: &&tillstream::log::Fetched| fetched.partition.partition == number;
+            read(shop, topic).iter().filter(of).map(|fetched| fetched.offset + 1).max().unwrap_or(0)
+        })
+        .collect();
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", shop.brokers()).create().expect("a client");
+    let mut below = TopicPartitionList::new();
+    for (number, end) in (0..).zip(&ends) {
+        below.add_partition_offset(topic.name(), number, Offset::Offset(*end)).expect("an offset");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let deleted = runtime.block_on(admin.delete_records(&below, &AdminOptions::new()));
+    deleted.expect("the broker answers");
+    ends
+}
+
+/// What retention has cut and nobody has folded: the start names both offsets and the way out, and takes it when told to; an
+/// instance that stood still while the input was cut does not jump over it in silence.
+#[test]
+fn records_that_retention_has_cut_are_named_and_passed_over_only_when_told_to() {
+    let _alone = alone();
+    let shop = Shop::open(PARTITIONS);
+    shop.configure("checkpoints: { interval: 1s }\ningest: { idle_timeout: 1s }");
+    produce_clicks(&shop, "a", 0);
+    let mut instance = shop.instance_in("a");
+    wait_until_past(&mut instance, SECONDS - 1);
+    assert!(instance.stop().success(), "a clean stop ends with 0");
+
+    // neither log nor checkpoints
+    let ends = cut(&shop, Topic::Entity);
+    std::fs::remove_dir_all(shop.folder.path().join("tillstream-checkpoints")).expect("they were there");
+    let (code, told) = shop.refused_in("a");
+    assert_eq!(code, Some(1), "{told}");
+    let number = (0..).zip(&ends).find(|(number, _)| told.contains(&format!("tillstream.entity/{number}")));
+    let (_, end) = number.unwrap_or_else(|| panic!("which partition? {told}"));
+    assert!(told.contains(&end.to_string()) && told.contains("--start-anew"), "{told}");
+    let anew: Vec<String> = (0..)
+        .zip(&ends)
+        .map(|(number, end)| format!("--start-anew=tillstream.entity/{number}@{end}"))
+        .collect();
+    let mut instance = shop.instance_with("a", &anew.iter().map(String::as_str).collect::<Vec<_>>());
+    produce_clicks(&shop, "b", SECONDS);
+    wait_until_past(&mut instance, 2 * SECONDS - 1);
+
+    // the input is cut before a stopped instance comes to read it
+    instance.signal("STOP");
+    produce_clicks(&shop, "c", 2 * SECONDS);
+    cut(&shop, Topic::Clickstream);
+    instance.signal("CONT");
+    assert!(instance.ends_within(Duration::from_secs(60)), "it jumps over what it has not read");
+    let (code, told) = shop.refused_in("a");
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("clickstream/"), "{told}");
+    println!("{told}");
+}
