@@ -180,14 +180,21 @@ pub fn wait_until_drained(instances: &mut [Instance], events: f64) {
     }
 }
 
-/// Returns how many public records were published twice.
+/// As [`compare_where_appends_failed`], where none did: then no frame is refused.
 pub fn compare(shop: &Shop, sessions_min: u64) -> usize {
+    let (doubles, refused) = compare_where_appends_failed(shop, sessions_min);
+    assert_eq!(refused, (0, 0), "refused frames of the entity and the decision log");
+    doubles
+}
+
+/// Returns how many public records were published twice, and how many frames of the two internal logs were refused: those
+/// behind one that failed.
+pub fn compare_where_appends_failed(shop: &Shop, sessions_min: u64) -> (usize, (u64, u64)) {
     let mut doubles = 0;
     let settings = Settings::settled();
     let views = oracle::views::defaults();
     let entity = oracle::entity_log::outcome(&internal_log(shop, "keyed", Topic::Entity), &settings, &views);
     let decision = oracle::decision_log::outcome(&internal_log(shop, "decide", Topic::Decision), &settings);
-    assert_eq!((entity.refused_frames, decision.refused_frames), (0, 0));
     assert!(entity.turned > 0, "no key was large enough for buckets");
 
     // what depends on the order of arrival: the internal log decides
@@ -208,7 +215,7 @@ pub fn compare(shop: &Shop, sessions_min: u64) -> usize {
 
     let sessions = compare_with_raw_input(shop, &settings, &entity, &scores);
     assert!(sessions >= sessions_min, "only {sessions} sessions were compared");
-    doubles
+    (doubles, (entity.refused_frames, decision.refused_frames))
 }
 
 /// What does not depend on the order of arrival: the raw input decides.

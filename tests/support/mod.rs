@@ -77,6 +77,14 @@ impl Shop {
         assert!(status.success(), "kafka.sh {arguments:?}: {status}");
     }
 
+    /// Stops the broker's process in its tracks, or lets it go on.
+    pub fn broker_stands_still(&self, stands: bool) {
+        let pid = std::fs::read_to_string(self.folder.path().join("kafka/pid")).expect("the broker runs");
+        let signal = if stands { "-STOP" } else { "-CONT" };
+        let told = Command::new("kill").args([signal, pid.trim()]).status();
+        assert!(told.expect("kill runs").success());
+    }
+
     /// Runs the program to its end and returns what it printed.
     pub fn run(&self, arguments: &[&str]) -> String {
         let (code, output, errors) = self.try_to_run(arguments);
@@ -125,6 +133,14 @@ impl Shop {
     /// Starts an instance in `slot` with this in its environment, and waits for nothing.
     pub fn spawned_in(&self, slot: &str, name: &str, value: &str) -> Instance {
         self.spawned(Command::new(TILLSTREAM).args(["run"]).env("TILLSTREAM__SLOT", slot).env(name, value))
+    }
+
+    /// Starts an instance in `slot` that cannot write files of more than `bytes`, as on a disk that is full.
+    pub fn on_a_full_disk(&self, slot: &str, bytes: u64) -> Instance {
+        // the limit counts blocks of 1024 bytes in bash; whoever ignores the signal is told by the write
+        let script = format!("trap '' XFSZ; ulimit -S -f {}; exec {TILLSTREAM} \"$@\"", bytes / 1024);
+        let mut command = Command::new("bash");
+        self.started(command.args(["-c", &script, "tillstream", "run"]).env("TILLSTREAM__SLOT", slot))
     }
 
     /// Starts an instance in `slot`, which ends by itself: its exit code and what it said.
@@ -300,6 +316,19 @@ impl Instance {
         let signal = format!("-{name}");
         let told = Command::new("kill").args([&signal, &self.child.id().to_string()]).status();
         assert!(told.expect("kill runs").success());
+    }
+
+    /// Lets it write files of any size again.
+    pub fn disk_has_room(&self) {
+        let told = Command::new("prlimit")
+            .args(["--pid", &self.child.id().to_string(), "--fsize=unlimited"])
+            .status();
+        assert!(told.expect("prlimit runs").success());
+    }
+
+    /// The exit code of one that has ended.
+    pub fn code(&mut self) -> Option<i32> {
+        self.child.wait().expect("a child can be waited for").code()
     }
 
     /// Kill -9.
