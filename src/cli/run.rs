@@ -4,6 +4,7 @@
 
 mod heartbeats;
 mod restore_log;
+mod short_lives;
 mod topic_watch;
 
 use super::{CliError, ConfigFile, start_logging};
@@ -26,6 +27,7 @@ use crate::time::{Clock, ProcessingTime, Stopwatch, SystemClock};
 use anyhow::Context as _;
 use heartbeats::{HANG_PATIENCE, Heartbeats};
 use restore_log::RestoreLog;
+use short_lives::ShortLives;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -409,6 +411,7 @@ fn lives<S: Stage>(
     let name = role_name(role);
     let group = group_of(&instance.config, role);
     let mut begun = 0;
+    let mut lives = ShortLives::default();
     while !instance.stop.load(Ordering::Relaxed) {
         instance.heartbeats.beat(role);
         begun += 1;
@@ -435,7 +438,8 @@ fn lives<S: Stage>(
             .context("starting the thread of the checkpoints")?;
         let mut worker = Worker::new(stage(), log, settings)
             .with_checkpoints(Box::new(storage), instance.config.checkpoints.cadence);
-        match one_life(instance, role, begun, &mut worker, &sample) {
+        lives.begins();
+        match one_life(instance, role, (begun, &lives), &mut worker, &sample) {
             Ok(()) => {}
             Err(WorkerError::Log(error @ (LogError::Retention { .. } | LogError::Fatal(_)))) => {
                 return Err(error.into());
@@ -453,6 +457,7 @@ fn lives<S: Stage>(
             }
             Err(WorkerError::Log(error)) => {
                 tracing::warn!(%error, role = name, "this life is over; a new one begins at the committed offsets");
+                lives.ended(error.to_string());
                 drop(worker);
                 // a slot that comes back at once is given what it had
                 let until_given_up = SESSION_TIMEOUT + LIFE_PAUSE;
@@ -494,7 +499,7 @@ impl Stopping {
 fn one_life<S: Stage>(
     instance: &Instance,
     role: Role,
-    begun: u64,
+    (begun, lives): (u64, &ShortLives),
     worker: &mut Worker<S, KafkaLog>,
     sample: &impl Fn(&mut Samples, TopicPartition, &S::Task),
 ) -> Result<(), WorkerError> {
@@ -516,7 +521,9 @@ fn one_life<S: Stage>(
         let now = SystemClock.now();
         if now.since(said_at) >= STATUS_INTERVAL {
             said_at = now;
-            instance.status.set(name, status_of(name, begun, worker, sample, now));
+            let mut status = status_of(name, begun, worker, sample, now);
+            status.waits_for = lives.trouble().or(status.waits_for);
+            instance.status.set(name, status);
             restores.tell(name, worker.restoring());
         }
     }
