@@ -56,9 +56,9 @@ pub trait Checkpointed {
     /// Everything has been put back: what follows from it (timers, counts) is made anew.
     fn restored(&mut self);
 
-    /// The decisions that wait for parts, each with the offset at which it began to, for timers of processing time
-    /// that the worker keeps.
-    fn deadlines(&self) -> Vec<(DecisionId, Offset)> {
+    /// Once, after it was put back: the decisions that wait for parts, each with the offset at which it began to, for timers
+    /// of processing time that the worker keeps.
+    fn take_deadlines(&mut self) -> Vec<(DecisionId, Offset)> {
         Vec::new()
     }
 }

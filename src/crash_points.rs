@@ -4,11 +4,14 @@
 //! does: nothing is flushed, nothing is said. `TILLSTREAM_HANG_AT` makes the thread that comes there go no further.
 
 /// Every place, in the order in which one cycle comes to them.
-pub const POINTS: [&str; 12] = [
+pub const POINTS: [&str; 15] = [
     "poll.before",
     "poll.after",
+    "fold.before",
+    "fold.after",
     "send.before",
     "send.after",
+    "acknowledged.before",
     "acknowledged.after",
     "commit.before",
     "commit.after",

@@ -2,7 +2,7 @@
 
 use crate::checkpoint::{Blocks, Cut, Folder, FolderError, Found, Keeper};
 use crate::crash_points::reach;
-use crate::engine::checkpoints::{Checkpoints, Ended, Outcome, Request, hand_out};
+use crate::engine::checkpoints::{Checkpoints, Ended, Outcome, Request, Search, hand_out};
 use crate::log::frame::SourceId;
 use crate::time::Stopwatch;
 use futures::TryStreamExt;
@@ -225,8 +225,8 @@ impl StorageThread {
 }
 
 impl Checkpoints for StorageThread {
-    fn find(&mut self, task: SourceId, shape: u64) {
-        self.ask(Request::Find(task, shape));
+    fn find(&mut self, search: Search, shape: u64) {
+        self.ask(Request::Find(search, shape));
     }
 
     fn forget(&mut self, task: SourceId) {
@@ -258,9 +258,9 @@ fn work(mut keeper: Keeper<ObjectFolder>, requests: &Receiver<Request>, done: &S
         let begun = Stopwatch::start();
         match until_it_works(|| request.carry_out(&mut keeper)) {
             Outcome::Nothing => {}
-            Outcome::Found(task, found) => {
-                report(task, &found, begun.elapsed());
-                hand_out(task, &found, give);
+            Outcome::Found(search, found) => {
+                report(search.task, &found, begun.elapsed());
+                hand_out(search, &found, give);
             }
             Outcome::Saved(task, saved) => {
                 tracing::debug!(

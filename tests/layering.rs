@@ -25,6 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "checkpoint",
             "codec",
+            "crash_points",
             "event",
             "feature",
             "fraud",

@@ -55,7 +55,9 @@ pub enum Unusable {
     #[error("its parent {0} cannot be used")]
     Parent(String),
     /// The state has another shape: views were changed.
-    #[error("it holds state of another shape (the views were changed)")]
+    #[error(
+        "it holds state of another shape (the views, or the format of the program's state, were changed)"
+    )]
     OtherShape,
 }
 

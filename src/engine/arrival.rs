@@ -14,6 +14,8 @@ use std::collections::VecDeque;
 pub(super) enum Arrival<T> {
     /// Its chain is being looked for.
     Searching {
+        /// Which search.
+        number: u64,
         /// What its group has committed.
         committed: Option<Offset>,
     },
@@ -24,6 +26,8 @@ pub(super) enum Arrival<T> {
 /// A task that is being put back, block by block as the storage reads them.
 pub(super) struct Restoring<T> {
     task: T,
+    /// Of which search.
+    pub(super) number: u64,
     pub(super) committed: Option<Offset>,
     /// The offset of the newest file; none if there is no checkpoint.
     pub(super) offset: Option<Offset>,
@@ -43,7 +47,7 @@ impl<T: Checkpointed> Restoring<T> {
     pub(super) fn new<S: Stage<Task = T>>(
         stage: &S,
         partition: TopicPartition,
-        committed: Option<Offset>,
+        (number, committed): (u64, Option<Offset>),
         newest: Option<&Head>,
         pace: Pace,
         tracking: Tracking,
@@ -55,20 +59,30 @@ impl<T: Checkpointed> Restoring<T> {
         let offset = newest.map(|newest| newest.offset);
         let (read, is_read) = (VecDeque::new(), false);
         let bytes_left = pace.total();
-        Ok(Restoring { task, anew: None, committed, offset, read, is_read, bytes_left, pace })
+        Ok(Restoring { task, number, anew: None, committed, offset, read, is_read, bytes_left, pace })
     }
 
     /// Begins at `offset` with nothing: what lies before it is lost to the task.
     pub(super) fn anew<S: Stage<Task = T>>(
         stage: &S,
-        committed: Option<Offset>,
+        (number, committed): (u64, Option<Offset>),
         offset: Offset,
         tracking: Tracking,
     ) -> Restoring<T> {
         let task = stage.open_in_the_middle(tracking);
         let (read, is_read) = (VecDeque::new(), true);
         let pace = Pace::new(ProcessingTime(0), 0);
-        Restoring { task, committed, offset: None, anew: Some(offset), read, is_read, bytes_left: 0, pace }
+        Restoring {
+            task,
+            number,
+            committed,
+            offset: None,
+            anew: Some(offset),
+            read,
+            is_read,
+            bytes_left: 0,
+            pace,
+        }
     }
 
     /// The storage has read the next block. One that begins anew has no use for it.
@@ -124,7 +138,7 @@ pub(super) fn restore_at_once<S: Stage>(
 ) -> Result<S::Task, FoldError> {
     let newest = chain.last().map(|newest| &newest.head);
     let mut restoring =
-        Restoring::new(stage, partition, None, newest, Pace::new(ProcessingTime(0), 0), tracking)?;
+        Restoring::new(stage, partition, (0, None), newest, Pace::new(ProcessingTime(0), 0), tracking)?;
     for block in chain.iter().flat_map(Checkpoint::blocks) {
         restoring.take(block.map_err(|damage| fault(partition, damage))?);
         restoring.step(partition, 1)?;

@@ -6,10 +6,20 @@ use crate::checkpoint::{Blocks, Cut, Folder, FolderError, Found, Keeper};
 use crate::log::frame::SourceId;
 use std::collections::VecDeque;
 
+/// One search for the chain of a task: whoever lost it and has it again searches again, and what an earlier search
+/// still finds is not meant for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Search {
+    /// Of this task.
+    pub task: SourceId,
+    /// Of its own among the searches of a worker.
+    pub number: u64,
+}
+
 /// Finds and saves checkpoints.
 pub trait Checkpoints {
-    /// Asks for the newest chain of `task` that is whole and of this shape.
-    fn find(&mut self, task: SourceId, shape: u64);
+    /// Asks for the newest chain of a task that is whole and of this shape.
+    fn find(&mut self, search: Search, shape: u64);
 
     /// What was found of `task` is not what it began with: its next checkpoint is a base.
     fn forget(&mut self, task: SourceId);
@@ -30,12 +40,12 @@ pub trait Checkpoints {
 /// What has ended.
 #[derive(Debug)]
 pub enum Ended {
-    /// The search for a task's chain: its newest file, if there is one, and the bytes of all its files. Blocks follow.
-    Found(SourceId, Option<Head>, usize),
+    /// A search for a task's chain: its newest file, if there is one, and the bytes of all its files. Blocks follow.
+    Found(Search, Option<Head>, usize),
     /// The reading of the next block of it.
-    Read(SourceId, Result<Block, Damage>),
+    Read(Search, Result<Block, Damage>),
     /// The reading of the last.
-    ReadAll(SourceId),
+    ReadAll(Search),
     /// A save.
     Saved(SourceId, Saved),
 }
@@ -43,12 +53,12 @@ pub enum Ended {
 /// No storage: every task begins without history.
 #[derive(Debug, Default)]
 pub struct NoCheckpoints {
-    asked: Vec<SourceId>,
+    asked: Vec<Search>,
 }
 
 impl Checkpoints for NoCheckpoints {
-    fn find(&mut self, task: SourceId, _shape: u64) {
-        self.asked.push(task);
+    fn find(&mut self, search: Search, _shape: u64) {
+        self.asked.push(search);
     }
 
     fn forget(&mut self, _task: SourceId) {}
@@ -60,8 +70,8 @@ impl Checkpoints for NoCheckpoints {
     fn save(&mut self, _task: SourceId) {}
 
     fn ended(&mut self, into: &mut Vec<Ended>) {
-        for task in self.asked.drain(..) {
-            hand_out(task, &Found::default(), |ended| into.push(ended));
+        for search in self.asked.drain(..) {
+            hand_out(search, &Found::default(), |ended| into.push(ended));
         }
     }
 }
@@ -70,7 +80,7 @@ impl Checkpoints for NoCheckpoints {
 #[derive(Debug)]
 pub enum Request {
     /// [`Checkpoints::find`].
-    Find(SourceId, u64),
+    Find(Search, u64),
     /// [`Checkpoints::forget`].
     Forget(SourceId),
     /// [`Checkpoints::begin`].
@@ -90,8 +100,8 @@ impl Request {
     /// [`FolderError`]: the storage fails, and nothing was handed out; try again.
     pub fn carry_out<F: Folder>(&mut self, keeper: &mut Keeper<F>) -> Result<Outcome, FolderError> {
         match self {
-            Request::Find(task, shape) => {
-                keeper.find(*task, *shape).map(|found| Outcome::Found(*task, found))
+            Request::Find(search, shape) => {
+                keeper.find(search.task, *shape).map(|found| Outcome::Found(*search, found))
             }
             Request::Forget(task) => {
                 keeper.forget(*task);
@@ -119,17 +129,17 @@ pub enum Outcome {
     /// Nothing that the worker waits for.
     Nothing,
     /// A chain, to be read for the worker.
-    Found(SourceId, Found),
+    Found(Search, Found),
     /// A checkpoint.
     Saved(SourceId, Saved),
 }
 
 /// Reads what was found, block by block: decompressing them is most of the work of a restore.
-pub fn hand_out(task: SourceId, found: &Found, mut give: impl FnMut(Ended)) {
+pub fn hand_out(search: Search, found: &Found, mut give: impl FnMut(Ended)) {
     let newest = found.chain.last().map(|newest| newest.head.clone());
-    give(Ended::Found(task, newest, found.chain.iter().map(Checkpoint::len).sum()));
-    found.chain.iter().flat_map(Checkpoint::blocks).for_each(|block| give(Ended::Read(task, block)));
-    give(Ended::ReadAll(task));
+    give(Ended::Found(search, newest, found.chain.iter().map(Checkpoint::len).sum()));
+    found.chain.iter().flat_map(Checkpoint::blocks).for_each(|block| give(Ended::Read(search, block)));
+    give(Ended::ReadAll(search));
 }
 
 /// Storage that is asked on the spot, in order; while it fails, requests wait for the next call.
@@ -137,18 +147,22 @@ pub fn hand_out(task: SourceId, found: &Found, mut give: impl FnMut(Ended)) {
 pub struct OnTheSpot<F> {
     keeper: Keeper<F>,
     requests: VecDeque<Request>,
+    ended: VecDeque<Ended>,
+    /// What each call tells at most: one that is slow tells of a chain in many calls.
+    per_call: usize,
 }
 
 impl<F: Folder> OnTheSpot<F> {
-    /// Over `folder`.
-    pub fn new(folder: F) -> OnTheSpot<F> {
-        OnTheSpot { keeper: Keeper::new(folder), requests: VecDeque::new() }
+    /// Over `folder`; each call tells of so many things at most.
+    pub fn new(folder: F, per_call: usize) -> OnTheSpot<F> {
+        let (requests, ended) = (VecDeque::new(), VecDeque::new());
+        OnTheSpot { keeper: Keeper::new(folder), requests, ended, per_call }
     }
 }
 
 impl<F: Folder> Checkpoints for OnTheSpot<F> {
-    fn find(&mut self, task: SourceId, shape: u64) {
-        self.requests.push_back(Request::Find(task, shape));
+    fn find(&mut self, search: Search, shape: u64) {
+        self.requests.push_back(Request::Find(search, shape));
     }
 
     fn forget(&mut self, task: SourceId) {
@@ -173,14 +187,17 @@ impl<F: Folder> Checkpoints for OnTheSpot<F> {
         {
             match outcome {
                 Outcome::Nothing => {}
-                Outcome::Found(task, found) => hand_out(task, &found, |ended| into.push(ended)),
+                Outcome::Found(search, found) => {
+                    hand_out(search, &found, |ended| self.ended.push_back(ended));
+                }
                 Outcome::Saved(task, saved) => {
                     // a chain that stays long is folded after a later checkpoint
                     drop(self.keeper.tidy(task));
-                    into.push(Ended::Saved(task, saved));
+                    self.ended.push_back(Ended::Saved(task, saved));
                 }
             }
             self.requests.pop_front();
         }
+        into.extend(self.ended.drain(..self.per_call.min(self.ended.len())));
     }
 }

@@ -48,6 +48,8 @@ pub struct DecideTask {
     gathers: KeyedState<DecisionId, Gather>,
     open: u64,
     tombstones: Timers<DecisionId>,
+    /// Of what was just put back: the gathers that are open, and where they opened.
+    restored_open: BTreeMap<DecisionId, Offset>,
 }
 
 impl StateKey for DecisionId {
@@ -231,6 +233,7 @@ impl Stage for Decide {
             gathers: KeyedState::new(tracking),
             open: 0,
             tombstones: Timers::default(),
+            restored_open: BTreeMap::new(),
         }
     }
 

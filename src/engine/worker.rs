@@ -15,6 +15,7 @@ use super::checkpoints::{Checkpoints, NoCheckpoints};
 use super::outputs::Outputs;
 use super::stage::{DeadlineChange, FoldError, Stage};
 use super::transactions::Waiting;
+use crate::crash_points::reach;
 use crate::log::frame::{Life, Promise};
 use crate::log::position::{Offset, Position};
 use crate::log::{
@@ -108,6 +109,8 @@ pub struct Worker<S: Stage, L> {
     owned: BTreeMap<TopicPartition, Owned<S::Task>>,
     /// Assigned, and not yet read.
     arriving: BTreeMap<TopicPartition, Arrival<S::Task>>,
+    /// How many searches for checkpoints were begun.
+    searches: u64,
     /// Whether blocks were put back in the last cycle: then more are likely there, and no time is to be lost.
     is_restoring: bool,
     storage: Box<dyn Checkpoints>,
@@ -139,6 +142,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
             settings,
             owned: BTreeMap::new(),
             arriving: BTreeMap::new(),
+            searches: 0,
             is_restoring: false,
             storage: Box::<NoCheckpoints>::default(),
             cadence: None,
@@ -433,7 +437,9 @@ impl<S: Stage, L: Log> Worker<S, L> {
         let frame_bytes = FRAME_BYTES.min(RECORD_BYTES / self.owned.len().max(1));
         let Some(owned) = self.owned.get_mut(&fetched.partition) else { return Ok(()) };
         owned.outputs.begin(fetched.offset);
+        reach("fold.before");
         self.stage.fold(&mut owned.task, fetched, &mut owned.outputs)?;
+        reach("fold.after");
         owned.checkpointing.folded(fetched.record.value.as_ref().map_or(0, Vec::len));
         owned.idleness.record_read();
         owned.next_offset = fetched.offset + 1;

@@ -105,6 +105,7 @@ impl Log for KafkaLog {
     }
 
     fn acknowledged(&mut self, into: &mut Vec<Acknowledgement>) {
+        reach("acknowledged.before");
         self.prompt.acknowledged(into);
         self.batching.acknowledged(into);
         reach("acknowledged.after");

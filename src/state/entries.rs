@@ -88,6 +88,9 @@ impl Entries {
 #[error("the entries of a checkpoint are cut off")]
 pub struct CutOff;
 
+/// A key and its value.
+pub type Pair<'a> = (&'a [u8], &'a [u8]);
+
 /// A key, and its value if it was not deleted.
 pub type Entry<'a> = (&'a [u8], Option<&'a [u8]>);
 

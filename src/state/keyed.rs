@@ -238,7 +238,7 @@ impl<K: OwnedKey, V> KeyedState<K, V> {
     }
 
     /// Puts back a block of what a checkpoint held, before anything else happens to the table: the later of two entries
-    /// wins, and one without value deletes. `each` sees the hash of every key that has a value, and the value,
+    /// wins, and one without value deletes. `each` sees every key that has a value, its hash, and the value, both
     /// encoded. Expected O(1) per entry.
     ///
     /// # Errors
@@ -247,17 +247,17 @@ impl<K: OwnedKey, V> KeyedState<K, V> {
     pub fn restore<E: From<entries::CutOff> + From<postcard::Error>>(
         &mut self,
         block: Bytes,
-        mut each: impl FnMut(u64, &[u8]) -> Result<(), E>,
+        mut each: impl FnMut(u64, entries::Pair<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let number = narrow(self.restored.blocks.len());
         // needed by this call, until its end
-        self.restored.blocks.push(Block { bytes: block.clone(), needed: 1 });
+        self.restored.blocks.push(Block { bytes: block.clone(), needed: 1, held: 0 });
         for entry in entries::read_with_places(&block) {
             let (at, (key, value)) = entry?;
             let hash = K::hash_of(key)?;
             self.restore_entry(hash, key, value.map(|_| RestoredPlace { block: number, at: narrow(at) }));
             if let Some(value) = value {
-                each(hash, value)?;
+                each(hash, (key, value))?;
             }
         }
         self.restored.release(RestoredPlace { block: number, at: 0 });
@@ -331,7 +331,7 @@ impl<K: OwnedKey, V: DeserializeOwned> KeyedState<K, V> {
         let mut keys: Vec<K> = entries
             .map(|entry| match entry.place.unpack() {
                 Unpacked::Slot(number) => self.slots.get(number).key.clone(),
-                Unpacked::Restored(place) => self.restored.decode::<K, V>(place).0,
+                Unpacked::Restored(place) => self.restored.decode_key(place),
             })
             .collect();
         keys.sort_unstable();
@@ -352,11 +352,26 @@ impl<K: OwnedKey, V: DeserializeOwned> KeyedState<K, V> {
         match entry.place.unpack() {
             Unpacked::Slot(number) => Some(number),
             Unpacked::Restored(place) => {
-                let (key, value) = self.restored.decode(place);
-                self.restored.release(place);
-                let number = self.slots.put(Slot { key, value: Some(value), generation: SETTLED });
+                let number = self.slots.decode(&self.restored, place);
                 entry.place = Place::slot(number);
+                if self.restored.release(place) == Pinned::ByFew {
+                    self.give_slots_to_the_rest(place.block);
+                }
                 Some(number)
+            }
+        }
+    }
+
+    /// Few entries of a block are left: they are given slots, so that it can be let go.
+    fn give_slots_to_the_rest(&mut self, block: u32) {
+        let bytes = self.restored.blocks[block as usize].bytes.clone();
+        for entry in entries::read_with_places(&bytes) {
+            let (at, (key, _)) = entry.expect("entries that were read before");
+            let place = RestoredPlace { block, at: narrow(at) };
+            let hash = K::hash_of(key).expect("a key that was read before");
+            if let Some(entry) = self.index.find_mut(hash, |entry| entry.place == Place::restored(place)) {
+                entry.place = Place::slot(self.slots.decode(&self.restored, place));
+                self.restored.release(place);
             }
         }
     }
@@ -463,7 +478,18 @@ struct Restored {
 #[derive(Debug)]
 struct Block {
     bytes: Bytes,
+    /// How many of its entries are needed, and how many were.
     needed: u32,
+    held: u32,
+}
+
+/// What keeps a block in memory.
+#[derive(PartialEq, Eq)]
+enum Pinned {
+    /// Enough of what it holds.
+    ByMany,
+    /// An eighth of what it held.
+    ByFew,
 }
 
 impl Block {
@@ -478,15 +504,18 @@ fn narrow(number: usize) -> u32 {
 
 impl Restored {
     fn hold(&mut self, place: RestoredPlace) {
-        self.blocks[place.block as usize].needed += 1;
+        let block = &mut self.blocks[place.block as usize];
+        block.needed += 1;
+        block.held = block.held.max(block.needed);
     }
 
-    fn release(&mut self, place: RestoredPlace) {
+    fn release(&mut self, place: RestoredPlace) -> Pinned {
         let block = &mut self.blocks[place.block as usize];
         block.needed -= 1;
         if block.needed == 0 {
             block.bytes = Bytes::new();
         }
+        if block.needed == block.held / 8 { Pinned::ByFew } else { Pinned::ByMany }
     }
 
     fn decode_key<K: DeserializeOwned>(&self, place: RestoredPlace) -> K {
@@ -529,6 +558,14 @@ struct Slots<K, V> {
 impl<K, V> Default for Slots<K, V> {
     fn default() -> Self {
         Slots { chunks: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<K: DeserializeOwned, V: DeserializeOwned> Slots<K, V> {
+    /// Decodes what is at `place` into a slot.
+    fn decode(&mut self, restored: &Restored, place: RestoredPlace) -> u32 {
+        let (key, value) = restored.decode(place);
+        self.put(Slot { key, value: Some(value), generation: SETTLED })
     }
 }
 
@@ -711,6 +748,13 @@ mod tests {
                 apply(&mut state, &mut of_one(number, Some(number)));
                 model.insert(number.to_string(), number);
             }
+            // a block of keys that are hardly touched, and of one that the next block names again
+            let mut many = Entries::default();
+            for number in 19..119 {
+                many.append(&mut of_one(number, Some(number)));
+                model.insert(number.to_string(), number);
+            }
+            apply(&mut state, &mut many);
             let mut checkpoint = Table::new(Tracking::On);
             for _ in 0..60 {
                 let id = random.below(20).to_string();
@@ -725,18 +769,34 @@ mod tests {
                 assert_eq!(state.len(), model.len(), "seed {seed}");
             }
             assert_eq!(content(&state), model, "seed {seed}");
-            let untouched = state.restored.blocks.iter().filter(|block| !block.bytes.is_empty()).count();
+            let blocks = state.restored.blocks.iter().filter(|block| !block.bytes.is_empty());
+            let untouched: u32 = blocks.map(|block| block.needed).sum();
             let in_slots = state.slots.iter().filter(|slot| slot.value.is_some()).count();
-            assert_eq!(in_slots + untouched, state.len(), "seed {seed}: one key in each block");
+            assert_eq!(in_slots + untouched as usize, state.len(), "seed {seed}");
             state.cut();
             let mut entries = Entries::default();
             assert!(state.encode_some(&mut entries, usize::MAX));
-            for number in 0..20 {
+            for number in 0..119 {
                 apply(&mut checkpoint, &mut of_one(number, Some(number)));
             }
             apply(&mut checkpoint, &mut entries);
             assert_eq!(content(&checkpoint), model, "seed {seed}: base and delta");
         }
+    }
+
+    #[test]
+    fn a_block_of_which_little_is_needed_is_let_go() {
+        let mut state = Table::new(Tracking::On);
+        let mut many = Entries::default();
+        (0..100).for_each(|number| many.append(&mut of_one(number, Some(number))));
+        apply(&mut state, &mut many);
+        for number in 0..88 {
+            assert!(!state.restored.blocks[0].bytes.is_empty(), "{number}");
+            let id = number.to_string();
+            state.update(key(EntityKind::Card, &id), |value| *value = None);
+        }
+        assert!(state.restored.blocks[0].bytes.is_empty(), "the last twelve have slots");
+        assert_eq!(content(&state), (88..100).map(|number| (number.to_string(), number)).collect());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::DecideTask;
 use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode};
 use crate::event::DecisionId;
 use crate::fraud::gather::{Gather, PartOutcome};
+use crate::log::position::Offset;
 use crate::progress::sources::{Refusal, Sources};
 use crate::time::EventTime;
 use bytes::Bytes;
@@ -61,24 +62,27 @@ impl Checkpointed for DecideTask {
         if table != GATHERS {
             return Err(Damage::Content(format!("no table {table}")));
         }
-        self.gathers.restore(block, |_, _| Ok(()))
+        let DecideTask { gathers, tombstones, restored_open, .. } = self;
+        gathers.restore(block, |_, (decision, gather)| {
+            let decision = decode(decision)?;
+            match decode(gather)? {
+                Gather::Closed { forget_at } => tombstones.set(forget_at, decision),
+                Gather::Open(open) => {
+                    restored_open.insert(decision, open.opened_at);
+                }
+            }
+            Ok(())
+        })
     }
 
     fn restored(&mut self) {
-        self.open = 0;
-        for (decision, gather) in self.gathers.iter() {
-            match gather {
-                Gather::Open(_) => self.open += 1,
-                Gather::Closed { forget_at } => self.tombstones.set(forget_at, decision),
-            }
-        }
+        // a later file may have closed it
+        let gathers = &mut self.gathers;
+        self.restored_open.retain(|decision, _| matches!(gathers.get(*decision), Some(Gather::Open(_))));
+        self.open = self.restored_open.len() as u64;
     }
 
-    fn deadlines(&self) -> Vec<(DecisionId, i64)> {
-        let open = |(decision, gather): (DecisionId, Gather)| match gather {
-            Gather::Open(open) => Some((decision, open.opened_at)),
-            Gather::Closed { .. } => None,
-        };
-        self.gathers.iter().filter_map(open).collect()
+    fn take_deadlines(&mut self) -> Vec<(DecisionId, Offset)> {
+        std::mem::take(&mut self.restored_open).into_iter().collect()
     }
 }

@@ -74,8 +74,8 @@ impl Checkpointed for KeyedTask {
             Ok(())
         };
         match table {
-            SESSIONS => sessions.restore(block, |hash, value| set(Operator::Sessions, hash, value)),
-            FEATURES => features.restore(block, |hash, value| set(Operator::Features, hash, value)),
+            SESSIONS => sessions.restore(block, |hash, (_, value)| set(Operator::Sessions, hash, value)),
+            FEATURES => features.restore(block, |hash, (_, value)| set(Operator::Features, hash, value)),
             EVENT_IDS => restore_event_ids(dedup, &block),
             other => Err(Damage::Content(format!("no table {other}"))),
         }

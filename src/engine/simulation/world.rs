@@ -42,6 +42,8 @@ const CALM_ROUNDS: usize = 120;
 const LOOK_EVERY: usize = 40;
 const PARTITIONS: Partitions = Partitions { raw: 2, internal: 2, public: 1 };
 const CADENCE: Cadence = Cadence { interval: Duration::from_millis(700), bytes: 2_000 };
+/// What the storage of checkpoints tells a worker per cycle: a chain comes in several.
+const TOLD_PER_CALL: usize = 2;
 const GROUPS: [&str; 3] = [INGEST_GROUP, KEYED_GROUP, DECIDE_GROUP];
 
 /// How often what was done to the engine.
@@ -139,7 +141,7 @@ pub(super) struct World {
     without: u16,
 }
 
-/// The default configuration, with so much allowed lateness that nothing in a simulation is late.
+/// The default configuration, with so much allowed lateness that only what is meant to be is late.
 fn settings() -> Arc<FoldSettings> {
     static SETTINGS: OnceLock<Arc<FoldSettings>> = OnceLock::new();
     SETTINGS
@@ -526,7 +528,7 @@ impl World {
         };
         let log = MemoryLog::join_with_transactions(&self.broker, group, life, &format!("{group}-{slot}"));
         let (settings, topology) = (self.settings.clone(), self.topology.clone());
-        let storage = Box::new(OnTheSpot::new(MemoryFolder(self.storage.clone())));
+        let storage = Box::new(OnTheSpot::new(MemoryFolder(self.storage.clone()), TOLD_PER_CALL));
         let worker: Box<dyn Member> = match group {
             INGEST_GROUP => {
                 let mut stage = Ingest::new(settings, topology, Start::Earliest);

@@ -5,11 +5,11 @@ use crate::checkpoint::Checkpointed;
 use crate::checkpoint::file::Head;
 use crate::engine::arrival::{Arrival, Restoring, fault};
 use crate::engine::checkpointing::Checkpointing;
-use crate::engine::checkpoints::Ended;
+use crate::engine::checkpoints::{Ended, Search};
 use crate::engine::outputs::Outputs;
 use crate::engine::stage::Stage;
 use crate::engine::transactions::Waiting;
-use crate::log::frame::{Promise, SourceId};
+use crate::log::frame::Promise;
 use crate::log::position::{Offset, Position};
 use crate::log::{Log, LogError, Start, TopicPartition};
 use crate::progress::idleness::Idleness;
@@ -31,8 +31,10 @@ impl<S: Stage, L: Log> Worker<S, L> {
         if let Some(owned) = self.owned.get(&partition) {
             self.log.read_from(partition, Start::At(owned.next_offset))?;
         } else if let Entry::Vacant(vacant) = self.arriving.entry(partition) {
-            vacant.insert(Arrival::Searching { committed });
-            self.storage.find(self.stage.source_of(partition), self.stage.shape());
+            self.searches += 1;
+            let number = self.searches;
+            vacant.insert(Arrival::Searching { number, committed });
+            self.storage.find(Search { task: self.stage.source_of(partition), number }, self.stage.shape());
         }
         Ok(())
     }
@@ -44,14 +46,14 @@ impl<S: Stage, L: Log> Worker<S, L> {
         let now = self.log.now();
         for ended in ended {
             match ended {
-                Ended::Found(task, newest, bytes) => self.found(task, newest.as_ref(), bytes)?,
-                Ended::Read(task, block) => {
-                    if let Some((partition, restoring)) = self.restoring_of(task) {
+                Ended::Found(search, newest, bytes) => self.found(search, newest.as_ref(), bytes)?,
+                Ended::Read(search, block) => {
+                    if let Some((partition, restoring)) = self.restoring_of(search) {
                         restoring.take(block.map_err(|damage| fault(partition, damage))?);
                     }
                 }
-                Ended::ReadAll(task) => {
-                    self.restoring_of(task).into_iter().for_each(|(_, restoring)| restoring.is_read());
+                Ended::ReadAll(search) => {
+                    self.restoring_of(search).into_iter().for_each(|(_, restoring)| restoring.is_read());
                 }
                 Ended::Saved(task, saved) => {
                     let stage = &self.stage;
@@ -82,34 +84,38 @@ impl<S: Stage, L: Log> Worker<S, L> {
         Ok(())
     }
 
-    /// The task that is being put back from this chain.
-    fn restoring_of(&mut self, task: SourceId) -> Option<(TopicPartition, &mut Restoring<S::Task>)> {
+    /// The task that is being put back from what this search has found.
+    fn restoring_of(&mut self, search: Search) -> Option<(TopicPartition, &mut Restoring<S::Task>)> {
         let stage = &self.stage;
         let mut arriving = self.arriving.iter_mut();
-        match arriving.find(|(partition, _)| stage.source_of(**partition) == task)? {
-            (partition, Arrival::Restoring(restoring)) => Some((*partition, restoring)),
-            (_, Arrival::Searching { .. }) => None,
+        match arriving.find(|(partition, _)| stage.source_of(**partition) == search.task)? {
+            (partition, Arrival::Restoring(restoring)) if restoring.number == search.number => {
+                Some((*partition, restoring))
+            }
+            _ => None,
         }
     }
 
-    fn found(&mut self, task: SourceId, newest: Option<&Head>, bytes: usize) -> Result<(), WorkerError> {
+    fn found(&mut self, search: Search, newest: Option<&Head>, bytes: usize) -> Result<(), WorkerError> {
         let stage = &self.stage;
         let tracking = if self.cadence.is_some() { Tracking::On } else { Tracking::Off };
         let mut arriving = self.arriving.iter_mut();
-        let waits = arriving.find(|(partition, _)| stage.source_of(**partition) == task);
+        let waits = arriving.find(|(partition, _)| stage.source_of(**partition) == search.task);
         if let Some((partition, arrival)) = waits
-            && let Arrival::Searching { committed } = arrival
+            && let Arrival::Searching { number, committed } = arrival
+            && *number == search.number
         {
+            let what = (*number, *committed);
             let offset = newest.map_or(-1, |newest| newest.offset);
             let anew = self.settings.anew.get(partition).filter(|anew| offset < **anew);
             let restoring = match anew {
                 Some(offset) => {
-                    self.storage.forget(task);
-                    Restoring::anew(stage, *committed, *offset, tracking)
+                    self.storage.forget(search.task);
+                    Restoring::anew(stage, what, *offset, tracking)
                 }
                 None => {
                     let pace = Pace::new(self.log.now(), bytes as u64);
-                    Restoring::new(stage, *partition, *committed, newest, pace, tracking)?
+                    Restoring::new(stage, *partition, what, newest, pace, tracking)?
                 }
             };
             *arrival = Arrival::Restoring(Box::new(restoring));
@@ -139,10 +145,10 @@ impl<S: Stage, L: Log> Worker<S, L> {
         };
         // what was done may be sent again to the next log, which skips it, but not published again
         let kept_from = if without(Rule::PublishedOnce) { replays.unwrap_or(next) } else { next };
-        let task = restoring.into_task();
+        let mut task = restoring.into_task();
         if !without(Rule::DeadlineArmedAgain) {
             let due = self.log.now().plus(self.settings.decision_deadline);
-            for (decision, opened_at) in task.deadlines() {
+            for (decision, opened_at) in task.take_deadlines() {
                 self.deadlines.arm(partition, decision, opened_at, due);
             }
         }
@@ -189,14 +195,19 @@ impl<S: Stage, L: Log> Worker<S, L> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::{Blocks, Cut};
+    use crate::engine::checkpointing::Cadence;
+    use crate::engine::checkpoints::Checkpoints;
     use crate::engine::ingest::Ingest;
     use crate::engine::keyed::Keyed;
     use crate::engine::process::{INGEST_GROUP, KEYED_GROUP, Partitions, broker, topology};
     use crate::engine::worker::{Worker, WorkerSettings};
-    use crate::log::frame::Life;
+    use crate::log::frame::{Life, SourceId};
     use crate::log::memory::{Delivery, MemoryLog, SharedBroker};
     use crate::log::{Destination, LogRecord, Topic};
+    use std::cell::RefCell;
     use std::collections::BTreeMap;
+    use std::rc::Rc;
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -220,6 +231,58 @@ mod tests {
         });
         let record = LogRecord { value: Some(json.to_string().into_bytes()), ..LogRecord::default() };
         broker.borrow_mut().append(&Destination::ByKey(Topic::Clickstream), record);
+    }
+
+    /// Storage that answers when a test says so.
+    #[derive(Clone, Default)]
+    struct OnDemand {
+        searches: Rc<RefCell<Vec<Search>>>,
+        ended: Rc<RefCell<Vec<Ended>>>,
+    }
+
+    impl Checkpoints for OnDemand {
+        fn find(&mut self, search: Search, _shape: u64) {
+            self.searches.borrow_mut().push(search);
+        }
+
+        fn forget(&mut self, _task: SourceId) {}
+
+        fn begin(&mut self, _task: SourceId, _cut: Cut) {}
+
+        fn add(&mut self, _task: SourceId, _blocks: Blocks) {}
+
+        fn save(&mut self, _task: SourceId) {}
+
+        fn ended(&mut self, into: &mut Vec<Ended>) {
+            into.append(&mut self.ended.borrow_mut());
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_search_finds_is_not_taken_for_what_a_later_one_looks_for() {
+        let fold = crate::config::resolve(&serde_json::Map::new(), std::path::Path::new("."))
+            .expect("the defaults are good")
+            .fold;
+        let topology = Arc::new(topology(Partitions { raw: 1, internal: 1, public: 1 }));
+        let broker = broker(&topology, Delivery::AtOnce).shared();
+        let storage = OnDemand::default();
+        let cadence = Cadence { interval: Duration::from_secs(1), bytes: 1 };
+        let log = MemoryLog::join(&broker, KEYED_GROUP, Life(1));
+        let mut worker = Worker::new(Keyed::new(fold, topology), log, settings(1, BTreeMap::new()))
+            .with_checkpoints(Box::new(storage.clone()), cadence);
+        let advance = |worker: &mut Worker<Keyed, MemoryLog>, ended: Vec<Ended>| {
+            storage.ended.borrow_mut().extend(ended);
+            worker.advance_arrivals().expect("nothing is damaged");
+            worker.tasks().count()
+        };
+        worker.assigned(ENTITY, None).expect("it is searched for");
+        worker.forget(&[ENTITY]);
+        worker.assigned(ENTITY, None).expect("it is searched for again");
+        let [first, second] = storage.searches.borrow()[..] else { panic!("two searches") };
+        let found = |search| Ended::Found(search, None, 0);
+        assert_eq!(advance(&mut worker, vec![found(first), Ended::ReadAll(first)]), 0);
+        assert_eq!(advance(&mut worker, vec![found(second), Ended::ReadAll(first)]), 0);
+        assert_eq!(advance(&mut worker, vec![Ended::ReadAll(second)]), 1);
     }
 
     #[test]
