@@ -48,6 +48,8 @@ const QUIET_CYCLES: u32 = 40;
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// Before a new life after a failed one.
 const LIFE_PAUSE: Duration = Duration::from_millis(500);
+/// How often somebody looks whether roles go on.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a worker says how it stands.
 const STATUS_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -149,6 +151,7 @@ pub(super) fn client_settings(config: &Config) -> ClientSettings {
         application: config.application.clone(),
         slot: config.slot.clone(),
         member: None,
+        topic_ids: BTreeMap::new(),
         client: config.kafka.client.clone(),
     }
 }
@@ -160,6 +163,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let mut client = client_settings(&config);
     let topology = topology(&client)?;
+    client.topic_ids = topology.topics.iter().map(|(topic, known)| (*topic, known.id)).collect();
     client.member = config.slot.as_ref().map(|slot| format!("{slot}-{:016x}", topology.fingerprint()));
     let mut held = hold_slot(&config, &place).await?;
     let listener = tokio::net::TcpListener::bind(config.listen)
@@ -190,7 +194,7 @@ async fn serve(
         outcome = &mut finished => outcome,
         hangs = watch(&instance) => return Err(hangs),
         changed = topic_watch::changed(instance.client.clone(), instance.topology.clone()) => {
-            // what is folded is not committed: it may have been read from another topic than it was taken for
+            // no clean stop: what is folded may have been read from another topic than it was taken for
             return Err(changed);
         }
         taken = keep(&mut held) => {
@@ -224,7 +228,12 @@ async fn serve(
 async fn watch(instance: &Instance) -> anyhow::Error {
     let mut stopping = None::<Stopwatch>;
     loop {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        let begun = Stopwatch::start();
+        tokio::time::sleep(WATCH_INTERVAL).await;
+        if begun.elapsed() > 10 * WATCH_INTERVAL {
+            // the whole process stood still: what it did not do meanwhile says nothing
+            continue;
+        }
         if let Some((role, silence)) = instance.heartbeats.hangs(HANG_PATIENCE) {
             return anyhow::anyhow!(
                 "role {role} hangs: it has not gone on for {} s; what was in flight is done again at the next start",
@@ -430,6 +439,7 @@ fn lives<S: Stage>(
             Err(error @ LogError::Fatal(_)) => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(%error, role = name, "a life could not begin; trying again");
+                instance.status.set(name, not_begun(name, begun, &error));
                 instance.pause(LIFE_PAUSE);
                 continue;
             }
@@ -458,6 +468,7 @@ fn lives<S: Stage>(
             Err(WorkerError::Log(error)) => {
                 tracing::warn!(%error, role = name, "this life is over; a new one begins at the committed offsets");
                 lives.ended(error.to_string());
+                instance.status.set(name, not_begun(name, begun, &error));
                 drop(worker);
                 // a slot that comes back at once is given what it had
                 let until_given_up = SESSION_TIMEOUT + LIFE_PAUSE;
@@ -527,6 +538,13 @@ fn one_life<S: Stage>(
             restores.tell(name, worker.restoring());
         }
     }
+}
+
+/// Between two lives, of which the first or the attempt at the second ended so.
+fn not_begun(name: &'static str, begun: u64, error: &LogError) -> RoleStatus {
+    let mut samples = Samples::default();
+    samples.count(metrics::LIVES, &[name], begun);
+    RoleStatus { waits_for: Some(format!("a new life is to begin: {error}")), samples }
 }
 
 fn status_of<S: Stage>(

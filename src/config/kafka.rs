@@ -185,6 +185,7 @@ mod tests {
             client: BTreeMap::new(),
             slot: Some("s".to_owned()),
             member: Some("m".to_owned()),
+            topic_ids: BTreeMap::new(),
         };
         let (consumer, producer) = (settings.consumer("g"), settings.producer(Linger::None));
         let made = consumer.config_map().into_keys().chain(producer.config_map().into_keys());

@@ -30,7 +30,14 @@ pub fn alone() -> std::sync::MutexGuard<'static, ()> {
 
 pub fn client(shop: &Shop) -> ClientSettings {
     let (application, client) = ("test".to_owned(), BTreeMap::new());
-    ClientSettings { brokers: shop.brokers(), application, slot: None, member: None, client }
+    ClientSettings {
+        brokers: shop.brokers(),
+        application,
+        slot: None,
+        member: None,
+        topic_ids: BTreeMap::new(),
+        client,
+    }
 }
 
 /// Every record of a topic that a reader of committed records sees.

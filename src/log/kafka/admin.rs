@@ -6,6 +6,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, Top
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
+use rdkafka::metadata::MetadataTopic;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -113,7 +114,11 @@ impl Admin {
                 .lookup
                 .fetch_metadata(Some(&name), PATIENCE)
                 .map_err(doing("looking up a topic's partitions"))?;
-            for topic in metadata.topics().iter().filter(|topic| topic.name() == name) {
+            // a broker that has just started may know the id and not yet the partitions
+            let is_known = |topic: &&MetadataTopic| {
+                topic.name() == name && topic.error().is_none() && !topic.partitions().is_empty()
+            };
+            for topic in metadata.topics().iter().filter(is_known) {
                 let partitions = u32::try_from(topic.partitions().len()).unwrap_or(u32::MAX);
                 let replicas = topic.partitions().first().map_or(0, |partition| partition.replicas().len());
                 let replication = u32::try_from(replicas).unwrap_or(u32::MAX);

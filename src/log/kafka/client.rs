@@ -1,6 +1,7 @@
 //! Client settings, and why each is what it is.
 
 use super::transactions::TRANSACTION_WAIT;
+use crate::log::Topic;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::BaseConsumer;
@@ -22,6 +23,8 @@ pub struct ClientSettings {
     /// The name of the member that the groups keep partitions for while it is away, if there is one. It is another where the
     /// topics are others: a group gives a member that comes back what it had, even of a topic that is gone since.
     pub member: Option<String>,
+    /// The topics as they were found, by id: an offset that was committed for another of the same name says nothing.
+    pub topic_ids: BTreeMap<Topic, u128>,
     /// The user's own settings; those on which correctness rests were refused before.
     pub client: BTreeMap<String, String>,
 }
@@ -59,7 +62,14 @@ pub fn refused_settings(client: &BTreeMap<String, String>) -> Vec<Refused> {
         return refused;
     }
     let (brokers, application) = (String::new(), "check".to_owned());
-    let settings = ClientSettings { brokers, application, client: client.clone(), slot: None, member: None };
+    let settings = ClientSettings {
+        brokers,
+        application,
+        client: client.clone(),
+        slot: None,
+        member: None,
+        topic_ids: BTreeMap::new(),
+    };
     // clients without brokers: they are made and dropped, and connect to nothing
     let consumer = settings.consumer("check").remove("bootstrap.servers").create::<BaseConsumer>().err();
     let producer = || {

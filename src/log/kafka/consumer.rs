@@ -16,6 +16,7 @@ use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset as KafkaOffset};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -110,6 +111,7 @@ pub(super) struct GroupConsumer {
     outstanding: u32,
     /// Commits that the group has accepted.
     accepted: Vec<(TopicPartition, Offset)>,
+    topic_ids: BTreeMap<Topic, u128>,
 }
 
 impl GroupConsumer {
@@ -137,6 +139,7 @@ impl GroupConsumer {
             say_again_at: None,
             outstanding: 0,
             accepted: Vec::new(),
+            topic_ids: settings.topic_ids.clone(),
         })
     }
 
@@ -265,7 +268,7 @@ impl GroupConsumer {
                 let topic = Topic::from_name(element.topic())?;
                 let partition = u32::try_from(element.partition()).ok()?;
                 let next = match element.offset() {
-                    KafkaOffset::Offset(next) => Some(next),
+                    KafkaOffset::Offset(next) if self.is_of_this(topic, element.metadata()) => Some(next),
                     _ => None,
                 };
                 Some((TopicPartition::new(topic, partition), next))
@@ -308,11 +311,33 @@ impl GroupConsumer {
         &self,
         offsets: &[(TopicPartition, Offset)],
     ) -> Result<GroupOffsets, LogError> {
-        let offsets = offsets.iter().map(|(partition, offset)| (*partition, KafkaOffset::Offset(*offset)));
-        let list = native_list(offsets).map_err(transient)?;
+        let list = self.commit_list(offsets).map_err(transient)?;
         let member = self.consumer.group_metadata();
         let member = member.ok_or_else(|| LogError::Kafka("the group has no member of ours".to_owned()))?;
         Ok(GroupOffsets { list, member })
+    }
+
+    /// Offsets to commit, each with the id of its topic.
+    fn commit_list(&self, offsets: &[(TopicPartition, Offset)]) -> Result<TopicPartitionList, KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            let mut element = list.add_partition(partition.topic.name(), native_partition(*partition));
+            element.set_offset(KafkaOffset::Offset(*offset))?;
+            if let Some(id) = self.topic_ids.get(&partition.topic) {
+                element.set_metadata(format!("{id:032x}"));
+            }
+        }
+        Ok(list)
+    }
+
+    /// Whether an offset with this metadata was committed of the topic as it is. One without was set by hand.
+    fn is_of_this(&self, topic: Topic, metadata: &str) -> bool {
+        let known = self.topic_ids.get(&topic).map(|id| format!("{id:032x}"));
+        let is_of_this = metadata.is_empty() || known.is_none_or(|id| id == metadata);
+        if !is_of_this {
+            tracing::warn!(%topic, "an offset was committed of a topic of this name that is gone: it counts for nothing");
+        }
+        is_of_this
     }
 
     /// A transaction has committed these offsets.
@@ -376,9 +401,7 @@ impl GroupConsumer {
         if list.is_empty() {
             return Ok(Committed::Taken);
         }
-        let native =
-            native_list(list.iter().map(|(partition, offset)| (*partition, KafkaOffset::Offset(*offset))))
-                .map_err(transient)?;
+        let native = self.commit_list(list).map_err(transient)?;
         let outcome = match mode {
             CommitMode::Soon => {
                 self.commits.begin(&self.consumer, &native).map_err(KafkaError::ConsumerCommit)

@@ -3,6 +3,7 @@
 use super::client::{ClientSettings, Linger};
 use crate::log::frame::Life;
 use crate::log::{Acknowledgement, Append, Destination, LogError};
+use crate::time::Stopwatch;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
@@ -12,6 +13,9 @@ use std::time::Duration;
 
 /// While the queue is full: back-pressure.
 const QUEUE_FULL_WAIT: Duration = Duration::from_millis(1);
+
+/// For so long; then the life ends, and the next one begins at what is committed.
+const QUEUE_FULL_PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Default)]
 struct Deliveries(Arc<Mutex<Vec<Acknowledgement>>>);
@@ -94,10 +98,16 @@ impl LogProducer {
                 }),
             );
         }
+        let begun = Stopwatch::start();
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
+                    if begun.elapsed() > QUEUE_FULL_PATIENCE {
+                        return Err(LogError::Kafka(
+                            "appends are not acknowledged, and no more fit".to_owned(),
+                        ));
+                    }
                     record = again;
                     std::thread::sleep(QUEUE_FULL_WAIT);
                 }

@@ -26,6 +26,7 @@ fn cluster() -> (Cluster, ClientSettings) {
         application: "shop".to_owned(),
         slot: Some("a".to_owned()),
         member: None,
+        topic_ids: Default::default(),
         client: Default::default(),
     };
     (cluster, settings)
