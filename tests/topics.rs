@@ -23,20 +23,21 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use support::{Instance, Shop};
 use tillstream::event::EntityKind;
 use tillstream::log::Topic;
 use tillstream::log::kafka::Admin;
 
-/// The last event of [`produce_clicks`] is so many seconds behind the first.
+/// Clicks that are produced at a time, one of each second.
 const SECONDS: i64 = 500;
 
 /// A click each second, of as many visitors.
-fn produce_clicks(shop: &Shop, name: &str, from_second: i64) {
+fn produce_clicks(shop: &Shop, name: &str, from_second: i64, seconds: i64) {
     let producer: BaseProducer =
         ClientConfig::new().set("bootstrap.servers", shop.brokers()).create().expect("a producer");
-    for number in 0..SECONDS {
+    for number in 0..seconds {
         let time_ms = yesterday_at_ten() + (from_second + number) * 1_000;
         let value = format!(
             "{{\"event_id\":\"{name}-{number}\",\"event_name\":\"page_view\",\"event_time_ms\":{time_ms},\"visitor_id\":\"{name}-{number}\"}}"
@@ -87,21 +88,23 @@ fn id_of(shop: &Shop, topic: Topic) -> u128 {
     admin.topic_sizes(&[topic.name()]).expect("the broker answers")[topic.name()].id
 }
 
-/// A topic that was deleted and made again, with fewer partitions: the instance ends, and the next start reads the new one
-/// from its beginning, although its offsets were all done in the old one; and time goes on, although the old partitions
-/// promise nothing any more. That the payments are nothing but an aborted transaction holds nothing back.
+/// A topic that was deleted and made again under an instance, with fewer partitions and more records: the instance ends, and
+/// the next start reads the new one from its beginning, whatever was committed meanwhile; and time goes on, although the old
+/// partitions, which were not idle, promise nothing any more. That the payments are nothing but an aborted transaction holds
+/// nothing back.
 #[test]
 fn a_topic_deleted_and_made_again_is_read_from_its_beginning_and_time_goes_on() {
     let _alone = alone();
-    let shop = Shop::open(PARTITIONS);
-    shop.configure("checkpoints: { interval: 1s }\ningest: { idle_timeout: 1s }");
+    let mut shop = Shop::open(PARTITIONS);
+    shop.configure("checkpoints: { interval: 1s }");
     abort_payments(&shop);
-    produce_clicks(&shop, "old", 0);
+    produce_clicks(&shop, "old", 0, SECONDS);
+    shop.environment.push(("TILLSTREAM__INGEST__IDLE_TIMEOUT", "1h".to_owned()));
     let mut instance = shop.instance_in("a");
-    wait_until_past(&mut instance, SECONDS - 1);
+    let copies = |instance: &Instance| instance.metric("tillstream_copies_total", &["visitor"]);
+    instance.wait_until("done with the old ones", |instance| copies(instance) >= SECONDS as f64);
     let before = id_of(&shop, Topic::Clickstream);
     shop.kafka(&["topics", "--delete", "--topic", "clickstream"]);
-    assert!(instance.ends_within(Duration::from_secs(60)), "it goes on without one of its topics");
     shop.kafka(&[
         "topics",
         "--create",
@@ -112,16 +115,19 @@ fn a_topic_deleted_and_made_again_is_read_from_its_beginning_and_time_goes_on() 
         "--replication-factor",
         "1",
     ]);
+    produce_clicks(&shop, "new", SECONDS, 4 * SECONDS);
     assert_ne!(id_of(&shop, Topic::Clickstream), before, "the same name, and another topic");
-    produce_clicks(&shop, "new", SECONDS);
+    assert!(instance.ends_within(Duration::from_secs(60)), "it goes on with another topic");
+    shop.environment[0].1 = "1s".to_owned();
     let mut instance = shop.instance_in("a");
-    wait_until_past(&mut instance, 2 * SECONDS - 1);
+    wait_until_past(&mut instance, 5 * SECONDS - 1);
     assert!(instance.stop().success(), "a clean stop ends with 0");
 
     let entity = internal_log(&shop, "keyed", Topic::Entity);
     let outcome = oracle::entity_log::outcome(&entity, &Settings::settled(), &oracle::views::defaults());
     let visitors = outcome.ledger[&EntityKind::Visitor];
-    assert_eq!((visitors.copies, visitors.duplicate), (2 * SECONDS as u64, 0), "each click once");
+    // what the first instance may have read of the new topic before it noticed comes again, and is known by its id
+    assert_eq!(visitors.copies - visitors.duplicate, 5 * SECONDS as u64, "each click once");
     let mut doubles = 0;
     let sessions = judge::public(&shop, Topic::Sessions, &mut doubles);
     let expected: Vec<_> =
@@ -157,7 +163,7 @@ fn records_that_retention_has_cut_are_named_and_passed_over_only_when_told_to() 
     let _alone = alone();
     let shop = Shop::open(PARTITIONS);
     shop.configure("checkpoints: { interval: 1s }\ningest: { idle_timeout: 1s }");
-    produce_clicks(&shop, "a", 0);
+    produce_clicks(&shop, "a", 0, SECONDS);
     let mut instance = shop.instance_in("a");
     wait_until_past(&mut instance, SECONDS - 1);
     assert!(instance.stop().success(), "a clean stop ends with 0");
@@ -175,12 +181,16 @@ fn records_that_retention_has_cut_are_named_and_passed_over_only_when_told_to() 
         .map(|(number, end)| format!("--start-anew=tillstream.entity/{number}@{end}"))
         .collect();
     let mut instance = shop.instance_with("a", &anew.iter().map(String::as_str).collect::<Vec<_>>());
-    produce_clicks(&shop, "b", SECONDS);
+    produce_clicks(&shop, "b", SECONDS, SECONDS);
     wait_until_past(&mut instance, 2 * SECONDS - 1);
+    let running = judge::public(&shop, Topic::FeaturesSession, &mut 0);
+    let visitors: BTreeSet<&str> =
+        running.iter().map(|record| record.key.as_str()).filter(|key| key.starts_with("b-")).collect();
+    assert_eq!(visitors.len(), SECONDS as usize, "whoever came behind the cut has a session");
 
     // the input is cut before a stopped instance comes to read it
     instance.signal("STOP");
-    produce_clicks(&shop, "c", 2 * SECONDS);
+    produce_clicks(&shop, "c", 2 * SECONDS, SECONDS);
     cut(&shop, Topic::Clickstream);
     instance.signal("CONT");
     assert!(instance.ends_within(Duration::from_secs(60)), "it jumps over what it has not read");

@@ -350,3 +350,45 @@ pub fn raw_record(fetched: Fetched) -> RawRecord {
         value: fetched.record.value.clone(),
     }
 }
+
+/// A shop most of whose topics are exactly once.
+pub fn shop() -> Shop {
+    let shop = Shop::open(PARTITIONS);
+    shop.configure(
+        "exactly_once: [sessions, features.fraud, late, dead-letter]\ncheckpoints: { interval: 1s }",
+    );
+    produce_in_transactions(&shop);
+    shop
+}
+
+/// Feeds `events` while `work` goes on, then lets `instances` of its result finish, and judges.
+pub fn under_load(shop: &Shop, events: u64, work: impl FnOnce() -> Vec<Instance>) {
+    let refused = under_load_that_may_fail(shop, events, work);
+    assert_eq!(refused, (0, 0), "no append failed, so no frame is refused");
+}
+
+/// Returns how many frames of the two internal logs were refused.
+pub fn under_load_that_may_fail(
+    shop: &Shop,
+    events: u64,
+    work: impl FnOnce() -> Vec<Instance>,
+) -> (u64, u64) {
+    let mut instances = std::thread::scope(|scope| {
+        let feed = scope.spawn(|| {
+            let start = jiff::Timestamp::from_millisecond(yesterday_at_ten()).expect("a time").to_string();
+            let events = events.to_string();
+            shop.run(&["generate", "--start", &start, "--events", &events, "--kafka", "--per-second", "2000"])
+        });
+        let instances = work();
+        feed.join().expect("generated");
+        instances
+    });
+    wait_until_drained(&mut instances, events as f64);
+    for instance in instances {
+        assert!(instance.stop().success(), "a clean stop ends with 0");
+    }
+    let (doubles, refused) = compare_where_appends_failed(shop, 1);
+    shop.run(&["verify"]);
+    println!("{doubles} public records twice, of at-least-once topics; frames refused: {refused:?}");
+    refused
+}
