@@ -7,7 +7,7 @@ use crate::config::{Config, Role};
 use crate::engine::replay::{Admitted, Replay};
 use crate::engine::settings::Topology;
 use crate::engine::stage::Stage;
-use crate::log::frame::{FoldVersion, Item, Record, SourceId};
+use crate::log::frame::{FoldVersion, SourceId};
 use crate::log::kafka::{ClientSettings, PartitionReader, Standing, standings};
 use crate::log::partitioner::partition_of_key;
 use crate::log::position::{Offset, Position};
@@ -115,7 +115,7 @@ impl Application {
         Ok(standings.into_iter().map(|standing| (standing.partition, standing.first)).collect())
     }
 
-    /// Of each source of `log`, up to which offset its frames were made by another version of the fold than `ours`. A
+    /// Of each source of `log`, up to which offset events were made by another version of the fold than `ours`. A
     /// version goes on only where the one before has ended.
     pub(super) fn made_by_others(
         &self,
@@ -123,17 +123,18 @@ impl Application {
         ours: FoldVersion,
     ) -> Result<BTreeMap<SourceId, Offset>, CliError> {
         let mut until = BTreeMap::new();
-        for partition in self.topology.each_partition(&[log]) {
+        for standing in self.standings(Role::Keyed, &[log])? {
+            let partition = standing.partition;
+            let mut admitted = Admitted::new(log, standing.first > 0);
             self.read(partition, (0, Offset::MAX), |fetched| {
                 let value = fetched.record.value.as_deref().unwrap_or_default();
-                let record = Record::decode(value)
-                    .with_context(|| format!("reading {partition} at offset {}", fetched.offset))?;
-                for item in record.items.iter().filter(|_| record.fold != ours) {
-                    if let Item::Frame(frame) = item {
-                        let until = until.entry(frame.source).or_insert(0);
-                        *until = frame.to.offset.saturating_add(1).max(*until);
+                let outcome = admitted.fold(value, |fold, source, position, _| {
+                    if fold != ours {
+                        let until = until.entry(source).or_insert(0);
+                        *until = (position.offset + 1).max(*until);
                     }
-                }
+                });
+                outcome.with_context(|| format!("reading {partition} at offset {}", fetched.offset))?;
                 Ok(())
             })?;
         }
@@ -257,7 +258,7 @@ impl Application {
             let mut admitted = Admitted::new(log, is_cut);
             self.read(partition, (0, Offset::MAX), |fetched| {
                 let value = fetched.record.value.as_deref().unwrap_or_default();
-                let outcome = admitted.fold(value, |source, position, bytes| {
+                let outcome = admitted.fold(value, |_, source, position, bytes| {
                     let Some(range) = range_of.get(&source) else { return };
                     if position.offset < range.from || position.offset >= range.to {
                         return;
@@ -384,6 +385,12 @@ impl Application {
 }
 
 impl Made {
+    /// Takes over what `other` made, of other partitions.
+    pub(super) fn append(&mut self, mut other: Made) {
+        self.public.append(&mut other.public);
+        self.events.append(&mut other.events);
+    }
+
     fn add(&mut self, append: &Append, topology: &Topology) -> Result<(), CliError> {
         let record = LogRecord { headers: append.headers.clone(), ..LogRecord::default() };
         let id = id_of(&record).context("a public record without ce_id: a bug")?;

@@ -390,7 +390,7 @@ fn join(workers: Vec<WorkerThread>) -> anyhow::Result<()> {
     outcome
 }
 
-fn role_name(role: Role) -> &'static str {
+pub(super) fn role_name(role: Role) -> &'static str {
     Role::ALL.iter().find(|(_, known)| *known == role).map_or("", |(name, _)| name)
 }
 

@@ -1,6 +1,7 @@
 //! `tillstream verify`: proves from the logs that nothing is missing or doubled.
 
 use super::audit::{Application, Made, Report};
+use super::run::role_name;
 use super::{CliError, ConfigFile};
 use crate::config::Role;
 use crate::engine::decide::Decide;
@@ -8,6 +9,7 @@ use crate::engine::ingest::Ingest;
 use crate::engine::keyed::Keyed;
 use crate::engine::stage::Stage;
 use crate::log::Topic;
+use crate::log::position::Offset;
 use std::collections::BTreeMap;
 
 /// Folds the raw and internal logs again, up to what each group has committed, and compares with what was appended and
@@ -94,12 +96,25 @@ impl Verify {
             }
             match application.begin(role, stage.clone(), standing, from, self.from_checkpoint) {
                 Ok((replay, range)) => {
-                    application.fold_again(replay, range, &mut made, |_| Ok(()))?;
-                    ranges.push(range);
+                    let mut of_this = Made::default();
+                    match application.fold_again(replay, range, &mut of_this, |_| Ok(())) {
+                        Ok(()) => {
+                            made.append(of_this);
+                            ranges.push(range);
+                        }
+                        Err(fault) => report.wrong(|| format!("{fault:#}")),
+                    }
                 }
                 Err(fault) => report.wrong(|| fault.to_string()),
             }
         }
+        let records: Offset = ranges.iter().map(|range| (range.to - range.from).max(0)).sum();
+        let what = if records == 0 {
+            "nothing to fold again".to_owned()
+        } else {
+            format!("{records} offsets folded again")
+        };
+        report.lines.push(format!("{}: {what}, of {} partitions", role_name(role), ranges.len()));
         if let Some((log, _)) = stage.downstream() {
             application.compare_events(log, &ranges, &made, report)?;
         }

@@ -87,7 +87,8 @@ impl Admitted {
         Admitted { log, sources: Sources::default(), is_cut }
     }
 
-    /// Hands out the events of the next record: source, position, bytes. Returns how many frames were refused.
+    /// Hands out the events of the next record: the version of the fold that made them, source, position, bytes. Returns
+    /// how many frames were refused.
     ///
     /// # Errors
     ///
@@ -95,7 +96,7 @@ impl Admitted {
     pub fn fold(
         &mut self,
         value: &[u8],
-        mut each: impl FnMut(SourceId, Position, &[u8]),
+        mut each: impl FnMut(FoldVersion, SourceId, Position, &[u8]),
     ) -> Result<u64, FrameError> {
         let record = Record::decode(value)?;
         let mut refused = 0;
@@ -112,7 +113,7 @@ impl Admitted {
                         Admission::Above(applied) => {
                             events_in(self.log, frame.events, |position, bytes| {
                                 if position > applied {
-                                    each(frame.source, position, bytes);
+                                    each(record.fold, frame.source, position, bytes);
                                 }
                             })?;
                             self.sources.applied(frame, record.fold);
