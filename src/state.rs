@@ -6,6 +6,8 @@
 pub mod dedup;
 pub mod entries;
 pub mod keyed;
+mod restored;
+mod slots;
 pub mod timers;
 
 pub use dedup::Dedup;

@@ -5,6 +5,7 @@
 mod heartbeats;
 mod restore_log;
 mod short_lives;
+mod stopping;
 mod topic_watch;
 
 use super::{CliError, ConfigFile, start_logging};
@@ -32,18 +33,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+use stopping::Stopping;
 
 /// How long each role's stop may take before what is in flight is left to the next start.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the stop of the whole instance may take before it ends as it is.
 const STOP_PATIENCE: Duration = Duration::from_secs(40);
-/// How long a role that keeps up goes on after those before it have ended, although records still come: then they are
-/// from another instance, which goes on, and so will the next owner.
-const OTHERS_PATIENCE: Duration = Duration::from_millis(500);
-/// So many cycles without a record, in whatever order, and it keeps up.
-const EMPTY_CYCLES: u32 = 3;
-/// Cycles without a record after which a role counts as having nothing left to read.
-const QUIET_CYCLES: u32 = 40;
 /// How long ingest waits for the roles behind it to find out whether they can go on, at most.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// Before a new life after a failed one.
@@ -478,33 +473,6 @@ fn lives<S: Stage>(
         }
     }
     Ok(())
-}
-
-/// The stop of one role. Roles end in the order of the flow, each once it has read what those before it wrote: then
-/// nothing is left that another configuration would find uncommitted.
-#[derive(Default)]
-struct Stopping {
-    since: Option<Stopwatch>,
-    /// Since when it has been the last role of the flow that works.
-    last: Option<Stopwatch>,
-    /// How often it has found nothing to read since.
-    empty: u32,
-}
-
-impl Stopping {
-    fn may_end(&mut self, instance: &Instance, role: Role, quiet: u32, folded: usize) -> bool {
-        let since = self.since.get_or_insert_with(Stopwatch::start).elapsed();
-        if role == Role::Ingest || since > DRAIN_PATIENCE {
-            return true;
-        }
-        if !instance.is_last(role) {
-            return false;
-        }
-        let last = self.last.get_or_insert_with(Stopwatch::start).elapsed();
-        self.empty += u32::from(folded == 0);
-        // a role that is behind finds something to read each time
-        quiet >= QUIET_CYCLES || (self.empty >= EMPTY_CYCLES && last > OTHERS_PATIENCE)
-    }
 }
 
 fn one_life<S: Stage>(

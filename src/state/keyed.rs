@@ -11,6 +11,8 @@
 #![expect(clippy::indexing_slicing, reason = "a slot's number is made where its chunk is")]
 
 use super::entries::{self, Entries};
+use super::restored::{Pinned, Restored, RestoredPlace, narrow};
+use super::slots::{SETTLED, Slot, Slots};
 use crate::event::EntityKind;
 use bytes::Bytes;
 use hashbrown::HashTable;
@@ -142,13 +144,6 @@ enum Unpacked {
     Restored(RestoredPlace),
 }
 
-/// Where an encoded entry is.
-#[derive(Clone, Copy)]
-struct RestoredPlace {
-    block: u32,
-    at: u32,
-}
-
 impl Place {
     /// Set in places in restored blocks, of which there are fewer than 2^31.
     const RESTORED: u64 = 1 << 63;
@@ -184,9 +179,6 @@ struct Changes {
     /// Values of the last cut that were written again before their turn.
     early: Entries,
 }
-
-/// The generation of what no checkpoint waits for.
-const SETTLED: u32 = 0;
 
 impl<K: OwnedKey, V> KeyedState<K, V> {
     /// An empty table.
@@ -249,9 +241,7 @@ impl<K: OwnedKey, V> KeyedState<K, V> {
         block: Bytes,
         mut each: impl FnMut(u64, entries::Pair<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let number = narrow(self.restored.blocks.len());
-        // needed by this call, until its end
-        self.restored.blocks.push(Block { bytes: block.clone(), needed: 1, held: 0 });
+        let number = self.restored.begin(block.clone());
         for entry in entries::read_with_places(&block) {
             let (at, (key, value)) = entry?;
             let hash = K::hash_of(key)?;
@@ -260,7 +250,7 @@ impl<K: OwnedKey, V> KeyedState<K, V> {
                 each(hash, (key, value))?;
             }
         }
-        self.restored.release(RestoredPlace { block: number, at: 0 });
+        self.restored.end(number);
         Ok(())
     }
 
@@ -466,146 +456,6 @@ impl Changes {
             slot.generation = self.generation;
             self.written.push(number);
         }
-    }
-}
-
-/// Blocks of entries as checkpoints held them. One is let go when nothing in it is needed any more.
-#[derive(Debug, Default)]
-struct Restored {
-    blocks: Vec<Block>,
-}
-
-#[derive(Debug)]
-struct Block {
-    bytes: Bytes,
-    /// How many of its entries are needed, and how many were.
-    needed: u32,
-    held: u32,
-}
-
-/// What keeps a block in memory.
-#[derive(PartialEq, Eq)]
-enum Pinned {
-    /// Enough of what it holds.
-    ByMany,
-    /// An eighth of what it held.
-    ByFew,
-}
-
-impl Block {
-    fn entry(&self, at: u32) -> entries::Entry<'_> {
-        entries::at(&self.bytes, at as usize).expect("an entry where one was read")
-    }
-}
-
-fn narrow(number: usize) -> u32 {
-    u32::try_from(number).expect("fewer than 2^32 blocks of fewer than 2^32 bytes")
-}
-
-impl Restored {
-    fn hold(&mut self, place: RestoredPlace) {
-        let block = &mut self.blocks[place.block as usize];
-        block.needed += 1;
-        block.held = block.held.max(block.needed);
-    }
-
-    fn release(&mut self, place: RestoredPlace) -> Pinned {
-        let block = &mut self.blocks[place.block as usize];
-        block.needed -= 1;
-        if block.needed == 0 {
-            block.bytes = Bytes::new();
-        }
-        if block.needed == block.held / 8 { Pinned::ByFew } else { Pinned::ByMany }
-    }
-
-    fn decode_key<K: DeserializeOwned>(&self, place: RestoredPlace) -> K {
-        decoded(self.blocks[place.block as usize].entry(place.at).0)
-    }
-
-    fn decode<K: DeserializeOwned, V: DeserializeOwned>(&self, place: RestoredPlace) -> (K, V) {
-        let (key, value) = self.blocks[place.block as usize].entry(place.at);
-        (decoded(key), decoded(value.expect("what has no value is not kept")))
-    }
-}
-
-fn decoded<T: DeserializeOwned>(bytes: &[u8]) -> T {
-    postcard::from_bytes(bytes).unwrap_or_else(|fault| {
-        panic!(
-            "state from a checkpoint cannot be decoded: {fault}; this is a bug, please report it; deleting the \
-             checkpoints makes the task read its log from the beginning"
-        )
-    })
-}
-
-/// Slots in a chunk. Chunks are never moved, so a table grows without copying what it holds.
-const CHUNK_SLOTS: usize = 1024;
-
-#[derive(Debug)]
-struct Slot<K, V> {
-    key: K,
-    /// None: the key was deleted, and the next checkpoint has to say so.
-    value: Option<V>,
-    /// In which it was written last; [`SETTLED`] once that is encoded.
-    generation: u32,
-}
-
-#[derive(Debug)]
-struct Slots<K, V> {
-    chunks: Vec<Vec<Option<Slot<K, V>>>>,
-    free: Vec<u32>,
-}
-
-impl<K, V> Default for Slots<K, V> {
-    fn default() -> Self {
-        Slots { chunks: Vec::new(), free: Vec::new() }
-    }
-}
-
-impl<K: DeserializeOwned, V: DeserializeOwned> Slots<K, V> {
-    /// Decodes what is at `place` into a slot.
-    fn decode(&mut self, restored: &Restored, place: RestoredPlace) -> u32 {
-        let (key, value) = restored.decode(place);
-        self.put(Slot { key, value: Some(value), generation: SETTLED })
-    }
-}
-
-impl<K, V> Slots<K, V> {
-    fn put(&mut self, slot: Slot<K, V>) -> u32 {
-        if let Some(number) = self.free.pop() {
-            *self.place(number) = Some(slot);
-            return number;
-        }
-        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK_SLOTS) {
-            self.chunks.push(Vec::with_capacity(CHUNK_SLOTS));
-        }
-        let full = self.chunks.len() - 1;
-        let chunk = self.chunks.last_mut().expect("a chunk with room");
-        chunk.push(Some(slot));
-        u32::try_from(full * CHUNK_SLOTS + chunk.len() - 1).expect("fewer than 2^32 keys in a partition")
-    }
-
-    fn free(&mut self, number: u32) {
-        *self.place(number) = None;
-        self.free.push(number);
-    }
-
-    fn get(&self, number: u32) -> &Slot<K, V> {
-        let number = number as usize;
-        self.chunks[number / CHUNK_SLOTS][number % CHUNK_SLOTS].as_ref().expect("a slot that is taken")
-    }
-
-    fn get_mut(&mut self, number: u32) -> &mut Slot<K, V> {
-        self.place(number).as_mut().expect("a slot that is taken")
-    }
-
-    fn place(&mut self, number: u32) -> &mut Option<Slot<K, V>> {
-        let number = number as usize;
-        &mut self.chunks[number / CHUNK_SLOTS][number % CHUNK_SLOTS]
-    }
-
-    #[cfg(test)]
-    fn iter(&self) -> impl Iterator<Item = &Slot<K, V>> {
-        self.chunks.iter().flatten().flatten()
     }
 }
 
