@@ -86,10 +86,11 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// Differs where a topic is another one, or has another number of partitions.
+    /// Differs where a topic that is read is another one, or has another number of partitions.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
-        let topics = self.topics.iter().map(|(topic, known)| (topic.name(), known.id, known.partitions));
+        let read = self.topics.iter().filter(|(topic, _)| !Topic::PUBLIC.contains(topic));
+        let topics = read.map(|(topic, known)| (topic.name(), known.id, known.partitions));
         xxh3_64(format!("{:?}", topics.collect::<Vec<_>>()).as_bytes())
     }
 

@@ -13,9 +13,6 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// A broker that has just started may not know its topics for a moment.
 const TIMES_MISSING: u32 = 3;
 
-/// Of the others it matters only that they are there.
-const READ: [Topic; 4] = [Topic::Clickstream, Topic::Payments, Topic::Entity, Topic::Decision];
-
 /// Returns only if a topic is no longer what it was.
 pub(super) async fn changed(client: ClientSettings, topology: Arc<Topology>) -> anyhow::Error {
     let admin = match Admin::new(&client) {
@@ -64,7 +61,8 @@ impl std::fmt::Display for Difference {
 fn difference(topology: &Topology, found: &BTreeMap<String, BrokerTopic>) -> Option<Difference> {
     topology.topics.iter().find_map(|(topic, known)| {
         let Some(found) = found.get(topic.name()) else { return Some(Difference::Missing(*topic)) };
-        if !READ.contains(topic) {
+        // of what is only written it matters only that it is there
+        if Topic::PUBLIC.contains(topic) {
             return None;
         }
         if found.id != known.id {
