@@ -381,6 +381,7 @@ fn a_changed_configuration_goes_on_after_a_stop_under_load() {
         public(&shop, Topic::ScoresFraud, &mut doubles).into_iter().map(|score| score.key).collect();
     assert_eq!((scored, doubles), (payments, 0));
     // what the configuration before has made is not judged by this one
-    let told = shop.run(&["verify", "--from-checkpoint"]);
+    let (code, _, told) = shop.try_to_run(&["verify", "--from-checkpoint"]);
+    assert_eq!(code, Some(0), "{told}");
     assert!(told.contains("another version or configuration"), "{told}");
 }
