@@ -27,6 +27,7 @@ pub mod ledger;
 pub mod log;
 pub mod operator;
 pub mod progress;
+pub mod recommend;
 mod rules_of_the_protocol;
 pub mod serve;
 pub mod session;

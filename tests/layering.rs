@@ -20,6 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("fraud", &["event", "fault", "log", "time"]),
     ("ingest", &["codec", "event", "feature", "log", "time"]),
     ("generate", &["event", "time"]),
+    ("recommend", &["time"]),
     (
         "engine",
         &[

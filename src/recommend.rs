@@ -1,0 +1,5 @@
+//! Recommendations for a running session.
+
+pub mod neighbours;
+
+pub use neighbours::{NeighbourSettings, Neighbours, Recommended};
