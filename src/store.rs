@@ -2,7 +2,7 @@
 
 use crate::checkpoint::{Blocks, Cut, Folder, FolderError, Found, Keeper};
 use crate::crash_points::reach;
-use crate::engine::checkpoints::{Checkpoints, Ended, Outcome, Request, Search, hand_out};
+use crate::engine::checkpoints::{Checkpoints, Ended, Outcome, Request, Requests, Search, hand_out};
 use crate::log::frame::SourceId;
 use crate::time::Stopwatch;
 use futures::TryStreamExt;
@@ -16,7 +16,7 @@ use object_store::{
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use url::Url;
 
@@ -250,29 +250,73 @@ impl Checkpoints for StorageThread {
     }
 }
 
-/// Works until the worker is gone.
-fn work(mut keeper: Keeper<ObjectFolder>, requests: &Receiver<Request>, done: &Sender<Ended>) {
+/// Works until the worker is gone. What fails is tried again and again, ever more slowly: storage that is away or full comes back,
+/// and until then state is in memory.
+fn work(mut keeper: Keeper<ObjectFolder>, received: &Receiver<Request>, done: &Sender<Ended>) {
+    let mut requests = Requests::default();
+    let mut pause = RETRY_FIRST;
+    loop {
+        if requests.is_empty() {
+            let Ok(request) = received.recv() else { return };
+            requests.push(request);
+        }
+        received.try_iter().for_each(|request| requests.push(request));
+        let Some(request) = requests.first() else { continue };
+        let begun = Stopwatch::start();
+        match request.carry_out(&mut keeper) {
+            Ok(outcome) => {
+                requests.done();
+                pause = RETRY_FIRST;
+                tell(&mut keeper, outcome, begun.elapsed(), done);
+            }
+            Err(fault) => {
+                tracing::warn!(%fault, "the storage of checkpoints fails; trying again");
+                if !wait(received, &mut requests, pause) {
+                    return;
+                }
+                pause = (pause * 2).min(RETRY_LAST);
+            }
+        }
+    }
+}
+
+/// Takes requests for so long, or until one comes that goes before those that wait. Returns whether the worker is there.
+fn wait(received: &Receiver<Request>, requests: &mut Requests, pause: Duration) -> bool {
+    let begun = Stopwatch::start();
+    loop {
+        match received.recv_timeout(pause.saturating_sub(begun.elapsed())) {
+            Ok(request) => {
+                let is_search = matches!(request, Request::Find(..));
+                requests.push(request);
+                if is_search {
+                    return true;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => return true,
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
+    }
+}
+
+fn tell(keeper: &mut Keeper<ObjectFolder>, outcome: Outcome, took: Duration, done: &Sender<Ended>) {
     // a worker that is gone takes nothing, and its requests end
     let give = |ended| drop(done.send(ended));
-    for mut request in requests {
-        let begun = Stopwatch::start();
-        match until_it_works(|| request.carry_out(&mut keeper)) {
-            Outcome::Nothing => {}
-            Outcome::Found(search, found) => {
-                report(search.task, &found, begun.elapsed());
-                hand_out(search, &found, give);
-            }
-            Outcome::Saved(task, saved) => {
-                tracing::debug!(
-                    partition = task.partition,
-                    offset = saved.offset,
-                    bytes = saved.bytes,
-                    "checkpoint saved"
-                );
-                give(Ended::Saved(task, saved));
-                if let Err(fault) = keeper.tidy(task) {
-                    tracing::warn!(%fault, "folding checkpoints; it is tried again after the next one");
-                }
+    match outcome {
+        Outcome::Nothing => {}
+        Outcome::Found(search, found) => {
+            report(search.task, &found, took);
+            hand_out(search, &found, give);
+        }
+        Outcome::Saved(task, saved) => {
+            tracing::debug!(
+                partition = task.partition,
+                offset = saved.offset,
+                bytes = saved.bytes,
+                "checkpoint saved"
+            );
+            give(Ended::Saved(task, saved));
+            if let Err(fault) = keeper.tidy(task) {
+                tracing::warn!(%fault, "folding checkpoints; it is tried again after the next one");
             }
         }
     }
@@ -291,20 +335,5 @@ fn report(task: SourceId, found: &Found, took: Duration) {
             "checkpoint found"
         ),
         None => tracing::info!(partition = task.partition, "no checkpoint found"),
-    }
-}
-
-/// Tries again and again, ever more slowly: storage that is away or full comes back, and until then state is in memory.
-fn until_it_works<T>(mut attempt: impl FnMut() -> Result<T, FolderError>) -> T {
-    let mut pause = RETRY_FIRST;
-    loop {
-        match attempt() {
-            Ok(done) => return done,
-            Err(fault) => {
-                tracing::warn!(%fault, "the storage of checkpoints fails; trying again");
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(RETRY_LAST);
-            }
-        }
     }
 }

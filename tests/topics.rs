@@ -199,3 +199,21 @@ fn records_that_retention_has_cut_are_named_and_passed_over_only_when_told_to() 
     assert!(told.contains("clickstream/"), "{told}");
     println!("{told}");
 }
+
+/// An internal log that was made again has lost what was in it, and its groups' offsets with it: a start says so, instead of
+/// refusing every frame for ever.
+#[test]
+fn an_internal_log_that_was_made_again_is_not_begun_in_silence() {
+    let _alone = alone();
+    let shop = Shop::open(PARTITIONS);
+    shop.configure("checkpoints: { interval: 1s }\ningest: { idle_timeout: 1s }");
+    produce_clicks(&shop, "a", 0, SECONDS);
+    let mut instance = shop.instance_in("a");
+    wait_until_past(&mut instance, SECONDS - 1);
+    assert!(instance.stop().success(), "a clean stop ends with 0");
+    shop.kafka(&["topics", "--delete", "--topic", "tillstream.entity"]);
+    shop.run(&["topics", "apply", "--replication", "1", "--partitions", &PARTITIONS.to_string()]);
+    let (code, told) = shop.refused_in("a");
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("tillstream.entity was made again"), "{told}");
+}

@@ -92,6 +92,15 @@ pub enum Request {
 }
 
 impl Request {
+    fn task(&self) -> SourceId {
+        match self {
+            Request::Find(search, _) => search.task,
+            Request::Forget(task) | Request::Begin(task, _) | Request::Add(task, _) | Request::Save(task) => {
+                *task
+            }
+        }
+    }
+
     /// Does what is asked, and hands out what that ends; nothing ends with the parts of a checkpoint that is not yet
     /// saved.
     ///
@@ -123,6 +132,38 @@ impl Request {
     }
 }
 
+/// Requests in the order in which they are to be carried out: searches first, for a partition that arrives must not wait for a
+/// file that cannot be written; all others as they were made. A search ends what was asked for its task before: that was
+/// for an owner who has gone since.
+#[derive(Debug, Default)]
+pub struct Requests(VecDeque<Request>);
+
+impl Requests {
+    /// Adds one.
+    pub fn push(&mut self, request: Request) {
+        let Request::Find(search, _) = &request else { return self.0.push_back(request) };
+        self.0.retain(|earlier| earlier.task() != search.task);
+        let searches = self.0.iter().take_while(|request| matches!(request, Request::Find(..))).count();
+        self.0.insert(searches, request);
+    }
+
+    /// The one to carry out next.
+    pub fn first(&mut self) -> Option<&mut Request> {
+        self.0.front_mut()
+    }
+
+    /// It was carried out.
+    pub fn done(&mut self) {
+        self.0.pop_front();
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// What carrying out a request gave.
 #[derive(Debug)]
 pub enum Outcome {
@@ -146,7 +187,7 @@ pub fn hand_out(search: Search, found: &Found, mut give: impl FnMut(Ended)) {
 #[derive(Debug)]
 pub struct OnTheSpot<F> {
     keeper: Keeper<F>,
-    requests: VecDeque<Request>,
+    requests: Requests,
     ended: VecDeque<Ended>,
     /// What each call tells at most: one that is slow tells of a chain in many calls.
     per_call: usize,
@@ -155,34 +196,34 @@ pub struct OnTheSpot<F> {
 impl<F: Folder> OnTheSpot<F> {
     /// Over `folder`; each call tells of so many things at most.
     pub fn new(folder: F, per_call: usize) -> OnTheSpot<F> {
-        let (requests, ended) = (VecDeque::new(), VecDeque::new());
+        let (requests, ended) = (Requests::default(), VecDeque::new());
         OnTheSpot { keeper: Keeper::new(folder), requests, ended, per_call }
     }
 }
 
 impl<F: Folder> Checkpoints for OnTheSpot<F> {
     fn find(&mut self, search: Search, shape: u64) {
-        self.requests.push_back(Request::Find(search, shape));
+        self.requests.push(Request::Find(search, shape));
     }
 
     fn forget(&mut self, task: SourceId) {
-        self.requests.push_back(Request::Forget(task));
+        self.requests.push(Request::Forget(task));
     }
 
     fn begin(&mut self, task: SourceId, cut: Cut) {
-        self.requests.push_back(Request::Begin(task, cut));
+        self.requests.push(Request::Begin(task, cut));
     }
 
     fn add(&mut self, task: SourceId, blocks: Blocks) {
-        self.requests.push_back(Request::Add(task, blocks));
+        self.requests.push(Request::Add(task, blocks));
     }
 
     fn save(&mut self, task: SourceId) {
-        self.requests.push_back(Request::Save(task));
+        self.requests.push(Request::Save(task));
     }
 
     fn ended(&mut self, into: &mut Vec<Ended>) {
-        while let Some(request) = self.requests.front_mut()
+        while let Some(request) = self.requests.first()
             && let Ok(outcome) = request.carry_out(&mut self.keeper)
         {
             match outcome {
@@ -196,8 +237,32 @@ impl<F: Folder> Checkpoints for OnTheSpot<F> {
                     self.ended.push_back(Ended::Saved(task, saved));
                 }
             }
-            self.requests.pop_front();
+            self.requests.done();
         }
         into.extend(self.ended.drain(..self.per_call.min(self.ended.len())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_goes_before_what_cannot_be_saved_and_ends_what_was_asked_for_its_task() {
+        let task = |partition| SourceId { topic: 1, partition };
+        let search = |partition, number| Search { task: task(partition), number };
+        let mut requests = Requests::default();
+        requests.push(Request::Save(task(0)));
+        requests.push(Request::Forget(task(1)));
+        requests.push(Request::Find(search(2, 1), 0));
+        requests.push(Request::Save(task(1)));
+        requests.push(Request::Find(search(1, 2), 0));
+        let mut order = Vec::new();
+        while let Some(request) = requests.first() {
+            order.push((matches!(request, Request::Find(..)), request.task().partition));
+            requests.done();
+        }
+        assert_eq!(order, [(true, 2), (true, 1), (false, 0)]);
+        assert!(requests.is_empty());
     }
 }

@@ -71,7 +71,7 @@ impl Restored {
         if block.needed == 0 {
             block.bytes = Bytes::new();
         }
-        if block.needed == block.held / 8 { Pinned::ByFew } else { Pinned::ByMany }
+        if block.needed > 0 && block.needed <= block.held / 8 { Pinned::ByFew } else { Pinned::ByMany }
     }
 
     pub(super) fn decode_key<K: DeserializeOwned>(&self, place: RestoredPlace) -> K {

@@ -95,6 +95,17 @@ pub(super) struct GroupOffsets {
     pub(super) member: ConsumerGroupMetadata,
 }
 
+/// What a group has committed of a partition.
+#[derive(Debug, Clone, Copy)]
+enum NextOffset {
+    Never,
+    At(Offset),
+    /// Of a topic of this name that is gone since.
+    OfAnother(Offset),
+    /// Of this topic, but what was made of it lay in a log that is gone since.
+    InAnother(Offset),
+}
+
 /// A member of a group.
 pub(super) struct GroupConsumer {
     /// Before the consumer: it is dropped first.
@@ -238,8 +249,15 @@ impl GroupConsumer {
         match self.committed(&self.to_look_up) {
             Ok(committed) => {
                 tracing::info!(?committed, "assigned");
+                self.refuse_what_is_lost(&committed)?;
                 self.to_look_up.clear();
-                into.extend(committed.into_iter().map(|(partition, next)| Polled::Assigned(partition, next)));
+                into.extend(committed.into_iter().map(|(partition, next)| {
+                    let next = match next {
+                        NextOffset::At(next) | NextOffset::InAnother(next) => Some(next),
+                        NextOffset::Never | NextOffset::OfAnother(_) => None,
+                    };
+                    Polled::Assigned(partition, next)
+                }));
                 Ok(())
             }
             Err(fault) if fault.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut) => {
@@ -250,6 +268,25 @@ impl GroupConsumer {
         }
     }
 
+    /// An internal log that was made again has lost what was in it: that is not passed over in silence.
+    fn refuse_what_is_lost(&self, committed: &[(TopicPartition, NextOffset)]) -> Result<(), LogError> {
+        for (partition, next) in committed {
+            let (lost, next) = match next {
+                NextOffset::OfAnother(next) if !Topic::RAW.contains(&partition.topic) => {
+                    (partition.topic, next)
+                }
+                NextOffset::InAnother(next) if partition.topic == Topic::Entity => (Topic::Decision, next),
+                NextOffset::InAnother(next) => (Topic::Entity, next),
+                _ => continue,
+            };
+            return Err(LogError::Fatal(format!(
+                "{lost} was made again since offset {next} of {partition} was committed: what was in the old one is lost; to \
+                 begin again with what the raw topics still hold, delete the application's consumer groups and start"
+            )));
+        }
+        Ok(())
+    }
+
     pub(super) fn is_connected(&self) -> bool {
         self.consumer.context().connected.load(Ordering::Relaxed)
     }
@@ -258,7 +295,7 @@ impl GroupConsumer {
     fn committed(
         &self,
         partitions: &[TopicPartition],
-    ) -> Result<Vec<(TopicPartition, Option<Offset>)>, KafkaError> {
+    ) -> Result<Vec<(TopicPartition, NextOffset)>, KafkaError> {
         let list = native_list(partitions.iter().map(|partition| (*partition, KafkaOffset::Invalid)))?;
         let committed = self.consumer.committed_offsets(list, STABLE_WAIT)?;
         Ok(committed
@@ -268,8 +305,8 @@ impl GroupConsumer {
                 let topic = Topic::from_name(element.topic())?;
                 let partition = u32::try_from(element.partition()).ok()?;
                 let next = match element.offset() {
-                    KafkaOffset::Offset(next) if self.is_of_this(topic, element.metadata()) => Some(next),
-                    _ => None,
+                    KafkaOffset::Offset(next) => self.next_offset(topic, next, element.metadata()),
+                    _ => NextOffset::Never,
                 };
                 Some((TopicPartition::new(topic, partition), next))
             })
@@ -317,27 +354,40 @@ impl GroupConsumer {
         Ok(GroupOffsets { list, member })
     }
 
-    /// Offsets to commit, each with the id of its topic.
+    /// Offsets to commit, each with the ids that it rests on.
     fn commit_list(&self, offsets: &[(TopicPartition, Offset)]) -> Result<TopicPartitionList, KafkaError> {
         let mut list = TopicPartitionList::new();
         for (partition, offset) in offsets {
             let mut element = list.add_partition(partition.topic.name(), native_partition(*partition));
             element.set_offset(KafkaOffset::Offset(*offset))?;
-            if let Some(id) = self.topic_ids.get(&partition.topic) {
-                element.set_metadata(format!("{id:032x}"));
-            }
+            element.set_metadata(self.ids_of(partition.topic));
         }
         Ok(list)
     }
 
-    /// Whether an offset with this metadata was committed of the topic as it is. One without was set by hand.
-    fn is_of_this(&self, topic: Topic, metadata: &str) -> bool {
-        let known = self.topic_ids.get(&topic).map(|id| format!("{id:032x}"));
-        let is_of_this = metadata.is_empty() || known.is_none_or(|id| id == metadata);
-        if !is_of_this {
-            tracing::warn!(%topic, "an offset was committed of a topic of this name that is gone: it counts for nothing");
+    /// The ids of a topic and of the log that its reader writes, as far as they are known.
+    fn ids_of(&self, topic: Topic) -> String {
+        let written = match topic {
+            Topic::Entity => Some(Topic::Decision),
+            _ if Topic::RAW.contains(&topic) => Some(Topic::Entity),
+            _ => None,
+        };
+        let ids = [Some(topic), written].into_iter().flatten().filter_map(|topic| self.topic_ids.get(&topic));
+        ids.map(|id| format!("{id:032x}")).collect::<Vec<_>>().join(" ")
+    }
+
+    /// What an offset with this metadata says of the topic as it is. One without was set by hand.
+    fn next_offset(&self, topic: Topic, next: Offset, metadata: &str) -> NextOffset {
+        let ours = self.ids_of(topic);
+        if metadata.is_empty() || ours.is_empty() {
+            return NextOffset::At(next);
         }
-        is_of_this
+        let mut differ = ours.split(' ').zip(metadata.split(' ')).map(|(ours, theirs)| ours != theirs);
+        match (differ.next(), differ.next()) {
+            (Some(true), _) => NextOffset::OfAnother(next),
+            (_, Some(true)) => NextOffset::InAnother(next),
+            _ => NextOffset::At(next),
+        }
     }
 
     /// A transaction has committed these offsets.
