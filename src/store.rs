@@ -1,8 +1,8 @@
 //! Checkpoints in a folder or an object store, and the thread that works on them while a worker goes on.
 
-use crate::checkpoint::{Blocks, Cut, Folder, FolderError, Found, Keeper};
+use crate::checkpoint::{Folder, FolderError, Found, Keeper};
 use crate::crash_points::reach;
-use crate::engine::checkpoints::{Checkpoints, Ended, Outcome, Request, Requests, Search, hand_out};
+use crate::engine::checkpoints::{Checkpoints, Ended, Outcome, Request, Requests, hand_out};
 use crate::log::frame::SourceId;
 use crate::time::Stopwatch;
 use futures::TryStreamExt;
@@ -216,33 +216,13 @@ impl StorageThread {
             .spawn(move || work(Keeper::new(folder), &received, &done))?;
         Ok(StorageThread { requests, ended })
     }
-
-    fn ask(&self, request: Request) {
-        if self.requests.send(request).is_err() {
-            tracing::error!("the thread of the checkpoints has ended: no checkpoints are written");
-        }
-    }
 }
 
 impl Checkpoints for StorageThread {
-    fn find(&mut self, search: Search, shape: u64) {
-        self.ask(Request::Find(search, shape));
-    }
-
-    fn forget(&mut self, task: SourceId) {
-        self.ask(Request::Forget(task));
-    }
-
-    fn begin(&mut self, task: SourceId, cut: Cut) {
-        self.ask(Request::Begin(task, cut));
-    }
-
-    fn add(&mut self, task: SourceId, blocks: Blocks) {
-        self.ask(Request::Add(task, blocks));
-    }
-
-    fn save(&mut self, task: SourceId) {
-        self.ask(Request::Save(task));
+    fn ask(&mut self, request: Request) {
+        if self.requests.send(request).is_err() {
+            tracing::error!("the thread of the checkpoints has ended: no checkpoints are written");
+        }
     }
 
     fn ended(&mut self, into: &mut Vec<Ended>) {

@@ -156,17 +156,23 @@ fn cut(shop: &Shop, topic: Topic) -> Vec<i64> {
     ends
 }
 
-/// What retention has cut and nobody has folded: the start names both offsets and the way out, and takes it when told to; an
-/// instance that stood still while the input was cut does not jump over it in silence.
-#[test]
-fn records_that_retention_has_cut_are_named_and_passed_over_only_when_told_to() {
-    let _alone = alone();
+/// A shop whose instance has folded some clicks and was stopped.
+fn shop_with_a_past() -> Shop {
     let shop = Shop::open(PARTITIONS);
     shop.configure("checkpoints: { interval: 1s }\ningest: { idle_timeout: 1s }");
     produce_clicks(&shop, "a", 0, SECONDS);
     let mut instance = shop.instance_in("a");
     wait_until_past(&mut instance, SECONDS - 1);
     assert!(instance.stop().success(), "a clean stop ends with 0");
+    shop
+}
+
+/// What retention has cut and nobody has folded: the start names both offsets and the way out, and takes it when told to; an
+/// instance that stood still while the input was cut does not jump over it in silence.
+#[test]
+fn records_that_retention_has_cut_are_named_and_passed_over_only_when_told_to() {
+    let _alone = alone();
+    let shop = shop_with_a_past();
 
     // neither log nor checkpoints
     let ends = cut(&shop, Topic::Entity);
@@ -205,12 +211,7 @@ fn records_that_retention_has_cut_are_named_and_passed_over_only_when_told_to() 
 #[test]
 fn an_internal_log_that_was_made_again_is_not_begun_in_silence() {
     let _alone = alone();
-    let shop = Shop::open(PARTITIONS);
-    shop.configure("checkpoints: { interval: 1s }\ningest: { idle_timeout: 1s }");
-    produce_clicks(&shop, "a", 0, SECONDS);
-    let mut instance = shop.instance_in("a");
-    wait_until_past(&mut instance, SECONDS - 1);
-    assert!(instance.stop().success(), "a clean stop ends with 0");
+    let shop = shop_with_a_past();
     shop.kafka(&["topics", "--delete", "--topic", "tillstream.entity"]);
     shop.run(&["topics", "apply", "--replication", "1", "--partitions", &PARTITIONS.to_string()]);
     let (code, told) = shop.refused_in("a");

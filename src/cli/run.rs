@@ -273,12 +273,17 @@ impl Instance {
         }
     }
 
-    /// Waits for so long, or until told to stop.
-    fn pause(&self, patience: Duration) {
+    /// Waits until `is_so`, until told to stop, or for so long.
+    fn wait_until(&self, is_so: impl Fn() -> bool, patience: Duration) {
         let begun = Stopwatch::start();
-        while !self.stop.load(Ordering::Relaxed) && begun.elapsed() < patience {
+        while !self.stop.load(Ordering::Relaxed) && begun.elapsed() < patience && !is_so() {
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Waits for so long, or until told to stop.
+    fn pause(&self, patience: Duration) {
+        self.wait_until(|| false, patience);
     }
 
     /// Whether the roles before `role` have ended.
@@ -293,14 +298,9 @@ impl Instance {
     /// Ingest writes nothing before the roles behind it have found that they can go on: frames of a new
     /// configuration behind uncommitted ones of the old would stop both.
     fn wait_for_those_behind(&self) {
-        let begun = Stopwatch::start();
-        let behind = || self.config.roles.iter().filter(|role| **role != Role::Ingest);
-        while !self.stop.load(Ordering::Relaxed)
-            && begun.elapsed() < START_PATIENCE
-            && !behind().all(|role| Instance::is(&*self.caught_up, *role))
-        {
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let behind = self.config.roles.iter().filter(|role| **role != Role::Ingest);
+        let can_go_on = || behind.clone().all(|role| Instance::is(&*self.caught_up, *role));
+        self.wait_until(can_go_on, START_PATIENCE);
     }
 }
 

@@ -42,12 +42,12 @@ pub(super) struct Restoring<T> {
 }
 
 impl<T: Checkpointed> Restoring<T> {
-    /// Begins with the newest file of the chain of `partition`, if there is one; the total of `pace` are the
-    /// bytes of all its files.
+    /// Begins with the newest file of the chain of `partition`, if there is one. `what`: the number of the search, and
+    /// what the group has committed; the total of `pace` are the bytes of all files of the chain.
     pub(super) fn new<S: Stage<Task = T>>(
         stage: &S,
         partition: TopicPartition,
-        (number, committed): (u64, Option<Offset>),
+        what: (u64, Option<Offset>),
         newest: Option<&Head>,
         pace: Pace,
         tracking: Tracking,
@@ -56,33 +56,28 @@ impl<T: Checkpointed> Restoring<T> {
         if let Some(newest) = newest {
             task.restore_whole(&newest.whole).map_err(|damage| fault(partition, damage))?;
         }
-        let offset = newest.map(|newest| newest.offset);
-        let (read, is_read) = (VecDeque::new(), false);
-        let bytes_left = pace.total();
-        Ok(Restoring { task, number, anew: None, committed, offset, read, is_read, bytes_left, pace })
+        let mut restoring = Restoring::of(task, what, pace);
+        restoring.offset = newest.map(|newest| newest.offset);
+        Ok(restoring)
     }
 
     /// Begins at `offset` with nothing: what lies before it is lost to the task.
     pub(super) fn anew<S: Stage<Task = T>>(
         stage: &S,
-        (number, committed): (u64, Option<Offset>),
+        what: (u64, Option<Offset>),
         offset: Offset,
         tracking: Tracking,
     ) -> Restoring<T> {
         let task = stage.open_in_the_middle(tracking);
-        let (read, is_read) = (VecDeque::new(), true);
-        let pace = Pace::new(ProcessingTime(0), 0);
-        Restoring {
-            task,
-            number,
-            committed,
-            offset: None,
-            anew: Some(offset),
-            read,
-            is_read,
-            bytes_left: 0,
-            pace,
-        }
+        let mut restoring = Restoring::of(task, what, Pace::new(ProcessingTime(0), 0));
+        (restoring.anew, restoring.is_read) = (Some(offset), true);
+        restoring
+    }
+
+    /// Of a task into which nothing was put yet.
+    fn of(task: T, (number, committed): (u64, Option<Offset>), pace: Pace) -> Restoring<T> {
+        let (read, is_read, bytes_left) = (VecDeque::new(), false, pace.total());
+        Restoring { task, number, committed, offset: None, anew: None, read, is_read, bytes_left, pace }
     }
 
     /// The storage has read the next block. One that begins anew has no use for it.

@@ -1,6 +1,6 @@
 //! The checkpoint of one task: when it is cut, how it is encoded without a pause, and what it waits for.
 
-use super::checkpoints::Checkpoints;
+use super::checkpoints::{Checkpoints, Request};
 use super::stage::Stage;
 use crate::checkpoint::keeper::Saved;
 use crate::checkpoint::{Blocks, Checkpointed, Cut};
@@ -135,11 +135,11 @@ impl Checkpointing {
                     self.progress = Progress::Waiting;
                 }
                 if !blocks.is_empty() {
-                    storage.add(id, blocks);
+                    storage.ask(Request::Add(id, blocks));
                 }
             }
             Progress::Waiting if self.accepted >= self.cut || without(Rule::CheckpointNotAhead) => {
-                storage.save(id);
+                storage.ask(Request::Save(id));
                 self.progress = Progress::Saving;
             }
             Progress::Resting | Progress::Waiting | Progress::Saving => {}

@@ -18,20 +18,8 @@ pub struct Search {
 
 /// Finds and saves checkpoints.
 pub trait Checkpoints {
-    /// Asks for the newest chain of a task that is whole and of this shape.
-    fn find(&mut self, search: Search, shape: u64);
-
-    /// What was found of `task` is not what it began with: its next checkpoint is a base.
-    fn forget(&mut self, task: SourceId);
-
-    /// Begins the next checkpoint of `task`.
-    fn begin(&mut self, task: SourceId, cut: Cut);
-
-    /// Adds to it.
-    fn add(&mut self, task: SourceId, blocks: Blocks);
-
-    /// It is whole, and the group has accepted its offset: it is tried until it is saved.
-    fn save(&mut self, task: SourceId);
+    /// Asks for something. Nothing waits for it here.
+    fn ask(&mut self, request: Request);
 
     /// Appends what has ended since the last call to `into`.
     fn ended(&mut self, into: &mut Vec<Ended>);
@@ -57,17 +45,11 @@ pub struct NoCheckpoints {
 }
 
 impl Checkpoints for NoCheckpoints {
-    fn find(&mut self, search: Search, _shape: u64) {
-        self.asked.push(search);
+    fn ask(&mut self, request: Request) {
+        if let Request::Find(search, _) = request {
+            self.asked.push(search);
+        }
     }
-
-    fn forget(&mut self, _task: SourceId) {}
-
-    fn begin(&mut self, _task: SourceId, _cut: Cut) {}
-
-    fn add(&mut self, _task: SourceId, _blocks: Blocks) {}
-
-    fn save(&mut self, _task: SourceId) {}
 
     fn ended(&mut self, into: &mut Vec<Ended>) {
         for search in self.asked.drain(..) {
@@ -79,15 +61,15 @@ impl Checkpoints for NoCheckpoints {
 /// What a worker asks of its storage.
 #[derive(Debug)]
 pub enum Request {
-    /// [`Checkpoints::find`].
+    /// The newest chain of a task that is whole and of this shape.
     Find(Search, u64),
-    /// [`Checkpoints::forget`].
+    /// What was found of the task is not what it began with: its next checkpoint is a base.
     Forget(SourceId),
-    /// [`Checkpoints::begin`].
+    /// The next checkpoint of the task begins.
     Begin(SourceId, Cut),
-    /// [`Checkpoints::add`].
+    /// More of it.
     Add(SourceId, Blocks),
-    /// [`Checkpoints::save`].
+    /// It is whole, and the group has accepted its offset: it is tried until it is saved.
     Save(SourceId),
 }
 
@@ -202,24 +184,8 @@ impl<F: Folder> OnTheSpot<F> {
 }
 
 impl<F: Folder> Checkpoints for OnTheSpot<F> {
-    fn find(&mut self, search: Search, shape: u64) {
-        self.requests.push(Request::Find(search, shape));
-    }
-
-    fn forget(&mut self, task: SourceId) {
-        self.requests.push(Request::Forget(task));
-    }
-
-    fn begin(&mut self, task: SourceId, cut: Cut) {
-        self.requests.push(Request::Begin(task, cut));
-    }
-
-    fn add(&mut self, task: SourceId, blocks: Blocks) {
-        self.requests.push(Request::Add(task, blocks));
-    }
-
-    fn save(&mut self, task: SourceId) {
-        self.requests.push(Request::Save(task));
+    fn ask(&mut self, request: Request) {
+        self.requests.push(request);
     }
 
     fn ended(&mut self, into: &mut Vec<Ended>) {

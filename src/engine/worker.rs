@@ -11,7 +11,7 @@ mod restore;
 
 use super::arrival::Arrival;
 use super::checkpointing::{Cadence, Checkpointing, SavedSoFar};
-use super::checkpoints::{Checkpoints, NoCheckpoints};
+use super::checkpoints::{Checkpoints, NoCheckpoints, Request};
 use super::outputs::Outputs;
 use super::stage::{DeadlineChange, FoldError, Stage};
 use super::transactions::Waiting;
@@ -411,7 +411,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
             if owned.checkpointing.is_due(cadence, now) {
                 let (life, next) = (self.settings.life, owned.next_offset);
                 let cut = owned.checkpointing.cut(&self.stage, &mut owned.task, life, next, now);
-                cut.into_iter().for_each(|cut| self.storage.begin(id, cut));
+                cut.into_iter().for_each(|cut| self.storage.ask(Request::Begin(id, cut)));
             }
             owned.checkpointing.step(&mut owned.task, id, self.storage.as_mut());
         }

@@ -49,7 +49,7 @@ impl std::fmt::Display for Difference {
                 write!(f, "topic {topic} is gone; `tillstream topics apply` makes it, then start again")
             }
             Difference::MadeAgain(topic) => {
-                write!(f, "topic {topic} was deleted and made again; start again to read the new one")
+                write!(f, "topic {topic} was deleted and made again; the next start says what becomes of it")
             }
             Difference::Partitions(topic, before, now) => {
                 write!(f, "topic {topic} had {before} partitions and has {now}; start again to read them all")

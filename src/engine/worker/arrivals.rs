@@ -5,7 +5,7 @@ use crate::checkpoint::Checkpointed;
 use crate::checkpoint::file::Head;
 use crate::engine::arrival::{Arrival, Restoring, fault};
 use crate::engine::checkpointing::Checkpointing;
-use crate::engine::checkpoints::{Ended, Search};
+use crate::engine::checkpoints::{Ended, Request, Search};
 use crate::engine::outputs::Outputs;
 use crate::engine::stage::Stage;
 use crate::engine::transactions::Waiting;
@@ -34,7 +34,8 @@ impl<S: Stage, L: Log> Worker<S, L> {
             self.searches += 1;
             let number = self.searches;
             vacant.insert(Arrival::Searching { number, committed });
-            self.storage.find(Search { task: self.stage.source_of(partition), number }, self.stage.shape());
+            let search = Search { task: self.stage.source_of(partition), number };
+            self.storage.ask(Request::Find(search, self.stage.shape()));
         }
         Ok(())
     }
@@ -110,7 +111,7 @@ impl<S: Stage, L: Log> Worker<S, L> {
             let anew = self.settings.anew.get(partition).filter(|anew| offset < **anew);
             let restoring = match anew {
                 Some(offset) => {
-                    self.storage.forget(search.task);
+                    self.storage.ask(Request::Forget(search.task));
                     Restoring::anew(stage, what, *offset, tracking)
                 }
                 None => {
@@ -195,14 +196,14 @@ impl<S: Stage, L: Log> Worker<S, L> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::{Blocks, Cut};
     use crate::engine::checkpointing::Cadence;
     use crate::engine::checkpoints::Checkpoints;
     use crate::engine::ingest::Ingest;
     use crate::engine::keyed::Keyed;
     use crate::engine::process::{INGEST_GROUP, KEYED_GROUP, Partitions, broker, topology};
+    use crate::engine::settings::{FoldSettings, Topology};
     use crate::engine::worker::{Worker, WorkerSettings};
-    use crate::log::frame::{Life, SourceId};
+    use crate::log::frame::Life;
     use crate::log::memory::{Delivery, MemoryLog, SharedBroker};
     use crate::log::{Destination, LogRecord, Topic};
     use std::cell::RefCell;
@@ -233,6 +234,14 @@ mod tests {
         broker.borrow_mut().append(&Destination::ByKey(Topic::Clickstream), record);
     }
 
+    /// The default configuration, over one partition of each topic.
+    fn shop() -> (Arc<FoldSettings>, Arc<Topology>, SharedBroker) {
+        let config = crate::config::resolve(&serde_json::Map::new(), std::path::Path::new("."));
+        let topology = Arc::new(topology(Partitions { raw: 1, internal: 1, public: 1 }));
+        let broker = broker(&topology, Delivery::AtOnce).shared();
+        (config.expect("the defaults are good").fold, topology, broker)
+    }
+
     /// Storage that answers when a test says so.
     #[derive(Clone, Default)]
     struct OnDemand {
@@ -241,17 +250,11 @@ mod tests {
     }
 
     impl Checkpoints for OnDemand {
-        fn find(&mut self, search: Search, _shape: u64) {
-            self.searches.borrow_mut().push(search);
+        fn ask(&mut self, request: Request) {
+            if let Request::Find(search, _) = request {
+                self.searches.borrow_mut().push(search);
+            }
         }
-
-        fn forget(&mut self, _task: SourceId) {}
-
-        fn begin(&mut self, _task: SourceId, _cut: Cut) {}
-
-        fn add(&mut self, _task: SourceId, _blocks: Blocks) {}
-
-        fn save(&mut self, _task: SourceId) {}
 
         fn ended(&mut self, into: &mut Vec<Ended>) {
             into.append(&mut self.ended.borrow_mut());
@@ -260,11 +263,7 @@ mod tests {
 
     #[test]
     fn what_an_earlier_search_finds_is_not_taken_for_what_a_later_one_looks_for() {
-        let fold = crate::config::resolve(&serde_json::Map::new(), std::path::Path::new("."))
-            .expect("the defaults are good")
-            .fold;
-        let topology = Arc::new(topology(Partitions { raw: 1, internal: 1, public: 1 }));
-        let broker = broker(&topology, Delivery::AtOnce).shared();
+        let (fold, topology, broker) = shop();
         let storage = OnDemand::default();
         let cadence = Cadence { interval: Duration::from_secs(1), bytes: 1 };
         let log = MemoryLog::join(&broker, KEYED_GROUP, Life(1));
@@ -287,11 +286,7 @@ mod tests {
 
     #[test]
     fn a_task_whose_log_was_cut_begins_anew_only_where_it_was_told_to_and_goes_on_from_there() {
-        let fold = crate::config::resolve(&serde_json::Map::new(), std::path::Path::new("."))
-            .expect("the defaults are good")
-            .fold;
-        let topology = Arc::new(topology(Partitions { raw: 1, internal: 1, public: 1 }));
-        let broker = broker(&topology, Delivery::AtOnce).shared();
+        let (fold, topology, broker) = shop();
         let stage = Ingest::new(fold.clone(), topology.clone(), Start::Earliest);
         let mut ingest =
             Worker::new(stage, MemoryLog::join(&broker, INGEST_GROUP, Life(1)), settings(1, BTreeMap::new()));

@@ -106,6 +106,25 @@ enum NextOffset {
     InAnother(Offset),
 }
 
+impl NextOffset {
+    /// The next offset of `partition`, if there is one. An internal log that was made again has lost what was in it: that
+    /// is not passed over in silence.
+    fn or_lost(self, partition: TopicPartition) -> Result<Option<Offset>, LogError> {
+        let (lost, next) = match self {
+            NextOffset::At(next) => return Ok(Some(next)),
+            NextOffset::Never => return Ok(None),
+            NextOffset::OfAnother(_) if Topic::RAW.contains(&partition.topic) => return Ok(None),
+            NextOffset::OfAnother(next) => (partition.topic, next),
+            NextOffset::InAnother(next) if partition.topic == Topic::Entity => (Topic::Decision, next),
+            NextOffset::InAnother(next) => (Topic::Entity, next),
+        };
+        Err(LogError::Fatal(format!(
+            "{lost} was made again since offset {next} of {partition} was committed: what was in the old one is lost; to begin \
+             again with what the raw topics still hold, delete the application's consumer groups and start"
+        )))
+    }
+}
+
 /// A member of a group.
 pub(super) struct GroupConsumer {
     /// Before the consumer: it is dropped first.
@@ -249,15 +268,10 @@ impl GroupConsumer {
         match self.committed(&self.to_look_up) {
             Ok(committed) => {
                 tracing::info!(?committed, "assigned");
-                self.refuse_what_is_lost(&committed)?;
+                for (partition, next) in committed {
+                    into.push(Polled::Assigned(partition, next.or_lost(partition)?));
+                }
                 self.to_look_up.clear();
-                into.extend(committed.into_iter().map(|(partition, next)| {
-                    let next = match next {
-                        NextOffset::At(next) | NextOffset::InAnother(next) => Some(next),
-                        NextOffset::Never | NextOffset::OfAnother(_) => None,
-                    };
-                    Polled::Assigned(partition, next)
-                }));
                 Ok(())
             }
             Err(fault) if fault.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut) => {
@@ -266,25 +280,6 @@ impl GroupConsumer {
             }
             Err(fault) => Err(transient(fault)),
         }
-    }
-
-    /// An internal log that was made again has lost what was in it: that is not passed over in silence.
-    fn refuse_what_is_lost(&self, committed: &[(TopicPartition, NextOffset)]) -> Result<(), LogError> {
-        for (partition, next) in committed {
-            let (lost, next) = match next {
-                NextOffset::OfAnother(next) if !Topic::RAW.contains(&partition.topic) => {
-                    (partition.topic, next)
-                }
-                NextOffset::InAnother(next) if partition.topic == Topic::Entity => (Topic::Decision, next),
-                NextOffset::InAnother(next) => (Topic::Entity, next),
-                _ => continue,
-            };
-            return Err(LogError::Fatal(format!(
-                "{lost} was made again since offset {next} of {partition} was committed: what was in the old one is lost; to \
-                 begin again with what the raw topics still hold, delete the application's consumer groups and start"
-            )));
-        }
-        Ok(())
     }
 
     pub(super) fn is_connected(&self) -> bool {
