@@ -24,7 +24,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::{Instance, Shop};
 use tillstream::event::EntityKind;
 use tillstream::log::Topic;
@@ -206,15 +206,94 @@ fn records_that_retention_has_cut_are_named_and_passed_over_only_when_told_to() 
     println!("{told}");
 }
 
+/// Deletes an internal log and makes it again.
+fn make_again(shop: &Shop, log: Topic) {
+    shop.kafka(&["topics", "--delete", "--topic", log.name()]);
+    shop.run(&["topics", "apply", "--replication", "1", "--partitions", &PARTITIONS.to_string()]);
+}
+
+/// Deletes the consumer groups, as soon as they have given up the members that may come back.
+fn delete_groups(shop: &Shop) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", shop.brokers()).create().expect("a client");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let begun = Instant::now();
+    for group in ["tillstream-ingest", "tillstream-keyed", "tillstream-decide"] {
+        loop {
+            let deleted = runtime.block_on(admin.delete_groups(&[group], &AdminOptions::new()));
+            if deleted.expect("the broker answers").iter().all(Result::is_ok) {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "{group} keeps its members");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+/// A start, and whoever asks what it would do, say that `log` was made again.
+fn is_refused_for(shop: &Shop, log: Topic) {
+    let named = format!("{log} was made again");
+    let (code, told) = shop.refused_in("a");
+    assert!(code == Some(1) && told.contains(&named), "{told}");
+    for command in [&["verify"][..], &["config", "check", "--against-state"]] {
+        let (code, _, told) = shop.try_to_run(command);
+        assert!(code == Some(1) && told.contains(&named), "{command:?}: {told}");
+    }
+}
+
 /// An internal log that was made again has lost what was in it, and its groups' offsets with it: a start says so, instead of
-/// refusing every frame for ever.
+/// refusing every frame for ever; and what the raw topics still hold is all folded again by one that was told to.
 #[test]
-fn an_internal_log_that_was_made_again_is_not_begun_in_silence() {
+fn an_internal_log_that_was_made_again_is_made_from_the_raw_topics_once_the_groups_are_deleted() {
     let _alone = alone();
     let shop = shop_with_a_past();
-    shop.kafka(&["topics", "--delete", "--topic", "tillstream.entity"]);
-    shop.run(&["topics", "apply", "--replication", "1", "--partitions", &PARTITIONS.to_string()]);
+    make_again(&shop, Topic::Entity);
+    is_refused_for(&shop, Topic::Entity);
+    delete_groups(&shop);
+    let mut instance = shop.instance_in("a");
+    produce_clicks(&shop, "b", SECONDS, SECONDS);
+    wait_until_past(&mut instance, 2 * SECONDS - 1);
+    assert!(instance.stop().success(), "a clean stop ends with 0");
+    let entity = internal_log(&shop, "keyed", Topic::Entity);
+    let outcome = oracle::entity_log::outcome(&entity, &Settings::settled(), &oracle::views::defaults());
+    assert_eq!(outcome.refused_frames, 0);
+    assert_eq!(outcome.ledger[&EntityKind::Visitor].applied, 2 * SECONDS as u64, "each click once");
+    shop.run(&["verify"]);
+}
+
+/// The decision log was made again, and the log before it no longer has its beginning: what is lost is passed over by both
+/// where they are told to, and what comes behind it is scored.
+#[test]
+fn a_decision_log_that_was_made_again_behind_a_log_that_was_cut_goes_on_where_both_are_told_to_begin() {
+    let _alone = alone();
+    let shop = shop_with_a_past();
+    let ends = cut(&shop, Topic::Entity);
+    make_again(&shop, Topic::Decision);
+    is_refused_for(&shop, Topic::Decision);
+    delete_groups(&shop);
     let (code, told) = shop.refused_in("a");
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("tillstream.entity was made again"), "{told}");
+    assert!(code == Some(1) && told.contains("--start-anew tillstream.entity/"), "{told}");
+    let entity =
+        (0..).zip(&ends).map(|(number, end)| format!("--start-anew=tillstream.entity/{number}@{end}"));
+    let decision = (0..PARTITIONS).map(|number| format!("--start-anew=tillstream.decision/{number}@0"));
+    let anew: Vec<String> = entity.chain(decision).collect();
+    let mut instance = shop.instance_with("a", &anew.iter().map(String::as_str).collect::<Vec<_>>());
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", shop.brokers()).create().expect("a producer");
+    let time_ms = yesterday_at_ten() + SECONDS * 1_000;
+    let payment = format!(
+        "{{\"event_id\":\"p\",\"event_name\":\"payment_attempted\",\"event_time_ms\":{time_ms},\"payment_id\":\"p\",\
+         \"card_token\":\"c\",\"amount_minor\":100,\"currency\":\"EUR\",\"device_id\":\"d\"}}"
+    );
+    let record = BaseRecord::to("payments").key("c").payload(&payment).timestamp(time_ms);
+    producer.send(record).map_err(|(fault, _)| fault).expect("room in the queue");
+    producer.flush(Duration::from_secs(20)).expect("the broker takes it");
+    produce_clicks(&shop, "b", SECONDS, SECONDS);
+    wait_until_past(&mut instance, 2 * SECONDS - 1);
+    let scored = |instance: &Instance| instance.metric("tillstream_decisions_total", &[]) >= 1.0;
+    instance.wait_until("scored", scored);
+    let scores = judge::public(&shop, Topic::ScoresFraud, &mut 0);
+    assert_eq!(scores.len(), 1);
+    let missing = &scores[0].value["missing_parts"];
+    assert!(missing.as_array().is_none_or(Vec::is_empty), "its parts came: {}", scores[0].value);
 }

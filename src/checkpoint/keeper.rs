@@ -54,9 +54,10 @@ pub enum Unusable {
     /// The file it adds to is not there, or cannot be used.
     #[error("its parent {0} cannot be used")]
     Parent(String),
-    /// The state has another shape: views were changed.
+    /// The state has another shape.
     #[error(
-        "it holds state of another shape (the views, or the format of the program's state, were changed)"
+        "it holds state of another shape (the views or the format of the program's state were changed, or the log that the \
+         task writes was made again)"
     )]
     OtherShape,
 }

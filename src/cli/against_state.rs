@@ -10,6 +10,7 @@ use crate::engine::stage::Stage;
 use crate::log::Topic;
 use crate::log::frame::{FoldVersion, Record};
 use crate::log::kafka::Standing;
+use crate::log::position::Offset;
 use std::fmt::Write as _;
 
 /// What becomes of the state of one task.
@@ -60,9 +61,12 @@ fn tasks<S: Stage>(
     into: &mut Vec<(String, Outcome)>,
 ) -> Result<(), CliError> {
     for standing in application.standings(role, topics)? {
-        let outcome = match other_fold(application, stage.fold_version(), standing)? {
-            Some(refused) => refused,
-            None => state_of(application, role, stage, standing)?,
+        let outcome = match standing.next() {
+            Err(lost) => Outcome::Refused(lost.to_string()),
+            Ok(committed) => match other_fold(application, stage.fold_version(), (standing, committed))? {
+                Some(refused) => refused,
+                None => state_of(application, role, stage, (standing, committed))?,
+            },
         };
         into.push((standing.partition.to_string(), outcome));
     }
@@ -73,14 +77,14 @@ fn tasks<S: Stage>(
 fn other_fold(
     application: &Application,
     ours: FoldVersion,
-    standing: Standing,
+    (standing, committed): (Standing, Option<Offset>),
 ) -> Result<Option<Outcome>, CliError> {
     let partition = standing.partition;
     if Topic::RAW.contains(&partition.topic) {
         return Ok(None);
     }
     let mut found = None;
-    let from = standing.committed.unwrap_or(0).max(standing.first);
+    let from = committed.unwrap_or(0).max(standing.first);
     application.read(partition, (from, i64::MAX), |fetched| {
         let value = fetched.record.value.as_deref().unwrap_or_default();
         if let Ok(record) = Record::decode(value)
@@ -103,9 +107,9 @@ fn state_of<S: Stage>(
     application: &Application,
     role: Role,
     stage: &S,
-    standing: Standing,
+    (standing, committed): (Standing, Option<Offset>),
 ) -> Result<Outcome, CliError> {
-    let Standing { partition, first, committed } = standing;
+    let Standing { partition, first, .. } = standing;
     let found = application.newest(role, stage, partition)?;
     let passed_over =
         found.passed_over.iter().map(|(name, why)| format!("{name}: {why}")).collect::<Vec<_>>();

@@ -1,6 +1,6 @@
 //! What the stages make of their logs, folded again, beside what was appended and published.
 
-use super::run::{client_settings, group_of, place_of, topology};
+use super::run::{client_settings, group_of, place_of, topic_ids, topology};
 use super::{CliError, is_watched};
 use crate::checkpoint::Found;
 use crate::config::{Config, Role};
@@ -98,6 +98,7 @@ impl Application {
         let mut client = client_settings(&config);
         client.slot = None;
         let topology = Arc::new(topology(&client)?);
+        client.topic_ids = topic_ids(&topology);
         let progress = if is_watched() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         Ok(Application { config, topology, client, place, progress })
     }
@@ -152,7 +153,7 @@ impl Application {
         from_checkpoint: bool,
     ) -> Result<(Replay<S>, Range), CliError> {
         let partition = standing.partition;
-        let to = standing.committed.unwrap_or(0);
+        let to = standing.next().context("asking for offsets")?.unwrap_or(0);
         if role == Role::Ingest || (standing.first == 0 && !from_checkpoint) {
             let from = from.unwrap_or(standing.first).max(standing.first);
             let replay = Replay::new(stage, partition, &Found::default(), from);

@@ -17,7 +17,7 @@ use crate::engine::settings::{KnownTopic, Topology};
 use crate::engine::stage::Stage;
 use crate::engine::worker::{Worker, WorkerError, WorkerSettings, is_transactional};
 use crate::log::frame::Life;
-use crate::log::kafka::{Admin, BrokerTopic, ClientSettings, KafkaLog, SESSION_TIMEOUT};
+use crate::log::kafka::{Admin, BrokerTopic, ClientSettings, KafkaLog, SESSION_TIMEOUT, TopicIds};
 use crate::log::position::Offset;
 use crate::log::{Log, LogError, Topic, TopicPartition};
 use crate::serve::{RoleStatus, Status, router};
@@ -146,7 +146,7 @@ pub(super) fn client_settings(config: &Config) -> ClientSettings {
         application: config.application.clone(),
         slot: config.slot.clone(),
         member: None,
-        topic_ids: BTreeMap::new(),
+        topic_ids: TopicIds::default(),
         client: config.kafka.client.clone(),
     }
 }
@@ -158,7 +158,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let mut client = client_settings(&config);
     let topology = topology(&client)?;
-    client.topic_ids = topology.topics.iter().map(|(topic, known)| (*topic, known.id)).collect();
+    client.topic_ids = topic_ids(&topology);
     client.member = config.slot.as_ref().map(|slot| format!("{slot}-{:016x}", topology.fingerprint()));
     let mut held = hold_slot(&config, &place).await?;
     let listener = tokio::net::TcpListener::bind(config.listen)
@@ -346,6 +346,11 @@ pub(super) fn topology(client: &ClientSettings) -> anyhow::Result<Topology> {
         (topic, KnownTopic { id: found.id, partitions: found.partitions })
     };
     Ok(Topology { topics: Topic::ALL.into_iter().map(known).collect() })
+}
+
+/// The ids that committed offsets are checked against.
+pub(super) fn topic_ids(topology: &Topology) -> TopicIds {
+    TopicIds(topology.topics.iter().map(|(topic, known)| (*topic, known.id)).collect())
 }
 
 /// One role that ends, by an error or a panic, ends the instance: half an instance is harder to see than none.

@@ -81,11 +81,19 @@ impl Verify {
             _ => BTreeMap::new(),
         };
         for standing in standings {
-            if standing.committed.is_none() {
-                report
-                    .lines
-                    .push(format!("{}: not judged, nothing was ever committed of it", standing.partition));
-                continue;
+            match standing.next() {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    report.lines.push(format!(
+                        "{}: not judged, nothing was ever committed of it",
+                        standing.partition
+                    ));
+                    continue;
+                }
+                Err(lost) => {
+                    report.wrong(|| lost.to_string());
+                    continue;
+                }
             }
             let from = made_by_others.get(&stage.source_of(standing.partition)).copied();
             if let Some(from) = from {

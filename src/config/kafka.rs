@@ -144,7 +144,7 @@ fn read_value(file: &Path) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::kafka::{ClientSettings, Linger};
+    use crate::log::kafka::{ClientSettings, Linger, TopicIds};
 
     /// What `text` becomes, and its faults.
     fn read(text: &str, folder: &Path) -> (KafkaConfig, Vec<String>) {
@@ -185,7 +185,7 @@ mod tests {
             client: BTreeMap::new(),
             slot: Some("s".to_owned()),
             member: Some("m".to_owned()),
-            topic_ids: BTreeMap::new(),
+            topic_ids: TopicIds::default(),
         };
         let (consumer, producer) = (settings.consumer("g"), settings.producer(Linger::None));
         let made = consumer.config_map().into_keys().chain(producer.config_map().into_keys());

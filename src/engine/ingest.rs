@@ -4,7 +4,7 @@
 #![expect(clippy::indexing_slicing, reason = "arrays are as long as the enum that indexes them")]
 
 use super::outputs::Outputs;
-use super::settings::{FORMAT_OF_STATE, FoldSettings, Topology};
+use super::settings::{FoldSettings, Topology, shape};
 use super::stage::{FoldError, Stage};
 use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode};
 use crate::codec::clickstream::Click;
@@ -174,7 +174,7 @@ impl Stage for Ingest {
     }
 
     fn shape(&self) -> u64 {
-        u64::from(FORMAT_OF_STATE)
+        shape(&self.topology, Topic::Entity, ())
     }
 }
 

@@ -10,7 +10,7 @@ mod checkpoint;
 
 use super::inbound;
 use super::outputs::Outputs;
-use super::settings::{FoldSettings, Topology};
+use super::settings::{FoldSettings, Topology, shape};
 use super::stage::{FoldError, Stage};
 #[cfg(test)]
 use crate::event::EntityKind;
@@ -468,7 +468,8 @@ impl Stage for Keyed {
     }
 
     fn shape(&self) -> u64 {
-        self.settings.shape_of_features()
+        // rings and buckets mean something only under the views they were folded with
+        shape(&self.topology, Topic::Decision, &self.settings.plan)
     }
 }
 

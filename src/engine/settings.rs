@@ -56,13 +56,10 @@ impl FoldSettings {
     }
 }
 
-impl FoldSettings {
-    /// What the state of features looks like: rings and buckets mean something only under the views they were folded
-    /// with.
-    #[must_use]
-    pub fn shape_of_features(&self) -> u64 {
-        xxh3_64(format!("{FORMAT_OF_STATE} {:?}", self.plan).as_bytes())
-    }
+/// The shape of the state of a task that writes `log`. What it has sent is in the log and no longer in the state: where the
+/// log was made again, the state goes with it. `parts`: what else the state means nothing without.
+pub(super) fn shape(topology: &Topology, log: Topic, parts: impl std::fmt::Debug) -> u64 {
+    xxh3_64(format!("{FORMAT_OF_STATE} {:032x} {parts:?}", topology.known(log).id).as_bytes())
 }
 
 fn is_internal(topic: Topic) -> bool {

@@ -5,6 +5,7 @@
 
 mod admin;
 mod client;
+mod committed;
 mod consumer;
 mod feed;
 mod producer;
@@ -17,6 +18,7 @@ mod traps;
 
 pub use admin::{Admin, AdminError, BrokerTopic};
 pub use client::{ClientSettings, Refused, SESSION_TIMEOUT, refused_settings};
+pub use committed::{NextOffset, TopicIds};
 pub use feed::KafkaFeed;
 pub use reader::{PartitionReader, ReaderError, Standing, standings};
 

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tillstream::event::EntityKind;
 use tillstream::ingest::pseudonym::{PseudonymKey, Pseudonyms};
-use tillstream::log::kafka::{ClientSettings, PartitionReader};
+use tillstream::log::kafka::{ClientSettings, PartitionReader, TopicIds};
 use tillstream::log::partitioner::partition_of_key;
 use tillstream::log::{Fetched, Topic};
 use tillstream::time::EventTime;
@@ -35,7 +35,7 @@ pub fn client(shop: &Shop) -> ClientSettings {
         application,
         slot: None,
         member: None,
-        topic_ids: BTreeMap::new(),
+        topic_ids: TopicIds::default(),
         client,
     }
 }

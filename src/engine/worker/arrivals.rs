@@ -108,7 +108,8 @@ impl<S: Stage, L: Log> Worker<S, L> {
         {
             let what = (*number, *committed);
             let offset = newest.map_or(-1, |newest| newest.offset);
-            let anew = self.settings.anew.get(partition).filter(|anew| offset < **anew);
+            // one at that very offset holds what came before it, or nothing: an instance that stood there and read nothing
+            let anew = self.settings.anew.get(partition).filter(|anew| offset <= **anew);
             let restoring = match anew {
                 Some(offset) => {
                     self.storage.ask(Request::Forget(search.task));

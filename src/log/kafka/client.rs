@@ -1,7 +1,7 @@
 //! Client settings, and why each is what it is.
 
+use super::committed::TopicIds;
 use super::transactions::TRANSACTION_WAIT;
-use crate::log::Topic;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::BaseConsumer;
@@ -24,7 +24,7 @@ pub struct ClientSettings {
     /// topics are others: a group gives a member that comes back what it had, even of a topic that is gone since.
     pub member: Option<String>,
     /// The topics as they were found, by id: an offset that was committed for another of the same name says nothing.
-    pub topic_ids: BTreeMap<Topic, u128>,
+    pub topic_ids: TopicIds,
     /// The user's own settings; those on which correctness rests were refused before.
     pub client: BTreeMap<String, String>,
 }
@@ -68,7 +68,7 @@ pub fn refused_settings(client: &BTreeMap<String, String>) -> Vec<Refused> {
         client: client.clone(),
         slot: None,
         member: None,
-        topic_ids: BTreeMap::new(),
+        topic_ids: TopicIds::default(),
     };
     // clients without brokers: they are made and dropped, and connect to nothing
     let consumer = settings.consumer("check").remove("bootstrap.servers").create::<BaseConsumer>().err();

@@ -1,6 +1,7 @@
 //! A member of a consumer group, polled by one thread.
 
 use super::client::ClientSettings;
+use super::committed::{NextOffset, TopicIds};
 use super::raw;
 use super::statistics::AtEnd;
 use crate::log::position::Offset;
@@ -16,7 +17,6 @@ use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset as KafkaOffset};
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -95,36 +95,6 @@ pub(super) struct GroupOffsets {
     pub(super) member: ConsumerGroupMetadata,
 }
 
-/// What a group has committed of a partition.
-#[derive(Debug, Clone, Copy)]
-enum NextOffset {
-    Never,
-    At(Offset),
-    /// Of a topic of this name that is gone since.
-    OfAnother(Offset),
-    /// Of this topic, but what was made of it lay in a log that is gone since.
-    InAnother(Offset),
-}
-
-impl NextOffset {
-    /// The next offset of `partition`, if there is one. An internal log that was made again has lost what was in it: that
-    /// is not passed over in silence.
-    fn or_lost(self, partition: TopicPartition) -> Result<Option<Offset>, LogError> {
-        let (lost, next) = match self {
-            NextOffset::At(next) => return Ok(Some(next)),
-            NextOffset::Never => return Ok(None),
-            NextOffset::OfAnother(_) if Topic::RAW.contains(&partition.topic) => return Ok(None),
-            NextOffset::OfAnother(next) => (partition.topic, next),
-            NextOffset::InAnother(next) if partition.topic == Topic::Entity => (Topic::Decision, next),
-            NextOffset::InAnother(next) => (Topic::Entity, next),
-        };
-        Err(LogError::Fatal(format!(
-            "{lost} was made again since offset {next} of {partition} was committed: what was in the old one is lost; to begin \
-             again with what the raw topics still hold, delete the application's consumer groups and start"
-        )))
-    }
-}
-
 /// A member of a group.
 pub(super) struct GroupConsumer {
     /// Before the consumer: it is dropped first.
@@ -141,7 +111,7 @@ pub(super) struct GroupConsumer {
     outstanding: u32,
     /// Commits that the group has accepted.
     accepted: Vec<(TopicPartition, Offset)>,
-    topic_ids: BTreeMap<Topic, u128>,
+    topic_ids: TopicIds,
 }
 
 impl GroupConsumer {
@@ -299,10 +269,7 @@ impl GroupConsumer {
             .filter_map(|element| {
                 let topic = Topic::from_name(element.topic())?;
                 let partition = u32::try_from(element.partition()).ok()?;
-                let next = match element.offset() {
-                    KafkaOffset::Offset(next) => self.next_offset(topic, next, element.metadata()),
-                    _ => NextOffset::Never,
-                };
+                let next = self.topic_ids.judge(topic, element.offset(), element.metadata());
                 Some((TopicPartition::new(topic, partition), next))
             })
             .collect())
@@ -355,34 +322,9 @@ impl GroupConsumer {
         for (partition, offset) in offsets {
             let mut element = list.add_partition(partition.topic.name(), native_partition(*partition));
             element.set_offset(KafkaOffset::Offset(*offset))?;
-            element.set_metadata(self.ids_of(partition.topic));
+            element.set_metadata(self.topic_ids.metadata(partition.topic));
         }
         Ok(list)
-    }
-
-    /// The ids of a topic and of the log that its reader writes, as far as they are known.
-    fn ids_of(&self, topic: Topic) -> String {
-        let written = match topic {
-            Topic::Entity => Some(Topic::Decision),
-            _ if Topic::RAW.contains(&topic) => Some(Topic::Entity),
-            _ => None,
-        };
-        let ids = [Some(topic), written].into_iter().flatten().filter_map(|topic| self.topic_ids.get(&topic));
-        ids.map(|id| format!("{id:032x}")).collect::<Vec<_>>().join(" ")
-    }
-
-    /// What an offset with this metadata says of the topic as it is. One without was set by hand.
-    fn next_offset(&self, topic: Topic, next: Offset, metadata: &str) -> NextOffset {
-        let ours = self.ids_of(topic);
-        if metadata.is_empty() || ours.is_empty() {
-            return NextOffset::At(next);
-        }
-        let mut differ = ours.split(' ').zip(metadata.split(' ')).map(|(ours, theirs)| ours != theirs);
-        match (differ.next(), differ.next()) {
-            (Some(true), _) => NextOffset::OfAnother(next),
-            (_, Some(true)) => NextOffset::InAnother(next),
-            _ => NextOffset::At(next),
-        }
     }
 
     /// A transaction has committed these offsets.

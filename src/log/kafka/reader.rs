@@ -1,6 +1,7 @@
 //! Reads whole topics outside any group, for `inspect` and tests.
 
 use super::client::ClientSettings;
+use super::committed::NextOffset;
 use crate::log::position::Offset;
 use crate::log::{Fetched, LogError, Polled, Topic, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -120,8 +121,19 @@ pub struct Standing {
     pub partition: TopicPartition,
     /// The first offset that is there.
     pub first: Offset,
-    /// The next offset that the group reads; none if it never committed.
-    pub committed: Option<Offset>,
+    /// What the group has committed.
+    pub committed: NextOffset,
+}
+
+impl Standing {
+    /// The next offset that the group reads; none if it never committed one of this topic.
+    ///
+    /// # Errors
+    ///
+    /// As [`NextOffset::or_lost`].
+    pub fn next(&self) -> Result<Option<Offset>, LogError> {
+        self.committed.or_lost(self.partition)
+    }
 }
 
 /// Where `group` stands in each of `partitions`.
@@ -148,9 +160,8 @@ pub fn standings(
     let standing = |partition: &TopicPartition| {
         let (first, _) = consumer.fetch_watermarks(partition.topic.name(), native(partition), PATIENCE)?;
         let found = committed.find_partition(partition.topic.name(), native(partition));
-        let committed = found.and_then(|element| match element.offset() {
-            rdkafka::Offset::Offset(next) => Some(next),
-            _ => None,
+        let committed = found.map_or(NextOffset::Never, |element| {
+            settings.topic_ids.judge(partition.topic, element.offset(), element.metadata())
         });
         Ok(Standing { partition: *partition, first, committed })
     };

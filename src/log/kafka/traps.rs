@@ -2,6 +2,7 @@
 //! test falls in when the way round is taken out.
 
 use super::client::{ClientSettings, Linger};
+use super::committed::TopicIds;
 use super::consumer::GroupOffsets;
 use super::producer::LogProducer;
 use super::transactions::TransactionalProducer;
@@ -26,7 +27,7 @@ fn cluster() -> (Cluster, ClientSettings) {
         application: "shop".to_owned(),
         slot: Some("a".to_owned()),
         member: None,
-        topic_ids: Default::default(),
+        topic_ids: TopicIds::default(),
         client: Default::default(),
     };
     (cluster, settings)
