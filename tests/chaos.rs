@@ -6,6 +6,7 @@
 #![expect(
     clippy::print_stdout,
     clippy::disallowed_methods,
+    clippy::disallowed_types,
     clippy::indexing_slicing,
     clippy::cast_sign_loss,
     clippy::cast_possible_truncation,
@@ -14,13 +15,16 @@
     reason = "a test: what is wrong may panic, and what was done is printed"
 )]
 
+mod checkout;
 mod judge;
 mod oracle;
 mod support;
 
-use judge::{alone, shop, under_load};
+use checkout::Checkout;
+use judge::{PARTITIONS, alone, shop, under_load};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use support::Shop;
 use tillstream::crash_points::POINTS;
 use tillstream::generate::random::Random;
 
@@ -132,4 +136,31 @@ fn a_stop_while_the_broker_stands_still_ends_in_time() {
         shop.broker_stands_still(false);
         vec![shop.instance_in("a")]
     });
+}
+
+/// An instance that dies inside a transaction, with the scores of a checkout in it, and does not come back: the others take
+/// over as soon as the broker has given its transaction up.
+#[test]
+fn a_checkout_waits_no_longer_than_promised_when_an_instance_dies_inside_a_transaction() {
+    let _alone = alone();
+    let shop = Shop::open(PARTITIONS);
+    shop.configure(
+        "exactly_once: [scores.fraud, sessions, features.fraud, features.session]\ncommit_interval: 100ms",
+    );
+    let stays = shop.instance_in("a");
+    Checkout::beside(&shop, |checkout| {
+        for (slot, point) in [("b", "transaction.begun"), ("c", "transaction.offsets_sent")] {
+            let mut dies = shop.spawned_in(slot, "TILLSTREAM_CRASH_AT", &format!("{point}:400"));
+            dies.wait_until("ready", |instance| instance.get("/readyz").0 == 200);
+            checkout.until_calm(&[&stays, &dies]);
+            assert!(dies.ends_within(Duration::from_secs(120)), "it never came to {point}");
+            let takeover = checkout.until_calm(&[&stays]);
+            println!(
+                "longest wait for a score: died at {point} and was taken over {takeover:.2?} (at most 13 s)"
+            );
+            assert!(takeover <= Duration::from_secs(13), "{takeover:?} for a takeover after {point}");
+        }
+    });
+    assert!(stays.stop().success(), "a clean stop ends with 0");
+    shop.run(&["verify"]);
 }

@@ -427,7 +427,10 @@ impl GroupConsumer {
     }
 
     fn commit_was_lost(&mut self, fault: &KafkaError) {
-        tracing::warn!(%fault, "an offset commit was lost; it will be said again");
+        // a rebalance refuses all that are under way: one line says it
+        if self.say_again_at.is_none() {
+            tracing::warn!(%fault, "an offset commit was lost; it will be said again");
+        }
         self.say_again_at.get_or_insert(SystemClock.now().plus(LOST_COMMIT_PAUSE));
     }
 }
