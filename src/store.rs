@@ -170,6 +170,25 @@ impl Folder for ObjectFolder {
             Err(fault) => Err(ObjectFolder::fault("deleting", path.as_ref(), &fault)),
         }
     }
+
+    /// In a folder of the system a file is staged as `<name>#<number>` and then linked to its name. A listing does not show
+    /// those, and a kill between the two leaves one.
+    fn sweep(&mut self, task: SourceId) -> Result<(), FolderError> {
+        let Some(local) = &self.place.local else { return Ok(()) };
+        let folder = local.join(self.path(task).as_ref());
+        let fault = |fault: std::io::Error| FolderError {
+            what: "sweeping",
+            name: folder.display().to_string(),
+            fault: fault.to_string(),
+        };
+        for entry in std::fs::read_dir(&folder).map_err(fault)? {
+            let entry = entry.map_err(fault)?;
+            if entry.file_name().to_string_lossy().contains('#') {
+                std::fs::remove_file(entry.path()).map_err(fault)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The newest chain of checkpoints of a task, whatever was written since; nothing is changed.
@@ -315,5 +334,39 @@ fn report(task: SourceId, found: &Found, took: Duration) {
             "checkpoint found"
         ),
         None => tracing::info!(partition = task.partition, "no checkpoint found"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::Cut;
+    use crate::log::frame::{FoldVersion, Life};
+
+    #[test]
+    fn what_a_kill_has_left_half_made_goes_when_the_chain_is_folded() {
+        let place = tempfile::tempdir().expect("a folder for temporary files");
+        let task = SourceId { topic: 1, partition: 0 };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let folder = ObjectFolder {
+            place: Place::new("checkpoints", place.path()).expect("a writable folder"),
+            application: "shop".to_owned(),
+            topics: BTreeMap::from([(1, "clickstream")]),
+            runtime,
+        };
+        let of_task = place.path().join("checkpoints").join(folder.path(task).as_ref());
+        std::fs::create_dir_all(&of_task).expect("a writable folder");
+        std::fs::write(of_task.join("half#7"), "half").expect("a writable folder");
+        let mut keeper = Keeper::new(folder);
+        for offset in 0..10 {
+            let (life, fold) = (Life(1), FoldVersion(1));
+            let cut = Cut { offset, life, fold, shape: 0, watermark: None, whole: Vec::new() };
+            keeper.begin(task, cut);
+            keeper.save(task).expect("a writable folder").expect("it was begun");
+            keeper.tidy(task).expect("a writable folder");
+        }
+        let left: Vec<_> = std::fs::read_dir(&of_task).expect("it is there").flatten().collect();
+        assert!(left.len() >= 2, "the chain");
+        assert!(left.iter().all(|entry| !entry.file_name().to_string_lossy().contains('#')), "{left:?}");
     }
 }

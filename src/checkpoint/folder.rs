@@ -44,4 +44,13 @@ pub trait Folder {
     ///
     /// [`FolderError`]: try again.
     fn delete(&mut self, task: SourceId, name: &str) -> Result<(), FolderError>;
+
+    /// Deletes what a `create` that was cut off has left, where that leaves anything that is not a file of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError`]: try again.
+    fn sweep(&mut self, _task: SourceId) -> Result<(), FolderError> {
+        Ok(())
+    }
 }

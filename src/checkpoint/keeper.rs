@@ -239,8 +239,9 @@ impl<F: Folder> Keeper<F> {
         self.delete_old(task)
     }
 
-    /// Deletes what no restore can need: all that is older than the oldest of the bases that are kept.
+    /// Deletes what no restore can need: all that is older than the oldest of the bases that are kept, and what was cut off.
     fn delete_old(&mut self, task: SourceId) -> Result<(), FolderError> {
+        self.folder.sweep(task)?;
         let mut names = self.folder.names(task)?;
         names.sort_unstable_by(|one, other| order(other).cmp(&order(one)));
         let Some(oldest) = names.iter().filter(|name| is_base(name)).nth(BASES_KEPT - 1).cloned() else {
