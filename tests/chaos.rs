@@ -27,6 +27,7 @@ use std::time::Duration;
 use support::Shop;
 use tillstream::crash_points::POINTS;
 use tillstream::generate::random::Random;
+use tillstream::log::Topic;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -114,7 +115,19 @@ fn a_role_that_hangs_is_replaced_and_ends_its_process() {
     under_load(&shop, 60_000, || {
         let mut hangs = shop.spawned_in("a", "TILLSTREAM_HANG_AT", "send.before:300");
         hangs.wait_until("ready", |instance| instance.get("/readyz").0 == 200);
-        let takes_over = shop.instance_in("b");
+        let mut takes_over = shop.instance_in("b");
+        // a member that does not poll loses its partitions after half a minute, long before its process ends
+        takes_over.wait_until("the owner of one whole log", |instance| {
+            let metrics = instance.get("/metrics").1;
+            let owned = |topic: &str| {
+                let label = format!("topic=\"{topic}\"");
+                let series =
+                    |line: &&str| line.starts_with("tillstream_next_offset{") && line.contains(&label);
+                metrics.lines().filter(series).count()
+            };
+            Topic::ALL.iter().any(|topic| owned(topic.name()) == PARTITIONS as usize)
+        });
+        assert!(!hangs.ends_within(Duration::ZERO), "its process ended first");
         assert!(hangs.ends_within(Duration::from_secs(180)), "it hangs and looks alive");
         assert_eq!(hangs.code(), Some(1));
         vec![takes_over]

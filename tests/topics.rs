@@ -247,6 +247,12 @@ fn is_refused_for(shop: &Shop, log: Topic) {
 fn an_internal_log_that_was_made_again_is_made_from_the_raw_topics_once_the_groups_are_deleted() {
     let _alone = alone();
     let shop = shop_with_a_past();
+    // by hand it gets the broker's defaults, which are too small for frames
+    let log = ["--topic", Topic::Entity.name()];
+    shop.kafka(&["topics", "--delete", log[0], log[1]]);
+    shop.kafka(&["topics", "--create", log[0], log[1], "--partitions", "4", "--replication-factor", "1"]);
+    let (code, told) = shop.refused_in("a");
+    assert!(code == Some(1) && told.contains("tillstream.entity (max.message.bytes is "), "{told}");
     make_again(&shop, Topic::Entity);
     is_refused_for(&shop, Topic::Entity);
     delete_groups(&shop);

@@ -2,6 +2,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "topics that are missing were refused before")]
 
+mod broker_limits;
 mod heartbeats;
 mod restore_log;
 mod short_lives;
@@ -158,6 +159,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let mut client = client_settings(&config);
     let topology = topology(&client)?;
+    broker_limits::check(&client).await?;
     client.topic_ids = topic_ids(&topology);
     client.member = config.slot.as_ref().map(|slot| format!("{slot}-{:016x}", topology.fingerprint()));
     let mut held = hold_slot(&config, &place).await?;

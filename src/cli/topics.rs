@@ -161,6 +161,16 @@ const FILES: [&str; Topic::ALL.len()] = [
     include_str!("../../topics/dead-letter.yaml"),
 ];
 
+/// Of each topic that tillstream writes, how many bytes a record must be allowed to have.
+pub(super) fn record_bytes_wanted() -> BTreeMap<&'static str, u64> {
+    let files = FILES.iter().filter_map(|text| serde_saphyr::from_str::<TopicFile>(text).ok());
+    let of = |file: TopicFile| {
+        let topic = Topic::from_name(&file.name).filter(|topic| !Topic::RAW.contains(topic))?;
+        Some((topic.name(), file.config.get("max.message.bytes")?.parse().ok()?))
+    };
+    files.filter_map(of).collect()
+}
+
 /// The files in `topics/`, which are part of the program, with the command line's overrides.
 fn topic_files(arguments: &Arguments) -> Result<Vec<TopicFile>, CliError> {
     let mut files = Vec::new();
@@ -213,6 +223,7 @@ mod tests {
         let folder =
             std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/topics")).expect("the folder is there");
         assert_eq!(folder.count(), Topic::ALL.len(), "a file without a topic");
+        assert_eq!(record_bytes_wanted().len(), Topic::ALL.len() - Topic::RAW.len(), "each says how large");
     }
 
     #[test]

@@ -212,3 +212,64 @@ impl ClientSettings {
         config
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// The rows of the table of docs/kafka.md that begins with `| who |`, by setting; none where the value is a name.
+    fn documented(who: &str) -> BTreeMap<String, Vec<String>> {
+        let text = include_str!("../../../docs/kafka.md");
+        let rows = text.lines().skip_while(|line| !line.starts_with(&format!("| {who} |"))).skip(2);
+        let mut settings = BTreeMap::new();
+        for row in rows.take_while(|line| line.starts_with('|')) {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let names: Vec<&str> =
+                cells[1].split(['·', ',']).map(|name| name.trim().trim_matches('`')).collect();
+            // one value of each name, or several of one
+            let values: Vec<&str> = cells[2].split(['·', ',']).map(str::trim).collect();
+            for (place, name) in names.iter().enumerate() {
+                let of_it = if names.len() == values.len() { vec![values[place]] } else { values.clone() };
+                settings.insert((*name).to_owned(), of_it.into_iter().map(str::to_owned).collect());
+            }
+        }
+        settings
+    }
+
+    fn agree(who: &str, made: &ClientConfig, beside: &[&str]) {
+        let documented = documented(who);
+        let made = made.config_map();
+        for (name, values) in &documented {
+            let found = made.get(name.as_str());
+            let is_free = values.iter().all(|value| value.contains(' ') || value.contains('<'));
+            let agrees = found.is_some_and(|found| is_free || values.iter().any(|value| value == found));
+            assert!(agrees, "{who}: {name} is {found:?}, and docs/kafka.md says {values:?}");
+        }
+        let known: BTreeSet<&str> =
+            documented.keys().map(String::as_str).chain(beside.iter().copied()).collect();
+        let more: Vec<_> = made.keys().filter(|name| !known.contains(*name)).collect();
+        assert!(more.is_empty(), "{who}: {more:?} is not in docs/kafka.md");
+    }
+
+    #[test]
+    fn every_client_is_told_what_the_documentation_says_and_why() {
+        let settings = ClientSettings {
+            brokers: "b".to_owned(),
+            application: "a".to_owned(),
+            slot: Some("s".to_owned()),
+            member: Some("m".to_owned()),
+            topic_ids: TopicIds::default(),
+            client: BTreeMap::new(),
+        };
+        let every = ["bootstrap.servers", "client.id", "reconnect.backoff.max.ms"];
+        agree("every client", &settings.admin(), &every);
+        agree("consumer", &settings.consumer("g"), &every);
+        for linger in [Linger::None, Linger::ForBatches] {
+            agree("producer", &settings.producer(linger), &every);
+        }
+        let of_producers = documented("producer").into_keys().collect::<Vec<_>>();
+        let beside: Vec<&str> = of_producers.iter().map(String::as_str).chain(every).collect();
+        agree("producer with transactions", &settings.transactional_producer("t"), &beside);
+    }
+}

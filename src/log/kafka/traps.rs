@@ -3,11 +3,14 @@
 
 use super::client::{ClientSettings, Linger};
 use super::committed::TopicIds;
-use super::consumer::GroupOffsets;
+use super::consumer::{GroupConsumer, GroupOffsets};
 use super::producer::LogProducer;
 use super::transactions::TransactionalProducer;
 use crate::log::frame::Life;
-use crate::log::{Acknowledgement, Append, Committed, Destination, Headers, LogError, Topic, TopicPartition};
+use crate::log::{
+    Acknowledgement, Append, CommitMode, Committed, Destination, Headers, LogError, PollWait, Polled, Start,
+    Topic, TopicPartition,
+};
 use crate::time::Stopwatch;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -134,4 +137,67 @@ fn a_transaction_that_follows_another_at_once_is_tried_again_after_a_moment() {
     let outcome = producer.transact(&[], &offsets);
     assert!(matches!(outcome, Ok(Committed::Taken)), "{outcome:?}");
     assert!(begun.elapsed() < Duration::from_millis(400), "{:?}", begun.elapsed());
+}
+
+/// A transaction that the broker would abort sooner than we think is refused at the start, and not tried again for ever.
+#[test]
+fn a_broker_that_allows_only_shorter_transactions_ends_the_start() {
+    let (cluster, settings) = cluster();
+    let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT;
+    cluster.request_errors(RDKafkaApiKey::InitProducerId, &[refused]);
+    let outcome = TransactionalProducer::init(&settings, Life(1), "shop-a").map(drop);
+    assert!(matches!(outcome, Err(LogError::Fatal(_))), "{outcome:?}");
+}
+
+/// A consumer's drop never returns while a list that it gave out lives.
+#[test]
+fn a_consumer_that_has_looked_up_committed_and_read_is_dropped_in_time() {
+    let (cluster, settings) = cluster();
+    cluster.create_topic(Topic::Clickstream.name(), 1, 1).expect("a topic");
+    let partition = TopicPartition::new(Topic::Clickstream, 0);
+    let (told, dropped) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut consumer =
+            GroupConsumer::subscribe(&settings, "g", &[Topic::Clickstream]).expect("good settings");
+        let (mut polled, begun) = (Vec::new(), Stopwatch::start());
+        while polled.is_empty() && begun.elapsed() < Duration::from_secs(20) {
+            consumer.poll(10, PollWait::ALittle, &mut polled).expect("the broker answers");
+        }
+        assert!(
+            matches!(polled.as_slice(), [Polled::Assigned(assigned, None)] if *assigned == partition),
+            "{polled:?}"
+        );
+        consumer.read_from(partition, Start::Beginning).expect("it is there");
+        consumer.poll(10, PollWait::ALittle, &mut polled).expect("the broker answers");
+        consumer.commit(&[(partition, 0)], CommitMode::Now).expect("the group takes it");
+        let mut accepted = Vec::new();
+        consumer.accepted(&mut accepted);
+        assert_eq!(accepted, [(partition, 0)]);
+        drop(consumer);
+        told.send(()).expect("the test waits");
+    });
+    assert_eq!(dropped.recv_timeout(Duration::from_secs(40)), Ok(()), "it was never dropped");
+}
+
+/// The library's own pause between two attempts grows to ten seconds.
+#[test]
+fn after_an_outage_the_broker_is_found_again_within_two_seconds() {
+    let (cluster, settings) = cluster();
+    let mut producer = LogProducer::new(&settings, Life(1), Linger::None).expect("good settings");
+    let acknowledged = |producer: &mut LogProducer, ticket| {
+        producer.send(&record(ticket)).expect("it is queued");
+        let (mut told, begun) = (Vec::new(), Stopwatch::start());
+        while told.is_empty() && begun.elapsed() < Duration::from_secs(20) {
+            producer.acknowledged(&mut told);
+            std::thread::yield_now();
+        }
+        assert!(matches!(told.as_slice(), [Acknowledgement::Appended { .. }]), "{told:?}");
+        begun.elapsed()
+    };
+    acknowledged(&mut producer, 1);
+    cluster.broker_down(1).expect("the mock goes down");
+    std::thread::sleep(Duration::from_secs(9));
+    cluster.broker_up(1).expect("the mock comes up");
+    let took = acknowledged(&mut producer, 2);
+    assert!(took < Duration::from_secs(2), "{took:?}");
 }
