@@ -178,26 +178,3 @@ fn a_consumer_that_has_looked_up_committed_and_read_is_dropped_in_time() {
     });
     assert_eq!(dropped.recv_timeout(Duration::from_secs(40)), Ok(()), "it was never dropped");
 }
-
-/// The library's own pause between two attempts grows to ten seconds.
-#[test]
-fn after_an_outage_the_broker_is_found_again_within_two_seconds() {
-    let (cluster, settings) = cluster();
-    let mut producer = LogProducer::new(&settings, Life(1), Linger::None).expect("good settings");
-    let acknowledged = |producer: &mut LogProducer, ticket| {
-        producer.send(&record(ticket)).expect("it is queued");
-        let (mut told, begun) = (Vec::new(), Stopwatch::start());
-        while told.is_empty() && begun.elapsed() < Duration::from_secs(20) {
-            producer.acknowledged(&mut told);
-            std::thread::yield_now();
-        }
-        assert!(matches!(told.as_slice(), [Acknowledgement::Appended { .. }]), "{told:?}");
-        begun.elapsed()
-    };
-    acknowledged(&mut producer, 1);
-    cluster.broker_down(1).expect("the mock goes down");
-    std::thread::sleep(Duration::from_secs(9));
-    cluster.broker_up(1).expect("the mock comes up");
-    let took = acknowledged(&mut producer, 2);
-    assert!(took < Duration::from_secs(2), "{took:?}");
-}
