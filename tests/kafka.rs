@@ -31,6 +31,7 @@ use std::time::Duration;
 use support::{Instance, ObjectStore, Shop};
 use tillstream::generate::random::Random;
 use tillstream::log::Topic;
+use tillstream::time::{Clock, SystemClock};
 
 fn events() -> u64 {
     std::env::var("TILLSTREAM_EVENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(300_000)
@@ -323,22 +324,62 @@ fn verify_and_replay(shop: &Shop) {
     );
 }
 
+/// Other views, of which the only one counts a card's payments of seven days, and a rule that reads it. The environment
+/// that makes them the configuration.
+fn other_views(shop: &Shop) -> Vec<(&'static str, String)> {
+    let views =
+        "views: [{name: v, entity: card, source: payment_attempted, windows: [7d], features: [count]}]";
+    let rules = "version: 7\nthresholds: {review: 0.4, step_up: 0.5, decline: 0.6}\nrules: [{id: again, state: live, \
+                 when: v__count_7d >= 2.0, code: AGAIN, weight: 0.5}]";
+    let write = |name: &str, text: &str| {
+        let path = shop.folder.path().join(name);
+        std::fs::write(&path, text).expect("a writable folder");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    vec![
+        ("TILLSTREAM__FEATURES", write("views.yaml", views)),
+        ("TILLSTREAM__RULES", write("rules.yaml", rules)),
+    ]
+}
+
 /// `config check --against-state` says so before it happens.
 fn what_becomes_of_the_state(shop: &Shop) {
     let told = shop.run(&["config", "check", "--against-state"]);
     assert_eq!(told.matches(" kept ").count(), 16, "the same configuration: {told}");
-    let views =
-        "views: [{name: v, entity: card, source: payment_attempted, windows: [1h], features: [count]}]";
-    let rules = "version: 1\nthresholds: {review: 0.4, step_up: 0.5, decline: 0.6}\nrules: []";
-    std::fs::write(shop.folder.path().join("views.yaml"), views).expect("a writable folder");
-    std::fs::write(shop.folder.path().join("rules.yaml"), rules).expect("a writable folder");
-    let path = |name: &str| shop.folder.path().join(name).to_str().expect("UTF-8").to_owned();
-    let (code, told, errors) = shop.try_to_run_with(
-        &["config", "check", "--against-state"],
-        &[("TILLSTREAM__FEATURES", path("views.yaml")), ("TILLSTREAM__RULES", path("rules.yaml"))],
-    );
+    let (code, told, errors) =
+        shop.try_to_run_with(&["config", "check", "--against-state"], &other_views(shop));
     assert_eq!(code, Some(0), "{errors}");
     assert_eq!(told.matches(" rebuilt ").count(), 4, "other views: {told}");
+}
+
+/// The payment `name` of one card, of so long ago.
+fn pay_once(shop: &Shop, name: &str, ago: Duration) {
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", shop.brokers()).create().expect("a producer");
+    let time_ms = SystemClock.now().0 - i64::try_from(ago.as_millis()).expect("days");
+    let payment = format!(
+        "{{\"event_id\":\"{name}\",\"event_name\":\"payment_attempted\",\"event_time_ms\":{time_ms},\"payment_id\":\"{name}\",\
+         \"card_token\":\"one\",\"amount_minor\":100,\"currency\":\"EUR\",\"device_id\":\"one\"}}"
+    );
+    let record = BaseRecord::to("payments").key("one").payload(&payment).timestamp(time_ms);
+    producer.send(record).map_err(|(fault, _)| fault).expect("room in the queue");
+    producer.flush(Duration::from_secs(20)).expect("the broker takes it");
+}
+
+/// Under other views the state is made again from the whole log: what was counted before they came is in them.
+fn views_that_came_later_count_what_was_there(shop: &mut Shop) {
+    shop.environment = other_views(shop);
+    let mut third = shop.instance();
+    pay_once(shop, "second", Duration::ZERO);
+    third.wait_until("done with it", |instance| {
+        instance.metric("tillstream_decisions_total", &[]) > 0.0
+            && instance.metric("tillstream_open_gathers", &[]) == 0.0
+    });
+    assert!(third.stop().success(), "a clean stop ends with 0");
+    let of = tillstream::event::DecisionId::of_payment("second").to_string();
+    let scores = public(shop, Topic::ScoresFraud, &mut 0);
+    let score = &scores.iter().find(|score| score.key == of).expect("it was scored").value;
+    assert_eq!((&score["rules_version"], &score["score"]), (&Value::from(7), &Value::from(0.5)), "{score}");
 }
 
 /// A stop under load leaves nothing uncommitted, so that another configuration can go on from there.
@@ -346,8 +387,10 @@ fn what_becomes_of_the_state(shop: &Shop) {
 fn a_changed_configuration_goes_on_after_a_stop_under_load() {
     let _alone = alone();
     let events = 20_000;
-    let shop = Shop::open(PARTITIONS);
+    let mut shop = Shop::open(PARTITIONS);
     let first = shop.instance();
+    // as old as the first of what is generated
+    pay_once(&shop, "first", Duration::from_secs(86_400));
     let second = std::thread::scope(|scope| {
         let feed = scope.spawn(|| {
             shop.run(&["generate", "--events", &events.to_string(), "--kafka", "--per-second", "2000"])
@@ -384,4 +427,5 @@ fn a_changed_configuration_goes_on_after_a_stop_under_load() {
     let (code, _, told) = shop.try_to_run(&["verify", "--from-checkpoint"]);
     assert_eq!(code, Some(0), "{told}");
     assert!(told.contains("another version or configuration"), "{told}");
+    views_that_came_later_count_what_was_there(&mut shop);
 }
