@@ -4,7 +4,7 @@
 //! does: nothing is flushed, nothing is said. `TILLSTREAM_HANG_AT` makes the thread that comes there go no further.
 
 /// Every place, in the order in which one cycle comes to them.
-pub const POINTS: [&str; 15] = [
+pub const POINTS: [&str; 16] = [
     "poll.before",
     "poll.after",
     "fold.before",
@@ -20,6 +20,7 @@ pub const POINTS: [&str; 15] = [
     "transaction.after",
     "checkpoint.before",
     "checkpoint.after",
+    "checkpoint.delete",
 ];
 
 /// This is `point`.

@@ -44,6 +44,8 @@ pub struct Fetched {
 pub enum Polled {
     /// The group gave this partition to this member; the next offset to read, if one was ever committed.
     Assigned(TopicPartition, Option<Offset>),
+    /// As that, and the offset was set by other means than a commit: what lies below it is not wanted, done or not.
+    AssignedByHand(TopicPartition, Offset),
     /// The group takes these partitions away. The member may still commit them, and then calls [`Log::release`].
     Revoked(Vec<TopicPartition>),
     /// These partitions are somebody else's already: forget them, commit nothing.
@@ -305,8 +307,7 @@ pub enum LogError {
     /// The offsets that are needed have been cut off. Stop: nothing silent may happen here.
     #[error(
         "{partition} begins at offset {first}, but offset {needed} is needed: its retention has cut what was not \
-         yet read; restore the topic, or begin without what is lost: an internal log with \
-         `run --start-anew {partition}@{first}`, a raw topic by setting the group's offset there"
+         yet read; restore the topic, or begin without what is lost: `run --start-anew {partition}@{first}`"
     )]
     Retention {
         /// The partition.

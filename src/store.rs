@@ -165,6 +165,7 @@ impl Folder for ObjectFolder {
 
     fn delete(&mut self, task: SourceId, name: &str) -> Result<(), FolderError> {
         let path = self.path(task).join(name);
+        reach("checkpoint.delete");
         match self.runtime.block_on(self.place.store.delete(&path)) {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(fault) => Err(ObjectFolder::fault("deleting", path.as_ref(), &fault)),
@@ -184,7 +185,11 @@ impl Folder for ObjectFolder {
         for entry in std::fs::read_dir(&folder).map_err(fault)? {
             let entry = entry.map_err(fault)?;
             if entry.file_name().to_string_lossy().contains('#') {
-                std::fs::remove_file(entry.path()).map_err(fault)?;
+                match std::fs::remove_file(entry.path()) {
+                    // whoever was at it has linked it meanwhile
+                    Err(gone) if gone.kind() == std::io::ErrorKind::NotFound => {}
+                    removed => removed.map_err(fault)?,
+                }
             }
         }
         Ok(())

@@ -232,19 +232,28 @@ impl<F: Folder> Keeper<F> {
         let Some(tip) = self.tips.get(&task).filter(|tip| tip.chain > CHAIN_MAX).cloned() else {
             return Ok(());
         };
-        let Ok(chain) = self.chain_of(task, &tip.parent.name, None)? else { return Ok(()) };
-        let Ok((name, bytes, sum)) = folded(&chain) else { return Ok(()) };
+        let unusable = |fault: String| FolderError {
+            what: "folding the chain of",
+            name: tip.parent.name.clone(),
+            fault,
+        };
+        let chain = self.chain_of(task, &tip.parent.name, None)?.map_err(|why| unusable(why.to_string()))?;
+        let (name, bytes, sum) = folded(&chain).map_err(|damage| unusable(damage.to_string()))?;
         self.create(task, &name, &bytes, sum)?;
-        self.tips.insert(task, Tip { parent: Parent { name, sum }, chain: 1 });
-        self.delete_old(task)
+        self.tips.insert(task, Tip { parent: Parent { name: name.clone(), sum }, chain: 1 });
+        self.delete_old(task, &name)
     }
 
     /// Deletes what no restore can need: all that is older than the oldest of the bases that are kept, and what was cut off.
-    fn delete_old(&mut self, task: SourceId) -> Result<(), FolderError> {
+    /// Those that count are `tip` and what its own stage wrote before it: bases of another shape lie beyond it while a
+    /// task is made again, and rest on nothing here.
+    fn delete_old(&mut self, task: SourceId, tip: &str) -> Result<(), FolderError> {
         self.folder.sweep(task)?;
         let mut names = self.folder.names(task)?;
         names.sort_unstable_by(|one, other| order(other).cmp(&order(one)));
-        let Some(oldest) = names.iter().filter(|name| is_base(name)).nth(BASES_KEPT - 1).cloned() else {
+        let is_kept =
+            |name: &&String| is_base(name) && shape_of(name) == shape_of(tip) && order(name) <= order(tip);
+        let Some(oldest) = names.iter().filter(is_kept).nth(BASES_KEPT - 1).cloned() else {
             return Ok(());
         };
         for name in names.iter().filter(|name| order(name) < order(&oldest)) {
@@ -254,10 +263,14 @@ impl<F: Folder> Keeper<F> {
     }
 }
 
-/// A file's name: offset, life, kind. No two lives and no two offsets share one.
+/// A file's name: offset, life, shape, kind. No two lives and no two offsets share one.
 fn file_name(head: &Head) -> String {
     let kind = if head.parent.is_none() { "base" } else { "delta" };
-    format!("{:020}-{:016x}-{kind}", head.offset, head.life.0)
+    format!("{:020}-{:016x}-{:016x}-{kind}", head.offset, head.life.0, head.shape)
+}
+
+fn shape_of(name: &str) -> Option<&str> {
+    name.split('-').nth(2)
 }
 
 /// Newest last: by offset; of one offset a base after a delta, for it says the same in one file.
@@ -348,11 +361,20 @@ mod tests {
 
     /// A checkpoint of changes to table 0: key and value, or no value for a deleted key.
     fn begin(keeper: &mut Keeper<MemoryFolder>, offset: Offset, changes: &[(u32, Option<u32>)]) {
+        begin_of(SHAPE, keeper, offset, changes);
+    }
+
+    fn begin_of(
+        shape: u64,
+        keeper: &mut Keeper<MemoryFolder>,
+        offset: Offset,
+        changes: &[(u32, Option<u32>)],
+    ) {
         let cut = Cut {
             offset,
             life: Life(5),
             fold: FoldVersion(9),
-            shape: SHAPE,
+            shape,
             watermark: Some(EventTime(1_000)),
             whole: offset.to_le_bytes().to_vec(),
         };
@@ -409,6 +431,38 @@ mod tests {
             at.insert(offset, model.clone());
         }
         at
+    }
+
+    #[test]
+    fn a_task_that_is_made_again_keeps_its_own_files_below_those_of_another_shape() {
+        let (storage, other) = (Storage::shared(), SHAPE + 1);
+        let mut before = keeper(&storage);
+        for offset in 900..930 {
+            save(&mut before, offset, &[(1, Some(1))]);
+            before.tidy(TASK).unwrap();
+        }
+        let names = |storage: &SharedStorage| -> Vec<String> {
+            storage.borrow().files().map(|(_, name, _)| name.to_owned()).collect()
+        };
+        let of_before = names(&storage);
+        let mut again = keeper(&storage);
+        assert!(again.find(TASK, other).unwrap().chain.is_empty());
+        for offset in 1..40 {
+            begin_of(other, &mut again, offset, &[(2, Some(u32::try_from(offset).unwrap()))]);
+            assert!(again.save(TASK).unwrap().is_some());
+            again.tidy(TASK).unwrap();
+            let found = keeper(&storage).find(TASK, other).unwrap();
+            assert_eq!(values(&found.chain)[&2], u32::try_from(offset).unwrap());
+        }
+        let left = names(&storage);
+        assert!(of_before.iter().all(|name| left.contains(name)), "a way back as long as they are ahead");
+        // once it has passed them they go as old files do
+        for offset in 1_000..1_030 {
+            begin_of(other, &mut again, offset, &[(2, Some(3))]);
+            assert!(again.save(TASK).unwrap().is_some());
+            again.tidy(TASK).unwrap();
+        }
+        assert!(names(&storage).iter().all(|name| !of_before.contains(name)));
     }
 
     #[test]

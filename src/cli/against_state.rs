@@ -2,6 +2,7 @@
 
 use super::CliError;
 use super::audit::Application;
+use crate::checkpoint::Found;
 use crate::config::{Config, Role};
 use crate::engine::decide::Decide;
 use crate::engine::ingest::Ingest;
@@ -63,28 +64,40 @@ fn tasks<S: Stage>(
     for standing in application.standings(role, topics)? {
         let outcome = match standing.next() {
             Err(lost) => Outcome::Refused(lost.to_string()),
-            Ok(committed) => match other_fold(application, stage.fold_version(), (standing, committed))? {
-                Some(refused) => refused,
-                None => state_of(application, role, stage, (standing, committed))?,
-            },
+            Ok(committed) => outcome_of(application, role, stage, (standing, committed))?,
         };
         into.push((standing.partition.to_string(), outcome));
     }
     Ok(())
 }
 
-/// What was not committed must have been made by this version and configuration.
+fn outcome_of<S: Stage>(
+    application: &Application,
+    role: Role,
+    stage: &S,
+    (standing, committed): (Standing, Option<Offset>),
+) -> Result<Outcome, CliError> {
+    let found = application.newest(role, stage, standing.partition)?;
+    // what lies below either was done
+    let done = committed.max(found.chain.last().map(|newest| newest.head.offset));
+    match other_fold(application, stage.fold_version(), (standing, done))? {
+        Some(refused) => Ok(refused),
+        None => Ok(state_of(role, (standing, committed), &found)),
+    }
+}
+
+/// What was not done must have been made by this version and configuration.
 fn other_fold(
     application: &Application,
     ours: FoldVersion,
-    (standing, committed): (Standing, Option<Offset>),
+    (standing, done): (Standing, Option<Offset>),
 ) -> Result<Option<Outcome>, CliError> {
     let partition = standing.partition;
     if Topic::RAW.contains(&partition.topic) {
         return Ok(None);
     }
     let mut found = None;
-    let from = committed.unwrap_or(0).max(standing.first);
+    let from = done.unwrap_or(0).max(standing.first);
     application.read(partition, (from, i64::MAX), |fetched| {
         let value = fetched.record.value.as_deref().unwrap_or_default();
         if let Ok(record) = Record::decode(value)
@@ -103,20 +116,14 @@ fn other_fold(
     }))
 }
 
-fn state_of<S: Stage>(
-    application: &Application,
-    role: Role,
-    stage: &S,
-    (standing, committed): (Standing, Option<Offset>),
-) -> Result<Outcome, CliError> {
+fn state_of(role: Role, (standing, committed): (Standing, Option<Offset>), found: &Found) -> Outcome {
     let Standing { partition, first, .. } = standing;
-    let found = application.newest(role, stage, partition)?;
     let passed_over =
         found.passed_over.iter().map(|(name, why)| format!("{name}: {why}")).collect::<Vec<_>>();
     let passed_over =
         if passed_over.is_empty() { "no checkpoint".to_owned() } else { passed_over.join("; ") };
     let next = committed.unwrap_or(0);
-    Ok(match found.chain.last() {
+    match found.chain.last() {
         Some(newest) if newest.head.offset >= first => Outcome::Kept(format!(
             "from the checkpoint at offset {}, {} offsets of the log to read",
             newest.head.offset,
@@ -127,7 +134,7 @@ fn state_of<S: Stage>(
             newest.head.offset
         )),
         _ if role == Role::Ingest && committed.is_some_and(|next| next < first) => Outcome::Refused(format!(
-            "offset {next} is next, and the topic begins at {first}: set the group's offset there, and what lies between is lost"
+            "offset {next} is next, and the topic begins at {first}: `run --start-anew {partition}@{first}` passes over what lies between"
         )),
         Some(newest) => Outcome::Refused(format!(
             "its checkpoint is at offset {}, and the log begins at {first}: `run --start-anew {partition}@{first}` forgets \
@@ -143,5 +150,5 @@ fn state_of<S: Stage>(
         None => Outcome::Refused(format!(
             "the log begins at offset {first} ({passed_over}): `run --start-anew {partition}@{first}` forgets what is lost"
         )),
-    })
+    }
 }

@@ -57,8 +57,9 @@ const STATUS_INTERVAL: Duration = Duration::from_millis(250);
   TILLSTREAM__ROLES='[ingest]' tillstream run --config shop.yaml
   curl http://127.0.0.1:9310/readyz")]
 pub(super) struct Run {
-    /// Let this task begin without history at this offset of its internal log, if it has no checkpoint: for a log whose
-    /// beginning is gone. What lay before it is lost: open sessions, features, gathers. May be given several times.
+    /// Let this task begin at this offset of its topic, unless it has a checkpoint there or beyond: for a topic whose
+    /// retention has cut what is needed. What lay before it is lost: of a raw topic the records, of an internal log what
+    /// was open there (sessions, features, gathers). May be given several times.
     #[arg(long, value_name = "TOPIC/PARTITION@OFFSET", value_parser = place_in_a_log)]
     start_anew: Vec<(TopicPartition, Offset)>,
     #[command(flatten)]
@@ -79,7 +80,7 @@ struct Instance {
     ended: Arc<[AtomicBool; Role::ALL.len()]>,
     lives: Arc<AtomicU64>,
     heartbeats: Arc<Heartbeats>,
-    /// Tasks that may begin without history.
+    /// Tasks that may begin without history, and where.
     anew: BTreeMap<TopicPartition, Offset>,
     status: Status,
 }
@@ -89,12 +90,12 @@ fn place_in_a_log(text: &str) -> Result<(TopicPartition, Offset), String> {
     let parsed = || {
         let (partition, offset) = text.split_once('@')?;
         let (topic, partition) = partition.rsplit_once('/')?;
-        let topic =
-            Topic::from_name(topic).filter(|topic| [Topic::Entity, Topic::Decision].contains(topic))?;
+        let topic = Topic::from_name(topic).filter(|topic| !Topic::PUBLIC.contains(topic))?;
         let offset: Offset = offset.parse().ok()?;
         Some((TopicPartition::new(topic, partition.parse().ok()?), offset)).filter(|_| offset >= 0)
     };
-    parsed().ok_or_else(|| "must be a place in an internal log, such as tillstream.entity/2@500".to_owned())
+    parsed()
+        .ok_or_else(|| "must be a place in a topic that is read, such as tillstream.entity/2@500".to_owned())
 }
 
 impl Run {

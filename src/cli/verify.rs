@@ -103,6 +103,10 @@ impl Verify {
                     .push(format!("{}: what lies below {from} {of_others}: not judged", standing.partition));
             }
             match application.begin(role, stage.clone(), standing, from, self.from_checkpoint) {
+                Ok((_, range)) if range.from >= range.to => report.lines.push(format!(
+                    "{}: not judged, it is committed up to {} and could be folded again only from {}",
+                    range.partition, range.to, range.from
+                )),
                 Ok((replay, range)) => {
                     let mut of_this = Made::default();
                     match application.fold_again(replay, range, &mut of_this, |_| Ok(())) {

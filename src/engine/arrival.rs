@@ -18,6 +18,8 @@ pub(super) enum Arrival<T> {
         number: u64,
         /// What its group has committed.
         committed: Option<Offset>,
+        /// Where it is to begin without history, unless it has a checkpoint there or beyond.
+        anew: Option<Offset>,
     },
     /// Its chain is being put back.
     Restoring(Box<Restoring<T>>),
@@ -61,16 +63,17 @@ impl<T: Checkpointed> Restoring<T> {
         Ok(restoring)
     }
 
-    /// Begins at `offset` with nothing: what lies before it is lost to the task.
+    /// Begins at an offset with nothing: what lies before it is lost to the task. `offsets`: that of the newest checkpoint,
+    /// which it does not use, and where it begins.
     pub(super) fn anew<S: Stage<Task = T>>(
         stage: &S,
         what: (u64, Option<Offset>),
-        offset: Offset,
+        offsets: (Option<Offset>, Offset),
         tracking: Tracking,
     ) -> Restoring<T> {
         let task = stage.open_in_the_middle(tracking);
         let mut restoring = Restoring::of(task, what, Pace::new(ProcessingTime(0), 0));
-        (restoring.anew, restoring.is_read) = (Some(offset), true);
+        (restoring.offset, restoring.anew, restoring.is_read) = (offsets.0, Some(offsets.1), true);
         restoring
     }
 

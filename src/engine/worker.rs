@@ -57,7 +57,7 @@ pub struct WorkerSettings {
     pub decision_deadline: Duration,
     /// Public topics whose records are published in one transaction with the offsets of what made them.
     pub exactly_once: Vec<Topic>,
-    /// Tasks that may begin without history at such an offset, if they have no checkpoint.
+    /// Tasks that may begin without history at such an offset, unless they have a checkpoint there or beyond.
     pub anew: BTreeMap<TopicPartition, Offset>,
 }
 
@@ -380,7 +380,8 @@ impl<S: Stage, L: Log> Worker<S, L> {
 
     fn take(&mut self, event: Polled) -> Result<(), WorkerError> {
         match event {
-            Polled::Assigned(partition, committed) => self.assigned(partition, committed)?,
+            Polled::Assigned(partition, committed) => self.assigned(partition, committed, None)?,
+            Polled::AssignedByHand(partition, offset) => self.assigned(partition, None, Some(offset))?,
             Polled::Revoked(partitions) => self.revoked(&partitions)?,
             Polled::Lost(partitions) => {
                 self.lost += partitions.len() as u64;

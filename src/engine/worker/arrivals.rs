@@ -27,13 +27,15 @@ impl<S: Stage, L: Log> Worker<S, L> {
         &mut self,
         partition: TopicPartition,
         committed: Option<Offset>,
+        anew: Option<Offset>,
     ) -> Result<(), WorkerError> {
         if let Some(owned) = self.owned.get(&partition) {
             self.log.read_from(partition, Start::At(owned.next_offset))?;
         } else if let Entry::Vacant(vacant) = self.arriving.entry(partition) {
             self.searches += 1;
             let number = self.searches;
-            vacant.insert(Arrival::Searching { number, committed });
+            let anew = anew.or_else(|| self.settings.anew.get(&partition).copied());
+            vacant.insert(Arrival::Searching { number, committed, anew });
             let search = Search { task: self.stage.source_of(partition), number };
             self.storage.ask(Request::Find(search, self.stage.shape()));
         }
@@ -103,19 +105,19 @@ impl<S: Stage, L: Log> Worker<S, L> {
         let mut arriving = self.arriving.iter_mut();
         let waits = arriving.find(|(partition, _)| stage.source_of(**partition) == search.task);
         if let Some((partition, arrival)) = waits
-            && let Arrival::Searching { number, committed } = arrival
+            && let Arrival::Searching { number, committed, anew } = arrival
             && *number == search.number
         {
             let what = (*number, *committed);
-            let offset = newest.map_or(-1, |newest| newest.offset);
-            // one at that very offset holds what came before it, or nothing: an instance that stood there and read nothing
-            let anew = self.settings.anew.get(partition).filter(|anew| offset <= **anew);
-            let restoring = match anew {
-                Some(offset) => {
+            // a checkpoint at offset 0 holds nothing
+            let held = newest.map_or(0, |newest| newest.offset);
+            let restoring = match *anew {
+                Some(offset) if held < offset || held == 0 => {
                     self.storage.ask(Request::Forget(search.task));
-                    Restoring::anew(stage, what, *offset, tracking)
+                    let held = newest.map(|newest| newest.offset);
+                    Restoring::anew(stage, what, (held, offset), tracking)
                 }
-                None => {
+                _ => {
                     let pace = Pace::new(self.log.now(), bytes as u64);
                     Restoring::new(stage, *partition, what, newest, pace, tracking)?
                 }
@@ -133,12 +135,12 @@ impl<S: Stage, L: Log> Worker<S, L> {
     ) -> Result<(), WorkerError> {
         let (committed, offset, anew) = (restoring.committed, restoring.offset, restoring.anew);
         // what lies below either was done: a checkpoint is saved only after a commit of its offset was accepted
-        let next = committed.max(offset).max(anew).unwrap_or(0);
-        let first_read = offset.or(anew).map_or_else(|| self.stage.start(committed), Start::At);
+        let done = committed.max(offset).unwrap_or(0);
+        let next = done.max(anew.unwrap_or(0));
+        let first_read = anew.or(offset).map_or_else(|| self.stage.start(committed), Start::At);
         let source = self.stage.source_of(partition);
         let destinations = u32::try_from(self.joined.len()).expect("partitions are counted in 32 bits");
         let short_id = source.short_topic();
-        let start = Position::committed(next);
         let first_read = self.begin_reading(partition, first_read, next)?;
         let replays = match first_read {
             Start::Beginning => Some(0),
@@ -158,16 +160,17 @@ impl<S: Stage, L: Log> Worker<S, L> {
             task,
             outputs: Outputs::new(short_id, partition.partition, destinations, kept_from),
             waiting: Waiting::default(),
-            cut: start,
+            cut: Position::committed(next),
             next_offset: replays.unwrap_or(next),
-            committed: next,
+            committed: done,
             restored_at: if replays.is_some() { next } else { 0 },
             restore_pace: Pace::new(self.log.now(), replays.map_or(0, |from| next.abs_diff(from))),
             idleness: Idleness::default(),
-            checkpointing: Checkpointing::new(self.log.now(), offset.unwrap_or(-1), next),
-            chains: vec![(start, Promise::Unknown); destinations as usize],
+            checkpointing: Checkpointing::new(self.log.now(), offset.unwrap_or(-1), done),
+            // what is lost between is spoken for by the first frame: whoever reads it would wait for it for ever
+            chains: vec![(Position::committed(done), Promise::Unknown); destinations as usize],
             #[cfg(test)]
-            batch_from: start,
+            batch_from: Position::committed(next),
         };
         self.owned.insert(partition, owned);
         Ok(())
@@ -183,9 +186,10 @@ impl<S: Stage, L: Log> Worker<S, L> {
     ) -> Result<Start, LogError> {
         match self.log.read_from(partition, first_read) {
             Ok(()) => Ok(first_read),
-            Err(LogError::Retention { first, .. })
-                if first <= next && self.stage.start(Some(next)) == Start::At(next) =>
-            {
+            Err(LogError::Retention { first, .. }) if self.stage.start(Some(next)) == Start::At(next) => {
+                if first > next {
+                    return Err(LogError::Retention { partition, needed: next, first });
+                }
                 self.log.read_from(partition, Start::At(first))?;
                 Ok(Start::At(first))
             }
@@ -199,9 +203,10 @@ mod tests {
     use super::*;
     use crate::engine::checkpointing::Cadence;
     use crate::engine::checkpoints::Checkpoints;
+    use crate::engine::decide::Decide;
     use crate::engine::ingest::Ingest;
     use crate::engine::keyed::Keyed;
-    use crate::engine::process::{INGEST_GROUP, KEYED_GROUP, Partitions, broker, topology};
+    use crate::engine::process::{DECIDE_GROUP, INGEST_GROUP, KEYED_GROUP, Partitions, broker, topology};
     use crate::engine::settings::{FoldSettings, Topology};
     use crate::engine::worker::{Worker, WorkerSettings};
     use crate::log::frame::Life;
@@ -275,9 +280,9 @@ mod tests {
             worker.advance_arrivals().expect("nothing is damaged");
             worker.tasks().count()
         };
-        worker.assigned(ENTITY, None).expect("it is searched for");
+        worker.assigned(ENTITY, None, None).expect("it is searched for");
         worker.forget(&[ENTITY]);
-        worker.assigned(ENTITY, None).expect("it is searched for again");
+        worker.assigned(ENTITY, None, None).expect("it is searched for again");
         let [first, second] = storage.searches.borrow()[..] else { panic!("two searches") };
         let found = |search| Ended::Found(search, None, 0);
         assert_eq!(advance(&mut worker, vec![found(first), Ended::ReadAll(first)]), 0);
@@ -325,5 +330,98 @@ mod tests {
         assert!(task.refused.is_empty(), "{:?}", task.refused);
         let applied: u64 = task.ledger.copies.iter().sum();
         assert!((4..9).contains(&applied), "{applied} copies: those behind the cut, and no other");
+    }
+
+    /// Ingest that has passed over what was cut, however it was told to, says so to those behind it: they refuse nothing.
+    #[test]
+    fn what_retention_has_cut_of_a_raw_topic_is_passed_over_by_all_stages_alike() {
+        const CLICKS: TopicPartition = TopicPartition { topic: Topic::Clickstream, partition: 0 };
+        for is_by_hand in [false, true] {
+            let (fold, topology, broker) = shop();
+            let ingest = |life, anew| {
+                let stage = Ingest::new(fold.clone(), topology.clone(), Start::Earliest);
+                Worker::new(stage, MemoryLog::join(&broker, INGEST_GROUP, Life(life)), settings(life, anew))
+            };
+            let log = MemoryLog::join(&broker, KEYED_GROUP, Life(9));
+            let mut keyed =
+                Worker::new(Keyed::new(fold.clone(), topology.clone()), log, settings(9, BTreeMap::new()));
+            let mut first = ingest(1, BTreeMap::new());
+            for number in 0..3 {
+                click(&broker, number);
+                for _ in 0..3 {
+                    first.cycle().expect("memory does not fail");
+                    keyed.cycle().expect("memory does not fail");
+                }
+            }
+            drop(first);
+            broker.borrow_mut().leave(INGEST_GROUP, Life(1));
+            (3..8).for_each(|number| click(&broker, number));
+            let cut_at = broker.borrow().end_offset(CLICKS);
+            broker.borrow_mut().cut_below(CLICKS, cut_at);
+            let anew = if is_by_hand {
+                broker.borrow_mut().set_by_hand(INGEST_GROUP, CLICKS, cut_at);
+                BTreeMap::new()
+            } else {
+                BTreeMap::from([(CLICKS, cut_at)])
+            };
+            let mut second = ingest(2, anew);
+            for number in 8..12 {
+                click(&broker, number);
+                for _ in 0..3 {
+                    second.cycle().expect("it goes on");
+                    keyed.cycle().expect("it goes on");
+                }
+            }
+            let (_, task, ..) = keyed.tasks().next().expect("the task");
+            assert!(task.refused.is_empty(), "by hand {is_by_hand}: {:?}", task.refused);
+            let applied: u64 = task.ledger.copies.iter().sum();
+            assert_eq!(applied, 3 + 4, "by hand {is_by_hand}");
+        }
+    }
+
+    /// As above, of the entity log: decide goes on behind the gap.
+    #[test]
+    fn what_retention_has_cut_of_the_entity_log_is_passed_over_by_decide_too() {
+        let (fold, topology, broker) = shop();
+        let log = MemoryLog::join(&broker, INGEST_GROUP, Life(1));
+        let stage = Ingest::new(fold.clone(), topology.clone(), Start::Earliest);
+        let mut ingest = Worker::new(stage, log, settings(1, BTreeMap::new()));
+        let log = MemoryLog::join(&broker, DECIDE_GROUP, Life(9));
+        let stage = Decide::new(fold.clone(), topology.clone());
+        let mut decide = Worker::new(stage, log, settings(9, BTreeMap::new()));
+        let keyed = |life, anew| {
+            let stage = Keyed::new(fold.clone(), topology.clone());
+            Worker::new(stage, MemoryLog::join(&broker, KEYED_GROUP, Life(life)), settings(life, anew))
+        };
+        let mut first = keyed(2, BTreeMap::new());
+        for number in 0..3 {
+            click(&broker, number);
+            for _ in 0..3 {
+                ingest.cycle().expect("memory does not fail");
+                first.cycle().expect("memory does not fail");
+                decide.cycle().expect("memory does not fail");
+            }
+        }
+        drop(first);
+        broker.borrow_mut().leave(KEYED_GROUP, Life(2));
+        for number in 3..8 {
+            click(&broker, number);
+            ingest.cycle().expect("memory does not fail");
+        }
+        let cut_at = broker.borrow().end_offset(ENTITY);
+        broker.borrow_mut().cut_below(ENTITY, cut_at);
+        let mut second = keyed(3, BTreeMap::from([(ENTITY, cut_at)]));
+        for number in 8..12 {
+            click(&broker, number);
+            for _ in 0..3 {
+                ingest.cycle().expect("memory does not fail");
+                second.cycle().expect("it goes on");
+                decide.cycle().expect("it goes on");
+            }
+        }
+        let (_, task, ..) = decide.tasks().next().expect("the task");
+        assert!(task.refused.is_empty(), "{:?}", task.refused);
+        let applied = task.sources.iter().map(|(_, source)| source.applied.offset).max();
+        assert!(applied.is_some_and(|applied| applied >= cut_at), "{applied:?}");
     }
 }

@@ -16,6 +16,8 @@ pub enum NextOffset {
     Never,
     /// It reads this offset next.
     At(Offset),
+    /// Somebody has set it, by other means than a commit of ours: what lies below it may or may not have been done.
+    ByHand(Offset),
     /// Of a topic of this name that is gone since.
     OfAnother(Offset),
     /// Of this topic, but what was made of it lay in a log that is gone since.
@@ -34,12 +36,15 @@ impl TopicIds {
         ids.map(|id| format!("{id:032x}")).collect::<Vec<_>>().join(" ")
     }
 
-    /// What an offset with this metadata says of the topic as it is. One without was set by hand.
+    /// What an offset with this metadata says of the topic as it is.
     pub(super) fn judge(&self, topic: Topic, next: rdkafka::Offset, metadata: &str) -> NextOffset {
         let rdkafka::Offset::Offset(next) = next else { return NextOffset::Never };
         let ours = self.metadata(topic);
-        if metadata.is_empty() || ours.is_empty() {
+        if ours.is_empty() {
             return NextOffset::At(next);
+        }
+        if metadata.is_empty() {
+            return NextOffset::ByHand(next);
         }
         let mut differ = ours.split(' ').zip(metadata.split(' ')).map(|(ours, theirs)| ours != theirs);
         match (differ.next(), differ.next()) {
@@ -58,7 +63,7 @@ impl NextOffset {
     /// [`LogError::Fatal`]: an internal log was made again and has lost what was in it: that is not passed over in silence.
     pub fn or_lost(self, partition: TopicPartition) -> Result<Option<Offset>, LogError> {
         let (lost, next) = match self {
-            NextOffset::At(next) => return Ok(Some(next)),
+            NextOffset::At(next) | NextOffset::ByHand(next) => return Ok(Some(next)),
             NextOffset::Never => return Ok(None),
             NextOffset::OfAnother(_) if Topic::RAW.contains(&partition.topic) => return Ok(None),
             NextOffset::OfAnother(next) => (partition.topic, next),
@@ -108,7 +113,10 @@ mod tests {
     #[test]
     fn an_offset_without_metadata_was_set_by_hand_and_counts() {
         let ids = ids(&[(Topic::Clickstream, 1)]);
-        assert_eq!(ids.judge(Topic::Clickstream, rdkafka::Offset::Offset(7), ""), NextOffset::At(7));
+        let judged = ids.judge(Topic::Clickstream, rdkafka::Offset::Offset(7), "");
+        assert_eq!(judged, NextOffset::ByHand(7));
+        let partition = TopicPartition::new(Topic::Clickstream, 0);
+        assert!(judged.or_lost(partition).is_ok_and(|next| next == Some(7)));
         assert_eq!(ids.judge(Topic::Clickstream, rdkafka::Offset::Invalid, ""), NextOffset::Never);
     }
 }

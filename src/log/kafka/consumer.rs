@@ -239,7 +239,13 @@ impl GroupConsumer {
             Ok(committed) => {
                 tracing::info!(?committed, "assigned");
                 for (partition, next) in committed {
-                    into.push(Polled::Assigned(partition, next.or_lost(partition)?));
+                    into.push(match next {
+                        // of an internal log what lies below it counts as done: its state is made again all the same
+                        NextOffset::ByHand(offset) if Topic::RAW.contains(&partition.topic) => {
+                            Polled::AssignedByHand(partition, offset)
+                        }
+                        next => Polled::Assigned(partition, next.or_lost(partition)?),
+                    });
                 }
                 self.to_look_up.clear();
                 Ok(())

@@ -189,6 +189,12 @@ impl Broker {
         self.groups.get(group)?.committed(partition)
     }
 
+    /// Sets an offset of a group by other means than a commit.
+    #[cfg(test)]
+    pub(crate) fn set_by_hand(&mut self, group: &str, partition: TopicPartition, offset: Offset) {
+        self.group_mut(group).set_by_hand(partition, offset);
+    }
+
     pub(super) fn commit(&mut self, group: &str, life: Life, offsets: &[(TopicPartition, Offset)]) {
         let commit = HeldCommit { group: group.to_owned(), life, offsets: offsets.to_vec() };
         match self.delivery {

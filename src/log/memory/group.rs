@@ -11,7 +11,7 @@ use crate::log::frame::Life;
 use crate::log::position::Offset;
 use crate::log::{Polled, Topic, TopicPartition};
 use crate::rules_of_the_protocol::{Rule, without};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default)]
 pub(super) struct Group {
@@ -22,6 +22,8 @@ pub(super) struct Group {
     leaving: BTreeMap<TopicPartition, Life>,
     told: BTreeMap<Life, Vec<Polled>>,
     committed: BTreeMap<TopicPartition, Offset>,
+    /// Those of the offsets above that were set by hand.
+    by_hand: BTreeSet<TopicPartition>,
     /// Offsets of transactions that have not ended: a stable fetch waits for them.
     pending: BTreeMap<TopicPartition, (Transaction, Offset)>,
 }
@@ -60,8 +62,13 @@ impl Group {
                 None if self.leaving.contains_key(partition) || self.is_unstable(*partition) => {}
                 None => {
                     self.owners.insert(*partition, wanted);
-                    let committed = self.committed.get(partition).copied();
-                    self.told.entry(wanted).or_default().push(Polled::Assigned(*partition, committed));
+                    let assigned = match self.committed.get(partition) {
+                        Some(offset) if self.by_hand.contains(partition) => {
+                            Polled::AssignedByHand(*partition, *offset)
+                        }
+                        committed => Polled::Assigned(*partition, committed.copied()),
+                    };
+                    self.told.entry(wanted).or_default().push(assigned);
                 }
             }
         }
@@ -85,6 +92,13 @@ impl Group {
 
     pub(super) fn commit(&mut self, offsets: &[(TopicPartition, Offset)]) {
         self.committed.extend(offsets.iter().copied());
+        self.by_hand.retain(|partition| offsets.iter().all(|(committed, _)| committed != partition));
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_by_hand(&mut self, partition: TopicPartition, offset: Offset) {
+        self.committed.insert(partition, offset);
+        self.by_hand.insert(partition);
     }
 
     pub(super) fn committed(&self, partition: TopicPartition) -> Option<Offset> {
