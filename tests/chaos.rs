@@ -15,7 +15,9 @@
     reason = "a test: what is wrong may panic, and what was done is printed"
 )]
 
+#[path = "kafka/checkout.rs"]
 mod checkout;
+#[path = "kafka/judge.rs"]
 mod judge;
 mod oracle;
 mod support;
@@ -89,15 +91,18 @@ fn a_broker_that_is_stopped_for_long_or_killed_loses_nothing() {
     let _alone = alone();
     let shop = shop();
     under_load(&shop, 60_000, || {
-        let (a, b) = (shop.instance_in("a"), shop.instance_in("b"));
+        let (mut a, mut b) = (shop.instance_in("a"), shop.instance_in("b"));
         let mut longest = Duration::ZERO;
         for (how, seconds) in [("stop", 30), ("stop", 75), ("kill", 2)] {
             std::thread::sleep(Duration::from_secs(3));
             shop.kafka(&[how]);
+            for instance in [&mut a, &mut b] {
+                instance.wait_until("without a broker", |instance| instance.get("/readyz").0 == 503);
+            }
             std::thread::sleep(Duration::from_secs(seconds));
             shop.kafka(&["start"]);
+            let begun = std::time::Instant::now();
             for instance in [&a, &b] {
-                let begun = std::time::Instant::now();
                 while instance.get("/readyz").0 != 200 {
                     assert!(begun.elapsed() < Duration::from_secs(120), "not ready two minutes after {how}");
                     std::thread::sleep(Duration::from_millis(100));

@@ -1,23 +1,8 @@
 //! Disks that are full and brokers that refuse, for a while, on a real Kafka with a real process.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    clippy::indexing_slicing,
-    clippy::cast_sign_loss,
-    clippy::cast_possible_truncation,
-    clippy::let_underscore_must_use,
-    unreachable_pub,
-    reason = "a test: what is wrong may panic, and what was done is printed"
-)]
-
-mod judge;
-mod oracle;
-mod support;
-
-use judge::{PARTITIONS, alone, shop, under_load, under_load_that_may_fail};
+use crate::judge::{PARTITIONS, alone, shop, under_load, under_load_that_may_fail};
+use crate::support::Instance;
 use std::time::Duration;
-use support::Instance;
 
 /// The disk of the checkpoints is full for a while: the engine goes on, and says how old its checkpoints are; once there is
 /// room they are written, and what is killed then comes back from them.

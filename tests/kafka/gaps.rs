@@ -1,26 +1,11 @@
 //! How long a checkout waits for its scores while instances stop, start, die and stand still, by the client's own clock.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::indexing_slicing,
-    clippy::cast_sign_loss,
-    clippy::cast_possible_truncation,
-    clippy::let_underscore_must_use,
-    unreachable_pub,
-    reason = "a test: what is wrong may panic, and what was measured is printed"
-)]
-
-mod checkout;
-mod judge;
-mod oracle;
-mod support;
-
-use checkout::Checkout;
-use judge::{PARTITIONS, alone, compare, produce_in_transactions, wait_until_drained, yesterday_at_ten};
+use crate::checkout::Checkout;
+use crate::judge::{
+    PARTITIONS, alone, compare, produce_in_transactions, wait_until_drained, yesterday_at_ten,
+};
+use crate::support::{Instance, Shop};
 use std::time::Duration;
-use support::{Instance, Shop};
 
 #[test]
 fn a_checkout_waits_no_longer_than_promised_for_a_restart_a_kill_and_a_takeover() {

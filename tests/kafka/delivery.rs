@@ -4,31 +4,15 @@
 //! What does not depend on arrival order is compared with an oracle over the raw input; what does, with
 //! an independent fold of the internal logs as read back.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    clippy::cast_sign_loss,
-    clippy::cast_possible_truncation,
-    clippy::float_cmp,
-    unreachable_pub,
-    clippy::let_underscore_must_use,
-    reason = "a test: what is wrong may panic, and what was compared is printed"
-)]
-
-mod judge;
-mod oracle;
-mod support;
-
-use judge::{
+use crate::judge::{
     PARTITIONS, alone, compare, produce_in_transactions, public, read, wait_until_drained, yesterday_at_ten,
 };
+use crate::support::{Instance, ObjectStore, Shop};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
-use support::{Instance, ObjectStore, Shop};
 use tillstream::generate::random::Random;
 use tillstream::log::Topic;
 use tillstream::time::{Clock, SystemClock};
