@@ -1,4 +1,5 @@
-//! Declared views: windowed counts, sums, means, extremes, distincts and the time since the last event.
+//! Declared views: windowed counts, sums, means, deviations, extremes and distincts; the last value, and the times since the
+//! first and the last event.
 //!
 //! `features.yaml` ([`FeaturesSpec`]) is checked and compiled once into a [`FeaturePlan`]: one
 //! [`Group`] for each kind of entity and source, which says what the events of a key must carry and
@@ -16,13 +17,14 @@
 //! | `parse`, `check`, `view` | the views it means; every fault at once |
 //! | `plan`, `group`, `layout`, `sweep` | what is compiled from them |
 //! | `memory` | the bound per key, with its arithmetic |
-//! | `row`, `totals` | one event in a group's layout; what can be said of numbers |
+//! | `row`, `totals`, `spread` | one event in a group's layout; what can be said of numbers |
 //! | `ring`, `buckets`, `distinct` | what a small and a large key keep |
-//! | `state` | folding an event, answering for a payment |
+//! | `state`, `ends` | folding an event, answering for a payment; the first event and the last values |
 
 mod buckets;
 mod check;
 mod distinct;
+mod ends;
 mod group;
 mod layout;
 mod memory;
@@ -31,6 +33,7 @@ mod plan;
 mod ring;
 mod row;
 mod spec;
+mod spread;
 mod state;
 mod sweep;
 mod totals;

@@ -8,6 +8,7 @@ use super::distinct::Sample;
 use super::group::Group;
 use super::layout::{BucketedWindow, Layout};
 use super::row::Event;
+use super::spread::Spread;
 use super::sweep::{Answers, Column, ERROR_OF_BUCKETS, Step, Sweep, Tally};
 use super::totals::Totals;
 use crate::time::EventTime;
@@ -67,10 +68,10 @@ impl Buckets {
 
     fn add_to_series(&mut self, layout: &Layout, event: Event<'_>, newest: EventTime) -> Added {
         let mut added = Added::Everywhere;
-        self.series.resize_with(layout.windows().len(), || Series::new(layout.numbers()));
+        self.series.resize_with(layout.windows().len(), || Series::new(layout));
         for (series, window) in self.series.iter_mut().zip(layout.windows()) {
             if event.time > window.horizon(newest) {
-                series.add(bucket_of(event.time, window.window_ms), event);
+                series.add(layout, bucket_of(event.time, window.window_ms), event);
             } else {
                 added = Added::NotEverywhere;
             }
@@ -102,6 +103,14 @@ impl Buckets {
                 let own = own.and_then(|own| own.event.word(slot));
                 self.answer_distinct(sweep, text, end, own, answers);
             }
+            Column::Spread { slot, spread } => {
+                for step in &sweep.steps {
+                    let mut all = self.spread(step, spread, end);
+                    let own = own_of(own, step).and_then(|own| own.event.word(slot));
+                    own.into_iter().for_each(|word| all.add(word));
+                    step.answer(|aggregate| all.value(aggregate), Some(ERROR_OF_BUCKETS), answers);
+                }
+            }
             column => {
                 for step in &sweep.steps {
                     let totals = own_totals(own, step, column).merged(self.totals(step, column, end));
@@ -129,11 +138,22 @@ impl Buckets {
 
     /// What the buckets of a step's window hold of a column.
     fn totals(&self, step: &Step, column: Column, end: EventTime) -> Totals {
-        let series = step.bucketed.and_then(|window| self.series.get(window.place));
-        let first = bucket_of(step.start(end), step.window_ms);
-        let last = bucket_of(end, step.window_ms);
-        series.map(|series| series.totals(first..=last, column)).unwrap_or_default()
+        self.series_of(step).map(|series| series.totals(buckets_of(step, end), column)).unwrap_or_default()
     }
+
+    /// What the buckets of a step's window hold of a number whose standard deviation is asked.
+    fn spread(&self, step: &Step, spread: usize, end: EventTime) -> Spread {
+        self.series_of(step).map(|series| series.spread(buckets_of(step, end), spread)).unwrap_or_default()
+    }
+
+    fn series_of(&self, step: &Step) -> Option<&Series> {
+        step.bucketed.and_then(|window| self.series.get(window.place))
+    }
+}
+
+/// The numbers of the buckets that a step's window covers.
+fn buckets_of(step: &Step, end: EventTime) -> RangeInclusive<i64> {
+    bucket_of(step.start(end), step.window_ms)..=bucket_of(end, step.window_ms)
 }
 
 /// The number of the bucket of a window in which `time` lies.
@@ -141,10 +161,13 @@ fn bucket_of(time: EventTime, window_ms: i64) -> i64 {
     time.0.div_euclid(window_ms / BUCKETS_PER_WINDOW)
 }
 
-/// What a payment adds to its own value of a step: nothing where the step's series holds it.
+/// The payment that adds to its own value of a step: none where the step's series holds it.
+fn own_of<'o>(own: Option<Own<'o>>, step: &Step) -> Option<Own<'o>> {
+    own.filter(|own| step.bucketed.is_some_and(|window| own.is_too_old_for(window)))
+}
+
 fn own_totals(own: Option<Own<'_>>, step: &Step, column: Column) -> Totals {
-    let missed = |own: &Own<'_>| step.bucketed.is_some_and(|window| own.is_too_old_for(window));
-    own.filter(missed).map(|own| totals_of(own.event, column)).unwrap_or_default()
+    own_of(own, step).map(|own| totals_of(own.event, column)).unwrap_or_default()
 }
 
 /// What one event is to a column of events or numbers.
@@ -153,7 +176,7 @@ fn totals_of(event: Event<'_>, column: Column) -> Totals {
     match column {
         Column::Events => totals = Totals::of_events(1),
         Column::Number { slot } => event.word(slot).into_iter().for_each(|word| totals.add(word)),
-        Column::Text { .. } => {}
+        Column::Spread { .. } | Column::Text { .. } => {}
     }
     totals
 }
@@ -164,6 +187,8 @@ struct Series {
     buckets: VecDeque<Bucket>,
     /// For each number, what each bucket holds of it.
     numbers: Vec<VecDeque<Totals>>,
+    /// The same of those whose standard deviation is asked.
+    spreads: Vec<VecDeque<Spread>>,
 }
 
 /// One bucket.
@@ -178,18 +203,27 @@ struct Bucket {
 const _: () = assert!(size_of::<Bucket>() == 16);
 
 impl Series {
-    fn new(numbers: usize) -> Series {
-        Series { buckets: VecDeque::new(), numbers: vec![VecDeque::new(); numbers] }
+    fn new(layout: &Layout) -> Series {
+        Series {
+            buckets: VecDeque::new(),
+            numbers: vec![VecDeque::new(); layout.numbers()],
+            spreads: vec![VecDeque::new(); layout.spreads().len()],
+        }
     }
 
     /// Adds an event to the bucket `number`.
-    fn add(&mut self, number: i64, event: Event<'_>) {
+    fn add(&mut self, layout: &Layout, number: i64, event: Event<'_>) {
         let place = self.place(number);
         let bucket = self.buckets.get_mut(place).expect("the bucket was just put there");
         bucket.events += 1;
         for (slot, totals) in self.numbers.iter_mut().enumerate() {
             if let (Some(totals), Some(word)) = (totals.get_mut(place), event.word(slot)) {
                 totals.add(word);
+            }
+        }
+        for (spreads, slot) in self.spreads.iter_mut().zip(layout.spreads()) {
+            if let (Some(spread), Some(word)) = (spreads.get_mut(place), event.word(*slot)) {
+                spread.add(word);
             }
         }
     }
@@ -204,6 +238,7 @@ impl Series {
         if self.buckets.get(place).is_none_or(|bucket| bucket.number != number) {
             self.buckets.insert(place, Bucket { number, events: 0 });
             self.numbers.iter_mut().for_each(|totals| totals.insert(place, Totals::default()));
+            self.spreads.iter_mut().for_each(|spreads| spreads.insert(place, Spread::default()));
         }
         place
     }
@@ -214,6 +249,9 @@ impl Series {
             self.buckets.pop_front();
             for totals in &mut self.numbers {
                 totals.pop_front();
+            }
+            for spreads in &mut self.spreads {
+                spreads.pop_front();
             }
         }
     }
@@ -227,8 +265,14 @@ impl Series {
                 let number = self.numbers.get(slot).expect("a column of the layout");
                 number.range(places).fold(Totals::default(), |sum, totals| sum.merged(*totals))
             }
-            Column::Text { .. } => Totals::default(),
+            Column::Spread { .. } | Column::Text { .. } => Totals::default(),
         }
+    }
+
+    /// The same of a number whose standard deviation is asked.
+    fn spread(&self, numbers: RangeInclusive<i64>, spread: usize) -> Spread {
+        let spreads = self.spreads.get(spread).expect("a column of the layout");
+        spreads.range(self.places(numbers)).fold(Spread::default(), |sum, one| sum.merged(*one))
     }
 
     /// Where the buckets of these numbers are. Without a search where no number is missing and none

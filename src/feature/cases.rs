@@ -145,6 +145,23 @@ fn an_event_without_the_field_does_not_count_for_that_field() {
 }
 
 #[test]
+fn the_first_event_and_the_last_value_are_known_as_long_as_the_key_is() {
+    let mut key = Key::paying("windows: [1m], features: [{last: amount}, time_since_first]");
+    let mut asked = |at: i64, values: &[(FieldId, Value)]| {
+        let values = key.pay(at, values);
+        ["amount_last", "seconds_since_first"].map(|name| values.get(name).cloned())
+    };
+    let some = |value: &str| Some(value.to_owned());
+    assert_eq!(asked(10_000, &[amount(5)]), [None, None], "itself does not count");
+    assert_eq!(asked(200_000, &[]), [some("5"), some("190")], "beyond every window");
+    assert_eq!(asked(200_000, &[amount(7)]), [some("5"), some("190")], "the one before has no amount");
+    assert_eq!(asked(200_000, &[amount(8)]), [some("7"), some("190")]);
+    assert_eq!(asked(100_000, &[amount(9)]), [None, some("90")], "the last value is later");
+    assert_eq!(asked(5_000, &[amount(3)]), [None, some("0")], "before the first");
+    assert_eq!(asked(300_000, &[]), [some("8"), some("295")]);
+}
+
+#[test]
 fn time_since_last_is_from_the_newest_event_before_and_never_negative() {
     let mut key = Key::paying("windows: [1m], features: [time_since_last]");
     assert!(key.pay(10_000, &[]).is_empty());

@@ -122,6 +122,8 @@ impl Checker {
         for (index, aggregate) in aggregates.iter().enumerate() {
             let name = match aggregate {
                 Some(Aggregate::Distinct(_)) => "distinct",
+                Some(Aggregate::Last(_)) => "last",
+                Some(Aggregate::TimeSinceFirst) => "time_since_first",
                 Some(Aggregate::TimeSinceLast) => "time_since_last",
                 _ => continue,
             };
@@ -182,7 +184,7 @@ mod tests {
             "features.views[1].features[1]: `device` is a text, `sum` wants a number",
             "features.views[1].features[2]: the view has this feature already",
             "features.views[1].features[4]: unknown feature `avg`, known are \
-             count, sum, mean, min, max, distinct, time_since_last",
+             count, sum, mean, stddev, min, max, distinct, last, time_since_first, time_since_last",
             "features.views[1].features[3]: `distinct` does not go with a delay",
             "features.views[2].name: `B` must be small letters, digits and single underscores, \
              a letter first",

@@ -17,6 +17,9 @@ pub struct Group {
     features: Vec<Feature>,
     layout: Layout,
     since_last: Vec<u32>,
+    since_first: Vec<u32>,
+    /// With the slot of the number.
+    lasts: Vec<(u32, usize)>,
     before: Vec<Sweep>,
     after: Vec<Sweep>,
 }
@@ -33,12 +36,20 @@ impl Group {
         let features: Vec<Feature> = views.iter().flat_map(|view| view.features()).collect();
         let layout = Layout::new(&features, allowed_lateness);
         let reaches = views.iter().filter_map(|view| view.reach());
-        let since_last = features.iter().filter(|f| f.aggregate == Aggregate::TimeSinceLast);
+        let ids_of = |aggregate| -> Vec<u32> {
+            features.iter().filter(|f| f.aggregate == aggregate).map(|feature| feature.id).collect()
+        };
+        let last = |feature: &Feature| match feature.aggregate {
+            Aggregate::Last(field) => Some((feature.id, layout.slot(field)?)),
+            _ => None,
+        };
         Group {
             entity,
             source,
             retention: reaches.max().unwrap_or_default().saturating_add(allowed_lateness),
-            since_last: since_last.map(|feature| feature.id).collect(),
+            since_last: ids_of(Aggregate::TimeSinceLast),
+            since_first: ids_of(Aggregate::TimeSinceFirst),
+            lasts: features.iter().filter_map(last).collect(),
             before: sweep::compile(&layout, features.iter().filter(|f| !f.sees_current())),
             after: sweep::compile(&layout, features.iter().filter(|f| f.sees_current())),
             layout,
@@ -105,6 +116,21 @@ impl Group {
     /// The `time_since_last` features.
     pub(super) fn since_last(&self) -> &[u32] {
         &self.since_last
+    }
+
+    /// The `time_since_first` features.
+    pub(super) fn since_first(&self) -> &[u32] {
+        &self.since_first
+    }
+
+    /// The `last` features, with the slot of their number.
+    pub(super) fn lasts(&self) -> &[(u32, usize)] {
+        &self.lasts
+    }
+
+    /// Whether something is asked of a key's first event or last values.
+    pub(super) fn asks_ends(&self) -> bool {
+        !self.since_first.is_empty() || !self.lasts.is_empty()
     }
 
     /// The passes that do not count the payment that asks.

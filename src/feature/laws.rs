@@ -9,9 +9,10 @@ use std::time::Duration;
 
 const PAYMENTS: &str = "views:
   - {name: all, entity: card, source: payment_attempted, windows: [1m, 150s, 5m], features:
-      [count, {sum: amount}, {mean: amount}, {min: amount}, {max: amount}, {distinct: ip}, time_since_last]}
+      [count, {sum: amount}, {mean: amount}, {stddev: amount}, {min: amount}, {max: amount}, {distinct: ip},
+       {last: amount}, time_since_first, time_since_last]}
   - {name: others, entity: card, source: payment_attempted, windows: [1m, 5m], include_current: false,
-      features: [count, {mean: amount}, {distinct: ip}, {distinct: device}]}
+      features: [count, {mean: amount}, {stddev: amount}, {distinct: ip}, {distinct: device}]}
   - {name: soon, entity: card, source: payment_attempted, windows: [1m], delay: 500ms, features: [count]}
   - {name: slow, entity: card, source: payment_attempted, windows: [1m, 2m], delay: 90s, features:
       [count, {max: amount}, {sum: amount}]}
@@ -22,7 +23,8 @@ const PAYMENTS: &str = "views:
 
 const CLICKS: &str = "views:
   - {name: all, entity: device, source: click, windows: [1m, 5m], features:
-      [count, {sum: value}, {mean: items}, {distinct: page}, time_since_last]}
+      [count, {sum: value}, {mean: items}, {stddev: items}, {distinct: page}, {last: value}, time_since_first,
+       time_since_last]}
   - {name: slow, entity: device, source: click, windows: [1m, 4m], delay: 70s, features: [count, {min: value}]}
   - {name: later, entity: device, source: click, windows: [5m, 8m], delay: 25s, features: [count]}
 ";
@@ -50,6 +52,8 @@ struct Naive<'a> {
     newest: Option<i64>,
     large: bool,
     held: Vec<Held>,
+    /// Every event ever.
+    all: Vec<(i64, Values)>,
     samples: BTreeMap<FieldId, (u32, Seen)>,
 }
 
@@ -59,7 +63,7 @@ type Seen = BTreeMap<u64, (i64, i64)>;
 impl<'a> Naive<'a> {
     fn new(group: &'a Group) -> Naive<'a> {
         let large = group.source() == Source::Click;
-        Naive { group, newest: None, large, held: Vec::new(), samples: BTreeMap::new() }
+        Naive { group, newest: None, large, held: Vec::new(), all: Vec::new(), samples: BTreeMap::new() }
     }
 
     fn horizon(&self) -> i64 {
@@ -76,6 +80,7 @@ impl<'a> Naive<'a> {
 
     fn fold(&mut self, time: i64, values: &Values) {
         self.newest = self.newest.max(Some(time));
+        self.all.push((time, values.clone()));
         let (horizon, newest) = (self.horizon(), self.newest.unwrap());
         let inserted = time > horizon;
         if inserted {
@@ -116,7 +121,7 @@ impl<'a> Naive<'a> {
     /// asks, where it counts.
     fn value(&self, feature: &Feature, at: i64, own: Option<&Values>) -> Option<(f64, Option<f64>)> {
         let Some(window) = feature.window else {
-            return self.newest.map(|newest| ((at - newest).max(0) as f64 / 1000.0, None));
+            return self.without_window(feature.aggregate, at).map(|value| (value, None));
         };
         let end = at - millis(feature.delay);
         let start = end - millis(window);
@@ -135,6 +140,27 @@ impl<'a> Naive<'a> {
         let held = self.held.iter().filter(inside).map(|held| &held.values);
         let value = aggregate(feature.aggregate, held.chain(own).collect())?;
         Some((value, self.large.then_some(0.015625)))
+    }
+
+    fn without_window(&self, aggregate: Aggregate, at: i64) -> Option<f64> {
+        let times = self.all.iter().map(|(time, _)| *time);
+        let since = |time: i64| (at - time).max(0) as f64 / 1000.0;
+        match aggregate {
+            Aggregate::TimeSinceFirst => times.min().map(since),
+            Aggregate::TimeSinceLast => times.max().map(since),
+            Aggregate::Last(field) => {
+                let number = |(_, value): &&(FieldId, Value)| matches!(value, Value::Number(_));
+                let of_field = |values: &Values| {
+                    let value = values.iter().filter(|(of, _)| *of == field).find(number)?.1;
+                    if let Value::Number(number) = value { Some(number as f64) } else { None }
+                };
+                let with = self.all.iter().filter_map(|(time, values)| Some((*time, of_field(values)?)));
+                // of the same time the later arrival, which `max_by_key` prefers
+                let (time, value) = with.max_by_key(|(time, _)| *time)?;
+                (time <= at).then_some(value)
+            }
+            _ => unreachable!("it has a window"),
+        }
     }
 
     /// Whether an event of a large key is in a window: it was added, its bucket is still there, and
@@ -211,10 +237,19 @@ fn aggregate(aggregate: Aggregate, events: Vec<&Values>) -> Option<f64> {
     match aggregate {
         Aggregate::Sum(_) => Some(sum),
         Aggregate::Mean(_) => (!numbers.is_empty()).then(|| sum / numbers.len() as f64),
+        Aggregate::StandardDeviation(_) => deviation(&numbers),
         Aggregate::Min(_) => numbers.into_iter().min().map(|n| n as f64),
         Aggregate::Max(_) => numbers.into_iter().max().map(|n| n as f64),
         _ => Some(hashes.collect::<BTreeSet<u64>>().len() as f64),
     }
+}
+
+/// √(Σ(n·x − Σx)² / n) / n, in whole numbers up to the root.
+fn deviation(numbers: &[i64]) -> Option<f64> {
+    let count = numbers.len() as i128;
+    let sum: i128 = numbers.iter().map(|number| i128::from(*number)).sum();
+    let apart: i128 = numbers.iter().map(|number| (count * i128::from(*number) - sum).pow(2)).sum();
+    (count > 0).then(|| ((apart / count) as f64).sqrt() / count as f64)
 }
 
 fn answer(out: Vec<(u32, f64)>, estimates: Vec<(u32, f64)>) -> Answer {

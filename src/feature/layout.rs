@@ -13,6 +13,10 @@ pub(super) struct Layout {
     /// Numbers before texts, each in the order of their numbers.
     fields: Vec<FieldId>,
     numbers: usize,
+    /// The slots of the numbers whose standard deviation is asked.
+    spreads: Vec<usize>,
+    /// The slots of the numbers whose last value is asked.
+    lasts: Vec<usize>,
     /// Shortest first.
     windows: Vec<BucketedWindow>,
 }
@@ -43,11 +47,29 @@ impl Layout {
         let read: BTreeSet<FieldId> = features.iter().filter_map(|f| f.aggregate.field()).collect();
         let (numbers, texts): (Vec<FieldId>, Vec<FieldId>) =
             read.into_iter().partition(|field| field.is_number());
+        let slots = |of: fn(Aggregate) -> bool| -> Vec<usize> {
+            let asked = |field: &FieldId| {
+                features.iter().any(|f| of(f.aggregate) && f.aggregate.field() == Some(*field))
+            };
+            numbers.iter().enumerate().filter(|(_, field)| asked(field)).map(|(slot, _)| slot).collect()
+        };
         Layout {
             numbers: numbers.len(),
+            spreads: slots(|aggregate| matches!(aggregate, Aggregate::StandardDeviation(_))),
+            lasts: slots(|aggregate| matches!(aggregate, Aggregate::Last(_))),
             fields: [numbers, texts].concat(),
             windows: bucketed_windows(features, allowed_lateness),
         }
+    }
+
+    /// The slots of the numbers whose standard deviation is asked.
+    pub(super) fn spreads(&self) -> &[usize] {
+        &self.spreads
+    }
+
+    /// The slots of the numbers whose last value is asked.
+    pub(super) fn lasts(&self) -> &[usize] {
+        &self.lasts
     }
 
     /// The fields that are read.
@@ -85,11 +107,16 @@ impl Layout {
         self.windows.iter().find(|known| known.window_ms == window_ms).copied()
     }
 
-    /// What a pass for `aggregate` looks at; nothing for `time_since_last`.
+    /// What a pass for `aggregate` looks at; nothing for one without a window.
     pub(super) fn column(&self, aggregate: Aggregate) -> Option<Column> {
         match aggregate {
             Aggregate::Count => Some(Column::Events),
-            Aggregate::TimeSinceLast => None,
+            Aggregate::Last(_) | Aggregate::TimeSinceFirst | Aggregate::TimeSinceLast => None,
+            Aggregate::StandardDeviation(field) => {
+                let slot = self.slot(field)?;
+                let spread = self.spreads.iter().position(|known| *known == slot)?;
+                Some(Column::Spread { slot, spread })
+            }
             Aggregate::Distinct(field) => {
                 self.slot(field).map(|slot| Column::Text { slot, text: slot - self.numbers })
             }

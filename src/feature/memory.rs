@@ -14,6 +14,8 @@ const RING_FIELD_BYTES: u64 = 9;
 const BUCKET_BYTES: u64 = 16;
 /// Count, sum, minimum and maximum.
 const BUCKET_NUMBER_BYTES: u64 = 32;
+/// Count, sum and sum of squares.
+const BUCKET_SPREAD_BYTES: u64 = 32;
 /// Hash, first and last time.
 const SAMPLED_VALUE_BYTES: u64 = 24;
 
@@ -28,6 +30,7 @@ pub struct MemoryBound {
     /// Window in milliseconds, and how many buckets of it its retention can hold.
     buckets: Vec<(u64, u64)>,
     numbers: u64,
+    spreads: u64,
     texts: u64,
 }
 
@@ -43,6 +46,7 @@ impl MemoryBound {
             ring_fields: (!bucketed).then_some(layout.width() as u64),
             buckets: buckets.collect(),
             numbers: layout.numbers() as u64,
+            spreads: layout.spreads().len() as u64,
             texts: layout.texts() as u64,
         }
     }
@@ -54,8 +58,8 @@ impl MemoryBound {
         self.ring_fields.map_or(0, |fields| RING_MAX as u64 * entry(fields))
     }
 
-    /// A large key: for each window ⌈r(w) / b⌉ + 1 buckets of 16 bytes and 32 per number, and for each
-    /// text 1,024 sampled values of 24 bytes.
+    /// A large key: for each window ⌈r(w) / b⌉ + 1 buckets of 16 bytes and 32 per number (64 where its
+    /// standard deviation is asked), and for each text 1,024 sampled values of 24 bytes.
     #[must_use]
     pub fn large_key_bytes(&self) -> u64 {
         let held = self.buckets.iter().fold(0_u64, |sum, (_, held)| sum.saturating_add(*held));
@@ -69,7 +73,7 @@ impl MemoryBound {
     }
 
     fn bucket_bytes(&self) -> u64 {
-        BUCKET_BYTES + BUCKET_NUMBER_BYTES * self.numbers
+        BUCKET_BYTES + BUCKET_NUMBER_BYTES * self.numbers + BUCKET_SPREAD_BYTES * self.spreads
     }
 
     fn sample_bytes(&self) -> u64 {

@@ -85,9 +85,12 @@ pub(super) fn aggregate(spec: &FeatureSpec, source: Option<Source>) -> Result<Ag
 fn plain(name: &str) -> Result<Aggregate, String> {
     match name {
         "count" => Ok(Aggregate::Count),
+        "time_since_first" => Ok(Aggregate::TimeSinceFirst),
         "time_since_last" => Ok(Aggregate::TimeSinceLast),
         "distinct" => Err("`distinct` needs a text, such as `distinct: device`".to_owned()),
-        "sum" | "mean" | "min" | "max" => Err(format!("`{name}` needs a number, such as `{name}: amount`")),
+        "sum" | "mean" | "stddev" | "min" | "max" | "last" => {
+            Err(format!("`{name}` needs a number, such as `{name}: amount`"))
+        }
         _ => Err(unknown_feature(name)),
     }
 }
@@ -97,10 +100,12 @@ fn of_field(name: &str, field: &str, source: Option<Source>) -> Result<Aggregate
     let of: fn(FieldId) -> Aggregate = match name {
         "sum" => Aggregate::Sum,
         "mean" => Aggregate::Mean,
+        "stddev" => Aggregate::StandardDeviation,
         "min" => Aggregate::Min,
         "max" => Aggregate::Max,
+        "last" => Aggregate::Last,
         "distinct" => Aggregate::Distinct,
-        "count" | "time_since_last" => return Err(format!("`{name}` takes no field")),
+        "count" | "time_since_first" | "time_since_last" => return Err(format!("`{name}` takes no field")),
         _ => return Err(unknown_feature(name)),
     };
     let known = FieldId::ALL.into_iter().find(|(_, known)| *known == field);
@@ -117,7 +122,7 @@ fn of_field(name: &str, field: &str, source: Option<Source>) -> Result<Aggregate
 
 /// The fault of a feature that is none.
 fn unknown_feature(name: &str) -> String {
-    let known = "count, sum, mean, min, max, distinct, time_since_last";
+    let known = "count, sum, mean, stddev, min, max, distinct, last, time_since_first, time_since_last";
     format!("unknown feature `{name}`, known are {known}")
 }
 
@@ -188,6 +193,9 @@ mod tests {
         let table = [
             ("sum", "amount", payment, Ok(Aggregate::Sum(FieldId::AmountMinor))),
             ("mean", "items", click, Ok(Aggregate::Mean(FieldId::ItemCount))),
+            ("stddev", "amount", payment, Ok(Aggregate::StandardDeviation(FieldId::AmountMinor))),
+            ("last", "amount", payment, Ok(Aggregate::Last(FieldId::AmountMinor))),
+            ("last", "device", payment, Err("`device` is a text, `last` wants a number")),
             ("min", "value", click, Ok(Aggregate::Min(FieldId::ValueMinor))),
             ("distinct", "device", click, Ok(Aggregate::Distinct(FieldId::Device))),
             ("max", "amount", None, Ok(Aggregate::Max(FieldId::AmountMinor))),

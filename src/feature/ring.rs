@@ -7,6 +7,7 @@
 
 use super::distinct::DistinctHashes;
 use super::row::Event;
+use super::spread::Spread;
 use super::sweep::{Answers, Column, Sweep, Tally};
 use super::totals::Totals;
 use crate::time::EventTime;
@@ -85,6 +86,9 @@ impl Ring {
             Column::Events => self.walk(sweep, at, Totals::default(), |_, _| Some(0), answers),
             Column::Number { slot } => {
                 self.walk(sweep, at, Totals::default(), self.words_of(slot, width), answers);
+            }
+            Column::Spread { slot, .. } => {
+                self.walk(sweep, at, Spread::default(), self.words_of(slot, width), answers);
             }
             Column::Text { slot, .. } => {
                 self.walk(sweep, at, DistinctHashes::default(), self.words_of(slot, width), answers);

@@ -5,6 +5,7 @@
 //! [`Group::memory`]; the owner forgets the key when its watermark reaches [`GroupState::forget_at`].
 
 use super::buckets::{Added, Buckets, Own};
+use super::ends::Ends;
 use super::group::Group;
 use super::ring::Ring;
 use super::row::{Event, Row};
@@ -22,6 +23,8 @@ use serde::{Deserialize, Serialize};
 pub struct GroupState {
     /// The highest event time folded; none before the first event.
     newest: Option<EventTime>,
+    /// None before the first event, and where nothing of it is asked.
+    ends: Option<Box<Ends>>,
     kept: Kept,
 }
 
@@ -42,7 +45,7 @@ impl GroupState {
             Source::Click => Kept::Buckets(Box::default()),
             Source::PaymentAttempted | Source::PaymentResult => Kept::Ring(Ring::default()),
         };
-        GroupState { newest: None, kept }
+        GroupState { newest: None, ends: None, kept }
     }
 
     /// Folds an event. Of `values`, those that the group does not read are passed over.
@@ -60,7 +63,7 @@ impl GroupState {
         estimates: &mut Vec<(u32, f64)>,
     ) {
         let mut answers = Answers { values: out, estimates };
-        self.since_last(group, at, &mut answers);
+        self.without_window(group, at, &mut answers);
         self.answer(group, group.before(), at, None, &mut answers);
         self.answer(group, group.after(), at, None, &mut answers);
     }
@@ -77,7 +80,7 @@ impl GroupState {
     ) {
         let mut answers = Answers { values: out, estimates };
         let row = Row::new(group.layout(), time, values);
-        self.since_last(group, time, &mut answers);
+        self.without_window(group, time, &mut answers);
         self.answer(group, group.before(), time, None, &mut answers);
         let own = match self.fold_event(group, row.event()) {
             Added::Everywhere => None,
@@ -109,6 +112,9 @@ impl GroupState {
     fn fold_event(&mut self, group: &Group, event: Event<'_>) -> Added {
         let newest = self.newest.map_or(event.time, |newest| newest.max(event.time));
         self.newest = Some(newest);
+        if group.asks_ends() {
+            Ends::fold(&mut self.ends, group.layout(), event);
+        }
         // Dropping before inserting keeps the same events, and never wants room for one too many. What
         // is beyond the retention goes into no bucket either, even one that reaches into it.
         self.kept.drop_old(group, newest);
@@ -118,11 +124,17 @@ impl GroupState {
         self.kept.insert(group, event, newest)
     }
 
-    /// The time since the newest event before the payment at `at`, if there was one.
-    fn since_last(&self, group: &Group, at: EventTime, answers: &mut Answers<'_>) {
+    /// What is asked of all that was before the payment at `at`: the times since the newest and the oldest event, and last
+    /// values.
+    fn without_window(&self, group: &Group, at: EventTime, answers: &mut Answers<'_>) {
         let Some(newest) = self.newest else { return };
         let seconds = at.since(newest).max(0) as f64 / 1000.0;
         answers.values.extend(group.since_last().iter().map(|id| (*id, seconds)));
+        let Some(ends) = &self.ends else { return };
+        let seconds = ends.seconds_since_first(at);
+        answers.values.extend(group.since_first().iter().map(|id| (*id, seconds)));
+        let last = |(id, slot): &(u32, usize)| Some((*id, ends.last(group.layout(), *slot, at)?));
+        answers.values.extend(group.lasts().iter().filter_map(last));
     }
 
     /// Answers passes; `own` is the payment at `at` if it is to count and is not held everywhere.

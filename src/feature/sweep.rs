@@ -24,6 +24,13 @@ pub(super) enum Column {
         /// Its place in a row, and among the numbers of the group.
         slot: usize,
     },
+    /// A number, of which the standard deviation is asked.
+    Spread {
+        /// Its place in a row.
+        slot: usize,
+        /// Its place among those numbers.
+        spread: usize,
+    },
     /// A text.
     Text {
         /// Its place in a row.

@@ -60,7 +60,11 @@ impl Tally for Totals {
             Aggregate::Mean(_) => of_something(self.sum / self.count as f64),
             Aggregate::Min(_) => of_something(self.min),
             Aggregate::Max(_) => of_something(self.max),
-            Aggregate::Distinct(_) | Aggregate::TimeSinceLast => None,
+            Aggregate::StandardDeviation(_)
+            | Aggregate::Distinct(_)
+            | Aggregate::Last(_)
+            | Aggregate::TimeSinceFirst
+            | Aggregate::TimeSinceLast => None,
         }
     }
 }

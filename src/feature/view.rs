@@ -62,12 +62,18 @@ pub enum Aggregate {
     Sum(FieldId),
     /// The mean of a number; without a value of nothing.
     Mean(FieldId),
+    /// The standard deviation of a number; without a value of nothing.
+    StandardDeviation(FieldId),
     /// The lowest of a number; without a value of nothing.
     Min(FieldId),
     /// The highest of a number; without a value of nothing.
     Max(FieldId),
     /// How many different values a text has.
     Distinct(FieldId),
+    /// The number in the newest event before this one that has it; has no window.
+    Last(FieldId),
+    /// Seconds since the oldest event before this one; has no window.
+    TimeSinceFirst,
     /// Seconds since the newest event before this one; has no window.
     TimeSinceLast,
 }
@@ -77,13 +83,21 @@ impl Aggregate {
     #[must_use]
     pub fn field(self) -> Option<FieldId> {
         match self {
-            Aggregate::Count | Aggregate::TimeSinceLast => None,
+            Aggregate::Count | Aggregate::TimeSinceFirst | Aggregate::TimeSinceLast => None,
             Aggregate::Sum(field)
             | Aggregate::Mean(field)
+            | Aggregate::StandardDeviation(field)
+            | Aggregate::Last(field)
             | Aggregate::Min(field)
             | Aggregate::Max(field)
             | Aggregate::Distinct(field) => Some(field),
         }
+    }
+
+    /// Whether it is computed over windows; otherwise over all that is known of the key.
+    #[must_use]
+    pub fn has_window(self) -> bool {
+        !matches!(self, Aggregate::Last(_) | Aggregate::TimeSinceFirst | Aggregate::TimeSinceLast)
     }
 
     /// The second half of the flat name over `window`, such as `amount_sum_1h`.
@@ -93,9 +107,12 @@ impl Aggregate {
             Aggregate::Count => format!("count_{spelled}"),
             Aggregate::Sum(field) => format!("{}_sum_{spelled}", field.name()),
             Aggregate::Mean(field) => format!("{}_mean_{spelled}", field.name()),
+            Aggregate::StandardDeviation(field) => format!("{}_stddev_{spelled}", field.name()),
             Aggregate::Min(field) => format!("{}_min_{spelled}", field.name()),
             Aggregate::Max(field) => format!("{}_max_{spelled}", field.name()),
             Aggregate::Distinct(field) => format!("{}_distinct_{spelled}", field.name()),
+            Aggregate::Last(field) => format!("{}_last", field.name()),
+            Aggregate::TimeSinceFirst => "seconds_since_first".to_owned(),
             Aggregate::TimeSinceLast => "seconds_since_last".to_owned(),
         }
     }
@@ -130,7 +147,7 @@ pub struct View {
 }
 
 impl View {
-    /// Its features: for each aggregate one per window, for `time_since_last` one.
+    /// Its features: for each aggregate one per window, for one without a window one.
     #[must_use]
     pub fn features(&self) -> Vec<Feature> {
         self.aggregates.iter().flat_map(|aggregate| self.features_of(*aggregate)).collect()
@@ -143,10 +160,11 @@ impl View {
 
     /// The features of one of its aggregates.
     pub(super) fn features_of(&self, aggregate: Aggregate) -> Vec<Feature> {
-        let windows = match aggregate {
-            // It has no window of its own, and so one feature however many windows the view has.
-            Aggregate::TimeSinceLast => self.windows.get(..1).unwrap_or_default(),
-            _ => self.windows.as_slice(),
+        let windows = if aggregate.has_window() {
+            self.windows.as_slice()
+        } else {
+            // one feature however many windows the view has
+            self.windows.get(..1).unwrap_or_default()
         };
         windows.iter().map(|window| self.feature(aggregate, window)).collect()
     }
@@ -160,7 +178,7 @@ impl View {
             entity: self.entity,
             source: self.source,
             aggregate,
-            window: (aggregate != Aggregate::TimeSinceLast).then_some(window.length),
+            window: aggregate.has_window().then_some(window.length),
             delay: self.delay,
             include_current: self.include_current,
         }
@@ -180,7 +198,7 @@ pub struct Feature {
     pub source: Source,
     /// What it is.
     pub aggregate: Aggregate,
-    /// The window; none for `time_since_last`.
+    /// The window; none for `last`, `time_since_first` and `time_since_last`.
     pub window: Option<Duration>,
     /// What is younger than this does not count yet.
     pub delay: Duration,

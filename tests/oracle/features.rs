@@ -41,8 +41,7 @@ impl Group {
 
     /// r(w): how long the buckets of a window are kept.
     fn retention_in_buckets(&self, window: i64) -> i64 {
-        let in_buckets =
-            |feature: &Feature| !matches!(feature, Feature::Distinct(_) | Feature::TimeSinceLast);
+        let in_buckets = |feature: &Feature| feature.has_window() && !matches!(feature, Feature::Distinct(_));
         let asks = |view: &&View| {
             view.windows.iter().any(|(_, length)| *length == window) && view.features.iter().any(in_buckets)
         };
@@ -100,6 +99,11 @@ pub struct Answer {
 pub struct Key {
     /// The highest time of an event.
     pub newest: Option<i64>,
+    /// The lowest time of an event.
+    oldest: Option<i64>,
+    /// By field, every number it had, by time and then arrival.
+    numbers: BTreeMap<FieldId, BTreeMap<(i64, usize), i64>>,
+    folded: usize,
     /// The ring; or, once `large`, everything that may ever have been put into buckets.
     events: Vec<Kept>,
     large: bool,
@@ -119,7 +123,15 @@ impl Key {
     #[must_use]
     pub fn new(group: &Group) -> Key {
         let large = group.source == EventSource::Click;
-        Key { newest: None, events: Vec::new(), large, samples: BTreeMap::new() }
+        Key {
+            newest: None,
+            oldest: None,
+            numbers: BTreeMap::new(),
+            folded: 0,
+            events: Vec::new(),
+            large,
+            samples: BTreeMap::new(),
+        }
     }
 
     /// Whether it is counted in buckets.
@@ -132,6 +144,13 @@ impl Key {
     pub fn fold(&mut self, group: &Group, event: Event) {
         let newest = self.newest.map_or(event.time, |newest| newest.max(event.time));
         self.newest = Some(newest);
+        self.oldest = Some(self.oldest.map_or(event.time, |oldest| oldest.min(event.time)));
+        self.folded += 1;
+        for (field, value) in &event.values {
+            if let Value::Number(number) = value {
+                self.numbers.entry(*field).or_default().insert((event.time, self.folded), *number);
+            }
+        }
         let kept_after = newest - group.retention;
         if self.large {
             if event.time > kept_after {
@@ -161,10 +180,16 @@ impl Key {
             answers
                 .extend(Ask { key: self, group, view, time: payment.time, current: None }.answers(settings));
         }
-        let before = self.newest;
+        let without_window: Vec<Vec<Option<f64>>> = with
+            .iter()
+            .map(|view| {
+                let ask = Ask { key: self, group, view, time: payment.time, current: None };
+                view.features.iter().map(|feature| ask.without_window(*feature)).collect()
+            })
+            .collect();
         self.fold(group, payment.clone());
-        for view in with {
-            let current = Some(Current { event: payment, newest_before: before });
+        for (view, before) in with.into_iter().zip(&without_window) {
+            let current = Some(Current { event: payment, before });
             answers.extend(Ask { key: self, group, view, time: payment.time, current }.answers(settings));
         }
         answers
@@ -225,7 +250,8 @@ impl Sample {
 #[derive(Clone, Copy)]
 struct Current<'a> {
     event: &'a Event,
-    newest_before: Option<i64>,
+    /// Of each feature of the view that has no window, what it was before the payment was folded.
+    before: &'a [Option<f64>],
 }
 
 /// One view asked at one time.
@@ -246,9 +272,10 @@ impl Ask<'_> {
         };
         let nothing_yet = self.key.newest.is_none() && !settings.reading.no_clicks_is_an_estimate;
         let bucket_error = (self.key.large && !nothing_yet).then_some(BUCKET_ERROR);
-        for feature in &self.view.features {
-            if *feature == Feature::TimeSinceLast {
-                answer(*feature, "", self.seconds_since_last(), None);
+        for (place, feature) in self.view.features.iter().enumerate() {
+            if !feature.has_window() {
+                let before = self.current.map(|current| current.before[place]);
+                answer(*feature, "", before.unwrap_or_else(|| self.without_window(*feature)), None);
                 continue;
             }
             for (spelled, window) in &self.view.windows {
@@ -263,12 +290,17 @@ impl Ask<'_> {
         answers
     }
 
-    fn seconds_since_last(&self) -> Option<f64> {
-        let newest = match self.current {
-            Some(current) => current.newest_before,
-            None => self.key.newest,
-        };
-        newest.map(|newest| (self.time - newest).max(0) as f64 / 1_000.0)
+    fn without_window(&self, feature: Feature) -> Option<f64> {
+        let since = |time: i64| (self.time - time).max(0) as f64 / 1_000.0;
+        match feature {
+            Feature::TimeSinceFirst => self.key.oldest.map(since),
+            Feature::TimeSinceLast => self.key.newest.map(since),
+            Feature::Last(field) => {
+                let ((time, _), number) = self.key.numbers.get(&field)?.last_key_value()?;
+                (*time <= self.time).then_some(*number as f64)
+            }
+            _ => None,
+        }
     }
 
     fn number(&self, feature: Feature, window: i64) -> Option<f64> {
@@ -282,9 +314,16 @@ impl Ask<'_> {
                 let numbers = numbers(field);
                 (!numbers.is_empty()).then(|| sum(&numbers) / numbers.len() as f64)
             }
+            Feature::StandardDeviation(field) => {
+                let numbers = numbers(field);
+                let count = numbers.len() as f64;
+                let mean = numbers.iter().sum::<i64>() as f64 / count;
+                let apart: f64 = numbers.iter().map(|number| (*number as f64 - mean).powi(2)).sum();
+                (!numbers.is_empty()).then(|| (apart / count).sqrt())
+            }
             Feature::Min(field) => numbers(field).into_iter().min().map(|number| number as f64),
             Feature::Max(field) => numbers(field).into_iter().max().map(|number| number as f64),
-            Feature::Distinct(_) | Feature::TimeSinceLast => unreachable!("not computed from numbers"),
+            _ => unreachable!("not computed from the numbers of a window"),
         }
     }
 

@@ -368,14 +368,19 @@ fn features_cover_what_is_at_or_before_the_payment_and_inside_the_window() {
     let features: Vec<&Json> =
         of(&outcome, "features.fraud").into_iter().map(|value| &value["features"]).collect();
     assert_eq!(features[0].get("card_velocity__seconds_since_last"), None);
+    assert_eq!(features[0].get("card_velocity__seconds_since_first"), None);
+    assert_eq!(features[0].get("card_velocity__amount_last"), None);
     // The first is exactly a window older than the second, and so no longer in it.
     assert_eq!(features[1]["card_velocity__count_10m"], 1.0);
     assert_eq!(features[1]["card_velocity__count_1h"], 2.0);
     assert_eq!(features[1]["card_velocity__seconds_since_last"], 600.0);
+    assert_eq!(features[1]["card_velocity__seconds_since_first"], 600.0);
+    assert_eq!(features[1]["card_velocity__amount_last"], 100.0);
     // The second is later than the third, so it does not count; its time is the newest all the same.
     assert_eq!(features[2]["card_velocity__amount_sum_10m"], 300.0);
     assert_eq!(features[2]["card_velocity__device_distinct_10m"], 1.0);
     assert_eq!(features[2]["card_velocity__seconds_since_last"], 0.0);
+    assert_eq!(features[2].get("card_velocity__amount_last"), None, "the last one is later");
     assert_eq!(features[3]["card_velocity__amount_mean_10m"], 700.0 / 3.0);
     assert_eq!(features[3]["card_velocity__amount_max_10m"], 400.0);
     assert_eq!(features[3]["card_velocity__ip_distinct_10m"], 0.0);

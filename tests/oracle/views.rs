@@ -44,12 +44,18 @@ pub enum Feature {
     Sum(FieldId),
     /// `mean: …`
     Mean(FieldId),
+    /// `stddev: …`
+    StandardDeviation(FieldId),
     /// `min: …`
     Min(FieldId),
     /// `max: …`
     Max(FieldId),
     /// `distinct: …`
     Distinct(FieldId),
+    /// `last: …`, which has no window.
+    Last(FieldId),
+    /// `time_since_first`, which has no window.
+    TimeSinceFirst,
     /// `time_since_last`, which has no window.
     TimeSinceLast,
 }
@@ -65,7 +71,7 @@ const D30: (&str, i64) = ("30d", 2_592_000_000);
 pub fn defaults() -> Vec<View> {
     use EntityKind::{Card, Customer, Device, Ip, Store, Terminal, Visitor};
     use EventSource::{Attempted, Click, Result};
-    use Feature::{Count, Distinct, Max, Mean, Sum, TimeSinceLast};
+    use Feature::{Count, Distinct, Last, Max, Mean, StandardDeviation, Sum, TimeSinceFirst, TimeSinceLast};
     let amount = FieldId::AmountMinor;
     let card = Distinct(FieldId::Card);
     let view = |name, entity, source, windows: &[(&'static str, i64)], features: &[Feature]| View {
@@ -90,6 +96,8 @@ pub fn defaults() -> Vec<View> {
                 Max(amount),
                 Distinct(FieldId::Device),
                 Distinct(FieldId::Ip),
+                Last(amount),
+                TimeSinceFirst,
                 TimeSinceLast,
             ],
         ),
@@ -99,7 +107,7 @@ pub fn defaults() -> Vec<View> {
             Customer,
             Attempted,
             &[H1, H24, D7, D30],
-            &[Count, Sum(amount), Mean(amount), card],
+            &[Count, Sum(amount), Mean(amount), StandardDeviation(amount), card],
         ),
         view(
             "device_velocity",
@@ -122,6 +130,14 @@ pub fn defaults() -> Vec<View> {
     ]
 }
 
+impl Feature {
+    /// Whether it is computed over windows.
+    #[must_use]
+    pub fn has_window(self) -> bool {
+        !matches!(self, Feature::Last(_) | Feature::TimeSinceFirst | Feature::TimeSinceLast)
+    }
+}
+
 impl View {
     /// The flat name of a feature of this view, such as `card_velocity__amount_sum_1h`.
     #[must_use]
@@ -131,9 +147,12 @@ impl View {
             Feature::Count => format!("count_{window}"),
             Feature::Sum(field) => of(field, "sum"),
             Feature::Mean(field) => of(field, "mean"),
+            Feature::StandardDeviation(field) => of(field, "stddev"),
             Feature::Min(field) => of(field, "min"),
             Feature::Max(field) => of(field, "max"),
             Feature::Distinct(field) => of(field, "distinct"),
+            Feature::Last(field) => format!("{}_last", field.name()),
+            Feature::TimeSinceFirst => "seconds_since_first".to_owned(),
             Feature::TimeSinceLast => "seconds_since_last".to_owned(),
         };
         format!("{}__{feature}", self.name)
