@@ -17,12 +17,14 @@
 //! | `parse`, `check`, `view` | the views it means; every fault at once |
 //! | `plan`, `group`, `layout`, `sweep` | what is compiled from them |
 //! | `memory` | the bound per key, with its arithmetic |
+//! | `derived` | values made of several, when a payment is decided |
 //! | `row`, `totals`, `spread` | one event in a group's layout; what can be said of numbers |
 //! | `ring`, `buckets`, `distinct` | what a small and a large key keep |
 //! | `state`, `ends` | folding an event, answering for a payment; the first event and the last values |
 
 mod buckets;
 mod check;
+mod derived;
 mod distinct;
 mod ends;
 mod group;
@@ -47,6 +49,6 @@ mod laws;
 pub use group::Group;
 pub use memory::MemoryBound;
 pub use plan::FeaturePlan;
-pub use spec::{FeatureSpec, FeaturesSpec, ViewSpec};
+pub use spec::{DerivedSpec, FeatureSpec, FeaturesSpec, ViewSpec};
 pub use state::GroupState;
 pub use view::{Aggregate, Feature, Source, View, Window};

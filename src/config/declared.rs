@@ -6,9 +6,10 @@
 
 use super::reader::{Section, text_of};
 use crate::event::EntityKind;
+use crate::event::part::feature_id;
 use crate::event::public::Action;
 use crate::fault::Fault;
-use crate::feature::{FeaturePlan, FeatureSpec, FeaturesSpec, Source, ViewSpec};
+use crate::feature::{DerivedSpec, FeaturePlan, FeatureSpec, FeaturesSpec, Source, ViewSpec};
 use crate::fraud::{RuleSet, RuleSpec, RuleState, RulesSpec, Thresholds};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -135,7 +136,10 @@ fn features_of_good_views(spec: FeaturesSpec) -> Vec<(String, u32)> {
         }
     }
     let plan = FeaturePlan::compile(&good, Duration::ZERO);
-    plan.map(|plan| plan.feature_names()).unwrap_or_default()
+    let mut names = plan.map(|plan| plan.feature_names()).unwrap_or_default();
+    // whatever they are made of, rules may read them
+    names.extend(spec.derived.iter().map(|made| (made.flat_name(), feature_id(&made.flat_name()))));
+    names
 }
 
 fn walk_views(mut file: Section<'_>, faults: &mut Vec<Fault>) -> FeaturesSpec {
@@ -145,8 +149,31 @@ fn walk_views(mut file: Section<'_>, faults: &mut Vec<Fault>) -> FeaturesSpec {
     let views = views
         .map(|(place, view)| walk_view(Section::element(format!("{path}[{place}]"), view, faults), faults))
         .collect();
+    let path = file.path("derived");
+    let derived = file.list("derived", faults).into_iter().flatten().enumerate();
+    let derived = derived
+        .map(|(place, made)| walk_derived(Section::element(format!("{path}[{place}]"), made, faults), faults))
+        .collect();
     file.finish(faults);
-    FeaturesSpec { views }
+    FeaturesSpec { views, derived }
+}
+
+fn walk_derived(mut made: Section<'_>, faults: &mut Vec<Fault>) -> DerivedSpec {
+    made.require(&["name"], faults);
+    let mut names = |section: &mut Section<'_>, key| {
+        let is_there = section.value(key).is_some();
+        let names = section.each(key, "must be a text", text_of, &String::new(), faults);
+        is_there.then_some(names)
+    };
+    let (ratio, difference) = (names(&mut made, "ratio"), names(&mut made, "difference"));
+    let spec = DerivedSpec {
+        name: made.text("name", "", faults),
+        ratio,
+        difference,
+        log: made.value("log").is_some().then(|| made.text("log", "", faults)),
+    };
+    made.finish(faults);
+    spec
 }
 
 fn walk_view(mut view: Section<'_>, faults: &mut Vec<Fault>) -> ViewSpec {
@@ -362,7 +389,7 @@ mod tests {
                 features,
             }
         };
-        let spec = FeaturesSpec { views: EntityKind::ALL.iter().map(view).collect() };
+        let spec = FeaturesSpec { views: EntityKind::ALL.iter().map(view).collect(), derived: Vec::new() };
         let plan =
             FeaturePlan::compile(&spec, Duration::ZERO).expect("only the configuration knows of routes");
         let click = br#"{"event_id": "e", "event_name": "view_item", "event_time_ms": 1, "visitor_id": "v", "customer_id": "c",
@@ -386,5 +413,35 @@ mod tests {
         let walked = walk_rules(Section::element("rules".to_owned(), &value, &mut found), &mut found);
         assert_eq!(serde_saphyr::from_str::<RulesSpec>(DEFAULT_RULES).expect("good"), walked);
         assert_eq!(found, []);
+    }
+
+    #[test]
+    fn a_value_made_of_several_has_each_fault_once_whatever_its_shape() {
+        let text = "views: []
+derived:
+  - {name: a, ratio: v__x}
+  - {name: b, ratio: [[1], w]}
+  - {name: c, log: [x]}
+  - {name: d, log: w, weight: 3}
+";
+        let mut faults = Vec::new();
+        let views = views(text, Duration::ZERO, &mut faults);
+        let found: Vec<String> = faults.iter().map(Fault::to_string).collect();
+        let unknown = "is no feature, no value made before this one, and not amount_minor";
+        let mut expected = vec![
+            "features.derived[0].ratio: must be a list".to_owned(),
+            "features.derived[1].ratio[0]: must be a text".to_owned(),
+            "features.derived[2].log: must be a text".to_owned(),
+            "features.derived[3].weight: is not a known key here; known are: name, ratio, difference, log"
+                .to_owned(),
+            format!("features.derived[1].ratio[1]: `w` {unknown}"),
+            format!("features.derived[3].log: `w` {unknown}"),
+        ];
+        expected.sort_unstable();
+        let mut sorted = found.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, expected, "{found:?}");
+        let Views::Some(names) = views else { panic!("it has faults") };
+        assert!(names.iter().any(|(name, _)| name == "derived__a"), "rules may read it: {names:?}");
     }
 }

@@ -191,6 +191,8 @@ impl Decide {
         task.open -= 1;
         out.deadlines.push(DeadlineChange::Disarm(decision));
         gather.features.sort_unstable_by_key(|(id, _)| *id);
+        let amount = gather.payment.as_ref().map(|payment| payment.amount_minor as f64);
+        self.settings.plan.derive(amount, &mut gather.features);
         let context = gather.payment.as_ref().map(OwnedContext::borrowed);
         let inputs = Inputs { features: &gather.features, context: context.as_ref() };
         let verdict = self.settings.rules.evaluate(&inputs);

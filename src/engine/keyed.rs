@@ -469,7 +469,7 @@ impl Stage for Keyed {
 
     fn shape(&self) -> u64 {
         // rings and buckets mean something only under the views they were folded with
-        shape(&self.topology, Topic::Decision, &self.settings.plan)
+        shape(&self.topology, Topic::Decision, self.settings.plan.groups().collect::<Vec<_>>())
     }
 }
 

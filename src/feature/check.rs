@@ -3,9 +3,11 @@
 //! What a text means by itself is in `parse`; here stands where it is, and what must hold between
 //! texts: no duplicates, no two features with one number.
 
+use super::derived::{AMOUNT, DERIVED, Derived};
 use super::parse;
-use super::spec::{FeatureSpec, FeaturesSpec, ViewSpec};
+use super::spec::{DerivedSpec, FeatureSpec, FeaturesSpec, ViewSpec};
 use super::view::{Aggregate, Source, View, Window};
+use crate::event::part::feature_id;
 use crate::fault::Fault;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,10 +19,21 @@ impl FeaturesSpec {
     /// Every fault of the file, in the order of its views; a fault between two places stands at the
     /// later one. Whether two features have one number is looked at for views without other faults.
     pub fn resolve(&self) -> Result<Vec<View>, Vec<Fault>> {
+        Ok(self.resolve_all()?.0)
+    }
+
+    /// As [`FeaturesSpec::resolve`], with the values made of several.
+    pub(super) fn resolve_all(&self) -> Result<(Vec<View>, Vec<Derived>), Vec<Fault>> {
         let mut checker = Checker::default();
         let resolve = |(index, view)| checker.view(index, view);
         let views: Vec<View> = self.views.iter().enumerate().filter_map(resolve).collect();
-        if checker.faults.is_empty() { Ok(views) } else { Err(checker.faults) }
+        // what they may read is known only where every view is
+        let are_known = checker.faults.is_empty();
+        let mut derived = Vec::new();
+        for (index, spec) in self.derived.iter().enumerate() {
+            derived.extend(checker.derived(index, spec, are_known));
+        }
+        if checker.faults.is_empty() { Ok((views, derived)) } else { Err(checker.faults) }
     }
 }
 
@@ -31,6 +44,8 @@ struct Checker {
     view_names: BTreeSet<String>,
     /// The flat name behind each feature's number.
     flat_names: BTreeMap<u32, String>,
+    /// The flat names of values made of several, of those with faults too.
+    derived_names: BTreeSet<String>,
 }
 
 impl Checker {
@@ -67,8 +82,48 @@ impl Checker {
         Some(view)
     }
 
+    /// The value made of others, if there is nothing wrong with it. `are_known`: whether every view could be read, so that
+    /// a name which nothing has is a fault.
+    fn derived(&mut self, index: usize, spec: &DerivedSpec, are_known: bool) -> Option<Derived> {
+        let faults_before = self.faults.len();
+        let path = format!("features.derived[{index}]");
+        let formula = spec.formula().map_err(|(key, message)| {
+            let path = if key.is_empty() { path.clone() } else { format!("{path}.{key}") };
+            self.fault(&path, message);
+        });
+        if let Ok((key, formula)) = formula {
+            let names = formula.names();
+            for (place, name) in names.iter().enumerate() {
+                let is_known = *name == AMOUNT
+                    || self.flat_names.values().any(|known| known == name)
+                    || self.derived_names.contains(*name)
+                    || (!are_known && name.contains("__"));
+                if !is_known {
+                    let at = if names.len() == 1 { String::new() } else { format!("[{place}]") };
+                    let what = "is no feature, no value made before this one, and not";
+                    self.fault(&format!("{path}.{key}{at}"), format!("`{name}` {what} {AMOUNT}"));
+                }
+            }
+        }
+        let name = spec.flat_name();
+        if self.noted(&format!("{path}.name"), parse::view_name(&spec.name)).is_some() {
+            let earlier = self.flat_names.get(&feature_id(&name)).cloned();
+            if !self.derived_names.insert(name.clone()) {
+                self.fault(&format!("{path}.name"), format!("another value is named `{}`", spec.name));
+            } else if let Some(earlier) = earlier {
+                self.fault(&format!("{path}.name"), format!("`{name}` has the number of `{earlier}`"));
+            }
+        }
+        let derived = Derived::new(name, formula.ok()?.1);
+        self.flat_names.insert(derived.id, derived.name.clone());
+        (self.faults.len() == faults_before).then_some(derived)
+    }
+
     fn name(&mut self, path: &str, name: &str) -> Option<String> {
         let name = self.noted(path, parse::view_name(name))?;
+        if name == DERIVED {
+            self.fault(path, format!("`{DERIVED}` is what values made of several are named by"));
+        }
         if !self.view_names.insert(name.clone()) {
             self.fault(path, format!("another view is named `{name}`"));
         }
@@ -148,7 +203,6 @@ impl Checker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::part::feature_id;
 
     fn faults(text: &str) -> Vec<String> {
         let spec: FeaturesSpec = serde_saphyr::from_str(text).unwrap();
@@ -195,6 +249,48 @@ mod tests {
             "features.views[3].features: must name at least one feature",
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn every_fault_of_a_value_made_of_several_is_reported_with_its_place() {
+        let view = "{name: v, entity: card, source: payment_attempted, windows: [1h], features: [count]}";
+        let found = faults(&format!(
+            "views: [{view}]
+derived:
+  - {{name: a, ratio: [amount_minor, v__count_1h]}}
+  - {{name: a, log: v__count_1h}}
+  - {{name: B, log: v__count_1h}}
+  - {{name: c}}
+  - {{name: d, ratio: [v__count_1h], log: v__count_1h}}
+  - {{name: e, difference: [v__count_1h]}}
+  - {{name: f, log: derived__g}}
+  - {{name: g, difference: [derived__e, amount_minor]}}
+  - {{name: H, ratio: [w__x, amount]}}
+"
+        ));
+        let unknown = "is no feature, no value made before this one, and not amount_minor";
+        let two = "must be two names, such as [amount_minor, card_velocity__amount_mean_7d]";
+        let expected = [
+            "features.derived[1].name: another value is named `a`".to_owned(),
+            "features.derived[2].name: `B` must be small letters, digits and single underscores, a letter first".to_owned(),
+            "features.derived[3]: must be one of ratio, difference and log".to_owned(),
+            "features.derived[4]: must be one of ratio, difference and log".to_owned(),
+            format!("features.derived[5].difference: {two}"),
+            format!("features.derived[6].log: `derived__g` {unknown}"),
+            format!("features.derived[8].ratio[0]: `w__x` {unknown}"),
+            format!("features.derived[8].ratio[1]: `amount` {unknown}"),
+            "features.derived[8].name: `H` must be small letters, digits and single underscores, a letter first".to_owned(),
+        ];
+        assert_eq!(found, expected);
+        let beside = faults(&format!(
+            "views: [{}]
+derived: [{{name: a, log: w__x}}, {{name: b, ratio: [w]}}]",
+            view.replace("card", "cards")
+        ));
+        assert_eq!(beside.len(), 2, "what a view that cannot be read may have is not judged: {beside:?}");
+        assert_eq!(beside[1], format!("features.derived[1].ratio: {two}"));
+        let found = faults(&format!("views: [{}]", view.replace("name: v", "name: derived")));
+        assert_eq!(found, ["features.views[0].name: `derived` is what values made of several are named by"]);
     }
 
     /// Two view names whose `count_1h` have one number, found by the birthday bound: 200,000 names

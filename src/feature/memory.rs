@@ -21,7 +21,8 @@ const SAMPLED_VALUE_BYTES: u64 = 24;
 
 /// The most that one key's events, buckets and sampled values take, in bytes.
 ///
-/// Not in it: what a table of keys takes for each key, and what the buckets' buffers reserve to
+/// Not in it: what a table of keys takes for each key (32 bytes where the first event or last values are asked, and 24 per
+/// last value, among it), and what the buckets' buffers reserve to
 /// grow into (at most as much again).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryBound {

@@ -1,5 +1,6 @@
 //! `features.yaml`, compiled: the groups, and every feature by name and number.
 
+use super::derived::Derived;
 use super::group::Group;
 use super::spec::FeaturesSpec;
 use super::view::{Feature, Source, View};
@@ -20,6 +21,8 @@ pub struct FeaturePlan {
     features: BTreeMap<String, Feature>,
     /// The flat name of each number.
     names: BTreeMap<u32, String>,
+    /// In the order of the file: one may read those before it.
+    derived: Vec<Derived>,
 }
 
 impl FeaturePlan {
@@ -30,12 +33,13 @@ impl FeaturePlan {
     ///
     /// Every fault of the file; see [`FeaturesSpec::resolve`].
     pub fn compile(spec: &FeaturesSpec, allowed_lateness: Duration) -> Result<FeaturePlan, Vec<Fault>> {
-        let views = spec.resolve()?;
+        let (views, derived) = spec.resolve_all()?;
         let features = || views.iter().flat_map(View::features);
         Ok(FeaturePlan {
             groups: std::array::from_fn(|place| group_at(place, &views, allowed_lateness)),
             features: features().map(|feature| (feature.name.clone(), feature)).collect(),
             names: features().map(|feature| (feature.id, feature.name)).collect(),
+            derived,
         })
     }
 
@@ -73,10 +77,24 @@ impl FeaturePlan {
         self.groups_of(kind).next().is_some()
     }
 
-    /// Every flat name with its number, in the order of the alphabet.
+    /// Every flat name with its number, those made of several among them, in the order of the alphabet.
     #[must_use]
     pub fn feature_names(&self) -> Vec<(String, u32)> {
-        self.features.iter().map(|(name, feature)| (name.clone(), feature.id)).collect()
+        let features = self.features.iter().map(|(name, feature)| (name.clone(), feature.id));
+        let derived = self.derived.iter().map(|derived| (derived.name.clone(), derived.id));
+        let mut names: Vec<_> = features.chain(derived).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Adds the values made of several to the `features` of a payment, which are and stay in rising order of their numbers.
+    pub fn derive(&self, amount_minor: Option<f64>, features: &mut Vec<(u32, f64)>) {
+        for derived in &self.derived {
+            if let Some(value) = derived.value(amount_minor, features) {
+                let place = features.partition_point(|(id, _)| *id < derived.id);
+                features.insert(place, (derived.id, value));
+            }
+        }
     }
 
     /// The feature of that flat name.

@@ -14,6 +14,26 @@ use std::fmt;
 pub struct FeaturesSpec {
     /// The views, in the order of the file. No views at all is valid.
     pub views: Vec<ViewSpec>,
+    /// Values made of several features, in the order of the file; each may read those before it.
+    #[serde(default)]
+    pub derived: Vec<DerivedSpec>,
+}
+
+/// One value made of others: exactly one of the three.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DerivedSpec {
+    /// As a view's; its flat name is `derived__<name>`.
+    pub name: String,
+    /// Of two names, the first by the second.
+    #[serde(default)]
+    pub ratio: Option<Vec<String>>,
+    /// Of two names, the first less the second.
+    #[serde(default)]
+    pub difference: Option<Vec<String>>,
+    /// The natural logarithm of one.
+    #[serde(default)]
+    pub log: Option<String>,
 }
 
 /// One view: what is counted of one source for one kind of entity.

@@ -202,9 +202,16 @@ fn read(
     let mut inputs = Map::new();
     let mut missing = Vec::new();
     for name in rule.reads {
-        let value = if name.contains("__") {
+        let feature = |name: &str| {
             let id = feature_id(name);
-            parts.iter().find_map(|part| part.features.get(&id)).map(|value| json!(value))
+            parts.iter().find_map(|part| part.features.get(&id)).copied()
+        };
+        let value = if *name == "derived__amount_to_card_mean" {
+            let amount = context.and_then(|context| context["amount_minor"].as_f64());
+            let mean = feature("card_velocity__amount_mean_7d").filter(|mean| *mean != 0.0);
+            amount.zip(mean).map(|(amount, mean)| json!(amount / mean))
+        } else if name.contains("__") {
+            feature(name).map(|value| json!(value))
         } else {
             context.map(|context| context[name].clone()).filter(|value| !value.is_null())
         };

@@ -95,10 +95,10 @@ pub const RULES: &[Rule] = &[
         code: "UNUSUAL_AMOUNT",
         weight: 0.4,
         action: None,
-        reads: &["card_velocity__count_7d", "amount_minor", "card_velocity__amount_mean_7d"],
+        reads: &["card_velocity__count_7d", "derived__amount_to_card_mean", "amount_minor"],
         when: |at| {
             at.number("card_velocity__count_7d") >= 5.0
-                && at.number("amount_minor") > at.number("card_velocity__amount_mean_7d") * 10.0
+                && at.number("derived__amount_to_card_mean") > 10.0
                 && at.number("amount_minor") > 20000.0
         },
     },

@@ -620,7 +620,7 @@ fn a_decision_is_made_when_all_parts_are_there() {
         json!({
             "amount_minor": 50_000,
             "card_velocity__count_7d": 5.0,
-            "card_velocity__amount_mean_7d": 1_000.0,
+            "derived__amount_to_card_mean": 50.0,
         })
     );
     assert_eq!(value["shadow"], json!(["countries_differ"]));
