@@ -96,6 +96,15 @@ fn reason(fault: KafkaError) -> String {
     }
 }
 
+/// What librdkafka itself logs: a session that timed out, an assignment that was refused. What it repeats with every attempt at a
+/// broker that is away, which we say once, is for debugging.
+pub(super) fn tell(facility: &str, message: &str) {
+    match facility {
+        "FAIL" | "ERROR" | "CONFWARN" => tracing::debug!(facility, message, "kafka client"),
+        _ => tracing::warn!(facility, message, "kafka client"),
+    }
+}
+
 /// A member that says nothing for so long is given up by its group.
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -1,6 +1,6 @@
 //! A member of a consumer group, polled by one thread.
 
-use super::client::ClientSettings;
+use super::client::{ClientSettings, tell};
 use super::committed::{NextOffset, TopicIds};
 use super::raw;
 use super::statistics::AtEnd;
@@ -10,9 +10,11 @@ use crate::log::{
     TopicPartition,
 };
 use crate::time::{Clock, ProcessingTime, SystemClock};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
@@ -59,6 +61,10 @@ impl ClientContext for Callbacks {
             .filter_map(|(topic, partition)| Some(TopicPartition::new(Topic::from_name(&topic)?, partition)))
             .collect();
         self.tell(Told::AtEnd(partitions, SystemClock.now()));
+    }
+
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        tell(facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -286,7 +292,9 @@ impl GroupConsumer {
         let number = native_partition(partition);
         let found = self.consumer.fetch_watermarks(name, number, LOOKUP_WAIT);
         let (first, _) = found.map_err(|fault| match fault.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::UnknownPartition) => LogError::NoSuchPartition(partition),
+            Some(RDKafkaErrorCode::UnknownPartition) if self.is_gone(partition) => {
+                LogError::NoSuchPartition(partition)
+            }
             _ => transient(fault),
         })?;
         let needed = match start {
@@ -299,6 +307,20 @@ impl GroupConsumer {
         }
         self.answer.get_or_insert_default().push((partition, KafkaOffset::Offset(needed)));
         Ok(())
+    }
+
+    /// Whether the topic has partitions, and this is none of them. A broker that is just coming back knows of no partition
+    /// for a moment.
+    fn is_gone(&self, partition: TopicPartition) -> bool {
+        let metadata = self.consumer.fetch_metadata(Some(partition.topic.name()), LOOKUP_WAIT);
+        metadata.is_ok_and(|metadata| {
+            metadata.topics().first().is_some_and(|topic| {
+                let mut numbers = topic.partitions().iter().map(MetadataPartition::id).peekable();
+                topic.error().is_none()
+                    && numbers.peek().is_some()
+                    && numbers.all(|number| number != native_partition(partition))
+            })
+        })
     }
 
     /// Answers the assignment of the last poll, with the offsets that the worker chose since.

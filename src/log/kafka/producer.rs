@@ -1,9 +1,10 @@
 //! The idempotent producers of one life.
 
-use super::client::{ClientSettings, Linger};
+use super::client::{ClientSettings, Linger, tell};
 use crate::log::frame::Life;
 use crate::log::{Acknowledgement, Append, Destination, LogError};
 use crate::time::Stopwatch;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
@@ -21,6 +22,10 @@ const QUEUE_FULL_PATIENCE: Duration = Duration::from_secs(60);
 struct Deliveries(Arc<Mutex<Vec<Acknowledgement>>>);
 
 impl ClientContext for Deliveries {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        tell(facility, message);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "kafka client");
     }
