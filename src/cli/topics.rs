@@ -84,7 +84,7 @@ impl Topics {
             What::Apply(arguments) => (arguments, true),
         };
         let config = arguments.config.load()?;
-        let files = topic_files(&arguments)?;
+        let files = topic_files(&arguments);
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting tokio")?;
         let admin = Admin::new(&client_settings(&config)).context("connecting")?;
@@ -163,19 +163,22 @@ const FILES: [&str; Topic::ALL.len()] = [
 
 /// Of each topic that tillstream writes, how many bytes a record must be allowed to have.
 pub(super) fn record_bytes_wanted() -> BTreeMap<&'static str, u64> {
-    let files = FILES.iter().filter_map(|text| serde_saphyr::from_str::<TopicFile>(text).ok());
     let of = |file: TopicFile| {
         let topic = Topic::from_name(&file.name).filter(|topic| !Topic::RAW.contains(topic))?;
         Some((topic.name(), file.config.get("max.message.bytes")?.parse().ok()?))
     };
-    files.filter_map(of).collect()
+    files().filter_map(of).collect()
+}
+
+fn files() -> impl Iterator<Item = TopicFile> {
+    FILES
+        .iter()
+        .map(|text| serde_saphyr::from_str(text).expect("a file of the program, which its tests read"))
 }
 
 /// The files in `topics/`, which are part of the program, with the command line's overrides.
-fn topic_files(arguments: &Arguments) -> Result<Vec<TopicFile>, CliError> {
-    let mut files = Vec::new();
-    for text in FILES {
-        let mut file: TopicFile = serde_saphyr::from_str(text).context("reading a topic file")?;
+fn topic_files(arguments: &Arguments) -> Vec<TopicFile> {
+    let with_overrides = |mut file: TopicFile| {
         file.partitions = arguments.partitions.unwrap_or(file.partitions);
         if let Some(replication) = arguments.replication {
             file.replication = replication;
@@ -183,9 +186,9 @@ fn topic_files(arguments: &Arguments) -> Result<Vec<TopicFile>, CliError> {
                 *replicas = replicas.parse::<u32>().unwrap_or(1).min(replication).to_string();
             }
         }
-        files.push(file);
-    }
-    Ok(files)
+        file
+    };
+    files().map(with_overrides).collect()
 }
 
 fn compare(file: &TopicFile, found: Option<&BrokerTopic>) -> Vec<Difference> {
@@ -217,7 +220,7 @@ mod tests {
             partitions: None,
             config: super::super::ConfigFile { config: None },
         };
-        let files = topic_files(&arguments).expect("the files are good");
+        let files = topic_files(&arguments);
         let named: Vec<_> = files.iter().map(|file| Topic::from_name(&file.name)).collect();
         assert_eq!(named, Topic::ALL.map(Some).to_vec());
         let folder =
@@ -233,7 +236,7 @@ mod tests {
             partitions: Some(4),
             config: super::super::ConfigFile { config: None },
         };
-        let file = topic_files(&arguments).expect("the files are good").remove(0);
+        let file = topic_files(&arguments).remove(0);
         assert_eq!(compare(&file, None), [Difference::Missing]);
         let mut same = BrokerTopic { id: 1, partitions: 4, replication: 1, config: file.config.clone() };
         assert_eq!(compare(&file, Some(&same)), []);

@@ -1,7 +1,7 @@
 //! What the broker must allow, or the first large record would end one life after the other: asked at the start.
 
 use crate::cli::topics::record_bytes_wanted;
-use crate::log::kafka::{Admin, BrokerTopic, ClientSettings};
+use crate::log::kafka::{Admin, ClientSettings};
 use std::collections::BTreeMap;
 
 const SETTING: &str = "max.message.bytes";
@@ -13,7 +13,7 @@ const SETTING: &str = "max.message.bytes";
 pub(super) async fn check(client: &ClientSettings) -> anyhow::Result<()> {
     let wanted = record_bytes_wanted();
     let names: Vec<&str> = wanted.keys().copied().collect();
-    match Admin::new(client)?.topics(&names).await {
+    match Admin::new(client)?.topic_configs(&names).await {
         Ok(found) => {
             let small = too_small(&wanted, &found);
             anyhow::ensure!(
@@ -28,9 +28,12 @@ pub(super) async fn check(client: &ClientSettings) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn too_small(wanted: &BTreeMap<&'static str, u64>, found: &BTreeMap<String, BrokerTopic>) -> Vec<String> {
+fn too_small(
+    wanted: &BTreeMap<&'static str, u64>,
+    found: &BTreeMap<&'static str, BTreeMap<String, String>>,
+) -> Vec<String> {
     let of = |(name, wanted): (&&str, &u64)| {
-        let has = found.get(*name)?.config.get(SETTING)?.parse::<u64>().ok()?;
+        let has = found.get(*name)?.get(SETTING)?.parse::<u64>().ok()?;
         (has < *wanted).then(|| format!("{name} ({SETTING} is {has}, and must be {wanted} at least)"))
     };
     wanted.iter().filter_map(of).collect()
@@ -43,18 +46,13 @@ mod tests {
 
     #[test]
     fn a_topic_that_takes_smaller_records_than_are_written_to_it_is_named() {
-        let topic = |bytes: &str| BrokerTopic {
-            id: 1,
-            partitions: 1,
-            replication: 1,
-            config: BTreeMap::from([(SETTING.to_owned(), bytes.to_owned())]),
-        };
+        let topic = |bytes: &str| BTreeMap::from([(SETTING.to_owned(), bytes.to_owned())]);
         let wanted = record_bytes_wanted();
         assert!(!wanted.contains_key(Topic::Clickstream.name()), "raw topics are written by others");
-        let mut found: BTreeMap<String, BrokerTopic> =
-            wanted.iter().map(|(name, bytes)| ((*name).to_owned(), topic(&bytes.to_string()))).collect();
+        let mut found: BTreeMap<_, _> =
+            wanted.iter().map(|(name, bytes)| (*name, topic(&bytes.to_string()))).collect();
         assert_eq!(too_small(&wanted, &found), [""; 0]);
-        found.insert(Topic::Entity.name().to_owned(), topic("1048588"));
+        found.insert(Topic::Entity.name(), topic("1048588"));
         assert_eq!(
             too_small(&wanted, &found),
             ["tillstream.entity (max.message.bytes is 1048588, and must be 8388608 at least)"]

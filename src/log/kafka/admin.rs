@@ -78,26 +78,38 @@ impl Admin {
     pub async fn topics(&self, names: &[&str]) -> Result<BTreeMap<String, BrokerTopic>, AdminError> {
         let mut topics = self.topic_sizes(names)?;
         let existing: Vec<String> = topics.keys().cloned().collect();
-        let resources: Vec<_> = existing.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
-        if resources.is_empty() {
-            return Ok(topics);
+        let existing: Vec<&str> = existing.iter().map(String::as_str).collect();
+        for (name, config) in self.topic_configs(&existing).await? {
+            topics.entry(name.to_owned()).and_modify(|topic| topic.config = config);
         }
-        let configs = self
-            .admin
-            .describe_configs(resources.iter(), &AdminOptions::new())
-            .await
-            .map_err(doing("describing topics"))?;
-        for (name, config) in existing.iter().zip(configs) {
+        Ok(topics)
+    }
+
+    /// The settings of topics that exist, defaults included, by name.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminError`] if the broker does not answer, or does not tell.
+    pub async fn topic_configs<'n>(
+        &self,
+        names: &[&'n str],
+    ) -> Result<BTreeMap<&'n str, BTreeMap<String, String>>, AdminError> {
+        if names.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let resources: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+        let described = self.admin.describe_configs(resources.iter(), &AdminOptions::new()).await;
+        let mut configs = BTreeMap::new();
+        for (name, config) in names.iter().zip(described.map_err(doing("describing topics"))?) {
             let config = config.map_err(|code| AdminError::Refused {
                 doing: "describing a topic",
                 message: code.to_string(),
             })?;
-            if let Some(topic) = topics.get_mut(name) {
-                let entries = config.entries.into_iter();
-                topic.config = entries.map(|entry| (entry.name, entry.value.unwrap_or_default())).collect();
-            }
+            let entries = config.entries.into_iter();
+            configs
+                .insert(*name, entries.map(|entry| (entry.name, entry.value.unwrap_or_default())).collect());
         }
-        Ok(topics)
+        Ok(configs)
     }
 
     /// As [`Admin::topics`], without their settings.

@@ -227,7 +227,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    /// The rows of the table of docs/kafka.md that begins with `| who |`, by setting; none where the value is a name.
+    /// The rows of the table of docs/kafka.md that begins with `| who |`: by setting, the values it may have.
     fn documented(who: &str) -> BTreeMap<String, Vec<String>> {
         let text = include_str!("../../../docs/kafka.md");
         let rows = text.lines().skip_while(|line| !line.starts_with(&format!("| {who} |"))).skip(2);
