@@ -42,10 +42,8 @@ impl FeaturesSpec {
 struct Checker {
     faults: Vec<Fault>,
     view_names: BTreeSet<String>,
-    /// The flat name behind each feature's number.
+    /// The flat name behind each number, of features and of values made of several.
     flat_names: BTreeMap<u32, String>,
-    /// The flat names of values made of several, of those with faults too.
-    derived_names: BTreeSet<String>,
 }
 
 impl Checker {
@@ -92,31 +90,35 @@ impl Checker {
             self.fault(&path, message);
         });
         if let Ok((key, formula)) = formula {
-            let names = formula.names();
-            for (place, name) in names.iter().enumerate() {
-                let is_known = *name == AMOUNT
-                    || self.flat_names.values().any(|known| known == name)
-                    || self.derived_names.contains(*name)
-                    || (!are_known && name.contains("__"));
-                if !is_known {
-                    let at = if names.len() == 1 { String::new() } else { format!("[{place}]") };
-                    let what = "is no feature, no value made before this one, and not";
-                    self.fault(&format!("{path}.{key}{at}"), format!("`{name}` {what} {AMOUNT}"));
-                }
-            }
+            self.operands(&format!("{path}.{key}"), &formula.names(), are_known);
         }
         let name = spec.flat_name();
-        if self.noted(&format!("{path}.name"), parse::view_name(&spec.name)).is_some() {
-            let earlier = self.flat_names.get(&feature_id(&name)).cloned();
-            if !self.derived_names.insert(name.clone()) {
-                self.fault(&format!("{path}.name"), format!("another value is named `{}`", spec.name));
-            } else if let Some(earlier) = earlier {
-                self.fault(&format!("{path}.name"), format!("`{name}` has the number of `{earlier}`"));
+        if self.noted(&format!("{path}.name"), parse::view_name(&spec.name)).is_some()
+            && let Some(earlier) = self.flat_names.insert(feature_id(&name), name.clone())
+        {
+            let message = if earlier == name {
+                format!("another value is named `{}`", spec.name)
+            } else {
+                format!("`{name}` has the number of `{earlier}`")
+            };
+            self.fault(&format!("{path}.name"), message);
+        }
+        let (_, formula) = formula.ok()?;
+        (self.faults.len() == faults_before).then(|| Derived::new(name, formula))
+    }
+
+    /// What a value is made of: the payment's amount, features, and values before it.
+    fn operands(&mut self, path: &str, names: &[&str], are_known: bool) {
+        for (place, name) in names.iter().enumerate() {
+            let is_known = *name == AMOUNT
+                || self.flat_names.values().any(|known| known == name)
+                || (!are_known && name.contains("__"));
+            if !is_known {
+                let at = if names.len() == 1 { String::new() } else { format!("[{place}]") };
+                let what = "is no feature, no value made before this one, and not";
+                self.fault(&format!("{path}{at}"), format!("`{name}` {what} {AMOUNT}"));
             }
         }
-        let derived = Derived::new(name, formula.ok()?.1);
-        self.flat_names.insert(derived.id, derived.name.clone());
-        (self.faults.len() == faults_before).then_some(derived)
     }
 
     fn name(&mut self, path: &str, name: &str) -> Option<String> {

@@ -43,9 +43,8 @@ impl Ends {
         at.since(self.oldest).max(0) as f64 / 1000.0
     }
 
-    /// The last value of the number in `slot`; none if its event is later than `at`.
-    pub(super) fn last(&self, layout: &Layout, slot: usize, at: EventTime) -> Option<f64> {
-        let place = layout.lasts().iter().position(|known| *known == slot)?;
+    /// The last value of the number at `place`; none if its event is later than `at`.
+    pub(super) fn last(&self, place: usize, at: EventTime) -> Option<f64> {
         let last = self.lasts.get(place).copied().flatten()?;
         (last.time <= at).then(|| f64::from_bits(last.word))
     }

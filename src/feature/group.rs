@@ -18,7 +18,7 @@ pub struct Group {
     layout: Layout,
     since_last: Vec<u32>,
     since_first: Vec<u32>,
-    /// With the slot of the number.
+    /// With the place of the number among those whose last value is asked.
     lasts: Vec<(u32, usize)>,
     before: Vec<Sweep>,
     after: Vec<Sweep>,
@@ -40,7 +40,7 @@ impl Group {
             features.iter().filter(|f| f.aggregate == aggregate).map(|feature| feature.id).collect()
         };
         let last = |feature: &Feature| match feature.aggregate {
-            Aggregate::Last(field) => Some((feature.id, layout.slot(field)?)),
+            Aggregate::Last(field) => Some((feature.id, layout.last(field)?)),
             _ => None,
         };
         Group {
@@ -123,7 +123,7 @@ impl Group {
         &self.since_first
     }
 
-    /// The `last` features, with the slot of their number.
+    /// The `last` features, with the place of their number.
     pub(super) fn lasts(&self) -> &[(u32, usize)] {
         &self.lasts
     }

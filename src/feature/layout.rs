@@ -102,6 +102,12 @@ impl Layout {
         self.fields.iter().position(|known| *known == field)
     }
 
+    /// The place of a field among the numbers whose last value is asked.
+    pub(super) fn last(&self, field: FieldId) -> Option<usize> {
+        let slot = self.slot(field)?;
+        self.lasts.iter().position(|known| *known == slot)
+    }
+
     /// The window of that length, if it is in buckets.
     pub(super) fn window(&self, window_ms: i64) -> Option<BucketedWindow> {
         self.windows.iter().find(|known| known.window_ms == window_ms).copied()

@@ -133,7 +133,7 @@ impl GroupState {
         let Some(ends) = &self.ends else { return };
         let seconds = ends.seconds_since_first(at);
         answers.values.extend(group.since_first().iter().map(|id| (*id, seconds)));
-        let last = |(id, slot): &(u32, usize)| Some((*id, ends.last(group.layout(), *slot, at)?));
+        let last = |(id, place): &(u32, usize)| Some((*id, ends.last(*place, at)?));
         answers.values.extend(group.lasts().iter().filter_map(last));
     }
 
