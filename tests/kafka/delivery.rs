@@ -5,7 +5,8 @@
 //! an independent fold of the internal logs as read back.
 
 use crate::judge::{
-    PARTITIONS, alone, compare, produce_in_transactions, public, read, wait_until_drained, yesterday_at_ten,
+    PARTITIONS, alone, compare, feed, pay_once, produce_in_transactions, public, read, wait_until_drained,
+    yesterday_at_ten,
 };
 use crate::support::{Instance, ObjectStore, Shop};
 use rdkafka::ClientConfig;
@@ -121,11 +122,7 @@ fn a_killed_instance_and_a_broker_that_goes_away_lose_nothing() {
     produce_in_transactions(&shop);
     let killed = shop.instance();
     let survivor = std::thread::scope(|scope| {
-        let feed = scope.spawn(|| {
-            let start = jiff::Timestamp::from_millisecond(yesterday_at_ten()).expect("a time").to_string();
-            let (events, rate) = (events.to_string(), "3000");
-            shop.run(&["generate", "--start", &start, "--events", &events, "--kafka", "--per-second", rate])
-        });
+        let feed = scope.spawn(|| feed(&shop, events, 3_000));
         let folded = |instance: &Instance| instance.metric("tillstream_copies_total", &[]);
         let mut killed = killed;
         killed.wait_until("at work", |instance| folded(instance) > 5_000.0);
@@ -176,11 +173,7 @@ fn kill_again_and_again(shop: &Shop, names: &[&str]) -> usize {
     let mut slots: Vec<_> = names.iter().map(|slot| shop.instance_in(slot)).collect();
     let mut back = Vec::new();
     std::thread::scope(|scope| {
-        let feed = scope.spawn(|| {
-            let start = jiff::Timestamp::from_millisecond(yesterday_at_ten()).expect("a time").to_string();
-            let events = events.to_string();
-            shop.run(&["generate", "--start", &start, "--events", &events, "--kafka", "--per-second", "3000"])
-        });
+        let feed = scope.spawn(|| feed(shop, events, 3_000));
         for _ in 0..kills {
             std::thread::sleep(Duration::from_millis(500 + random.below(3_000)));
             let place = usize::try_from(random.below(names.len() as u64)).expect("few");
@@ -336,25 +329,11 @@ fn what_becomes_of_the_state(shop: &Shop) {
     assert_eq!(told.matches(" rebuilt ").count(), 4, "other views: {told}");
 }
 
-/// The payment `name` of one card, of so long ago.
-fn pay_once(shop: &Shop, name: &str, ago: Duration) {
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", shop.brokers()).create().expect("a producer");
-    let time_ms = SystemClock.now().0 - i64::try_from(ago.as_millis()).expect("days");
-    let payment = format!(
-        "{{\"event_id\":\"{name}\",\"event_name\":\"payment_attempted\",\"event_time_ms\":{time_ms},\"payment_id\":\"{name}\",\
-         \"card_token\":\"one\",\"amount_minor\":100,\"currency\":\"EUR\",\"device_id\":\"one\"}}"
-    );
-    let record = BaseRecord::to("payments").key("one").payload(&payment).timestamp(time_ms);
-    producer.send(record).map_err(|(fault, _)| fault).expect("room in the queue");
-    producer.flush(Duration::from_secs(20)).expect("the broker takes it");
-}
-
 /// Under other views the state is made again from the whole log: what was counted before they came is in them.
 fn views_that_came_later_count_what_was_there(shop: &mut Shop) {
     shop.environment = other_views(shop);
     let mut third = shop.instance();
-    pay_once(shop, "second", Duration::ZERO);
+    pay_once(shop, "second", SystemClock.now().0);
     third.wait_until("done with it", |instance| {
         instance.metric("tillstream_decisions_total", &[]) > 0.0
             && instance.metric("tillstream_open_gathers", &[]) == 0.0
@@ -374,7 +353,7 @@ fn a_changed_configuration_goes_on_after_a_stop_under_load() {
     let mut shop = Shop::open(PARTITIONS);
     let first = shop.instance();
     // as old as the first of what is generated
-    pay_once(&shop, "first", Duration::from_secs(86_400));
+    pay_once(&shop, "first", SystemClock.now().0 - 86_400_000);
     let second = std::thread::scope(|scope| {
         let feed = scope.spawn(|| {
             shop.run(&["generate", "--events", &events.to_string(), "--kafka", "--per-second", "2000"])

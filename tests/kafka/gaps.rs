@@ -1,9 +1,7 @@
 //! How long a checkout waits for its scores while instances stop, start, die and stand still, by the client's own clock.
 
 use crate::checkout::Checkout;
-use crate::judge::{
-    PARTITIONS, alone, compare, produce_in_transactions, wait_until_drained, yesterday_at_ten,
-};
+use crate::judge::{PARTITIONS, alone, compare, feed, produce_in_transactions, wait_until_drained};
 use crate::support::{Instance, Shop};
 use std::time::Duration;
 
@@ -60,11 +58,7 @@ fn a_zombie_that_goes_on_after_its_partitions_were_taken_over_changes_nothing() 
     let (mut a, b) = (shop.instance_in("a"), shop.instance_in("b"));
     let events = 60_000;
     std::thread::scope(|scope| {
-        let feed = scope.spawn(|| {
-            let start = jiff::Timestamp::from_millisecond(yesterday_at_ten()).expect("a time").to_string();
-            let events = events.to_string();
-            shop.run(&["generate", "--start", &start, "--events", &events, "--kafka", "--per-second", "2500"])
-        });
+        let feed = scope.spawn(|| feed(&shop, events, 2_500));
         let folded = |instance: &Instance| instance.metric("tillstream_copies_total", &[]);
         a.wait_until("at work", |instance| folded(instance) > 5_000.0);
         a.signal("STOP");
@@ -73,7 +67,7 @@ fn a_zombie_that_goes_on_after_its_partitions_were_taken_over_changes_nothing() 
         feed.join().expect("generated");
     });
     let mut instances = [a, b];
-    wait_until_drained(&mut instances, f64::from(events));
+    wait_until_drained(&mut instances, events as f64);
     let lost: f64 =
         instances.iter().map(|instance| instance.metric("tillstream_partitions_lost_total", &[])).sum();
     let lives: f64 = instances.iter().map(|instance| instance.metric("tillstream_lives_total", &[])).sum();

@@ -361,6 +361,26 @@ pub fn shop() -> Shop {
     shop
 }
 
+/// Generates that many records of a day ago into the raw topics, so many in a second.
+pub fn feed(shop: &Shop, events: u64, per_second: u64) {
+    let start = jiff::Timestamp::from_millisecond(yesterday_at_ten()).expect("a time").to_string();
+    let (events, per_second) = (events.to_string(), per_second.to_string());
+    shop.run(&["generate", "--start", &start, "--events", &events, "--kafka", "--per-second", &per_second]);
+}
+
+/// The payment `name` of one card at that time.
+pub fn pay_once(shop: &Shop, name: &str, time_ms: i64) {
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", shop.brokers()).create().expect("a producer");
+    let payment = format!(
+        "{{\"event_id\":\"{name}\",\"event_name\":\"payment_attempted\",\"event_time_ms\":{time_ms},\"payment_id\":\"{name}\",\
+         \"card_token\":\"one\",\"amount_minor\":100,\"currency\":\"EUR\",\"device_id\":\"one\"}}"
+    );
+    let record = BaseRecord::to("payments").key("one").payload(&payment).timestamp(time_ms);
+    producer.send(record).map_err(|(fault, _)| fault).expect("room in the queue");
+    producer.flush(Duration::from_secs(20)).expect("the broker takes it");
+}
+
 /// Feeds `events` while `work` goes on, then lets `instances` of its result finish, and judges.
 pub fn under_load(shop: &Shop, events: u64, work: impl FnOnce() -> Vec<Instance>) {
     let refused = under_load_that_may_fail(shop, events, work);
@@ -374,11 +394,7 @@ pub fn under_load_that_may_fail(
     work: impl FnOnce() -> Vec<Instance>,
 ) -> (u64, u64) {
     let mut instances = std::thread::scope(|scope| {
-        let feed = scope.spawn(|| {
-            let start = jiff::Timestamp::from_millisecond(yesterday_at_ten()).expect("a time").to_string();
-            let events = events.to_string();
-            shop.run(&["generate", "--start", &start, "--events", &events, "--kafka", "--per-second", "2000"])
-        });
+        let feed = scope.spawn(|| feed(shop, events, 2_000));
         let instances = work();
         feed.join().expect("generated");
         instances

@@ -279,16 +279,7 @@ fn a_decision_log_that_was_made_again_behind_a_log_that_was_cut_goes_on_where_bo
     let decision = (0..PARTITIONS).map(|number| format!("--start-anew=tillstream.decision/{number}@0"));
     let anew: Vec<String> = entity.chain(decision).collect();
     let mut instance = shop.instance_with("a", &anew.iter().map(String::as_str).collect::<Vec<_>>());
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", shop.brokers()).create().expect("a producer");
-    let time_ms = yesterday_at_ten() + SECONDS * 1_000;
-    let payment = format!(
-        "{{\"event_id\":\"p\",\"event_name\":\"payment_attempted\",\"event_time_ms\":{time_ms},\"payment_id\":\"p\",\
-         \"card_token\":\"c\",\"amount_minor\":100,\"currency\":\"EUR\",\"device_id\":\"d\"}}"
-    );
-    let record = BaseRecord::to("payments").key("c").payload(&payment).timestamp(time_ms);
-    producer.send(record).map_err(|(fault, _)| fault).expect("room in the queue");
-    producer.flush(Duration::from_secs(20)).expect("the broker takes it");
+    judge::pay_once(&shop, "p", yesterday_at_ten() + SECONDS * 1_000);
     produce_clicks(&shop, "b", SECONDS, SECONDS);
     wait_until_past(&mut instance, 2 * SECONDS - 1);
     let scored = |instance: &Instance| instance.metric("tillstream_decisions_total", &[]) >= 1.0;

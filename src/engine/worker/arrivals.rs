@@ -240,6 +240,14 @@ mod tests {
         broker.borrow_mut().append(&Destination::ByKey(Topic::Clickstream), record);
     }
 
+    /// Clicks with these numbers, one after the other, each followed by some cycles.
+    fn clicks(broker: &SharedBroker, numbers: std::ops::Range<i64>, mut cycle: impl FnMut()) {
+        for number in numbers {
+            click(broker, number);
+            (0..3).for_each(|_| cycle());
+        }
+    }
+
     /// The default configuration, over one partition of each topic.
     fn shop() -> (Arc<FoldSettings>, Arc<Topology>, SharedBroker) {
         let config = crate::config::resolve(&serde_json::Map::new(), std::path::Path::new("."));
@@ -296,12 +304,9 @@ mod tests {
         let stage = Ingest::new(fold.clone(), topology.clone(), Start::Earliest);
         let mut ingest =
             Worker::new(stage, MemoryLog::join(&broker, INGEST_GROUP, Life(1)), settings(1, BTreeMap::new()));
-        for number in 0..5 {
-            click(&broker, number);
-            for _ in 0..3 {
-                ingest.cycle().expect("memory does not fail");
-            }
-        }
+        clicks(&broker, 0..5, || {
+            ingest.cycle().expect("memory does not fail");
+        });
         let cut_at = broker.borrow().end_offset(ENTITY) - 1;
         broker.borrow_mut().cut_below(ENTITY, cut_at);
         let keyed = |life, anew| {
@@ -319,13 +324,10 @@ mod tests {
         broker.borrow_mut().leave(KEYED_GROUP, Life(2));
 
         let mut anew = keyed(3, BTreeMap::from([(ENTITY, cut_at)]));
-        for number in 5..9 {
-            click(&broker, number);
-            for _ in 0..3 {
-                ingest.cycle().expect("memory does not fail");
-                anew.cycle().expect("it goes on");
-            }
-        }
+        clicks(&broker, 5..9, || {
+            ingest.cycle().expect("memory does not fail");
+            anew.cycle().expect("it goes on");
+        });
         let (_, task, ..) = anew.tasks().next().expect("the task");
         assert!(task.refused.is_empty(), "{:?}", task.refused);
         let applied: u64 = task.ledger.copies.iter().sum();
@@ -346,13 +348,10 @@ mod tests {
             let mut keyed =
                 Worker::new(Keyed::new(fold.clone(), topology.clone()), log, settings(9, BTreeMap::new()));
             let mut first = ingest(1, BTreeMap::new());
-            for number in 0..3 {
-                click(&broker, number);
-                for _ in 0..3 {
-                    first.cycle().expect("memory does not fail");
-                    keyed.cycle().expect("memory does not fail");
-                }
-            }
+            clicks(&broker, 0..3, || {
+                first.cycle().expect("memory does not fail");
+                keyed.cycle().expect("memory does not fail");
+            });
             drop(first);
             broker.borrow_mut().leave(INGEST_GROUP, Life(1));
             (3..8).for_each(|number| click(&broker, number));
@@ -365,13 +364,10 @@ mod tests {
                 BTreeMap::from([(CLICKS, cut_at)])
             };
             let mut second = ingest(2, anew);
-            for number in 8..12 {
-                click(&broker, number);
-                for _ in 0..3 {
-                    second.cycle().expect("it goes on");
-                    keyed.cycle().expect("it goes on");
-                }
-            }
+            clicks(&broker, 8..12, || {
+                second.cycle().expect("it goes on");
+                keyed.cycle().expect("it goes on");
+            });
             let (_, task, ..) = keyed.tasks().next().expect("the task");
             assert!(task.refused.is_empty(), "by hand {is_by_hand}: {:?}", task.refused);
             let applied: u64 = task.ledger.copies.iter().sum();
@@ -394,31 +390,24 @@ mod tests {
             Worker::new(stage, MemoryLog::join(&broker, KEYED_GROUP, Life(life)), settings(life, anew))
         };
         let mut first = keyed(2, BTreeMap::new());
-        for number in 0..3 {
-            click(&broker, number);
-            for _ in 0..3 {
-                ingest.cycle().expect("memory does not fail");
-                first.cycle().expect("memory does not fail");
-                decide.cycle().expect("memory does not fail");
-            }
-        }
+        clicks(&broker, 0..3, || {
+            ingest.cycle().expect("memory does not fail");
+            first.cycle().expect("memory does not fail");
+            decide.cycle().expect("memory does not fail");
+        });
         drop(first);
         broker.borrow_mut().leave(KEYED_GROUP, Life(2));
-        for number in 3..8 {
-            click(&broker, number);
+        clicks(&broker, 3..8, || {
             ingest.cycle().expect("memory does not fail");
-        }
+        });
         let cut_at = broker.borrow().end_offset(ENTITY);
         broker.borrow_mut().cut_below(ENTITY, cut_at);
         let mut second = keyed(3, BTreeMap::from([(ENTITY, cut_at)]));
-        for number in 8..12 {
-            click(&broker, number);
-            for _ in 0..3 {
-                ingest.cycle().expect("memory does not fail");
-                second.cycle().expect("it goes on");
-                decide.cycle().expect("it goes on");
-            }
-        }
+        clicks(&broker, 8..12, || {
+            ingest.cycle().expect("memory does not fail");
+            second.cycle().expect("it goes on");
+            decide.cycle().expect("it goes on");
+        });
         let (_, task, ..) = decide.tasks().next().expect("the task");
         assert!(task.refused.is_empty(), "{:?}", task.refused);
         let applied = task.sources.iter().map(|(_, source)| source.applied.offset).max();
