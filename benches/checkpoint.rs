@@ -83,7 +83,7 @@ impl Shop {
         for topic in Topic::ALL {
             let partition = tillstream::log::TopicPartition::new(topic, 0);
             let end = match topic {
-                Topic::Clickstream | Topic::Payments => {
+                Topic::Clickstream | Topic::Payments | Topic::Labels => {
                     broker.committed(INGEST_GROUP, partition).unwrap_or(0)
                 }
                 Topic::Entity => self
@@ -288,6 +288,7 @@ fn run(records: &[GeneratedRecord], place: Option<(&Place, Cadence)>) -> (i64, u
         let topic = match record.topic {
             RawTopic::Clickstream => Topic::Clickstream,
             RawTopic::Payments => Topic::Payments,
+            RawTopic::Labels => Topic::Labels,
         };
         shop.append(topic, &record.key, record.value.clone());
         if (number + 1) % 100 == 0 {

@@ -123,6 +123,7 @@ fn run_engine(records: Vec<GeneratedRecord>) -> usize {
         let topic = match record.topic {
             RawTopic::Clickstream => Topic::Clickstream,
             RawTopic::Payments => Topic::Payments,
+            RawTopic::Labels => Topic::Labels,
         };
         let raw = LogRecord {
             key: Some(record.key.into_bytes()),
@@ -207,6 +208,7 @@ fn run_floor(records: &[GeneratedRecord]) -> usize {
                 let Ok(payment) = serde_json::from_slice::<FloorPayment<'_>>(&record.value) else { continue };
                 floor_payment(&payment, &mut cards, &mut out);
             }
+            RawTopic::Labels => {}
         }
         if out.len() > 1 << 20 {
             bytes += out.len();

@@ -122,6 +122,7 @@ fn produce(shop: &Shop, hop_topic: &str, seconds: u64, rate: u64) -> (Sent, Sent
         let topic = match record.topic {
             RawTopic::Clickstream => "clickstream",
             RawTopic::Payments => "payments",
+            RawTopic::Labels => "labels",
         };
         let payment = (record.topic == RawTopic::Payments).then(|| decision_of(&record.value)).flatten();
         if let Some(id) = &payment {

@@ -5,6 +5,7 @@
 
 pub mod bounds;
 pub mod clickstream;
+pub mod labels;
 pub mod object;
 pub mod payments;
 pub mod reject;

@@ -1,8 +1,8 @@
 //! What happens in the shop, as tillstream understands it after decoding, and what it publishes.
 //!
 //! [`entity`] names whom an event concerns, [`copy`] is the compact form in which an event travels
-//! to each of them through the entity log, [`part`] is what an entity answers for a payment through
-//! the decision log, [`public`] are the records other teams read. None of them knows JSON dialects,
+//! to each of them through the entity log, [`part`] is what comes to a payment's decision
+//! through the decision log, [`public`] are the records other teams read. None of them knows JSON dialects,
 //! Kafka or the clock.
 
 pub mod copy;
@@ -10,6 +10,9 @@ pub mod entity;
 pub mod part;
 pub mod public;
 
-pub use copy::{Body, ClickCopy, ClickName, Copy, FieldId, ItemRef, PaymentCopy, ResultStatus, Value};
+pub use copy::{
+    Body, ClickCopy, ClickName, Copy, FieldId, ItemRef, LabelCopy, LabelOutcome, PaymentCopy, ResultStatus,
+    Value,
+};
 pub use entity::{EntityKind, EntitySet, key_hash};
-pub use part::{Deadline, DecisionId, Part, PaymentContext};
+pub use part::{Deadline, DecisionEvent, DecisionId, Label, LabelOrigin, Part, PaymentContext};

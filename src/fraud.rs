@@ -14,6 +14,7 @@ mod check;
 mod expression;
 pub mod gather;
 mod inputs;
+pub mod label;
 mod names;
 mod nearest;
 pub mod rules;

@@ -32,6 +32,7 @@ mod catalogue;
 mod funnel;
 mod generator;
 mod json;
+mod label;
 mod oddity;
 mod payment;
 mod person;

@@ -5,12 +5,15 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tillstream::codec::clickstream::Click;
+use tillstream::codec::labels::Decoded as DecodedLabel;
 use tillstream::codec::payments::Decoded;
 use tillstream::codec::{Reject, RejectReason};
-use tillstream::event::public::{FraudFeatures, FraudScore, LateRecord, SessionFeatures, SessionRecord};
+use tillstream::event::public::{
+    FraudFeatures, FraudScore, LabelledScore, LateRecord, SessionFeatures, SessionRecord,
+};
 
 const BYTES_MAX: usize = 1 << 20;
-const RAW: [&str; 3] = ["clickstream", "payment_attempted", "payment_result"];
+const RAW: [&str; 4] = ["clickstream", "payment_attempted", "payment_result", "label"];
 
 fn folder(contract: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas").join(contract).join("v1")
@@ -39,10 +42,11 @@ fn golden(contract: &str, verdict: &str) -> Vec<(String, Vec<u8>)> {
 
 /// What the engine's decoder says of a payload of `contract`.
 fn decode(contract: &str, payload: &[u8]) -> Result<(), Reject> {
-    if contract == "clickstream" {
-        return Click::decode(payload, BYTES_MAX).map(|_| ());
+    match contract {
+        "clickstream" => Click::decode(payload, BYTES_MAX).map(|_| ()),
+        "label" => DecodedLabel::decode(payload, BYTES_MAX).map(|_| ()),
+        _ => Decoded::decode(payload, BYTES_MAX).map(|_| ()),
     }
-    Decoded::decode(payload, BYTES_MAX).map(|_| ())
 }
 
 #[test]
@@ -242,6 +246,7 @@ fn public_records_are_what_their_schemas_say() {
     public::<SessionFeatures<'static>>("session_features");
     public::<FraudFeatures<'static>>("fraud_features");
     public::<FraudScore<'static>>("fraud_score");
+    public::<LabelledScore<'static>>("labelled_score");
     public::<LateRecord<'static>>("late");
 }
 
@@ -255,6 +260,8 @@ fn every_schema_has_a_test_here() {
         "session_features",
         "fraud_features",
         "fraud_score",
+        "label",
+        "labelled_score",
         "late",
     ];
     let folders = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas"))

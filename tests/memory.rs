@@ -39,6 +39,8 @@ struct Seen {
     duplicates: u64,
     closed_early: u64,
     turned_to_buckets: u64,
+    labelled: u64,
+    labels_handed_back: u64,
 }
 
 /// Producers without manners.
@@ -94,9 +96,24 @@ impl Producers {
         (Topic::Payments, record(&format!("card{card}"), event.to_string()))
     }
 
+    /// About a payment made before, one still to come, or none at all; half of them fraud.
+    fn label(&mut self, time: i64) -> (Topic, LogRecord) {
+        let payment = (self.number + 20).saturating_sub(self.random.below(200));
+        let outcome = if self.random.below(2) == 0 { "fraud" } else { "legitimate" };
+        let event = json!({
+            "event_id": self.event_id(), "event_name": "label", "known_at_ms": time,
+            "payment_id": format!("p{payment}"), "outcome": outcome, "source": "review",
+            "card_token": format!("card{}", self.random.below(5)), "terminal_id": "t1",
+        });
+        (Topic::Labels, record(&format!("p{payment}"), event.to_string()))
+    }
+
     fn next(&mut self) -> (Topic, LogRecord) {
         self.now += self.random.below(20_000) as i64;
         let time = self.time();
+        if self.random.below(6) == 0 {
+            return self.label(time);
+        }
         if self.random.below(2) == 0 {
             self.payment(time)
         } else {
@@ -189,8 +206,23 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
         }
         oracle::compare::parts(&entity.parts, &decision.parts, PARTITIONS)
             .unwrap_or_else(|wrong| panic!("seed {seed}, parts: {wrong}"));
-        oracle::compare::multiset(&decision.public, &public(&engine, Topic::ScoresFraud))
-            .unwrap_or_else(|wrong| panic!("seed {seed}, scores: {wrong}"));
+        let sorted = |labels: &[oracle::entity_log::PlainLabel]| {
+            let mut labels = labels.to_vec();
+            labels.sort();
+            labels
+        };
+        assert_eq!(sorted(&entity.labels), sorted(&decision.labels), "seed {seed}");
+        for topic in [Topic::ScoresFraud, Topic::LabelledFraud, Topic::DeadLetter] {
+            let expected: Vec<Public> =
+                decision.public.iter().filter(|record| record.topic == topic.name()).cloned().collect();
+            oracle::compare::multiset(&expected, &public(&engine, topic))
+                .unwrap_or_else(|wrong| panic!("seed {seed}, {topic}: {wrong}"));
+            match topic {
+                Topic::LabelledFraud => seen.labelled += expected.len() as u64,
+                Topic::DeadLetter => seen.labels_handed_back += expected.len() as u64,
+                _ => {}
+            }
+        }
         assert!(engine.ledger().balances(), "seed {seed}");
         for kind in EntityKind::ALL {
             let ends = entity.ledger.get(&kind).cloned().unwrap_or_default();
@@ -202,8 +234,18 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
         seen.turned_to_buckets += entity.turned as u64;
     }
     println!("{SEEDS} seeds: {seen:?}");
-    let Seen { late, late_applied, duplicates, closed_early, turned_to_buckets } = seen;
+    let Seen {
+        late,
+        late_applied,
+        duplicates,
+        closed_early,
+        turned_to_buckets,
+        labelled,
+        labels_handed_back,
+    } = seen;
     assert!(
-        [late, late_applied, duplicates, closed_early, turned_to_buckets].iter().all(|count| *count > SEEDS)
+        [late, late_applied, duplicates, closed_early, turned_to_buckets, labelled, labels_handed_back]
+            .iter()
+            .all(|count| *count > SEEDS)
     );
 }

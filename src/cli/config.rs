@@ -108,6 +108,7 @@ fn shown(config: &Config) -> String {
             "allowed_lateness": duration(fold.sessions.allowed_lateness),
             "remember_closed": duration(fold.sessions.remember_closed),
         },
+        "labels": {"horizon": duration(fold.label_horizon)},
         "decisions": {"deadline": duration(config.decision_deadline)},
         "checkpoints": {
             "url": config.checkpoints.url,

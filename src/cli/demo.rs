@@ -51,7 +51,8 @@ impl Demo {
             reason = "a positive count of records"
         )]
         let events = events as u64;
-        let settings = GenerateSettings { seed: self.seed, events, ..GenerateSettings::default() };
+        let settings =
+            GenerateSettings { seed: self.seed, events, labelled: 0.3, ..GenerateSettings::default() };
         let mut generator = Generator::new(settings);
         let mut engine =
             Engine::new(&config.fold, config.partitions, config.idle_timeout, config.decision_deadline);
@@ -115,6 +116,7 @@ fn feed(engine: &mut Engine, tally: &mut Tally, record: GeneratedRecord, now: Du
     let topic = match topic {
         RawTopic::Clickstream => Topic::Clickstream,
         RawTopic::Payments => Topic::Payments,
+        RawTopic::Labels => Topic::Labels,
     };
     tally.produced(topic, &value, now);
     let record = LogRecord {

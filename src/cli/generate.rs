@@ -32,6 +32,10 @@ pub(super) struct Generate {
     /// Produce to the raw topics instead.
     #[arg(long)]
     kafka: bool,
+    /// The share of payments of which a label says, 5 to 60 minutes later, what they were: from 0 (no labels) to 1.
+    /// Those of planted card testers are all labelled.
+    #[arg(long, default_value_t = 0.3, value_name = "SHARE")]
+    labelled: f64,
     /// Event time at which the traffic begins. To a file: Monday, 2026-01-05. To Kafka: a day ago, for
     /// a broker deletes records that are older than a topic's retention, and refuses those from the future.
     #[arg(long, value_name = "TIME")]
@@ -49,7 +53,8 @@ pub(super) struct Generate {
 impl Generate {
     pub(super) fn execute(self) -> Result<(), CliError> {
         let (seed, events, start) = (self.seed, self.events, self.start());
-        let settings = GenerateSettings { seed, events, start, ..GenerateSettings::default() };
+        let settings =
+            GenerateSettings { seed, events, start, labelled: self.labelled, ..GenerateSettings::default() };
         settings.check().map_err(|fault| CliError::Usage(fault.to_string()))?;
         let mut generator = Generator::new(settings);
         match &self.out {
@@ -109,6 +114,7 @@ fn topic_of(topic: RawTopic) -> Topic {
     match topic {
         RawTopic::Clickstream => Topic::Clickstream,
         RawTopic::Payments => Topic::Payments,
+        RawTopic::Labels => Topic::Labels,
     }
 }
 

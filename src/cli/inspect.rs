@@ -4,14 +4,14 @@ mod fields;
 
 use super::run::client_settings;
 use super::{CliError, ConfigFile};
-use crate::event::{Copy, Part};
+use crate::event::{Copy, DecisionEvent};
 use crate::feature::FeaturePlan;
 use crate::log::frame::{Events, Frame, Item, Promise, Record};
 use crate::log::kafka::{PartitionReader, ReaderError};
 use crate::log::position::Offset;
 use crate::log::{Fetched, Topic};
 use anyhow::Context as _;
-use fields::{indented, json_of_copy, json_of_part};
+use fields::{indented, json_of_copy, json_of_decision_event};
 use serde::Deserialize;
 use std::io::{IsTerminal, Write};
 
@@ -138,7 +138,8 @@ impl Printer<'_> {
         if topic == Topic::Entity {
             self.events(frame.events::<Copy<'_>>(), json_of_copy, &mut text);
         } else {
-            self.events(frame.events::<Part<'_>>(), |part| json_of_part(part, self.plan), &mut text);
+            let json_of = |event: &DecisionEvent<'_>| json_of_decision_event(event, self.plan);
+            self.events(frame.events::<DecisionEvent<'_>>(), json_of, &mut text);
         }
         text
     }

@@ -26,6 +26,10 @@ struct Bare<'a> {
     visitor_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     card_token: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    payment_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    decision_id: Option<Cow<'a, str>>,
 }
 
 /// The record that a line stands for, and its topic. A line that is no envelope of a raw topic is an event
@@ -35,17 +39,23 @@ pub(super) fn record_of_line(line: &[u8]) -> (Topic, LogRecord) {
         return record;
     }
     let bare = serde_json::from_slice::<Bare<'_>>(line).ok();
-    let payment = bare
-        .as_ref()
-        .is_some_and(|bare| bare.event_name.as_ref().is_some_and(|name| name.starts_with("payment_")));
-    let key = bare.and_then(|bare| if payment { bare.card_token } else { bare.visitor_id });
+    let topic = match bare.as_ref().and_then(|bare| bare.event_name.as_deref()) {
+        Some(name) if name.starts_with("payment_") => Topic::Payments,
+        Some("label") => Topic::Labels,
+        _ => Topic::Clickstream,
+    };
+    let key = bare.and_then(|bare| match topic {
+        Topic::Payments => bare.card_token,
+        Topic::Labels => bare.payment_id.or(bare.decision_id),
+        _ => bare.visitor_id,
+    });
     let record = LogRecord {
         key: key.map(|key| key.into_owned().into_bytes()),
         value: Some(line.to_vec()),
         headers: Headers::None,
         timestamp_ms: None,
     };
-    (if payment { Topic::Payments } else { Topic::Clickstream }, record)
+    (topic, record)
 }
 
 fn record_of_envelope(line: &[u8]) -> Option<(Topic, LogRecord)> {
@@ -91,6 +101,8 @@ mod tests {
         assert_eq!((topic, record.key.as_deref()), (Topic::Payments, Some(&b"c"[..])));
         let (topic, record) = record_of_line(br#"{"event_name":"view_item","visitor_id":"v"}"#);
         assert_eq!((topic, record.key.as_deref()), (Topic::Clickstream, Some(&b"v"[..])));
+        let (topic, record) = record_of_line(br#"{"event_name":"label","payment_id":"p"}"#);
+        assert_eq!((topic, record.key.as_deref()), (Topic::Labels, Some(&b"p"[..])));
         let (topic, record) = record_of_line(b"not json");
         assert_eq!((topic, record.value.as_deref()), (Topic::Clickstream, Some(&b"not json"[..])));
     }

@@ -7,6 +7,7 @@ use super::{CliError, ConfigFile, is_watched, say};
 use crate::codec::RejectReason;
 use crate::engine::process::{Engine, EngineLedger};
 use crate::event::EntityKind;
+use crate::fraud::label::LabelEnd;
 use crate::ledger::Disposition;
 use crate::log::{Destination, LogRecord, Topic, TopicPartition};
 use anyhow::Context as _;
@@ -263,6 +264,11 @@ fn ledger_json(ledger: &EngineLedger) -> serde_json::Value {
             "foreign_parts": ledger.decisions.foreign_parts,
             "repeated_parts": ledger.decisions.repeated_parts,
             "late_parts": ledger.decisions.late_parts,
+        },
+        "labels": {
+            "ended": LabelEnd::ALL.map(|end| (end.name(), ledger.labels.ended(end))).into_iter().collect::<BTreeMap<_, _>>(),
+            "parked": ledger.labels.parked,
+            "unlabelled_decisions": ledger.labels.unlabelled,
         },
         "balances": ledger.balances(),
     })

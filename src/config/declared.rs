@@ -361,7 +361,7 @@ mod tests {
         let view = |kind: &str| {
             format!("{{name: {kind}, entity: {kind}, source: click, windows: [1h], features: [count]}}")
         };
-        let views: Vec<String> = EntityKind::ALL.iter().map(|kind| view(kind.name())).collect();
+        let views: Vec<String> = EntityKind::VIEWED.iter().map(|kind| view(kind.name())).collect();
         assert_eq!(
             faults(&format!("views: [{}]", views.join(", ")), &of_rules("[]")),
             [
@@ -389,7 +389,7 @@ mod tests {
                 features,
             }
         };
-        let spec = FeaturesSpec { views: EntityKind::ALL.iter().map(view).collect(), derived: Vec::new() };
+        let spec = FeaturesSpec { views: EntityKind::VIEWED.iter().map(view).collect(), derived: Vec::new() };
         let plan =
             FeaturePlan::compile(&spec, Duration::ZERO).expect("only the configuration knows of routes");
         let click = br#"{"event_id": "e", "event_name": "view_item", "event_time_ms": 1, "visitor_id": "v", "customer_id": "c",

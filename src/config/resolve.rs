@@ -171,6 +171,11 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
         decisions.duration("deadline", Duration::from_millis(200), MILLISECOND, &mut faults);
     decisions.finish(&mut faults);
 
+    let mut labels = root.section("labels", &mut faults);
+    let label_horizon =
+        labels.duration("horizon", Duration::from_secs(14 * 24 * 3_600), MILLISECOND, &mut faults);
+    labels.finish(&mut faults);
+
     let checkpoints = checkpoints(root.section("checkpoints", &mut faults), folder, &mut faults);
     let listen = listen(root.section("http", &mut faults), &mut faults);
     let partitions = partitions(root.section("memory", &mut faults), &mut faults);
@@ -192,7 +197,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
     let has_own_keys = !keys.is_empty();
     let pseudonyms = Pseudonyms::new(if has_own_keys { keys } else { vec![demo_key()] });
     let fingerprint = format!(
-        "{payload_bytes_max} {out_of_orderness:?} {future_bound:?} {dedup_horizon:?} {sessions:?} {} {features_spec:?} {rules_spec:?}",
+        "{payload_bytes_max} {out_of_orderness:?} {future_bound:?} {dedup_horizon:?} {label_horizon:?} {sessions:?} {} {features_spec:?} {rules_spec:?}",
         pseudonyms.version()
     );
     let fold = Arc::new(FoldSettings {
@@ -200,6 +205,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
         out_of_orderness,
         future_bound,
         dedup_horizon,
+        label_horizon,
         sessions,
         plan: *plan,
         rules,

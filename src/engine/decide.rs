@@ -1,15 +1,17 @@
 //! The decide stage: the decision log to scores. A task gathers the parts of each payment, evaluates
-//! the rules, and publishes the score with its reasons.
+//! the rules, and publishes the score with its reasons; and the score once more with its label when that comes.
 
 mod checkpoint;
+mod labels;
 
 use super::inbound;
 use super::outputs::Outputs;
 use super::settings::{FORMAT_OF_STATE, FoldSettings, TOMBSTONE_SKEW, Topology};
 use super::stage::{DeadlineChange, FoldError, Stage};
 use crate::event::public::{FraudScore, Text};
-use crate::event::{Deadline, DecisionId, Part};
+use crate::event::{Deadline, DecisionEvent, DecisionId, Part};
 use crate::fraud::gather::{Gather, OpenGather, OwnedContext, PartOutcome};
+use crate::fraud::label::{Decided, LabelEnd, Labelling};
 use crate::fraud::{Inputs, Verdict};
 use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId};
 use crate::log::position::Offset;
@@ -45,7 +47,15 @@ pub struct DecideTask {
     pub decided_without: u64,
     /// Parts that were missing in those.
     pub missing_parts: u64,
+    /// Where labels ended.
+    pub labels: BTreeMap<LabelEnd, u64>,
+    /// Labels that wait for their decision.
+    pub parked_labels: u64,
+    /// Decisions that wait for their label.
+    pub unlabelled: u64,
     gathers: KeyedState<DecisionId, Gather>,
+    labelling: KeyedState<DecisionId, Labelling>,
+    label_ends: Timers<DecisionId>,
     open: u64,
     tombstones: Timers<DecisionId>,
     /// Of what was just put back: the gathers that are open, and where they opened.
@@ -95,6 +105,7 @@ impl DecideTask {
             && other.has_its_timers()
             && counts(self) == counts(other)
             && ours == theirs
+            && self.has_the_same_labels(other)
     }
 
     /// Whether every tombstone is to be forgotten in its time.
@@ -137,14 +148,18 @@ impl Decide {
         match task.sources.admit(frame, fold) {
             Admission::Refused(refusal) => *task.refused.entry(refusal).or_default() += 1,
             Admission::Above(applied) => {
-                for event in frame.events::<Part<'_>>() {
-                    let (position, part) = event?;
+                for event in frame.events::<DecisionEvent<'_>>() {
+                    let (position, event) = event?;
                     if position > applied {
-                        self.fold_part(task, &part, offset, out);
+                        match &event {
+                            DecisionEvent::Part(part) => self.fold_part(task, part, offset, out),
+                            DecisionEvent::Label(label) => self.fold_label(task, label, out),
+                        }
                     }
                 }
                 task.sources.applied(frame, fold);
                 task.forget_tombstones();
+                self.end_labelling(task, out);
             }
         }
         Ok(())
@@ -198,6 +213,8 @@ impl Decide {
         let verdict = self.settings.rules.evaluate(&inputs);
         let score = score_record(decision, &gather, verdict, self.settings.rules.version());
         out.publish(Topic::ScoresFraud, "tillstream.fraud_score.v1", &score.decision_id, &score);
+        let decided = decided(&score);
+        self.await_label(task, decision, decided, out);
         let closed_at = task.sources.watermark().map_or(gather.time, |watermark| watermark.max(gather.time));
         let forget_at = closed_at.plus(self.settings.dedup_horizon).plus(TOMBSTONE_SKEW);
         if !without(Rule::Tombstone) {
@@ -210,7 +227,7 @@ impl Decide {
 impl Stage for Decide {
     type Task = DecideTask;
 
-    const PUBLISHES: &'static [Topic] = &[Topic::ScoresFraud];
+    const PUBLISHES: &'static [Topic] = &[Topic::ScoresFraud, Topic::LabelledFraud, Topic::DeadLetter];
 
     fn downstream(&self) -> Option<(Topic, u32)> {
         None
@@ -232,7 +249,12 @@ impl Stage for Decide {
             decided_whole: 0,
             decided_without: 0,
             missing_parts: 0,
+            labels: BTreeMap::new(),
+            parked_labels: 0,
+            unlabelled: 0,
             gathers: KeyedState::new(tracking),
+            labelling: KeyedState::new(tracking),
+            label_ends: Timers::default(),
             open: 0,
             tombstones: Timers::default(),
             restored_open: BTreeMap::new(),
@@ -286,6 +308,19 @@ fn take_if(gather: &mut Option<Gather>, done: impl FnOnce(&OpenGather) -> bool) 
             *gather = other;
             None
         }
+    }
+}
+
+/// What is kept of a decision for its label.
+fn decided(score: &FraudScore<'_>) -> Decided {
+    Decided {
+        payment_id: score.payment_id.as_deref().map(Into::into),
+        time: score.event_time_ms,
+        amount_minor: score.amount_minor,
+        currency: score.currency.as_deref().map(Into::into),
+        score: score.score,
+        decision: score.decision,
+        rules_version: score.rules_version,
     }
 }
 

@@ -8,6 +8,7 @@ use super::settings::{FoldSettings, Topology, shape};
 use super::stage::{FoldError, Stage};
 use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode};
 use crate::codec::clickstream::Click;
+use crate::codec::labels::Decoded as DecodedLabel;
 use crate::codec::payments::Decoded;
 use crate::codec::{Reject, RejectReason};
 use crate::event::entity::partition_of;
@@ -65,23 +66,37 @@ impl Ingest {
         let payload = fetched.record.value.as_deref().unwrap_or_default();
         let router = Router { plan: &self.settings.plan, pseudonyms: &self.settings.pseudonyms };
         let bytes_max = self.settings.payload_bytes_max;
-        if fetched.partition.topic == Topic::Payments {
-            let (decoded, unknown_fields) = Decoded::decode(payload, bytes_max)?;
-            task.ledger.unknown_fields += u64::from(unknown_fields);
-            match decoded {
-                Decoded::UnknownName => task.ledger.unknown_names += 1,
-                Decoded::Payment(payment) => {
-                    let time = self.event_time(task, payment.time_ms, fetched);
-                    router.payment(&payment, time, |copy| self.send(copy, &mut task.ledger, out));
+        match fetched.partition.topic {
+            Topic::Payments => {
+                let (decoded, unknown_fields) = Decoded::decode(payload, bytes_max)?;
+                task.ledger.unknown_fields += u64::from(unknown_fields);
+                match decoded {
+                    Decoded::UnknownName => task.ledger.unknown_names += 1,
+                    Decoded::Payment(payment) => {
+                        let time = self.event_time(task, payment.time_ms, fetched);
+                        router.payment(&payment, time, |copy| self.send(copy, &mut task.ledger, out));
+                    }
                 }
             }
-        } else {
-            let (click, unknown_fields) = Click::decode(payload, bytes_max)?;
-            task.ledger.unknown_fields += u64::from(unknown_fields);
-            let known = ClickName::from_wire(click.event_name.as_str()) != ClickName::Other;
-            task.ledger.unknown_names += u64::from(!known);
-            let time = self.event_time(task, click.event_time_ms, fetched);
-            router.click(&click, time, |copy| self.send(copy, &mut task.ledger, out));
+            Topic::Labels => {
+                let (decoded, unknown_fields) = DecodedLabel::decode(payload, bytes_max)?;
+                task.ledger.unknown_fields += u64::from(unknown_fields);
+                match decoded {
+                    DecodedLabel::UnknownName => task.ledger.unknown_names += 1,
+                    DecodedLabel::Label(label) => {
+                        let time = self.event_time(task, label.fields.known_at_ms, fetched);
+                        router.label(&label, time, |copy| self.send(copy, &mut task.ledger, out));
+                    }
+                }
+            }
+            _ => {
+                let (click, unknown_fields) = Click::decode(payload, bytes_max)?;
+                task.ledger.unknown_fields += u64::from(unknown_fields);
+                let known = ClickName::from_wire(click.event_name.as_str()) != ClickName::Other;
+                task.ledger.unknown_names += u64::from(!known);
+                let time = self.event_time(task, click.event_time_ms, fetched);
+                router.click(&click, time, |copy| self.send(copy, &mut task.ledger, out));
+            }
         }
         Ok(())
     }

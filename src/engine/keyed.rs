@@ -15,9 +15,11 @@ use super::stage::{FoldError, Stage};
 #[cfg(test)]
 use crate::event::EntityKind;
 use crate::event::entity::partition_of;
-use crate::event::part::Part;
 use crate::event::public::{FraudFeatures, LateRecord, Origin};
-use crate::event::{Body, ClickCopy, Copy, DecisionId, FieldId, PaymentCopy, Value};
+use crate::event::{
+    Body, ClickCopy, Copy, DecisionEvent, DecisionId, FieldId, Label, LabelCopy, LabelOrigin, Part,
+    PaymentCopy, Value,
+};
 use crate::feature::{GroupState, Source};
 use crate::ledger::{Disposition, KeyedLedger};
 use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId};
@@ -174,6 +176,11 @@ impl Keyed {
                 Body::Click(click) => self.fold_click(task, copy, click, place, out),
                 Body::ClickValues(values) => self.fold_click_values(task, copy, values, place, out),
                 Body::Payment(payment) => self.fold_payment(task, copy, payment, out),
+                Body::Label(label) => self.pass_on_label(copy, label, place, watermark, out),
+                Body::LabelValues(values) => {
+                    self.fold_values(task, copy, Source::Label, values);
+                    behind(copy.time, watermark)
+                }
                 Body::PaymentResult { values, .. } => {
                     self.fold_values(task, copy, Source::PaymentResult, values);
                     behind(copy.time, watermark)
@@ -278,7 +285,7 @@ impl Keyed {
             features: values.clone(),
             context: payment.context.clone(),
         };
-        out.event(partition_of(decision.hash(), self.topology.partitions(Topic::Decision)), &part);
+        self.send_to_decision(decision, &DecisionEvent::Part(part), out);
         let named = |values: &[(u32, f64)]| {
             values
                 .iter()
@@ -296,6 +303,32 @@ impl Keyed {
         };
         out.publish(Topic::FeaturesFraud, "tillstream.fraud_features.v1", copy.key, &record);
         behind(copy.time, task.sources.watermark())
+    }
+
+    /// A label goes on to the decision that it is about. None is ever too late here.
+    fn pass_on_label(
+        &self,
+        copy: &Copy<'_>,
+        label: &LabelCopy<'_>,
+        place: Place<'_>,
+        watermark: Option<EventTime>,
+        out: &mut Outputs,
+    ) -> Disposition {
+        let origin = LabelOrigin { partition: place.source.partition, offset: place.position.offset };
+        let event = DecisionEvent::Label(Label {
+            decision: label.decision,
+            event_id: copy.event_id,
+            known_at: copy.time,
+            outcome: label.outcome,
+            source: label.source,
+            origin,
+        });
+        self.send_to_decision(label.decision, &event, out);
+        behind(copy.time, watermark)
+    }
+
+    fn send_to_decision(&self, decision: DecisionId, event: &DecisionEvent<'_>, out: &mut Outputs) {
+        out.event(partition_of(decision.hash(), self.topology.partitions(Topic::Decision)), event);
     }
 
     /// Folds a payment into the entity's state and leaves its features in the scratch memory.
@@ -317,7 +350,7 @@ impl Keyed {
                 let at = state.forget_at(group);
                 timer = features.arm(at);
             }
-            for source in [Source::PaymentResult, Source::Click] {
+            for source in [Source::PaymentResult, Source::Click, Source::Label] {
                 if let Some(group) = plan.group(copy.kind, source) {
                     match features.group(source) {
                         Some(state) => state.evaluate(group, copy.time, values, estimates),

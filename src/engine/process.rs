@@ -8,8 +8,10 @@ use super::ingest::Ingest;
 use super::keyed::{Keyed, KeyedTask};
 use super::settings::{FoldSettings, KnownTopic, Topology};
 use super::worker::{Worker, WorkerError, WorkerSettings};
+use crate::event::EntityKind;
 use crate::fraud::gather::PartOutcome;
-use crate::ledger::{IngestLedger, KeyedLedger};
+use crate::fraud::label::LabelEnd;
+use crate::ledger::{Disposition, IngestLedger, KeyedLedger};
 use crate::log::frame::{FoldVersion, Frame, Item, Life, Promise, Record};
 use crate::log::memory::{Broker, Delivery, MemoryLog, SharedBroker};
 use crate::log::position::Position;
@@ -45,7 +47,7 @@ pub struct Partitions {
 #[must_use]
 pub fn topology(partitions: Partitions) -> Topology {
     let count = |topic: Topic| match topic {
-        Topic::Clickstream | Topic::Payments => partitions.raw,
+        Topic::Clickstream | Topic::Payments | Topic::Labels => partitions.raw,
         Topic::Entity | Topic::Decision => partitions.internal,
         _ => partitions.public,
     };
@@ -84,6 +86,8 @@ pub struct EngineLedger {
     pub keyed: KeyedLedger,
     /// Of the decisions.
     pub decisions: DecisionLedger,
+    /// Of the labels.
+    pub labels: LabelLedger,
 }
 
 /// What became of the payments.
@@ -101,6 +105,31 @@ pub struct DecisionLedger {
     pub repeated_parts: u64,
     /// Parts that came after their decision.
     pub late_parts: u64,
+}
+
+/// What became of the labels.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LabelLedger {
+    /// Where they ended.
+    pub ended: BTreeMap<LabelEnd, u64>,
+    /// Waiting for their decision.
+    pub parked: u64,
+    /// Decisions that wait for their label.
+    pub unlabelled: u64,
+}
+
+impl LabelLedger {
+    /// How many ended so.
+    #[must_use]
+    pub fn ended(&self, end: LabelEnd) -> u64 {
+        self.ended.get(&end).copied().unwrap_or(0)
+    }
+
+    /// All that came.
+    #[must_use]
+    pub fn came(&self) -> u64 {
+        self.parked + self.ended.values().sum::<u64>()
+    }
 }
 
 impl Engine {
@@ -262,6 +291,11 @@ impl Engine {
             ledger.decisions.foreign_parts += parts(PartOutcome::Foreign);
             ledger.decisions.repeated_parts += parts(PartOutcome::Repeated);
             ledger.decisions.late_parts += parts(PartOutcome::Late);
+            for (end, count) in &task.labels {
+                *ledger.labels.ended.entry(*end).or_default() += count;
+            }
+            ledger.labels.parked += task.parked_labels;
+            ledger.labels.unlabelled += task.unlabelled;
         }
         ledger
     }
@@ -278,9 +312,14 @@ impl Engine {
 }
 
 impl EngineLedger {
-    /// Whether both sums agree, and every copy that was sent has ended somewhere.
+    /// Whether both sums agree, every copy that was sent has ended somewhere, and every label that went on to its decision.
     #[must_use]
     pub fn balances(&self) -> bool {
-        self.ingest.balances() && self.keyed.balances() && self.ingest.copies == self.keyed.copies
+        let passed_on = |end| self.keyed.ended(EntityKind::Payment, end);
+        let labels = passed_on(Disposition::Applied) + passed_on(Disposition::LateApplied);
+        self.ingest.balances()
+            && self.keyed.balances()
+            && self.ingest.copies == self.keyed.copies
+            && labels == self.labels.came()
     }
 }

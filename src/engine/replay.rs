@@ -7,7 +7,7 @@ use super::arrival::restore_at_once;
 use super::outputs::Outputs;
 use super::stage::{FoldError, Stage};
 use crate::checkpoint::Found;
-use crate::event::{Copy, Part};
+use crate::event::{Copy, DecisionEvent};
 use crate::log::frame::{FoldVersion, FrameError, Item, Record, SourceId};
 use crate::log::position::{Offset, Position};
 use crate::log::{Append, Fetched, Topic, TopicPartition};
@@ -136,7 +136,11 @@ impl Admitted {
 
 /// Cuts the events of a frame of `log` up into positions and bytes.
 fn events_in(log: Topic, events: &[u8], each: impl FnMut(Position, &[u8])) -> Result<(), FrameError> {
-    if log == Topic::Decision { cut_up::<Part<'_>>(events, each) } else { cut_up::<Copy<'_>>(events, each) }
+    if log == Topic::Decision {
+        cut_up::<DecisionEvent<'_>>(events, each)
+    } else {
+        cut_up::<Copy<'_>>(events, each)
+    }
 }
 
 fn cut_up<'a, E: Deserialize<'a>>(

@@ -11,10 +11,10 @@ use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Changed whenever the code of a fold changes what the same log gives.
-pub const CODE_OF_THE_FOLD: u32 = 4;
+pub const CODE_OF_THE_FOLD: u32 = 5;
 
 /// Changed whenever the bytes of checkpoints come to mean something else.
-pub const FORMAT_OF_STATE: u32 = 4;
+pub const FORMAT_OF_STATE: u32 = 5;
 
 /// Everything on which results depend. The same for every worker of an application.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub struct FoldSettings {
     pub future_bound: Duration,
     /// For how long event ids are remembered.
     pub dedup_horizon: Duration,
+    /// For how long after its payment a decision waits for a label, and a label for its decision.
+    pub label_horizon: Duration,
     /// How sessions are cut.
     pub sessions: SessionSettings,
     /// The views.

@@ -36,6 +36,10 @@ pub enum Body<'a> {
     ClickValues(Vec<(FieldId, Value)>),
     /// A payment attempt: this entity owes a part of its feature vector.
     Payment(#[serde(borrow)] PaymentCopy<'a>),
+    /// What became known about a payment, for the payment itself.
+    Label(#[serde(borrow)] LabelCopy<'a>),
+    /// The same, for another entity's views: only the fields those views read.
+    LabelValues(Vec<(FieldId, Value)>),
     /// The result of a payment.
     PaymentResult {
         /// How it ended.
@@ -53,6 +57,7 @@ impl Body<'_> {
             Body::Click(_) | Body::ClickValues(_) => 0,
             Body::Payment(_) => 1,
             Body::PaymentResult { .. } => 2,
+            Body::Label(_) | Body::LabelValues(_) => 3,
         }
     }
 }
@@ -170,6 +175,26 @@ pub struct PaymentCopy<'a> {
     pub context: Option<super::part::PaymentContext<'a>>,
 }
 
+/// What became known about a payment. The copy's time is when it became known, its event id is the label's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabelCopy<'a> {
+    /// The decision about that payment.
+    pub decision: super::part::DecisionId,
+    /// What it was.
+    pub outcome: LabelOutcome,
+    /// Who says so, such as `chargeback`.
+    pub source: &'a str,
+}
+
+/// What a payment turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the variants are the outcomes of the contract themselves")]
+pub enum LabelOutcome {
+    Legitimate,
+    Fraud,
+}
+
 /// How a payment ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -203,11 +228,13 @@ pub enum FieldId {
     SearchTerm = 14,
     ValueMinor = 15,
     ItemCount = 16,
+    Declined = 17,
+    Fraud = 18,
 }
 
 impl FieldId {
     /// Every field, in the order of their numbers, with its name in `features.yaml`.
-    pub const ALL: [(FieldId, &'static str); 17] = [
+    pub const ALL: [(FieldId, &'static str); 19] = [
         (FieldId::AmountMinor, "amount"),
         (FieldId::Currency, "currency"),
         (FieldId::Visitor, "visitor"),
@@ -225,6 +252,8 @@ impl FieldId {
         (FieldId::SearchTerm, "search_term"),
         (FieldId::ValueMinor, "value"),
         (FieldId::ItemCount, "items"),
+        (FieldId::Declined, "declined"),
+        (FieldId::Fraud, "fraud"),
     ];
 
     /// Its name in `features.yaml`.
@@ -236,13 +265,50 @@ impl FieldId {
     /// Whether its values are numbers (else texts, which can only be counted as distinct).
     #[must_use]
     pub fn is_number(self) -> bool {
-        matches!(self, FieldId::AmountMinor | FieldId::ValueMinor | FieldId::ItemCount)
+        matches!(
+            self,
+            FieldId::AmountMinor
+                | FieldId::ValueMinor
+                | FieldId::ItemCount
+                | FieldId::Declined
+                | FieldId::Fraud
+        )
     }
 
-    /// Whether payments (attempts and results) have it.
+    /// Whether payment attempts have it.
     #[must_use]
-    pub fn in_payments(self) -> bool {
-        !matches!(self, FieldId::Page | FieldId::SearchTerm | FieldId::ValueMinor | FieldId::ItemCount)
+    pub fn in_attempts(self) -> bool {
+        !matches!(
+            self,
+            FieldId::Page
+                | FieldId::SearchTerm
+                | FieldId::ValueMinor
+                | FieldId::ItemCount
+                | FieldId::Declined
+                | FieldId::Fraud
+        )
+    }
+
+    /// Whether results of payments have it.
+    #[must_use]
+    pub fn in_results(self) -> bool {
+        self == FieldId::Declined || self.in_attempts()
+    }
+
+    /// Whether labels have it.
+    #[must_use]
+    pub fn in_labels(self) -> bool {
+        matches!(
+            self,
+            FieldId::Visitor
+                | FieldId::Customer
+                | FieldId::Card
+                | FieldId::Device
+                | FieldId::Ip
+                | FieldId::Store
+                | FieldId::Terminal
+                | FieldId::Fraud
+        )
     }
 
     /// Whether clicks have it.

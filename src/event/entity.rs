@@ -22,11 +22,24 @@ pub enum EntityKind {
     Store = 5,
     /// A till or card terminal.
     Terminal = 6,
+    /// A payment itself, by its decision's id: labels are routed to it. It has no views and owes no part.
+    Payment = 7,
 }
 
 impl EntityKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [EntityKind; 7] = [
+    pub const ALL: [EntityKind; 8] = [
+        EntityKind::Visitor,
+        EntityKind::Customer,
+        EntityKind::Card,
+        EntityKind::Device,
+        EntityKind::Ip,
+        EntityKind::Store,
+        EntityKind::Terminal,
+        EntityKind::Payment,
+    ];
+    /// The kinds that views can be about.
+    pub const VIEWED: [EntityKind; 7] = [
         EntityKind::Visitor,
         EntityKind::Customer,
         EntityKind::Card,
@@ -47,6 +60,7 @@ impl EntityKind {
             EntityKind::Ip => "ip",
             EntityKind::Store => "store",
             EntityKind::Terminal => "terminal",
+            EntityKind::Payment => "payment",
         }
     }
 

@@ -1,5 +1,6 @@
-//! What entities answer for a payment, gathered in the decision log.
+//! What comes to a decision through the decision log: what entities answer for its payment, and later what became known of it.
 
+use super::copy::LabelOutcome;
 use super::entity::{EntityKind, EntitySet};
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,14 @@ impl DecisionId {
     #[must_use]
     pub fn of_payment(payment_id: &str) -> DecisionId {
         DecisionId(xxh3_128(payment_id.as_bytes()))
+    }
+
+    /// The decision whose id is spelled so: 32 hexadecimal digits in small letters.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<DecisionId> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let fits = text.len() == 32 && text.bytes().all(is_digit);
+        fits.then(|| u128::from_str_radix(text, 16).ok()).flatten().map(DecisionId)
     }
 
     /// The hash that places it in a partition of the decision log.
@@ -36,6 +45,42 @@ impl std::fmt::Display for DecisionId {
 #[must_use]
 pub fn feature_id(flat_name: &str) -> u32 {
     u32::try_from(xxh3_64(flat_name.as_bytes()) & 0xffff_ffff).expect("32 bits")
+}
+
+/// An event of the decision log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum DecisionEvent<'a> {
+    /// An entity answers for a payment.
+    #[serde(borrow)]
+    Part(Part<'a>),
+    /// Something became known about a payment.
+    #[serde(borrow)]
+    Label(Label<'a>),
+}
+
+/// What became known about a payment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Label<'a> {
+    /// The decision about that payment.
+    pub decision: DecisionId,
+    /// The producer's id of the label.
+    pub event_id: &'a str,
+    /// When it became known.
+    pub known_at: EventTime,
+    /// What the payment was.
+    pub outcome: LabelOutcome,
+    /// Who says so.
+    pub source: &'a str,
+    /// Where it stands in the raw topic.
+    pub origin: LabelOrigin,
+}
+
+/// Where a label stands in its raw topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "as in Kafka")]
+pub struct LabelOrigin {
+    pub partition: u32,
+    pub offset: i64,
 }
 
 /// One entity's part of the feature vector of a payment.

@@ -4,6 +4,7 @@
 //! epoch, money is in minor units of the currency beside it (or of the shop where none is).
 //! The JSON Schemas of these records are in `schemas/`.
 
+use super::copy::LabelOutcome;
 use super::entity::EntityKind;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
@@ -201,6 +202,52 @@ pub struct FraudScore<'a> {
     pub missing_parts: Vec<EntityKind>,
     /// The version of the rules.
     pub rules_version: u32,
+}
+
+/// A score and what its payment turned out to be. Topic `labelled.fraud`, key = decision id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelledScore<'a> {
+    /// As in the score (32 hexadecimal digits).
+    pub decision_id: Text<'a>,
+    /// The payment. Absent if its own part never came.
+    pub payment_id: Option<Text<'a>>,
+    /// When it was attempted.
+    pub event_time_ms: EventTime,
+    /// Amount in minor units of `currency`.
+    pub amount_minor: Option<i64>,
+    /// ISO 4217.
+    pub currency: Option<Text<'a>>,
+    /// As it was published, before the label was known.
+    pub score: f64,
+    /// What was done.
+    pub decision: Action,
+    /// The version of the rules that decided.
+    pub rules_version: u32,
+    /// What the payment was.
+    pub outcome: LabelOutcome,
+    /// When that became known.
+    pub known_at_ms: EventTime,
+    /// Who says so, such as `chargeback`.
+    pub source: Text<'a>,
+    /// The producer's id of the label.
+    pub label_id: Text<'a>,
+}
+
+/// A label that no decision took. On topic `dead-letter`, key = decision id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnmatchedLabel<'a> {
+    /// The decision that it is about (32 hexadecimal digits).
+    pub decision_id: Text<'a>,
+    /// The producer's id of the label.
+    pub label_id: Text<'a>,
+    /// When it became known.
+    pub known_at_ms: EventTime,
+    /// What the payment was.
+    pub outcome: LabelOutcome,
+    /// Who says so.
+    pub source: Text<'a>,
 }
 
 /// What a decision asks of the checkout, mildest first.

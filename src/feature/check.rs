@@ -234,7 +234,7 @@ mod tests {
             "features.views[1].entity: unknown entity `cards`, known are \
              visitor, customer, card, device, ip, store, terminal",
             "features.views[1].source: unknown source `payments`, known are \
-             payment_attempted, payment_result, click",
+             payment_attempted, payment_result, click, label",
             "features.views[1].windows: must name at least one window",
             "features.views[1].delay: `soon` is not a duration: expected number at 0",
             "features.views[1].features[1]: `device` is a text, `sum` wants a number",

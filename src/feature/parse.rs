@@ -26,8 +26,9 @@ pub(super) fn view_name(name: &str) -> Result<String, String> {
 
 /// The kind of entity of that name.
 pub(super) fn entity(name: &str) -> Result<EntityKind, String> {
-    let known = || EntityKind::ALL.map(EntityKind::name).join(", ");
-    EntityKind::from_name(name).ok_or_else(|| format!("unknown entity `{name}`, known are {}", known()))
+    let known = || EntityKind::VIEWED.map(EntityKind::name).join(", ");
+    let found = EntityKind::from_name(name).filter(|kind| EntityKind::VIEWED.contains(kind));
+    found.ok_or_else(|| format!("unknown entity `{name}`, known are {}", known()))
 }
 
 /// The source of that name.

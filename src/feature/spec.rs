@@ -44,7 +44,7 @@ pub struct ViewSpec {
     pub name: String,
     /// The kind of entity, such as `card`.
     pub entity: String,
-    /// `payment_attempted`, `payment_result` or `click`.
+    /// `payment_attempted`, `payment_result`, `click` or `label`.
     pub source: String,
     /// Lengths with their unit, such as `10m`; at least one, each from 1 minute to 30 days.
     #[serde(default)]

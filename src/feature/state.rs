@@ -43,7 +43,7 @@ impl GroupState {
     pub fn new(group: &Group) -> GroupState {
         let kept = match group.source() {
             Source::Click => Kept::Buckets(Box::default()),
-            Source::PaymentAttempted | Source::PaymentResult => Kept::Ring(Ring::default()),
+            Source::PaymentAttempted | Source::PaymentResult | Source::Label => Kept::Ring(Ring::default()),
         };
         GroupState { newest: None, ends: None, kept }
     }

@@ -15,11 +15,14 @@ pub enum Source {
     PaymentResult,
     /// Clicks; always counted in buckets.
     Click,
+    /// Labels of payments, by when they became known.
+    Label,
 }
 
 impl Source {
     /// Every source, in the order in which the groups of an entity answer.
-    pub const ALL: [Source; 3] = [Source::PaymentAttempted, Source::PaymentResult, Source::Click];
+    pub const ALL: [Source; 4] =
+        [Source::PaymentAttempted, Source::PaymentResult, Source::Click, Source::Label];
 
     /// Its name in `features.yaml`.
     #[must_use]
@@ -28,6 +31,7 @@ impl Source {
             Source::PaymentAttempted => "payment_attempted",
             Source::PaymentResult => "payment_result",
             Source::Click => "click",
+            Source::Label => "label",
         }
     }
 
@@ -47,8 +51,10 @@ impl Source {
     #[must_use]
     pub fn has(self, field: FieldId) -> bool {
         match self {
-            Source::PaymentAttempted | Source::PaymentResult => field.in_payments(),
+            Source::PaymentAttempted => field.in_attempts(),
+            Source::PaymentResult => field.in_results(),
             Source::Click => field.in_clicks(),
+            Source::Label => field.in_labels(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::GeneratedRecord;
 use super::agenda::Agenda;
+use super::label::Label;
 use super::oddity::{Fault, Nature, Oddity, Odds};
 use super::planted::{Bot, CardTester};
 use super::profile::Profile;
@@ -68,6 +69,7 @@ enum Actor {
     Till(Till),
     CardTester(CardTester),
     Bot(Bot),
+    Label(Label),
 }
 
 /// A record that has not arrived yet.
@@ -199,7 +201,8 @@ impl Generator {
 
     /// Lets the first actor act, and sends its record on its way.
     fn act(&mut self) {
-        let Generator { actors, shop, odds, random, draft, begun, under_way, .. } = self;
+        let Generator { actors, shop, odds, random, draft, begun, under_way, settings, .. } = self;
+        let mut label = None;
         actors.act_first(|now_ms, actor| {
             begun.events += 1;
             let fate = odds.fate(actor.nature(), now_ms, random);
@@ -207,6 +210,11 @@ impl Generator {
             let mut stage =
                 Stage { shop, random, draft, payments: &mut begun.payments, event: begun.events, fate };
             let pause_ms = actor.act(&mut stage);
+            if let Some(attempt) = draft.attempt {
+                let is_fraud = draft.planted.is_some_and(|planted| planted.attempt.is_some());
+                let follows = Label::of(attempt, is_fraud, settings.labelled, random);
+                label = follows.map(|(after_ms, label)| (now_ms + after_ms, label));
+            }
             let record = GeneratedRecord {
                 topic: draft.topic,
                 timestamp_ms: fate.arrival_ms,
@@ -228,6 +236,9 @@ impl Generator {
             }
             pause_ms
         });
+        if let Some((time_ms, label)) = label {
+            self.actors.schedule(time_ms, Actor::Label(label));
+        }
     }
 
     /// Counts a record that leaves.
@@ -303,7 +314,8 @@ impl Actor {
         match self {
             Actor::Visit(visit) => visit.nature(),
             Actor::Till(till) => till.nature(),
-            Actor::CardTester(_) | Actor::Bot(_) => Nature::Planted,
+            // nothing happens to what a review says: it is written with care
+            Actor::CardTester(_) | Actor::Bot(_) | Actor::Label(_) => Nature::Planted,
         }
     }
 
@@ -313,6 +325,10 @@ impl Actor {
             Actor::Till(till) => till.act(stage),
             Actor::CardTester(tester) => tester.act(stage),
             Actor::Bot(bot) => bot.act(stage),
+            Actor::Label(label) => {
+                label.write(stage);
+                None
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::catalogue::Currency;
 use super::json::Json;
 use super::random::Random;
-use super::stage::Stage;
+use super::stage::{Attempt, Stage};
 
 /// A payment from its attempt to its result.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +54,7 @@ impl Outcome {
 impl Payment {
     /// Begins `payment_attempted`, up to the currency.
     pub(super) fn open_attempt<'a>(&self, stage: &'a mut Stage<'_>) -> &'a mut Json {
+        stage.draft.attempt = Some(Attempt { payment: self.number, card: self.card, till: None });
         self.amount(stage.open_payment("payment_attempted", self.number, self.card))
     }
 

@@ -9,6 +9,8 @@ pub enum RawTopic {
     Clickstream,
     /// Attempts to pay and their results, keyed by card.
     Payments,
+    /// What became known about payments, keyed by payment.
+    Labels,
 }
 
 impl RawTopic {
@@ -18,6 +20,7 @@ impl RawTopic {
         match self {
             RawTopic::Clickstream => "clickstream",
             RawTopic::Payments => "payments",
+            RawTopic::Labels => "labels",
         }
     }
 }
@@ -29,7 +32,7 @@ pub struct GeneratedRecord {
     pub topic: RawTopic,
     /// The record's own timestamp: when it first arrived, in milliseconds since the epoch.
     pub timestamp_ms: i64,
-    /// The visitor id or card token.
+    /// The visitor id, card token or payment id.
     pub key: String,
     /// The payload: one line of JSON, UTF-8; broken on purpose in a few records.
     pub value: Vec<u8>,

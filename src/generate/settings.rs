@@ -27,6 +27,9 @@ pub struct GenerateSettings {
     ///
     /// Streams of at least 10,000 records get one of each, shorter ones none.
     pub events_per_pattern: u64,
+    /// The share of payments of which it becomes known what they were, from 0 to 1; above 0 those of planted card testers
+    /// are all among them. With 0 there are no labels.
+    pub labelled: f64,
 }
 
 /// Shares of all records that something odd happens to, each from 0 to 1, together at most 1.
@@ -91,6 +94,7 @@ impl Default for GenerateSettings {
             visitors: 200_000,
             items: 5_000,
             events_per_pattern: 25_000,
+            labelled: 0.0,
         }
     }
 }
@@ -117,6 +121,9 @@ impl GenerateSettings {
             if !(0.0..=1.0).contains(&share) {
                 return Err(GenerateError::Share { name, share });
             }
+        }
+        if !(0.0..=1.0).contains(&self.labelled) {
+            return Err(GenerateError::Share { name: "labelled", share: self.labelled });
         }
         let sum = self.shares.named().iter().map(|(_, share)| share).sum();
         if sum > 1.0 {
@@ -195,7 +202,8 @@ mod tests {
             settings.check().map_err(|error| error.to_string())
         };
         assert_eq!(refused(|_| ()), Ok(()));
-        let cases: [(Change, &str); 8] = [
+        let cases: [(Change, &str); 9] = [
+            (|s| s.labelled = 1.5, "share labelled must be from 0 to 1, not 1.5"),
             (|s| s.shares.late = -0.1, "share late must be from 0 to 1, not -0.1"),
             (|s| s.shares.broken = f64::NAN, "share broken must be from 0 to 1, not NaN"),
             (

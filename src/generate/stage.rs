@@ -55,6 +55,17 @@ pub(super) struct Draft {
     pub(super) key: Json,
     pub(super) value: Json,
     pub(super) planted: Option<PlantedRecord>,
+    /// The payment that the record attempts.
+    pub(super) attempt: Option<Attempt>,
+}
+
+/// A payment that was attempted: what a label will say of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attempt {
+    pub(super) payment: u64,
+    pub(super) card: u64,
+    /// Store and terminal of a payment at a till.
+    pub(super) till: Option<(u64, u64)>,
 }
 
 /// A record that belongs to a planted pattern.
@@ -68,7 +79,13 @@ pub(super) struct PlantedRecord {
 
 impl Draft {
     pub(super) fn new() -> Draft {
-        Draft { topic: RawTopic::Clickstream, key: Json::default(), value: Json::default(), planted: None }
+        Draft {
+            topic: RawTopic::Clickstream,
+            key: Json::default(),
+            value: Json::default(),
+            planted: None,
+            attempt: None,
+        }
     }
 
     /// Begins anew.
@@ -76,6 +93,7 @@ impl Draft {
         self.key.clear();
         self.value.clear();
         self.planted = None;
+        self.attempt = None;
     }
 }
 
@@ -121,6 +139,18 @@ impl Stage<'_> {
         self.open(name);
         let value = self.draft.value.raw(",\"payment_id\":\"pay_").hex(self.shop.payment_bits(payment));
         value.raw("\",\"card_token\":\"tok_").hex(self.shop.card_bits(card)).raw("\"")
+    }
+
+    /// Begins a label of the payment `payment`, up to its outcome.
+    pub(super) fn open_label(&mut self, payment: u64, card: u64) -> &mut Json {
+        self.draft.topic = RawTopic::Labels;
+        self.draft.key.raw("pay_").hex(self.shop.payment_bits(payment));
+        let value = &mut self.draft.value;
+        value.raw("{\"event_name\":\"label\",\"event_id\":\"e-").hex(self.shop.event_bits(self.event));
+        value.raw("\",\"known_at_ms\":").number(self.fate.event_time_ms);
+        value.raw(",\"payment_id\":\"pay_").hex(self.shop.payment_bits(payment));
+        value.raw("\",\"card_token\":\"tok_").hex(self.shop.card_bits(card));
+        value.raw("\",\"source\":\"review\",\"outcome\":\"")
     }
 
     /// The number of a new payment.

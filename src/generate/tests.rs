@@ -71,7 +71,7 @@ fn the_same_seed_gives_the_same_bytes_on_every_machine() {
     assert_eq!(once, Stream::of(settings(7, 50_000)).digest());
     // Pinned: a change of this number is a change of every demo, bench and simulation that has a
     // seed.
-    assert_eq!(once, 0x920e_092c_81bd_5d86, "the generator's bytes have changed: {once:#x}");
+    assert_eq!(once, 0xf0db_04db_451d_8b40, "the generator's bytes have changed: {once:#x}");
 }
 
 #[test]

@@ -61,6 +61,9 @@ impl Till {
         match self.step {
             Step::Attempt => {
                 self.finish(self.payment.open_attempt(stage));
+                if let Some(attempt) = &mut stage.draft.attempt {
+                    attempt.till = Some((self.store, self.terminal));
+                }
                 self.step = Step::Result;
                 Some(stage.random.between(700, 3_500))
             }

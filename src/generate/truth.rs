@@ -82,6 +82,8 @@ pub struct Accounting {
     pub clicks: u64,
     /// Records of the topic `payments`.
     pub payments: u64,
+    /// Records of the topic `labels`.
+    pub labels: u64,
     /// Second arrivals of a record.
     pub duplicates: u64,
     /// Records that arrive 1 to 60 s after they happened.
@@ -130,6 +132,7 @@ impl Accounting {
         match topic {
             RawTopic::Clickstream => self.clicks += 1,
             RawTopic::Payments => self.payments += 1,
+            RawTopic::Labels => self.labels += 1,
         }
         match oddity {
             Oddity::Nothing => {}

@@ -4,7 +4,8 @@
 //! so a record that was small there can be as large as it likes here, and must stop nothing.
 
 use crate::codec::Reject;
-use crate::log::{Fetched, Headers, LogRecord, RecordId};
+use crate::log::position::Offset;
+use crate::log::{Fetched, Headers, LogRecord, RecordId, TopicPartition};
 
 /// Key, value and headers of a record that are kept; half of what the topic takes, so that ours always fit.
 const BYTES_MAX: usize = 4 << 20;
@@ -31,20 +32,41 @@ pub fn dead_letter(fetched: &Fetched, reject: &Reject, id: RecordId) -> LogRecor
         let left_out = all - bytes(&key);
         (key, None, vec![("tillstream-left-out-bytes".to_owned(), left_out.to_string().into_bytes())])
     };
-    headers.extend(
-        [
-            ("__streams.errors.exception", "tillstream.Reject".to_owned()),
-            ("__streams.errors.message", reject.to_string()),
-            ("__streams.errors.topic", fetched.partition.topic.name().to_owned()),
-            ("__streams.errors.partition", fetched.partition.partition.to_string()),
-            ("__streams.errors.offset", fetched.offset.to_string()),
-            ("tillstream-reason", reject.reason.name().to_owned()),
-            ("tillstream-path", reject.path.clone()),
-            ("ce_id", id.to_string()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.into_bytes())),
-    );
+    let why = Why { reason: reject.reason.name(), path: &reject.path, message: &reject.to_string() };
+    headers.extend(why.headers((fetched.partition, fetched.offset), id));
     LogRecord { key, value, headers: Headers::Verbatim(headers), timestamp_ms: None }
+}
+
+/// Why a record is a dead letter.
+#[derive(Debug, Clone, Copy)]
+pub struct Why<'w> {
+    /// In one word.
+    pub reason: &'w str,
+    /// The place of the fault in the record; `$` is the whole.
+    pub path: &'w str,
+    /// In a sentence.
+    pub message: &'w str,
+}
+
+impl Why<'_> {
+    /// The headers that Kafka Streams' dead-letter queues carry, and ours, of the record at `origin`.
+    pub fn headers(
+        self,
+        (partition, offset): (TopicPartition, Offset),
+        id: RecordId,
+    ) -> impl Iterator<Item = (String, Vec<u8>)> {
+        let headers = [
+            ("__streams.errors.exception", "tillstream.Reject".to_owned()),
+            ("__streams.errors.message", self.message.to_owned()),
+            ("__streams.errors.topic", partition.topic.name().to_owned()),
+            ("__streams.errors.partition", partition.partition.to_string()),
+            ("__streams.errors.offset", offset.to_string()),
+            ("tillstream-reason", self.reason.to_owned()),
+            ("tillstream-path", self.path.to_owned()),
+            ("ce_id", id.to_string()),
+        ];
+        headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes()))
+    }
 }
 
 #[cfg(test)]

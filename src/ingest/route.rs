@@ -6,12 +6,13 @@
 #![expect(clippy::indexing_slicing, reason = "arrays are as long as the enum that indexes them")]
 
 use crate::codec::clickstream::Click;
+use crate::codec::labels::Label;
 use crate::codec::object::Object;
 use crate::codec::payments::{Payment, PaymentKind};
 use crate::codec::text::{AnyJson, Text, as_str};
 use crate::event::{
-    Body, ClickCopy, ClickName, Copy, EntityKind, EntitySet, FieldId, ItemRef, PaymentContext, PaymentCopy,
-    Value, key_hash,
+    Body, ClickCopy, ClickName, Copy, EntityKind, EntitySet, FieldId, ItemRef, LabelCopy, LabelOutcome,
+    PaymentContext, PaymentCopy, ResultStatus, Value, key_hash,
 };
 use crate::feature::{FeaturePlan, Source};
 use crate::ingest::pseudonym::Pseudonyms;
@@ -101,6 +102,24 @@ impl Router<'_> {
         }
     }
 
+    /// The copies of a label, handed to `each`: those of the entities it names that have views on labels, in the order of
+    /// the kinds, then that of the payment itself.
+    pub fn label(&self, label: &Label<'_>, time: EventTime, mut each: impl FnMut(&Copy<'_>)) {
+        let viewed = self.plan.kinds_with(Source::Label);
+        let ids = if viewed.is_empty() { Ids::default() } else { self.label_ids(label, time) };
+        let event_id = label.fields.event_id.as_str();
+        for kind in EntitySet::iter(viewed) {
+            if let Some(key) = ids.get(kind) {
+                let values = self.label_values(kind, label.outcome, &ids);
+                each(&copy(kind, key, event_id, time, Body::LabelValues(values)));
+            }
+        }
+        let source = label.fields.source.as_str();
+        let body = LabelCopy { decision: label.decision, outcome: label.outcome, source };
+        let key = label.decision.to_string();
+        each(&copy(EntityKind::Payment, &key, event_id, time, Body::Label(body)));
+    }
+
     fn pseudonym(&self, kind: EntityKind, id: &Option<Text<'_>>, time: EventTime) -> Option<String> {
         as_str(id).map(|id| self.pseudonyms.of(kind, id, time))
     }
@@ -118,6 +137,32 @@ impl Router<'_> {
             ids.ids[kind.index()] = self.pseudonym(kind, id, time).map(Cow::Owned);
         }
         ids
+    }
+
+    fn label_ids<'l>(&self, label: &'l Label<'_>, time: EventTime) -> Ids<'l> {
+        let fields = &label.fields;
+        let mut ids = Ids::default();
+        ids.set(EntityKind::Visitor, &fields.visitor_id);
+        ids.set(EntityKind::Device, &fields.device_id);
+        ids.set(EntityKind::Store, &fields.store_id);
+        ids.set(EntityKind::Terminal, &fields.terminal_id);
+        for (kind, id) in [
+            (EntityKind::Customer, &fields.customer_id),
+            (EntityKind::Card, &fields.card_token),
+            (EntityKind::Ip, &fields.ip),
+        ] {
+            ids.ids[kind.index()] = self.pseudonym(kind, id, time).map(Cow::Owned);
+        }
+        ids
+    }
+
+    fn label_values(&self, kind: EntityKind, outcome: LabelOutcome, ids: &Ids<'_>) -> Vec<(FieldId, Value)> {
+        let value = |field: FieldId| match field {
+            FieldId::Fraud => Some(Value::Number(i64::from(outcome == LabelOutcome::Fraud))),
+            other => hashed(entity_field(other).and_then(|kind| ids.get(kind))),
+        };
+        let fields = self.plan.fields(kind, Source::Label);
+        fields.iter().filter_map(|field| value(*field).map(|value| (*field, value))).collect()
     }
 
     fn click_values(&self, kind: EntityKind, click: &Click<'_>, ids: &Ids<'_>) -> Vec<(FieldId, Value)> {
@@ -143,6 +188,12 @@ impl Router<'_> {
         let fields = &payment.fields;
         let value = |field: FieldId| match field {
             FieldId::AmountMinor => fields.amount_minor.map(Value::Number),
+            FieldId::Declined => match payment.kind {
+                PaymentKind::Result(status) => {
+                    Some(Value::Number(i64::from(status == ResultStatus::Declined)))
+                }
+                PaymentKind::Attempted { .. } => None,
+            },
             FieldId::Currency => hashed(as_str(&fields.currency)),
             FieldId::CardCountry => hashed(as_str(&fields.card_country)),
             FieldId::IpCountry => hashed(as_str(&fields.ip_country)),

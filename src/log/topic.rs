@@ -6,38 +6,43 @@
 pub enum Topic {
     Clickstream,
     Payments,
+    Labels,
     Entity,
     Decision,
     Sessions,
     FeaturesSession,
     FeaturesFraud,
     ScoresFraud,
+    LabelledFraud,
     Late,
     DeadLetter,
 }
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Topic; 10] = [
+    pub const ALL: [Topic; 12] = [
         Topic::Clickstream,
         Topic::Payments,
+        Topic::Labels,
         Topic::Entity,
         Topic::Decision,
         Topic::Sessions,
         Topic::FeaturesSession,
         Topic::FeaturesFraud,
         Topic::ScoresFraud,
+        Topic::LabelledFraud,
         Topic::Late,
         Topic::DeadLetter,
     ];
     /// The raw topics, whose partitions are the sources of the entity log.
-    pub const RAW: [Topic; 2] = [Topic::Clickstream, Topic::Payments];
+    pub const RAW: [Topic; 3] = [Topic::Clickstream, Topic::Payments, Topic::Labels];
     /// The public topics.
-    pub const PUBLIC: [Topic; 6] = [
+    pub const PUBLIC: [Topic; 7] = [
         Topic::Sessions,
         Topic::FeaturesSession,
         Topic::FeaturesFraud,
         Topic::ScoresFraud,
+        Topic::LabelledFraud,
         Topic::Late,
         Topic::DeadLetter,
     ];
@@ -48,15 +53,24 @@ impl Topic {
         match self {
             Topic::Clickstream => "clickstream",
             Topic::Payments => "payments",
+            Topic::Labels => "labels",
             Topic::Entity => "tillstream.entity",
             Topic::Decision => "tillstream.decision",
             Topic::Sessions => "sessions",
             Topic::FeaturesSession => "features.session",
             Topic::FeaturesFraud => "features.fraud",
             Topic::ScoresFraud => "scores.fraud",
+            Topic::LabelledFraud => "labelled.fraud",
             Topic::Late => "late",
             Topic::DeadLetter => "dead-letter",
         }
+    }
+
+    /// Whether it brings back what the world says of decisions. It promises nothing about time: a shop that has no news for
+    /// weeks must not hold the clicks and payments of today.
+    #[must_use]
+    pub fn is_feedback(self) -> bool {
+        self == Topic::Labels
     }
 
     /// The topic of that name.

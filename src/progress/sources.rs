@@ -3,6 +3,7 @@
 //! This is the receiving half of the frame protocol. It is part of a task's state: a fold over the
 //! task's log and nothing else.
 
+use crate::log::Topic;
 use crate::log::frame::{FoldVersion, Frame, Promise, SourceId};
 use crate::log::position::Position;
 use crate::rules_of_the_protocol::{Rule, without};
@@ -22,6 +23,8 @@ pub struct Source {
     awaits_first: bool,
     /// Its topic was deleted and made again: it does not count in the watermark.
     is_retired: bool,
+    /// It brings back what became known of decisions: it never counts in the watermark.
+    is_feedback: bool,
     watermark: Option<EventTime>,
     highest: Option<EventTime>,
     idle_ms: Option<u64>,
@@ -102,6 +105,7 @@ impl Sources {
                 applied: Position::BEFORE_EVERYTHING,
                 awaits_first: false,
                 is_retired: false,
+                is_feedback: Topic::from_name(topic).is_some_and(Topic::is_feedback),
                 watermark: None,
                 highest: None,
                 idle_ms: None,
@@ -173,7 +177,7 @@ impl Sources {
     pub fn holder(&self) -> Option<(&SourceId, &Source)> {
         self.sources
             .iter()
-            .filter(|(_, source)| source.idle_ms.is_none() && !source.is_retired)
+            .filter(|(_, source)| source.idle_ms.is_none() && source.counts())
             .min_by_key(|(_, source)| source.watermark)
     }
 
@@ -183,7 +187,7 @@ impl Sources {
     }
 
     fn promised(&self) -> Option<EventTime> {
-        let counting = || self.sources.values().filter(|source| !source.is_retired);
+        let counting = || self.sources.values().filter(|source| source.counts());
         let mut active = counting().filter(|source| source.idle_ms.is_none()).peekable();
         if active.peek().is_some() {
             return active.map(|source| source.watermark).min().flatten();
@@ -195,6 +199,11 @@ impl Sources {
 }
 
 impl Source {
+    /// Whether its promises count in the watermark.
+    fn counts(&self) -> bool {
+        !self.is_retired && !self.is_feedback
+    }
+
     fn take_promise(&mut self, frame: &Frame<'_>) {
         let current = frame.to >= self.applied;
         match frame.promise {
@@ -257,6 +266,20 @@ mod tests {
             Some(EventTime(115_000)),
             "the highest time and the shortest idleness"
         );
+    }
+
+    #[test]
+    fn a_source_of_labels_neither_holds_time_nor_moves_it() {
+        let mut sources = Sources::default();
+        sources.join(&[(id(1, 0), "clickstream"), (id(2, 0), "labels")], FOLD);
+        sources.applied(&promise(id(2, 0), 0, Promise::Watermark(EventTime(9_000))), FOLD);
+        assert_eq!(sources.watermark(), None, "what it promises says nothing about clicks");
+        sources.applied(&promise(id(1, 0), 0, Promise::Watermark(EventTime(5_000))), FOLD);
+        assert_eq!(sources.watermark(), Some(EventTime(5_000)));
+        assert_eq!(sources.holder().map(|(id, _)| id.topic), Some(1));
+        let idle = Promise::Idle { highest: Some(EventTime(6_000)), idle_ms: 12_000 };
+        sources.applied(&promise(id(1, 0), 1, idle), FOLD);
+        assert_eq!(sources.watermark(), Some(EventTime(18_000)), "time passes although labels are not idle");
     }
 
     #[test]

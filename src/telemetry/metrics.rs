@@ -11,6 +11,7 @@ use crate::engine::keyed::KeyedTask;
 use crate::engine::worker::{Left, Restore};
 use crate::event::EntityKind;
 use crate::fraud::gather::PartOutcome;
+use crate::fraud::label::LabelEnd;
 use crate::ledger::Disposition;
 use crate::log::TopicPartition;
 use crate::log::position::Offset;
@@ -70,6 +71,9 @@ metrics! {
     DECISIONS = "tillstream_decisions_total" Counter ["outcome"] "Decisions made with every part (whole) or at their deadline (without_parts).";
     MISSING_PARTS = "tillstream_missing_parts_total" Counter [] "Parts that had not come when their decision was made.";
     PARTS = "tillstream_parts_total" Counter ["outcome"] "Parts by what they did: opened, added, repeated, foreign, late.";
+    LABELS = "tillstream_labels_total" Counter ["end"] "Labels by where they ended: joined, repeated, second_label, no_decision.";
+    PARKED_LABELS = "tillstream_parked_labels" Gauge ["partition"] "Labels that wait for their decision.";
+    UNLABELLED = "tillstream_unlabelled_decisions" Gauge ["partition"] "Decisions that wait for their label.";
     VISITORS = "tillstream_visitors" Gauge ["partition"] "Visitors with an open or lately closed session.";
     CLOSED_EARLY = "tillstream_sessions_closed_early_total" Counter [] "Sessions made final before their time, because their visitor had too many open while the watermark stood.";
     FEATURE_ENTITIES = "tillstream_feature_entities" Gauge ["partition"] "Entities with windowed features.";
@@ -163,6 +167,11 @@ impl Samples {
         for outcome in PartOutcome::ALL {
             self.count(PARTS, &[outcome.name()], task.parts.get(&outcome).copied().unwrap_or(0));
         }
+        for end in LabelEnd::ALL {
+            self.count(LABELS, &[end.name()], task.labels.get(&end).copied().unwrap_or(0));
+        }
+        self.count(PARKED_LABELS, &[&number], task.parked_labels);
+        self.count(UNLABELLED, &[&number], task.unlabelled);
     }
 
     /// Of a partition's offsets.

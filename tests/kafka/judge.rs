@@ -164,6 +164,7 @@ pub fn wait_until_drained(instances: &mut [Instance], events: f64) {
             .map(|instance| {
                 instance.metric("tillstream_next_offset", &["topic=\"clickstream\""])
                     + instance.metric("tillstream_next_offset", &["topic=\"payments\""])
+                    + instance.metric("tillstream_next_offset", &["topic=\"labels\""])
             })
             .sum()
     };
@@ -214,10 +215,24 @@ pub fn compare_where_appends_failed(shop: &Shop, sessions_min: u64) -> (usize, (
     }
     oracle::compare::parts(&entity.parts, &decision.parts, PARTITIONS)
         .unwrap_or_else(|wrong| panic!("parts: {wrong}"));
+    let sorted = |labels: &[oracle::entity_log::PlainLabel]| {
+        let mut labels = labels.to_vec();
+        labels.sort();
+        labels
+    };
+    assert_eq!(sorted(&entity.labels), sorted(&decision.labels), "labels on their way to their decisions");
+    let decided = |topic: Topic| -> Vec<Public> {
+        decision.public.iter().filter(|record| record.topic == topic.name()).cloned().collect()
+    };
     let scores = public(shop, Topic::ScoresFraud, &mut doubles);
     println!("scores.fraud: {} records, {} of them at their deadline", scores.len(), decision.deadlines);
-    oracle::compare::multiset(&decision.public, &scores)
+    oracle::compare::multiset(&decided(Topic::ScoresFraud), &scores)
         .unwrap_or_else(|wrong| panic!("scores.fraud: {wrong}"));
+    let labelled = public(shop, Topic::LabelledFraud, &mut doubles);
+    println!("labelled.fraud: {} records of {} labels", labelled.len(), decision.labels.len());
+    oracle::compare::multiset(&decided(Topic::LabelledFraud), &labelled)
+        .unwrap_or_else(|wrong| panic!("labelled.fraud: {wrong}"));
+    assert!(decided(Topic::DeadLetter).is_empty(), "each generated payment has at most one label");
     assert_eq!(decision.open, 0, "every gather closed");
 
     let sessions = compare_with_raw_input(shop, &settings, &entity, &scores);

@@ -1,13 +1,13 @@
-//! A whole decision log folded: parts gathered, rules evaluated, scores.
+//! A whole decision log folded: parts gathered, rules evaluated, scores, and scores with their labels.
 
-use super::entity_log::PlainPart;
+use super::entity_log::{PlainLabel, PlainPart};
 use super::rules::{Inputs, RULES, Rule, THRESHOLDS, VERSION};
 use super::sources::Sources;
 use super::{Log, Public, Settings};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use tillstream::event::part::feature_id;
-use tillstream::event::{Deadline, DecisionId, EntityKind, Part};
+use tillstream::event::{Deadline, DecisionEvent, DecisionId, EntityKind};
 use tillstream::log::frame::{Frame, Item, Record};
 
 /// Added to the de-duplication horizon, it is how long a closed decision leaves a tombstone.
@@ -16,10 +16,12 @@ const TOMBSTONE_BEYOND_HORIZON: i64 = 3_600_000;
 /// What folding a decision log leads to.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Records of `scores.fraud`, in the order in which they are made, partition after partition.
+    /// Records of `scores.fraud` and `labelled.fraud`, and labels on `dead-letter`, in the order in which they are made, partition after partition.
     pub public: Vec<Public>,
     /// Every part that was read for the first time, in the order of the log.
     pub parts: Vec<PlainPart>,
+    /// Every label that was read for the first time.
+    pub labels: Vec<PlainLabel>,
     /// Parts of another event with the same payment id, and second parts of one kind.
     pub ignored_parts: u64,
     /// Parts that met a tombstone.
@@ -50,6 +52,8 @@ pub fn outcome(log: &Log, settings: &Settings) -> Outcome {
             sources: Sources::default(),
             open: BTreeMap::new(),
             tombstones: BTreeMap::new(),
+            decided: BTreeMap::new(),
+            labels: BTreeMap::new(),
             outcome: &mut outcome,
         };
         for (offset, bytes) in records {
@@ -69,6 +73,10 @@ struct Task<'a> {
     open: BTreeMap<DecisionId, Gather>,
     /// Closed decisions, and the watermark that ends the tombstone.
     tombstones: BTreeMap<DecisionId, i64>,
+    /// Of decisions that wait for a label, or have one: the score record, and until when.
+    decided: BTreeMap<DecisionId, (Value, i64)>,
+    /// The first label of each decision, and until when it is known, if the decision does not say so.
+    labels: BTreeMap<DecisionId, (PlainLabel, i64)>,
     outcome: &'a mut Outcome,
 }
 
@@ -95,15 +103,99 @@ impl Task<'_> {
             self.outcome.refused_frames += 1;
             return;
         }
-        for event in frame.events::<Part<'_>>() {
-            let (position, part) = event.expect("a part");
-            if position > applied {
-                let part = PlainPart::of(&part, frame.source.partition, position.offset);
-                self.outcome.parts.push(part.clone());
-                self.part(offset, part);
+        for event in frame.events::<DecisionEvent<'_>>() {
+            let (position, event) = event.expect("an event of the decision log");
+            if position <= applied {
+                continue;
+            }
+            match event {
+                DecisionEvent::Part(part) => {
+                    let part = PlainPart::of(&part, frame.source.partition, position.offset);
+                    self.outcome.parts.push(part.clone());
+                    self.part(offset, part);
+                }
+                DecisionEvent::Label(label) => {
+                    let label = PlainLabel::of(&label);
+                    self.outcome.labels.push(label.clone());
+                    self.label(label);
+                }
             }
         }
         self.sources.accepted(frame, &self.settings.reading);
+        self.forget_labels();
+    }
+
+    fn now(&self, time: i64) -> i64 {
+        self.sources.watermark.map_or(time, |watermark| watermark.max(time))
+    }
+
+    fn label(&mut self, label: PlainLabel) {
+        match self.labels.get(&label.decision) {
+            Some((first, _)) if first.event_id == label.event_id => {}
+            Some(_) => self.dead_letter(&label),
+            None => {
+                let until = self.now(label.known_at) + self.settings.label_horizon;
+                self.labels.insert(label.decision, (label.clone(), until));
+                self.join(label.decision);
+            }
+        }
+    }
+
+    /// Publishes a decision with its label if both are there.
+    fn join(&mut self, decision: DecisionId) {
+        let (Some((score, until)), Some((label, known_until))) =
+            (self.decided.get(&decision), self.labels.get_mut(&decision))
+        else {
+            return;
+        };
+        *known_until = *until;
+        let mut value = Map::new();
+        for field in [
+            "decision_id",
+            "payment_id",
+            "event_time_ms",
+            "amount_minor",
+            "currency",
+            "score",
+            "decision",
+            "rules_version",
+        ] {
+            value.insert(field.to_owned(), score[field].clone());
+        }
+        value.insert("outcome".to_owned(), json!(label.outcome));
+        value.insert("known_at_ms".to_owned(), json!(label.known_at));
+        value.insert("source".to_owned(), json!(label.source));
+        value.insert("label_id".to_owned(), json!(label.event_id));
+        self.outcome.public.push(Public::new("labelled.fraud", &decision.to_string(), Value::Object(value)));
+    }
+
+    fn dead_letter(&mut self, label: &PlainLabel) {
+        let key = label.decision.to_string();
+        let value = json!({
+            "decision_id": key,
+            "label_id": label.event_id,
+            "known_at_ms": label.known_at,
+            "outcome": label.outcome,
+            "source": label.source,
+        });
+        self.outcome.public.push(Public::new("dead-letter", &key, value));
+    }
+
+    fn forget_labels(&mut self) {
+        let Some(watermark) = self.sources.watermark else { return };
+        let over: Vec<DecisionId> = self
+            .labels
+            .iter()
+            .filter(|(_, (_, until))| *until <= watermark)
+            .map(|(decision, _)| *decision)
+            .collect();
+        for decision in over {
+            let (label, _) = self.labels.remove(&decision).expect("found above");
+            if self.decided.remove(&decision).is_none() {
+                self.dead_letter(&label);
+            }
+        }
+        self.decided.retain(|_, (_, until)| *until > watermark);
     }
 
     fn part(&mut self, offset: i64, part: PlainPart) {
@@ -143,11 +235,14 @@ impl Task<'_> {
         let time = gather.parts[0].time;
         let from = time.max(self.sources.watermark.unwrap_or(time));
         self.tombstones.insert(decision, from + self.settings.dedup_horizon + TOMBSTONE_BEYOND_HORIZON);
-        self.outcome.public.push(Public::new(
-            "scores.fraud",
-            &decision.to_string(),
-            score(decision, &gather.parts),
-        ));
+        let score = score(decision, &gather.parts);
+        self.outcome.public.push(Public::new("scores.fraud", &decision.to_string(), score.clone()));
+        let until = self.now(time) + self.settings.label_horizon;
+        let was_labelled = self.decided.contains_key(&decision) && self.labels.contains_key(&decision);
+        if !was_labelled {
+            self.decided.insert(decision, (score, until));
+            self.join(decision);
+        }
     }
 }
 

@@ -7,9 +7,11 @@ use super::views::{EventSource, SOURCES, View};
 use super::{Log, Public, Settings};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use tillstream::event::PaymentCopy;
 use tillstream::event::part::feature_id;
-use tillstream::event::{Body, ClickCopy, Copy as EventCopy, DecisionId, EntityKind, EntitySet, Part};
+use tillstream::event::{
+    Body, ClickCopy, Copy as EventCopy, DecisionId, EntityKind, EntitySet, Label, LabelOutcome, Part,
+    PaymentCopy,
+};
 use tillstream::log::frame::{Frame, Item as LogItem, Record, SourceId};
 use tillstream::log::position::Position;
 use xxhash_rust::xxh3::xxh3_64;
@@ -21,6 +23,8 @@ pub struct Outcome {
     pub public: Vec<Public>,
     /// The parts for the decision log, in the order of the folds, partition after partition.
     pub parts: Vec<PlainPart>,
+    /// The labels for the decision log.
+    pub labels: Vec<PlainLabel>,
     /// Where the copies ended, by kind.
     pub ledger: BTreeMap<EntityKind, Ledger>,
     /// Every visitor of whom there was a copy.
@@ -124,6 +128,33 @@ impl PlainPart {
     }
 }
 
+/// A label on its way to its decision.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PlainLabel {
+    pub decision: DecisionId,
+    pub event_id: String,
+    pub known_at: i64,
+    pub outcome: LabelOutcome,
+    pub source: String,
+    /// Partition and offset in the topic `labels`.
+    pub origin: (u32, i64),
+}
+
+impl PlainLabel {
+    /// As it was read from the decision log.
+    #[must_use]
+    pub fn of(label: &Label<'_>) -> PlainLabel {
+        PlainLabel {
+            decision: label.decision,
+            event_id: label.event_id.to_owned(),
+            known_at: label.known_at.0,
+            outcome: label.outcome,
+            source: label.source.to_owned(),
+            origin: (label.origin.partition, label.origin.offset),
+        }
+    }
+}
+
 /// Folds every partition of an entity log.
 ///
 /// # Panics
@@ -143,12 +174,13 @@ pub fn outcome(log: &Log, settings: &Settings, views: &[View]) -> Outcome {
     outcome
 }
 
-/// Clicks, payment attempts and payment results each have event ids of their own.
+/// Clicks, payment attempts, payment results and labels each have event ids of their own.
 fn stream(copy: &EventCopy<'_>) -> &'static str {
     match copy.body {
         Body::Click(_) | Body::ClickValues(_) => "click",
         Body::Payment(_) => "payment_attempted",
         Body::PaymentResult { .. } => "payment_result",
+        Body::Label(_) | Body::LabelValues(_) => "label",
     }
 }
 
@@ -354,6 +386,15 @@ impl<'a> Task<'a> {
             Body::ClickValues(values) => self.fold(copy, EventSource::Click, event(values)),
             Body::PaymentResult { values, .. } => self.fold(copy, EventSource::Result, event(values)),
             Body::Payment(payment) => self.payment(copy, payment, &event(&payment.values)),
+            Body::LabelValues(values) => self.fold(copy, EventSource::Label, event(values)),
+            Body::Label(label) => self.outcome.labels.push(PlainLabel {
+                decision: label.decision,
+                event_id: copy.event_id.to_owned(),
+                known_at: copy.time.0,
+                outcome: label.outcome,
+                source: label.source.to_owned(),
+                origin: (origin.source.partition, origin.position.offset),
+            }),
         }
     }
 
@@ -393,7 +434,7 @@ impl<'a> Task<'a> {
                 !open.iter().any(|session| session.touches(time, gap)) && time + gap + lateness <= watermark
             }
             Body::ClickValues(_) => time <= watermark - lateness,
-            Body::Payment(_) | Body::PaymentResult { .. } => false,
+            Body::Payment(_) | Body::PaymentResult { .. } | Body::Label(_) | Body::LabelValues(_) => false,
         }
     }
 

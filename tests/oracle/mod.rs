@@ -63,6 +63,8 @@ pub struct Settings {
     pub remember_closed: i64,
     /// `dedup.horizon`
     pub dedup_horizon: i64,
+    /// `labels.horizon`
+    pub label_horizon: i64,
     /// For [`raw`] alone: ids that come again farther apart than this in event time are unclear.
     pub clear_cut: i64,
     /// How the documents are read where they leave a choice.
@@ -114,6 +116,7 @@ impl Default for Settings {
             allowed_lateness: 5 * MINUTE,
             remember_closed: 60 * MINUTE,
             dedup_horizon: 60 * MINUTE,
+            label_horizon: 14 * 24 * 60 * MINUTE,
             clear_cut: 30 * MINUTE,
             reading: Reading::default(),
         }

@@ -3,7 +3,7 @@
 
 use super::Settings;
 use super::session::{self, Click, Item};
-use super::views::{EventSource, View};
+use super::views::{EventSource, SOURCES, View};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use tillstream::event::{ClickName, EntityKind, EntitySet};
@@ -29,6 +29,10 @@ pub enum Judgement {
     Attempted,
     /// `payment_result`
     Result,
+    /// `label`
+    Label,
+    /// An event of `labels` with a name that no contract knows: routed to nobody.
+    UnknownLabel,
     /// An event of `payments` with a name that no contract knows: routed to nobody.
     UnknownPayment,
     /// Dead-lettered, with one of these reasons: a record may have several faults, and the documents
@@ -100,13 +104,16 @@ pub fn outcome(
     let mut heard: BTreeMap<String, Vec<Heard>> = BTreeMap::new();
     for record in records {
         let (judgement, object) = judge(record, settings);
-        let event = matches!(judgement, Judgement::Click | Judgement::Attempted | Judgement::Result);
-        let sent = event.then(|| whole(&object, "event_time_ms")).flatten();
+        let sent = match judgement {
+            Judgement::Click | Judgement::Attempted | Judgement::Result => whole(&object, "event_time_ms"),
+            Judgement::Label => whole(&object, "known_at_ms"),
+            _ => None,
+        };
         let bound = record.timestamp_ms.map_or(i64::MAX, |now| now.saturating_add(settings.future_bound));
         let time = sent.map(|sent| sent.min(bound));
         let unknown_name = match judgement {
             Judgement::Click => click_name(&object) == ClickName::Other,
-            ref other => *other == Judgement::UnknownPayment,
+            ref other => matches!(other, Judgement::UnknownPayment | Judgement::UnknownLabel),
         };
         outcome.judged.push(Judged {
             topic: record.topic.clone(),
@@ -123,10 +130,8 @@ pub fn outcome(
         let routed = match judgement {
             Judgement::Click => kinds(views, &entities, &[EventSource::Click]).with(EntityKind::Visitor),
             Judgement::Result => kinds(views, &entities, &[EventSource::Result]),
-            _ => {
-                let every = [EventSource::Attempted, EventSource::Result, EventSource::Click];
-                kinds(views, &entities, &every).with(own(&entities))
-            }
+            Judgement::Label => kinds(views, &entities, &[EventSource::Label]).with(EntityKind::Payment),
+            _ => kinds(views, &entities, &SOURCES).with(own(&entities)),
         };
         for kind in routed.iter() {
             *outcome.copies.entry(kind).or_default() += 1;
@@ -346,6 +351,25 @@ pub fn judge(record: &RawRecord, settings: &Settings) -> (Judgement, Map<String,
                 Judgement::UnknownPayment
             }
         },
+        "labels" => match object.get("event_name").and_then(Value::as_str) {
+            Some("label") => {
+                fields(&object, LABELLED, &mut faults);
+                let named = |field: &str| object.get(field).is_some_and(|value| !value.is_null());
+                if !named("payment_id") && !named("decision_id") {
+                    faults.insert("missing_field");
+                }
+                let decision = object.get("decision_id").and_then(Value::as_str);
+                let is_digit = |letter: char| letter.is_ascii_digit() || ('a'..='f').contains(&letter);
+                if decision.is_some_and(|text| !text.chars().all(is_digit)) {
+                    faults.insert("out_of_range");
+                }
+                Judgement::Label
+            }
+            _ => {
+                fields(&object, &[("event_name", REQUIRED, NAME)], &mut faults);
+                Judgement::UnknownLabel
+            }
+        },
         other => panic!("no contract for topic {other}"),
     };
     if faults.is_empty() { (judgement, object) } else { (Judgement::Refused(faults), Map::new()) }
@@ -398,6 +422,23 @@ const LABEL: Shape = Shape::Text(0, 256);
 const ADDRESS: Shape = Shape::Text(0, 2_048);
 const CURRENCY: Shape = Shape::Capitals(3);
 const COUNTRY: Shape = Shape::Capitals(2);
+
+const LABELLED: &[Field] = &[
+    ("event_id", REQUIRED, ID),
+    ("event_name", REQUIRED, NAME),
+    ("known_at_ms", REQUIRED, TIME),
+    ("payment_id", OPTIONAL, ID),
+    ("decision_id", OPTIONAL, Shape::Text(32, 32)),
+    ("outcome", REQUIRED, Shape::OneOf(&["fraud", "legitimate"])),
+    ("source", REQUIRED, NAME),
+    ("visitor_id", OPTIONAL, ID),
+    ("customer_id", OPTIONAL, ID),
+    ("card_token", OPTIONAL, ID),
+    ("device_id", OPTIONAL, ID),
+    ("ip", OPTIONAL, IP),
+    ("store_id", OPTIONAL, ID),
+    ("terminal_id", OPTIONAL, ID),
+];
 
 const CLICK: &[Field] = &[
     ("event_id", REQUIRED, ID),

@@ -81,6 +81,15 @@ pub const RULES: &[Rule] = &[
         when: |at| at.number("card_velocity__device_distinct_24h") >= 4.0,
     },
     Rule {
+        id: "card_was_used_by_a_fraudster",
+        live: true,
+        code: "KNOWN_FRAUD",
+        weight: 0.8,
+        action: None,
+        reads: &["card_labels__fraud_sum_30d"],
+        when: |at| at.number("card_labels__fraud_sum_30d") >= 1.0,
+    },
+    Rule {
         id: "burst_on_card",
         live: true,
         code: "BURST",

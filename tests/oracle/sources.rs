@@ -42,7 +42,8 @@ impl Sources {
         }
         for (id, name) in joining {
             let source = self.source(*id);
-            source.counts = true;
+            // what is known of decisions comes when it comes
+            source.counts = *name != "labels";
             (*name).clone_into(&mut source.name);
         }
     }

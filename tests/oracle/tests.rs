@@ -9,8 +9,8 @@ use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tillstream::event::part::PaymentContext;
 use tillstream::event::{
-    Body, ClickCopy, ClickName, Copy as EventCopy, Deadline, DecisionId, EntityKind, EntitySet, FieldId,
-    ItemRef, Part, PaymentCopy, Value, key_hash,
+    Body, ClickCopy, ClickName, Copy as EventCopy, Deadline, DecisionEvent, DecisionId, EntityKind,
+    EntitySet, FieldId, ItemRef, Label, LabelOrigin, LabelOutcome, Part, PaymentCopy, Value, key_hash,
 };
 use tillstream::log::frame::{EventsWriter, FoldVersion, Frame, Item, Life, Promise, Record, SourceId};
 use tillstream::log::position::Position;
@@ -22,7 +22,7 @@ const ONE: SourceId = SourceId { topic: 1, partition: 0 };
 const TWO: SourceId = SourceId { topic: 1, partition: 1 };
 
 /// Writes a log of one partition.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Writer {
     records: Vec<(i64, Vec<u8>)>,
     stands: BTreeMap<SourceId, i64>,
@@ -561,10 +561,20 @@ fn a_key_is_forgotten_when_the_watermark_has_passed_it_by_the_retention() {
     }
 }
 
-fn part<'a>(kind: EntityKind, payment: &'a str, features: &[(&str, f64)], own: bool) -> Part<'a> {
-    Part {
+fn part<'a>(kind: EntityKind, payment: &'a str, features: &[(&str, f64)], own: bool) -> DecisionEvent<'a> {
+    part_of(7, kind, payment, features, own)
+}
+
+fn part_of<'a>(
+    event: u64,
+    kind: EntityKind,
+    payment: &'a str,
+    features: &[(&str, f64)],
+    own: bool,
+) -> DecisionEvent<'a> {
+    DecisionEvent::Part(Part {
         decision: DecisionId::of_payment(payment),
-        event: 7,
+        event,
         kind,
         entity: "e",
         expected: EntitySet::default().with(EntityKind::Card).with(EntityKind::Device),
@@ -583,21 +593,21 @@ fn part<'a>(kind: EntityKind, payment: &'a str, features: &[(&str, f64)], own: b
             billing_country: None,
             shipping_country: None,
         }),
-    }
+    })
 }
 
 #[test]
 fn a_decision_is_made_when_all_parts_are_there() {
     let card = [
         ("card_velocity__device_distinct_24h", 4.0),
+        ("card_labels__fraud_sum_30d", 0.0),
         ("card_velocity__count_10m", 5.0),
         ("card_velocity__count_7d", 5.0),
         ("card_velocity__amount_mean_7d", 1_000.0),
     ];
     let device = [("device_velocity__card_distinct_10m", 1.0), ("device_velocity__amount_mean_10m", 1.0)];
     let mut log = Writer::joined(&[ONE]);
-    let mut other = part(EntityKind::Device, "p", &device, false);
-    other.event = 8;
+    let other = part_of(8, EntityKind::Device, "p", &device, false);
     let parts = [
         part(EntityKind::Card, "p", &card, true),
         part(EntityKind::Card, "p", &[], true),
@@ -655,6 +665,40 @@ fn a_deadline_closes_the_gather_that_it_was_set_for() {
     assert_eq!(score.value["missing_parts"], json!(["card"]));
     assert_eq!((&score.value["payment_id"], &score.value["amount_minor"]), (&Json::Null, &Json::Null));
     assert_eq!((&score.value["score"], &score.value["decision"]), (&json!(0.0), &json!("approve")));
+}
+
+fn label<'a>(payment: &str, event_id: &'a str, known_at: i64) -> DecisionEvent<'a> {
+    DecisionEvent::Label(Label {
+        decision: DecisionId::of_payment(payment),
+        event_id,
+        known_at: EventTime(known_at),
+        outcome: LabelOutcome::Fraud,
+        source: "review",
+        origin: LabelOrigin { partition: 0, offset: 0 },
+    })
+}
+
+#[test]
+fn the_first_label_of_a_decision_counts_and_one_without_a_decision_waits_for_two_weeks() {
+    let mut log = Writer::joined(&[ONE]);
+    let both = |payment: &'static str| {
+        [part(EntityKind::Card, payment, &[], true), part(EntityKind::Device, payment, &[], false)]
+    };
+    log.frame(ONE, &[label("first", "a", 0), label("first", "a", 5), label("first", "b", 6)], until(0));
+    log.frame(ONE, &both("first"), until(1));
+    log.frame(ONE, &both("second"), until(2));
+    log.frame(ONE, &[label("second", "c", 7), label("none", "d", 60_000)], until(3));
+    let two_weeks = 14 * 24 * 60;
+    log.frame::<DecisionEvent<'_>>(ONE, &[], until(two_weeks));
+    let outcome = |log: &Writer| decision_log::outcome(&log.clone().log(), &Settings::default()).public;
+    let of = |log: &Writer, topic: &str| -> Vec<String> {
+        let records = outcome(log).into_iter().filter(|record| record.topic == topic);
+        records.map(|record| record.value["label_id"].as_str().expect("a text").to_owned()).collect()
+    };
+    assert_eq!(of(&log, "labelled.fraud"), ["a", "c"]);
+    assert_eq!(of(&log, "dead-letter"), ["b"]);
+    log.frame::<DecisionEvent<'_>>(ONE, &[], until(two_weeks + 3));
+    assert_eq!(of(&log, "dead-letter"), ["b", "d"]);
 }
 
 fn record(topic: &str, value: &str, timestamp_ms: Option<i64>) -> RawRecord {

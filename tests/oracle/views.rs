@@ -11,10 +11,13 @@ pub enum EventSource {
     Result,
     /// `click`
     Click,
+    /// `label`
+    Label,
 }
 
 /// Every source.
-pub const SOURCES: [EventSource; 3] = [EventSource::Attempted, EventSource::Result, EventSource::Click];
+pub const SOURCES: [EventSource; 4] =
+    [EventSource::Attempted, EventSource::Result, EventSource::Click, EventSource::Label];
 
 /// A view as declared.
 #[derive(Debug, Clone)]
@@ -70,7 +73,7 @@ const D30: (&str, i64) = ("30d", 2_592_000_000);
 #[must_use]
 pub fn defaults() -> Vec<View> {
     use EntityKind::{Card, Customer, Device, Ip, Store, Terminal, Visitor};
-    use EventSource::{Attempted, Click, Result};
+    use EventSource::{Attempted, Click, Label, Result};
     use Feature::{Count, Distinct, Last, Max, Mean, StandardDeviation, Sum, TimeSinceFirst, TimeSinceLast};
     let amount = FieldId::AmountMinor;
     let card = Distinct(FieldId::Card);
@@ -101,7 +104,9 @@ pub fn defaults() -> Vec<View> {
                 TimeSinceLast,
             ],
         ),
-        view("card_results", Card, Result, &[H1, H24], &[Count]),
+        view("card_results", Card, Result, &[H1, H24], &[Count, Mean(FieldId::Declined)]),
+        view("card_labels", Card, Label, &[D30], &[Count, Sum(FieldId::Fraud)]),
+        view("terminal_labels", Terminal, Label, &[D7, D30], &[Count, Mean(FieldId::Fraud)]),
         view(
             "customer_velocity",
             Customer,

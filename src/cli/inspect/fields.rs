@@ -1,6 +1,6 @@
 //! The events of internal frames as JSON, with names in place of numbers; and JSON over several lines.
 
-use crate::event::{Body, Copy, EntitySet, FieldId, Part, Value as FieldValue};
+use crate::event::{Body, Copy, DecisionEvent, EntitySet, FieldId, LabelOutcome, Part, Value as FieldValue};
 use crate::feature::FeaturePlan;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -29,6 +29,17 @@ struct ShownPart<'a> {
     context: Value,
 }
 
+#[derive(Serialize)]
+struct ShownLabel<'a> {
+    decision: String,
+    label: &'a str,
+    known_at_ms: i64,
+    outcome: LabelOutcome,
+    source: &'a str,
+    labels_partition: u32,
+    labels_offset: i64,
+}
+
 /// A copy of an event for one entity.
 pub(super) fn json_of_copy(copy: &Copy<'_>) -> String {
     text_of(&ShownCopy {
@@ -41,8 +52,24 @@ pub(super) fn json_of_copy(copy: &Copy<'_>) -> String {
     })
 }
 
+/// An event of the decision log; features that `plan` does not know go by their numbers.
+pub(super) fn json_of_decision_event(event: &DecisionEvent<'_>, plan: &FeaturePlan) -> String {
+    match event {
+        DecisionEvent::Part(part) => json_of_part(part, plan),
+        DecisionEvent::Label(label) => text_of(&ShownLabel {
+            decision: label.decision.to_string(),
+            label: label.event_id,
+            known_at_ms: label.known_at.0,
+            outcome: label.outcome,
+            source: label.source,
+            labels_partition: label.origin.partition,
+            labels_offset: label.origin.offset,
+        }),
+    }
+}
+
 /// One entity's part of a payment's features; features that `plan` does not know go by their numbers.
-pub(super) fn json_of_part(part: &Part<'_>, plan: &FeaturePlan) -> String {
+fn json_of_part(part: &Part<'_>, plan: &FeaturePlan) -> String {
     let name_of =
         |id: u32| plan.feature_of(id).map_or_else(|| id.to_string(), |feature| feature.name.clone());
     text_of(&ShownPart {
@@ -73,6 +100,12 @@ fn json_of_body(body: &Body<'_>) -> Value {
             "values": json_of_values(&payment.values),
             "context": payment.context,
         }}),
+        Body::Label(label) => json!({"label": {
+            "decision": label.decision.to_string(),
+            "outcome": label.outcome,
+            "source": label.source,
+        }}),
+        Body::LabelValues(values) => json!({"label": {"values": json_of_values(values)}}),
         Body::PaymentResult { status, values } => {
             json!({"payment_result": {"status": status, "values": json_of_values(values)}})
         }

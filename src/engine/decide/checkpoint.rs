@@ -1,9 +1,10 @@
-//! What a checkpoint of a decide task holds: sources and counts whole; gathers and tombstones by decision.
+//! What a checkpoint of a decide task holds: sources and counts whole; gathers, tombstones and what waits for a label by decision.
 
 use super::DecideTask;
 use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode};
 use crate::event::DecisionId;
 use crate::fraud::gather::{Gather, PartOutcome};
+use crate::fraud::label::{LabelEnd, Labelling};
 use crate::log::position::Offset;
 use crate::progress::sources::{Refusal, Sources};
 use crate::time::EventTime;
@@ -13,6 +14,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 const GATHERS: Table = 0;
+const LABELLING: Table = 1;
 
 /// The state that is written whole each time.
 #[derive(Serialize, Deserialize)]
@@ -23,11 +25,15 @@ struct Whole<'a> {
     decided_whole: u64,
     decided_without: u64,
     missing_parts: u64,
+    labels: Cow<'a, BTreeMap<LabelEnd, u64>>,
+    parked_labels: u64,
+    unlabelled: u64,
 }
 
 impl Checkpointed for DecideTask {
     fn cut(&mut self) -> Vec<u8> {
         self.gathers.cut();
+        self.labelling.cut();
         let whole = Whole {
             sources: Cow::Borrowed(&self.sources),
             parts: Cow::Borrowed(&self.parts),
@@ -35,12 +41,18 @@ impl Checkpointed for DecideTask {
             decided_whole: self.decided_whole,
             decided_without: self.decided_without,
             missing_parts: self.missing_parts,
+            labels: Cow::Borrowed(&self.labels),
+            parked_labels: self.parked_labels,
+            unlabelled: self.unlabelled,
         };
         postcard::to_stdvec(&whole).expect("state holds nothing that postcard refuses")
     }
 
     fn encode_some(&mut self, into: &mut Blocks, bytes_max: usize) -> bool {
         into.fill(GATHERS, bytes_max, |entries, bytes_max| self.gathers.encode_some(entries, bytes_max))
+            && into.fill(LABELLING, bytes_max, |entries, bytes_max| {
+                self.labelling.encode_some(entries, bytes_max)
+            })
     }
 
     fn watermark(&self) -> Option<EventTime> {
@@ -55,24 +67,31 @@ impl Checkpointed for DecideTask {
         self.decided_whole = whole.decided_whole;
         self.decided_without = whole.decided_without;
         self.missing_parts = whole.missing_parts;
+        self.labels = whole.labels.into_owned();
+        self.parked_labels = whole.parked_labels;
+        self.unlabelled = whole.unlabelled;
         Ok(())
     }
 
     fn restore_block(&mut self, table: Table, block: Bytes) -> Result<(), Damage> {
-        if table != GATHERS {
-            return Err(Damage::Content(format!("no table {table}")));
-        }
-        let DecideTask { gathers, tombstones, restored_open, .. } = self;
-        gathers.restore(block, |_, (decision, gather)| {
-            let decision = decode(decision)?;
-            match decode(gather)? {
-                Gather::Closed { forget_at } => tombstones.set(forget_at, decision),
-                Gather::Open(open) => {
-                    restored_open.insert(decision, open.opened_at);
+        let DecideTask { gathers, tombstones, restored_open, labelling, label_ends, .. } = self;
+        match table {
+            GATHERS => gathers.restore(block, |_, (decision, gather)| {
+                let decision = decode(decision)?;
+                match decode(gather)? {
+                    Gather::Closed { forget_at } => tombstones.set(forget_at, decision),
+                    Gather::Open(open) => {
+                        restored_open.insert(decision, open.opened_at);
+                    }
                 }
-            }
-            Ok(())
-        })
+                Ok(())
+            }),
+            LABELLING => labelling.restore(block, |_, (decision, waiting)| {
+                label_ends.set(decode::<Labelling>(waiting)?.until(), decode(decision)?);
+                Ok(())
+            }),
+            other => Err(Damage::Content(format!("no table {other}"))),
+        }
     }
 
     fn restored(&mut self) {

@@ -4,6 +4,7 @@
 use super::input;
 use super::world::World;
 use crate::codec::clickstream::Click;
+use crate::codec::labels::Decoded as DecodedLabel;
 use crate::codec::payments::Decoded;
 use crate::engine::arrival::restore_at_once;
 use crate::engine::decide::{Decide, DecideTask};
@@ -11,6 +12,7 @@ use crate::engine::ingest::Ingest;
 use crate::engine::keyed::{Keyed, KeyedTask};
 use crate::engine::outputs::Outputs;
 use crate::engine::stage::Stage;
+use crate::event::public::LabelledScore;
 use crate::event::{DecisionId, EntityKind};
 use crate::ingest::route::Router;
 use crate::ledger::Disposition;
@@ -22,25 +24,46 @@ use std::collections::{BTreeMap, BTreeSet};
 /// One copy: kind, key, event id.
 type CopyName = (EntityKind, String, String);
 
-/// How often each copy was routed, by what was produced.
-fn routed(world: &World) -> (BTreeMap<CopyName, u64>, BTreeSet<DecisionId>) {
+/// What follows from what was produced.
+struct Routed {
+    /// How often each copy was routed.
+    copies: BTreeMap<CopyName, u64>,
+    decisions: BTreeSet<DecisionId>,
+    /// The ids of the labels of each decision.
+    labels: BTreeMap<DecisionId, BTreeSet<String>>,
+}
+
+/// What was routed, by what was produced.
+fn routed(world: &World) -> Routed {
     let router = Router { plan: &world.settings.plan, pseudonyms: &world.settings.pseudonyms };
-    let (mut copies, mut decisions) = (BTreeMap::new(), BTreeSet::new());
+    let (mut copies, mut decisions, mut labels) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
     for (topic, record) in &world.produced {
         let payload = record.value.as_deref().unwrap_or_default();
         let mut count = |copy: &crate::event::Copy<'_>| {
             *copies.entry((copy.kind, copy.key.to_owned(), copy.event_id.to_owned())).or_insert(0) += 1;
         };
-        if *topic == Topic::Payments {
-            if let Ok((Decoded::Payment(payment), _)) = Decoded::decode(payload, 1 << 20) {
-                router.payment(&payment, EventTime(payment.time_ms), &mut count);
-                decisions.insert(DecisionId::of_payment(payment.payment_id.as_str()));
+        match topic {
+            Topic::Payments => {
+                if let Ok((Decoded::Payment(payment), _)) = Decoded::decode(payload, 1 << 20) {
+                    router.payment(&payment, EventTime(payment.time_ms), &mut count);
+                    decisions.insert(DecisionId::of_payment(payment.payment_id.as_str()));
+                }
             }
-        } else if let Ok((click, _)) = Click::decode(payload, 1 << 20) {
-            router.click(&click, EventTime(click.event_time_ms), &mut count);
+            Topic::Labels => {
+                if let Ok((DecodedLabel::Label(label), _)) = DecodedLabel::decode(payload, 1 << 20) {
+                    router.label(&label, EventTime(label.fields.known_at_ms), &mut count);
+                    let ids: &mut BTreeSet<String> = labels.entry(label.decision).or_default();
+                    ids.insert(label.fields.event_id.as_str().to_owned());
+                }
+            }
+            _ => {
+                if let Ok((click, _)) = Click::decode(payload, 1 << 20) {
+                    router.click(&click, EventTime(click.event_time_ms), &mut count);
+                }
+            }
         }
     }
-    (copies, decisions)
+    Routed { copies, decisions, labels }
 }
 
 fn fresh_fold<S: Stage>(world: &World, stage: &S, log: Topic) -> Vec<(S::Task, Vec<Append>)> {
@@ -105,7 +128,7 @@ fn check_restored<S: Stage>(
 }
 
 pub(super) fn check(world: &World) -> Result<(), String> {
-    let (routed, decisions) = routed(world);
+    let Routed { copies, decisions, labels } = routed(world);
     let (keyed, decide) = (keyed(world), decide(world));
     let (settings, topology) = (&world.settings, &world.topology);
     check_restored(
@@ -120,11 +143,13 @@ pub(super) fn check(world: &World) -> Result<(), String> {
         Topic::Decision,
         DecideTask::is_same,
     )?;
-    check_copies(&routed, &keyed)?;
+    check_copies(&copies, &keyed)?;
     check_decisions(&decisions, &decide)?;
-    check_published(world, dead_letters(world), "ingest")?;
+    check_labels(&decisions, &labels, &decide)?;
+    let public = |(_, public): (_, Vec<Append>)| public;
     check_published(world, keyed.into_iter().flat_map(|(_, public)| public).collect(), "keyed")?;
-    check_published(world, decide.into_iter().flat_map(|(_, public)| public).collect(), "decide")
+    let decided = decide.into_iter().flat_map(public);
+    check_published(world, dead_letters(world).into_iter().chain(decided).collect(), "ingest and decide")
 }
 
 /// Each copy ended as often as it was routed: once applied, otherwise as a duplicate; late in place of applied only if it
@@ -163,7 +188,7 @@ fn check_decisions(
     decide: &[(DecideTask, Vec<Append>)],
 ) -> Result<(), String> {
     let mut decided = BTreeMap::<String, u64>::new();
-    for append in decide.iter().flat_map(|(_, public)| public) {
+    for append in published(decide, Topic::ScoresFraud) {
         let key = String::from_utf8_lossy(append.key.as_deref().unwrap_or_default()).into_owned();
         *decided.entry(key).or_default() += 1;
     }
@@ -174,6 +199,49 @@ fn check_decisions(
         }
     }
     if decided.is_empty() { Ok(()) } else { Err(format!("decisions about nothing: {decided:?}")) }
+}
+
+fn published(decide: &[(DecideTask, Vec<Append>)], topic: Topic) -> impl Iterator<Item = &Append> {
+    let appends = decide.iter().flat_map(|(_, public)| public);
+    appends.filter(move |append| append.destination == Destination::ByKey(topic))
+}
+
+/// Each decision that has a label is published with one of its own once; what else there is of labels is handed back or waits.
+fn check_labels(
+    decisions: &BTreeSet<DecisionId>,
+    labels: &BTreeMap<DecisionId, BTreeSet<String>>,
+    decide: &[(DecideTask, Vec<Append>)],
+) -> Result<(), String> {
+    let mut joined = BTreeMap::<String, Vec<String>>::new();
+    for append in published(decide, Topic::LabelledFraud) {
+        let value = append.value.as_deref().unwrap_or_default();
+        let record: LabelledScore<'_> = serde_json::from_slice(value).map_err(|fault| fault.to_string())?;
+        joined.entry(record.decision_id.into_owned()).or_default().push(record.label_id.into_owned());
+    }
+    let (mut waiting, mut others) = (0, 0);
+    for (decision, ids) in labels {
+        others += ids.len() as u64 - 1;
+        if decisions.contains(decision) {
+            match joined.remove(&decision.to_string()).as_deref() {
+                Some([one]) if ids.contains(one) => {}
+                other => {
+                    return Err(format!(
+                        "decision {decision} has labels {ids:?} and was published with {other:?}"
+                    ));
+                }
+            }
+        } else {
+            waiting += 1;
+        }
+    }
+    let parked: u64 = decide.iter().map(|(task, _)| task.parked_labels).sum();
+    let second = published(decide, Topic::DeadLetter).count() as u64;
+    if !joined.is_empty() || parked != waiting || second != others {
+        return Err(format!(
+            "labels: {joined:?} of nothing, {parked} for {waiting} wait, {second} for {others} came second"
+        ));
+    }
+    Ok(())
 }
 
 /// What was published is what a fresh fold gives: the same ids, and for each id the same bytes, once or more.

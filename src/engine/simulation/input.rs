@@ -1,4 +1,4 @@
-//! What is produced in a simulation: clicks and payments of a few entities, with producers that
+//! What is produced in a simulation: clicks, payments and labels of a few entities, with producers that
 //! retry, and one that uses an event id twice.
 
 use super::world::index;
@@ -49,6 +49,11 @@ pub(super) fn produce(random: &mut Random) -> Vec<Raw> {
             let click = click(&format!("{OLD}{number}"), visitor, time_ms - OLD_MS);
             records.extend(std::iter::repeat_n(click, 1 + index(random, 2)));
         }
+        if random.below(4) == 0 {
+            // of a payment made before, of one still to come, or of none; some twice, some against each other
+            let label = label(&format!("l{number}"), random.below(70), random.below(3), time_ms);
+            records.extend(std::iter::repeat_n(label, 1 + usize::from(random.below(5) == 0)));
+        }
         if random.below(20) == 0 {
             records.push((Topic::Clickstream, value("v0", "{broken".to_owned(), time_ms)));
         }
@@ -71,6 +76,15 @@ fn click(event: &str, visitor: u64, time_ms: i64) -> Raw {
         "items": [{"item_id": format!("i{visitor}"), "price_minor": 100}],
     });
     (Topic::Clickstream, value(&format!("v{visitor}"), json.to_string(), time_ms))
+}
+
+fn label(event: &str, payment: u64, card: u64, time_ms: i64) -> Raw {
+    let outcome = if card == 0 { "fraud" } else { "legitimate" };
+    let json = serde_json::json!({
+        "event_id": event, "event_name": "label", "known_at_ms": time_ms, "payment_id": format!("p{payment}"),
+        "outcome": outcome, "source": "review", "card_token": format!("c{card}"),
+    });
+    (Topic::Labels, value(&format!("p{payment}"), json.to_string(), time_ms))
 }
 
 fn payment(event: &str, payment: &str, visitor: u64, card: u64, device: u64, time_ms: i64) -> Raw {

@@ -103,6 +103,7 @@ fn what_the_accounting_says_can_be_seen_in_the_stream() {
         match record.topic {
             RawTopic::Clickstream => seen.clicks += 1,
             RawTopic::Payments => seen.payments += 1,
+            RawTopic::Labels => seen.labels += 1,
         }
         let Ok(value) = serde_json::from_slice::<Value>(&record.value) else {
             continue;
@@ -176,4 +177,43 @@ fn truth_and_accounting_are_lines_of_json() {
         serde_json::to_string(&Truth::Accounting(Accounting { records: 5, ..Accounting::default() }))
             .unwrap();
     assert!(accounting.starts_with(r#"{"kind":"accounting","records":5,"clicks":0,"#), "{accounting}");
+}
+
+#[test]
+fn labels_follow_their_payments_and_say_what_was_planted() {
+    let stream = Stream::of(GenerateSettings { labelled: 0.3, ..settings(1, 100_000) });
+    let mut attempts = std::collections::BTreeMap::new();
+    let (mut frauds, mut legitimate) = (BTreeSet::new(), 0);
+    for (record, value) in stream.parsed() {
+        let Some(payment) = value["payment_id"].as_str().map(str::to_owned) else { continue };
+        match (record.topic, value["event_name"].as_str()) {
+            (RawTopic::Payments, Some("payment_attempted")) => {
+                // a broken one may have no time
+                attempts.extend(event_time(&value).map(|time| (payment, time)));
+            }
+            (RawTopic::Labels, Some("label")) => {
+                // of an attempt that is late or broken, only the label has come
+                let after = attempts.get(&payment).map(|time| value["known_at_ms"].as_i64().unwrap() - time);
+                assert!(after.is_none_or(|after| (300_000..3_600_000).contains(&after)), "{after:?}");
+                assert_eq!(record.key, payment);
+                if value["outcome"] == "fraud" {
+                    frauds.insert(payment);
+                } else {
+                    legitimate += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    let planted: BTreeSet<String> = stream
+        .truth
+        .iter()
+        .flat_map(|truth| match truth {
+            Truth::CardTesting { payment_ids, .. } => payment_ids.clone(),
+            _ => Vec::new(),
+        })
+        .collect();
+    assert!(frauds.len() > 20 && frauds.is_subset(&planted), "{} of {}", frauds.len(), planted.len());
+    assert!(legitimate > 200, "{legitimate}");
+    assert_eq!(stream.accounting.labels as usize, frauds.len() + legitimate);
 }

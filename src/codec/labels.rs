@@ -1,0 +1,131 @@
+//! The label contract, version 1: what became known about a payment.
+
+use super::bounds::{Bounds, ID};
+use super::reject::{Reject, RejectReason, read_object};
+use super::text::{Text, as_str};
+use super::whole;
+use crate::event::{DecisionId, LabelOutcome};
+use serde::Deserialize;
+
+/// A label as it stands in the payload. See `schemas/label/v1/schema.json`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[expect(missing_docs, reason = "the fields of the contract, described in its schema")]
+pub struct LabelFields<'a> {
+    #[serde(borrow)]
+    pub event_id: Text<'a>,
+    #[serde(borrow)]
+    pub event_name: Text<'a>,
+    #[serde(deserialize_with = "whole::required")]
+    pub known_at_ms: i64,
+    #[serde(borrow)]
+    pub payment_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub decision_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub outcome: Text<'a>,
+    #[serde(borrow)]
+    pub source: Text<'a>,
+    #[serde(borrow)]
+    pub visitor_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub customer_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub card_token: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub device_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub ip: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub store_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub terminal_id: Option<Text<'a>>,
+}
+
+/// A label, and what its texts mean.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Label<'a> {
+    /// The decision about the payment. Where the label names both, the payment counts.
+    pub decision: DecisionId,
+    /// What the payment was.
+    pub outcome: LabelOutcome,
+    /// The fields of the contract.
+    pub fields: LabelFields<'a>,
+}
+
+/// What a record of the labels topic is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decoded<'a> {
+    /// A label.
+    Label(Box<Label<'a>>),
+    /// An event that the contract does not know: kept and counted.
+    UnknownName,
+}
+
+#[derive(Deserialize)]
+struct Named<'a> {
+    #[serde(borrow)]
+    event_name: Text<'a>,
+}
+
+impl<'a> Decoded<'a> {
+    /// Reads a label, and counts the fields that the contract does not know.
+    ///
+    /// # Errors
+    ///
+    /// [`Reject`]: the payload is not what the contract says.
+    pub fn decode(payload: &'a [u8], bytes_max: usize) -> Result<(Decoded<'a>, u32), Reject> {
+        // an event that no contract describes is judged by its name alone
+        let (named, _) = read_object::<Named<'a>>(payload, bytes_max)?;
+        let mut bounds = Bounds::default();
+        bounds.text("event_name", &named.event_name, (1, 64));
+        bounds.verdict()?;
+        if named.event_name.as_str() != "label" {
+            return Ok((Decoded::UnknownName, 0));
+        }
+        let (fields, unknown) = read_object::<LabelFields<'a>>(payload, bytes_max)?;
+        Ok((Decoded::Label(Box::new(fields.into_label()?)), unknown))
+    }
+}
+
+impl<'a> LabelFields<'a> {
+    fn into_label(self) -> Result<Label<'a>, Reject> {
+        self.check()?;
+        let named = as_str(&self.decision_id).map(|id| {
+            let refusal = "is not 32 hexadecimal digits in small letters";
+            DecisionId::from_text(id)
+                .ok_or_else(|| Reject::at(RejectReason::OutOfRange, "decision_id", refusal))
+        });
+        let named = named.transpose()?;
+        let paid = as_str(&self.payment_id).map(DecisionId::of_payment);
+        let decision = paid.or(named).ok_or_else(|| Reject::missing("payment_id"))?;
+        let outcome = match self.outcome.as_str() {
+            "fraud" => LabelOutcome::Fraud,
+            "legitimate" => LabelOutcome::Legitimate,
+            other => {
+                let message = format!("is `{other}`, and fraud and legitimate are allowed");
+                return Err(Reject::at(RejectReason::OutOfRange, "outcome", message));
+            }
+        };
+        Ok(Label { decision, outcome, fields: self })
+    }
+
+    fn check(&self) -> Result<(), Reject> {
+        let mut bounds = Bounds::default();
+        bounds.text("event_id", &self.event_id, ID);
+        bounds.time("known_at_ms", self.known_at_ms);
+        bounds.text("source", &self.source, (1, 64));
+        for (field, id) in [
+            ("payment_id", &self.payment_id),
+            ("visitor_id", &self.visitor_id),
+            ("customer_id", &self.customer_id),
+            ("card_token", &self.card_token),
+            ("device_id", &self.device_id),
+            ("store_id", &self.store_id),
+            ("terminal_id", &self.terminal_id),
+        ] {
+            bounds.optional_text(field, id, ID);
+        }
+        bounds.optional_text("ip", &self.ip, (2, 45));
+        bounds.verdict()
+    }
+}
