@@ -11,6 +11,7 @@ pub mod decide;
 mod inbound;
 pub mod ingest;
 pub mod keyed;
+pub mod monitor;
 pub mod outputs;
 pub mod process;
 pub mod replay;

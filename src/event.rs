@@ -2,11 +2,12 @@
 //!
 //! [`entity`] names whom an event concerns, [`copy`] is the compact form in which an event travels
 //! to each of them through the entity log, [`part`] is what comes to a payment's decision
-//! through the decision log, [`public`] are the records other teams read. None of them knows JSON dialects,
+//! through the decision log, [`monitor`] is what travels on to whoever watches the scores, [`public`] are the records other teams read. None of them knows JSON dialects,
 //! Kafka or the clock.
 
 pub mod copy;
 pub mod entity;
+pub mod monitor;
 pub mod part;
 pub mod public;
 

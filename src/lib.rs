@@ -25,6 +25,7 @@ pub mod generate;
 pub mod ingest;
 pub mod ledger;
 pub mod log;
+pub mod monitor;
 pub mod operator;
 pub mod progress;
 pub mod recommend;

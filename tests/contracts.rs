@@ -9,7 +9,7 @@ use tillstream::codec::labels::Decoded as DecodedLabel;
 use tillstream::codec::payments::Decoded;
 use tillstream::codec::{Reject, RejectReason};
 use tillstream::event::public::{
-    FraudFeatures, FraudScore, LabelledScore, LateRecord, SessionFeatures, SessionRecord,
+    FraudFeatures, FraudScore, LabelledScore, LateRecord, ScoreQuality, SessionFeatures, SessionRecord,
 };
 
 const BYTES_MAX: usize = 1 << 20;
@@ -247,6 +247,7 @@ fn public_records_are_what_their_schemas_say() {
     public::<FraudFeatures<'static>>("fraud_features");
     public::<FraudScore<'static>>("fraud_score");
     public::<LabelledScore<'static>>("labelled_score");
+    public::<ScoreQuality<'static>>("score_quality");
     public::<LateRecord<'static>>("late");
 }
 
@@ -262,6 +263,7 @@ fn every_schema_has_a_test_here() {
         "fraud_score",
         "label",
         "labelled_score",
+        "score_quality",
         "late",
     ];
     let folders = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas"))

@@ -20,6 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("fraud", &["event", "fault", "log", "time"]),
     ("ingest", &["codec", "event", "feature", "log", "time"]),
     ("generate", &["event", "time"]),
+    ("monitor", &["event", "time"]),
     ("recommend", &["time"]),
     (
         "engine",
@@ -33,6 +34,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "ingest",
             "ledger",
             "log",
+            "monitor",
             "operator",
             "progress",
             "rules_of_the_protocol",

@@ -41,6 +41,8 @@ struct Seen {
     turned_to_buckets: u64,
     labelled: u64,
     labels_handed_back: u64,
+    judged: u64,
+    days_published: u64,
 }
 
 /// Producers without manners.
@@ -197,7 +199,13 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
         produce(&mut engine, seed);
         let entity = oracle::entity_log::outcome(&internal_log(&engine, Topic::Entity), &settings, &views);
         let decision = oracle::decision_log::outcome(&internal_log(&engine, Topic::Decision), &settings);
-        assert_eq!((entity.refused_frames, decision.refused_frames), (0, 0), "seed {seed}");
+        let monitor = oracle::monitor_log::outcome(&internal_log(&engine, Topic::Monitor), &settings);
+        let refused = [entity.refused_frames, decision.refused_frames, monitor.refused_frames];
+        assert_eq!(refused, [0; 3], "seed {seed}");
+        oracle::compare::multiset(&monitor.public, &public(&engine, Topic::QualityFraud))
+            .unwrap_or_else(|wrong| panic!("seed {seed}, quality: {wrong}"));
+        seen.judged += monitor.judged;
+        seen.days_published += monitor.public.len() as u64;
         for topic in [Topic::Sessions, Topic::FeaturesSession, Topic::FeaturesFraud, Topic::Late] {
             let expected: Vec<Public> =
                 entity.public.iter().filter(|record| record.topic == topic.name()).cloned().collect();
@@ -242,10 +250,14 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
         turned_to_buckets,
         labelled,
         labels_handed_back,
+        judged,
+        days_published,
     } = seen;
     assert!(
         [late, late_applied, duplicates, closed_early, turned_to_buckets, labelled, labels_handed_back]
             .iter()
             .all(|count| *count > SEEDS)
+            && judged == labelled
+            && days_published > SEEDS
     );
 }

@@ -7,6 +7,7 @@ use crate::config::{Config, Role};
 use crate::engine::decide::Decide;
 use crate::engine::ingest::Ingest;
 use crate::engine::keyed::Keyed;
+use crate::engine::monitor::Monitor;
 use crate::engine::stage::Stage;
 use crate::log::Topic;
 use crate::log::frame::{FoldVersion, Record};
@@ -33,8 +34,10 @@ pub(super) fn against_state(config: Config) -> Result<String, CliError> {
     tasks(&application, Role::Ingest, &ingest, &Topic::RAW, &mut outcomes)?;
     let keyed = Keyed::new(settings.clone(), topology.clone());
     tasks(&application, Role::Keyed, &keyed, &[Topic::Entity], &mut outcomes)?;
-    let decide = Decide::new(settings, topology);
+    let decide = Decide::new(settings.clone(), topology.clone());
     tasks(&application, Role::Decide, &decide, &[Topic::Decision], &mut outcomes)?;
+    let monitor = Monitor::new(settings, topology);
+    tasks(&application, Role::Monitor, &monitor, &[Topic::Monitor], &mut outcomes)?;
     let mut text = "\nagainst the state that is there:\n".to_owned();
     let mut refused = 0;
     for (name, outcome) in outcomes {

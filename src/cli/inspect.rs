@@ -4,6 +4,7 @@ mod fields;
 
 use super::run::client_settings;
 use super::{CliError, ConfigFile};
+use crate::event::monitor::MonitorEvent;
 use crate::event::{Copy, DecisionEvent};
 use crate::feature::FeaturePlan;
 use crate::log::frame::{Events, Frame, Item, Promise, Record};
@@ -11,7 +12,7 @@ use crate::log::kafka::{PartitionReader, ReaderError};
 use crate::log::position::Offset;
 use crate::log::{Fetched, Topic};
 use anyhow::Context as _;
-use fields::{indented, json_of_copy, json_of_decision_event};
+use fields::{indented, json_of_copy, json_of_decision_event, json_of_monitor_event};
 use serde::Deserialize;
 use std::io::{IsTerminal, Write};
 
@@ -135,7 +136,9 @@ impl Printer<'_> {
             promised(frame.promise),
             frame.count
         );
-        if topic == Topic::Entity {
+        if topic == Topic::Monitor {
+            self.events(frame.events::<MonitorEvent<'_>>(), json_of_monitor_event, &mut text);
+        } else if topic == Topic::Entity {
             self.events(frame.events::<Copy<'_>>(), json_of_copy, &mut text);
         } else {
             let json_of = |event: &DecisionEvent<'_>| json_of_decision_event(event, self.plan);

@@ -6,6 +6,7 @@ use super::{CliError, ConfigFile};
 use crate::config::Role;
 use crate::engine::decide::Decide;
 use crate::engine::keyed::Keyed;
+use crate::engine::monitor::Monitor;
 use crate::engine::stage::Stage;
 use crate::log::position::Offset;
 use crate::log::{LogRecord, Topic};
@@ -24,7 +25,7 @@ use std::path::PathBuf;
   tillstream replay tillstream.decision --partition 0 --from 1000 --to 2000 --out again")]
 pub(super) struct Replay {
     /// The internal log.
-    #[arg(value_parser = ["tillstream.entity", "tillstream.decision"])]
+    #[arg(value_parser = ["tillstream.entity", "tillstream.decision", "tillstream.monitor"])]
     log: String,
     /// The partition.
     #[arg(long)]
@@ -46,10 +47,14 @@ impl Replay {
     pub(super) fn execute(self) -> Result<(), CliError> {
         let application = Application::open(self.config.load()?)?;
         let (settings, topology) = (application.config.fold.clone(), application.topology.clone());
-        if self.log == Topic::Entity.name() {
-            self.stage(&application, Role::Keyed, Keyed::new(settings, topology), Topic::Entity)
-        } else {
-            self.stage(&application, Role::Decide, Decide::new(settings, topology), Topic::Decision)
+        match Topic::from_name(&self.log) {
+            Some(log @ Topic::Entity) => {
+                self.stage(&application, Role::Keyed, Keyed::new(settings, topology), log)
+            }
+            Some(log @ Topic::Decision) => {
+                self.stage(&application, Role::Decide, Decide::new(settings, topology), log)
+            }
+            _ => self.stage(&application, Role::Monitor, Monitor::new(settings, topology), Topic::Monitor),
         }
     }
 

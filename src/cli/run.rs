@@ -14,6 +14,7 @@ use crate::config::{Config, Role};
 use crate::engine::decide::Decide;
 use crate::engine::ingest::Ingest;
 use crate::engine::keyed::Keyed;
+use crate::engine::monitor::Monitor;
 use crate::engine::settings::{KnownTopic, Topology};
 use crate::engine::stage::Stage;
 use crate::engine::worker::{Worker, WorkerError, WorkerSettings, is_transactional};
@@ -408,6 +409,9 @@ fn live(role: Role, instance: &Instance) -> anyhow::Result<()> {
         }),
         Role::Decide => lives(instance, role, &[Topic::Decision], Samples::decide, || {
             Decide::new(settings.clone(), topology.clone())
+        }),
+        Role::Monitor => lives(instance, role, &[Topic::Monitor], Samples::monitor, || {
+            Monitor::new(settings.clone(), topology.clone())
         }),
     }
 }

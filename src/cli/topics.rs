@@ -154,11 +154,13 @@ const FILES: [&str; Topic::ALL.len()] = [
     include_str!("../../topics/labels.yaml"),
     include_str!("../../topics/tillstream.entity.yaml"),
     include_str!("../../topics/tillstream.decision.yaml"),
+    include_str!("../../topics/tillstream.monitor.yaml"),
     include_str!("../../topics/sessions.yaml"),
     include_str!("../../topics/features.session.yaml"),
     include_str!("../../topics/features.fraud.yaml"),
     include_str!("../../topics/scores.fraud.yaml"),
     include_str!("../../topics/labelled.fraud.yaml"),
+    include_str!("../../topics/quality.fraud.yaml"),
     include_str!("../../topics/late.yaml"),
     include_str!("../../topics/dead-letter.yaml"),
 ];

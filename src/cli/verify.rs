@@ -7,6 +7,7 @@ use crate::config::Role;
 use crate::engine::decide::Decide;
 use crate::engine::ingest::Ingest;
 use crate::engine::keyed::Keyed;
+use crate::engine::monitor::Monitor;
 use crate::engine::stage::Stage;
 use crate::log::Topic;
 use crate::log::position::Offset;
@@ -38,8 +39,10 @@ impl Verify {
         judged |= self.stage(&application, Role::Ingest, &ingest, &Topic::RAW, &mut report)?;
         let keyed = Keyed::new(settings.clone(), topology.clone());
         judged |= self.stage(&application, Role::Keyed, &keyed, &[Topic::Entity], &mut report)?;
-        let decide = Decide::new(settings, topology);
+        let decide = Decide::new(settings.clone(), topology.clone());
         judged |= self.stage(&application, Role::Decide, &decide, &[Topic::Decision], &mut report)?;
+        let monitor = Monitor::new(settings, topology);
+        judged |= self.stage(&application, Role::Monitor, &monitor, &[Topic::Monitor], &mut report)?;
         if !judged {
             report.wrong(|| {
                 format!(

@@ -39,12 +39,18 @@ pub enum Role {
     Keyed,
     /// The decision log to scores.
     Decide,
+    /// The monitor log to what is known of scores and models.
+    Monitor,
 }
 
 impl Role {
     /// Every role with its name.
-    pub const ALL: [(&'static str, Role); 3] =
-        [("ingest", Role::Ingest), ("keyed", Role::Keyed), ("decide", Role::Decide)];
+    pub const ALL: [(&'static str, Role); 4] = [
+        ("ingest", Role::Ingest),
+        ("keyed", Role::Keyed),
+        ("decide", Role::Decide),
+        ("monitor", Role::Monitor),
+    ];
 }
 
 /// How logs are written.
@@ -248,9 +254,8 @@ fn roles(root: &mut Section<'_>, faults: &mut Vec<Fault>) -> Vec<Role> {
     for (place, value) in list.iter().enumerate() {
         match Role::ALL.iter().find(|(name, _)| value.as_str() == Some(*name)) {
             Some((_, role)) => roles.push(*role),
-            None => {
-                faults.push(Fault::new(format!("roles[{place}]"), "must be one of ingest, keyed, decide"))
-            }
+            None => faults
+                .push(Fault::new(format!("roles[{place}]"), "must be one of ingest, keyed, decide, monitor")),
         }
     }
     if list.is_empty() {

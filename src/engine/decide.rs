@@ -6,7 +6,7 @@ mod labels;
 
 use super::inbound;
 use super::outputs::Outputs;
-use super::settings::{FORMAT_OF_STATE, FoldSettings, TOMBSTONE_SKEW, Topology};
+use super::settings::{FoldSettings, TOMBSTONE_SKEW, Topology, shape};
 use super::stage::{DeadlineChange, FoldError, Stage};
 use crate::event::public::{FraudScore, Text};
 use crate::event::{Deadline, DecisionEvent, DecisionId, Part};
@@ -230,11 +230,11 @@ impl Stage for Decide {
     const PUBLISHES: &'static [Topic] = &[Topic::ScoresFraud, Topic::LabelledFraud, Topic::DeadLetter];
 
     fn downstream(&self) -> Option<(Topic, u32)> {
-        None
+        Some((Topic::Monitor, self.topology.partitions(Topic::Monitor)))
     }
 
     fn sources(&self) -> Vec<(SourceId, &'static str)> {
-        Vec::new()
+        self.topology.sources(&[Topic::Decision])
     }
 
     fn source_of(&self, partition: TopicPartition) -> SourceId {
@@ -286,8 +286,8 @@ impl Stage for Decide {
         Ok(())
     }
 
-    fn promise(&self, _task: &DecideTask, _idle: Option<Duration>) -> Promise {
-        Promise::Unknown
+    fn promise(&self, task: &DecideTask, _idle: Option<Duration>) -> Promise {
+        task.sources.watermark().map_or(Promise::Unknown, Promise::Watermark)
     }
 
     fn fold_version(&self) -> FoldVersion {
@@ -296,7 +296,7 @@ impl Stage for Decide {
 
     /// Gathers keep values by the numbers of their features: whatever the views and rules, they mean the same.
     fn shape(&self) -> u64 {
-        u64::from(FORMAT_OF_STATE)
+        shape(&self.topology, Topic::Monitor, ())
     }
 }
 

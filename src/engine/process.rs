@@ -6,6 +6,7 @@
 use super::decide::{Decide, DecideTask};
 use super::ingest::Ingest;
 use super::keyed::{Keyed, KeyedTask};
+use super::monitor::{Monitor, MonitorTask};
 use super::settings::{FoldSettings, KnownTopic, Topology};
 use super::worker::{Worker, WorkerError, WorkerSettings};
 use crate::event::EntityKind;
@@ -31,6 +32,8 @@ pub const INGEST_GROUP: &str = "ingest";
 pub const KEYED_GROUP: &str = "keyed";
 /// See [`INGEST_GROUP`].
 pub const DECIDE_GROUP: &str = "decide";
+/// See [`INGEST_GROUP`].
+pub const MONITOR_GROUP: &str = "monitor";
 
 /// Numbers of partitions of a log in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +51,7 @@ pub struct Partitions {
 pub fn topology(partitions: Partitions) -> Topology {
     let count = |topic: Topic| match topic {
         Topic::Clickstream | Topic::Payments | Topic::Labels => partitions.raw,
-        Topic::Entity | Topic::Decision => partitions.internal,
+        Topic::Entity | Topic::Decision | Topic::Monitor => partitions.internal,
         _ => partitions.public,
     };
     let known = |topic: Topic| KnownTopic { id: xxh3_128(topic.name().as_bytes()), partitions: count(topic) };
@@ -63,6 +66,7 @@ pub fn broker(topology: &Topology, delivery: Delivery) -> Broker {
     broker.group(INGEST_GROUP, &Topic::RAW);
     broker.group(KEYED_GROUP, &[Topic::Entity]);
     broker.group(DECIDE_GROUP, &[Topic::Decision]);
+    broker.group(MONITOR_GROUP, &[Topic::Monitor]);
     broker
 }
 
@@ -74,6 +78,7 @@ pub struct Engine {
     ingest: Worker<Ingest, MemoryLog>,
     keyed: Worker<Keyed, MemoryLog>,
     decide: Worker<Decide, MemoryLog>,
+    monitor: Worker<Monitor, MemoryLog>,
     read: BTreeMap<TopicPartition, i64>,
 }
 
@@ -154,12 +159,14 @@ impl Engine {
         let ingest = Ingest::new(settings.clone(), topology.clone(), Start::Earliest);
         let keyed = Keyed::new(settings.clone(), topology.clone());
         let decide = Decide::new(settings.clone(), topology.clone());
+        let monitor = Monitor::new(settings.clone(), topology.clone());
         let log = |group, life| MemoryLog::join(&broker, group, Life(life));
         let mut engine = Engine {
             fold: settings.fold_version(&topology),
             ingest: Worker::new(ingest, log(INGEST_GROUP, 1), worker_settings(1)),
             keyed: Worker::new(keyed, log(KEYED_GROUP, 2), worker_settings(2)),
             decide: Worker::new(decide, log(DECIDE_GROUP, 3), worker_settings(3)),
+            monitor: Worker::new(monitor, log(MONITOR_GROUP, 4), worker_settings(4)),
             broker: broker.clone(),
             topology,
             read: BTreeMap::new(),
@@ -197,10 +204,11 @@ impl Engine {
     ///
     /// As [`Engine::round`].
     pub fn until_quiet(&mut self) -> Result<(), WorkerError> {
-        // the stages form no loop: once ingest is quiet, keyed can become quiet, then decide
+        // the stages form no loop: once one is quiet, the next can become quiet
         while self.ingest.cycle()? > 0 {}
         while self.keyed.cycle()? > 0 {}
         while self.decide.cycle()? > 0 {}
+        while self.monitor.cycle()? > 0 {}
         Ok(())
     }
 
@@ -261,6 +269,7 @@ impl Engine {
             (INGEST_GROUP, &Topic::RAW[..]),
             (KEYED_GROUP, &[Topic::Entity]),
             (DECIDE_GROUP, &[Topic::Decision]),
+            (MONITOR_GROUP, &[Topic::Monitor]),
         ] {
             for topic in topics {
                 for partition in 0..broker.partitions(*topic) {
@@ -303,6 +312,11 @@ impl Engine {
     /// The tasks of the keyed stage.
     pub fn keyed_tasks(&self) -> impl Iterator<Item = &KeyedTask> {
         self.keyed.tasks().map(|(_, task, ..)| task)
+    }
+
+    /// The tasks of the monitor stage.
+    pub fn monitor_tasks(&self) -> impl Iterator<Item = &MonitorTask> {
+        self.monitor.tasks().map(|(_, task, ..)| task)
     }
 
     /// The tasks of the decide stage.

@@ -7,6 +7,7 @@ use super::arrival::restore_at_once;
 use super::outputs::Outputs;
 use super::stage::{FoldError, Stage};
 use crate::checkpoint::Found;
+use crate::event::monitor::MonitorEvent;
 use crate::event::{Copy, DecisionEvent};
 use crate::log::frame::{FoldVersion, FrameError, Item, Record, SourceId};
 use crate::log::position::{Offset, Position};
@@ -136,10 +137,10 @@ impl Admitted {
 
 /// Cuts the events of a frame of `log` up into positions and bytes.
 fn events_in(log: Topic, events: &[u8], each: impl FnMut(Position, &[u8])) -> Result<(), FrameError> {
-    if log == Topic::Decision {
-        cut_up::<DecisionEvent<'_>>(events, each)
-    } else {
-        cut_up::<Copy<'_>>(events, each)
+    match log {
+        Topic::Decision => cut_up::<DecisionEvent<'_>>(events, each),
+        Topic::Monitor => cut_up::<MonitorEvent<'_>>(events, each),
+        _ => cut_up::<Copy<'_>>(events, each),
     }
 }
 

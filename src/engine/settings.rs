@@ -65,7 +65,7 @@ pub(super) fn shape(topology: &Topology, log: Topic, parts: impl std::fmt::Debug
 }
 
 fn is_internal(topic: Topic) -> bool {
-    matches!(topic, Topic::Entity | Topic::Decision)
+    matches!(topic, Topic::Entity | Topic::Decision | Topic::Monitor)
 }
 
 /// A topic as the broker has it.

@@ -234,6 +234,53 @@ pub struct LabelledScore<'a> {
     pub label_id: Text<'a>,
 }
 
+/// How good the scores of one day are, by the labels that have come for it. Topic `quality.fraud`, key = name of the score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScoreQuality<'a> {
+    /// Which score: `fraud`.
+    pub score: Text<'a>,
+    /// The beginning of the day (UTC) on which the payments were attempted.
+    pub day_ms: EventTime,
+    /// 1 for the first publication of this day, then one more each time.
+    pub revision: u32,
+    /// No label of this day is waited for any longer.
+    pub is_final: bool,
+    /// The full hour of event time up to which labels are in it.
+    pub as_of_ms: EventTime,
+    /// Scores that have a label.
+    pub labelled: u64,
+    /// Of these, frauds.
+    pub frauds: u64,
+    /// The area under precision over recall, as a sum over the scores from the highest down; absent without a fraud.
+    pub average_precision: Option<f64>,
+    /// How many of a day's payments [`ScoreQuality::precision_at_k`] looks at.
+    pub k: u64,
+    /// The share of frauds among the `k` highest scores (among all, if there are fewer).
+    pub precision_at_k: f64,
+    /// Mean difference of mean score and share of frauds over ten groups of scores of equal size.
+    pub calibration_error: f64,
+    /// Mean of −ln of what the score gave to what happened; scores count as at least 10⁻⁶ away from 0 and 1.
+    pub log_loss: f64,
+    /// Mean square of score less what happened (1 for fraud).
+    pub brier: f64,
+    /// What was done with how many of which outcome.
+    pub decisions: BTreeMap<Action, DecisionQuality>,
+    /// Amounts of frauds that were approved or only reviewed, in minor units by currency.
+    pub missed_minor: BTreeMap<Text<'a>, i64>,
+    /// Amounts of frauds that were stepped up or declined, in minor units by currency.
+    pub stopped_minor: BTreeMap<Text<'a>, i64>,
+}
+
+/// What became of the payments with one decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the outcomes of the label contract")]
+pub struct DecisionQuality {
+    pub legitimate: u64,
+    pub fraud: u64,
+}
+
 /// A label that no decision took. On topic `dead-letter`, key = decision id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -9,40 +9,45 @@ pub enum Topic {
     Labels,
     Entity,
     Decision,
+    Monitor,
     Sessions,
     FeaturesSession,
     FeaturesFraud,
     ScoresFraud,
     LabelledFraud,
+    QualityFraud,
     Late,
     DeadLetter,
 }
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Topic; 12] = [
+    pub const ALL: [Topic; 14] = [
         Topic::Clickstream,
         Topic::Payments,
         Topic::Labels,
         Topic::Entity,
         Topic::Decision,
+        Topic::Monitor,
         Topic::Sessions,
         Topic::FeaturesSession,
         Topic::FeaturesFraud,
         Topic::ScoresFraud,
         Topic::LabelledFraud,
+        Topic::QualityFraud,
         Topic::Late,
         Topic::DeadLetter,
     ];
     /// The raw topics, whose partitions are the sources of the entity log.
     pub const RAW: [Topic; 3] = [Topic::Clickstream, Topic::Payments, Topic::Labels];
     /// The public topics.
-    pub const PUBLIC: [Topic; 7] = [
+    pub const PUBLIC: [Topic; 8] = [
         Topic::Sessions,
         Topic::FeaturesSession,
         Topic::FeaturesFraud,
         Topic::ScoresFraud,
         Topic::LabelledFraud,
+        Topic::QualityFraud,
         Topic::Late,
         Topic::DeadLetter,
     ];
@@ -56,11 +61,13 @@ impl Topic {
             Topic::Labels => "labels",
             Topic::Entity => "tillstream.entity",
             Topic::Decision => "tillstream.decision",
+            Topic::Monitor => "tillstream.monitor",
             Topic::Sessions => "sessions",
             Topic::FeaturesSession => "features.session",
             Topic::FeaturesFraud => "features.fraud",
             Topic::ScoresFraud => "scores.fraud",
             Topic::LabelledFraud => "labelled.fraud",
+            Topic::QualityFraud => "quality.fraud",
             Topic::Late => "late",
             Topic::DeadLetter => "dead-letter",
         }

@@ -8,6 +8,7 @@ use crate::engine::checkpointing::SavedSoFar;
 use crate::engine::decide::DecideTask;
 use crate::engine::ingest::IngestTask;
 use crate::engine::keyed::KeyedTask;
+use crate::engine::monitor::MonitorTask;
 use crate::engine::worker::{Left, Restore};
 use crate::event::EntityKind;
 use crate::fraud::gather::PartOutcome;
@@ -74,6 +75,8 @@ metrics! {
     LABELS = "tillstream_labels_total" Counter ["end"] "Labels by where they ended: joined, repeated, second_label, no_decision.";
     PARKED_LABELS = "tillstream_parked_labels" Gauge ["partition"] "Labels that wait for their decision.";
     UNLABELLED = "tillstream_unlabelled_decisions" Gauge ["partition"] "Decisions that wait for their label.";
+    JUDGED = "tillstream_judged_scores_total" Counter [] "Scores judged by their label.";
+    OPEN_DAYS = "tillstream_open_days" Gauge ["partition"] "Days of payments for which labels are still waited for.";
     VISITORS = "tillstream_visitors" Gauge ["partition"] "Visitors with an open or lately closed session.";
     CLOSED_EARLY = "tillstream_sessions_closed_early_total" Counter [] "Sessions made final before their time, because their visitor had too many open while the watermark stood.";
     FEATURE_ENTITIES = "tillstream_feature_entities" Gauge ["partition"] "Entities with windowed features.";
@@ -172,6 +175,14 @@ impl Samples {
         }
         self.count(PARKED_LABELS, &[&number], task.parked_labels);
         self.count(UNLABELLED, &[&number], task.unlabelled);
+    }
+
+    /// Of a monitor task.
+    pub fn monitor(&mut self, partition: TopicPartition, task: &MonitorTask) {
+        let number = partition.partition.to_string();
+        self.sources("monitor", &number, &task.sources, &task.refused);
+        self.count(JUDGED, &[], task.judged);
+        self.count(OPEN_DAYS, &[&number], task.open_days() as u64);
     }
 
     /// Of a partition's offsets.

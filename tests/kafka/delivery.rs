@@ -322,7 +322,7 @@ fn other_views(shop: &Shop) -> Vec<(&'static str, String)> {
 /// `config check --against-state` says so before it happens.
 fn what_becomes_of_the_state(shop: &Shop) {
     let told = shop.run(&["config", "check", "--against-state"]);
-    assert_eq!(told.matches(" kept ").count(), 16, "the same configuration: {told}");
+    assert_eq!(told.matches(" kept ").count(), 24, "the same configuration: {told}");
     let (code, told, errors) =
         shop.try_to_run_with(&["config", "check", "--against-state"], &other_views(shop));
     assert_eq!(code, Some(0), "{errors}");
@@ -364,7 +364,7 @@ fn a_changed_configuration_goes_on_after_a_stop_under_load() {
         what_becomes_of_the_state(&shop);
         shop.configure("sessions: { gap: 20m }");
         let told = shop.run(&["config", "check", "--against-state"]);
-        assert_eq!(told.matches(" kept ").count(), 16, "a gap applies from here on: {told}");
+        assert_eq!(told.matches(" kept ").count(), 24, "a gap applies from here on: {told}");
         let second = shop.instance();
         feed.join().expect("generated");
         second

@@ -3,7 +3,8 @@
 //!
 //! It shares the engine's wire types (copies, parts, frames, positions) and nothing that decides
 //! anything. [`raw`] judges raw records and computes final sessions from the clicks themselves,
-//! [`entity_log`] folds a whole entity log, [`decision_log`] a whole decision log; each keeps every
+//! [`entity_log`] folds a whole entity log, [`decision_log`] a whole decision log,
+//! [`monitor_log`] a whole monitor log; each keeps every
 //! event of a key and computes every answer from all of them again. [`compare`] says how what was
 //! published differs from what should have been. Where the documents leave a choice, [`Reading`]
 //! names the one taken.
@@ -14,6 +15,7 @@ pub mod compare;
 pub mod decision_log;
 pub mod entity_log;
 pub mod features;
+pub mod monitor_log;
 pub mod raw;
 pub mod rules;
 pub mod session;

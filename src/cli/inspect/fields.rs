@@ -1,5 +1,6 @@
 //! The events of internal frames as JSON, with names in place of numbers; and JSON over several lines.
 
+use crate::event::monitor::MonitorEvent;
 use crate::event::{Body, Copy, DecisionEvent, EntitySet, FieldId, LabelOutcome, Part, Value as FieldValue};
 use crate::feature::FeaturePlan;
 use serde::Serialize;
@@ -50,6 +51,12 @@ pub(super) fn json_of_copy(copy: &Copy<'_>) -> String {
         time_ms: copy.time.0,
         body: json_of_body(&copy.body),
     })
+}
+
+/// An event of the monitor log.
+pub(super) fn json_of_monitor_event(event: &MonitorEvent<'_>) -> String {
+    let MonitorEvent::Labelled(labelled) = event;
+    text_of(labelled)
 }
 
 /// An event of the decision log; features that `plan` does not know go by their numbers.

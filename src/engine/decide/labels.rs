@@ -1,7 +1,10 @@
 //! Decisions and their labels: each waits for the other until the horizon ends.
 
 use super::{Decide, DecideTask};
+use crate::engine::monitor::FRAUD;
 use crate::engine::outputs::Outputs;
+use crate::event::entity::partition_of;
+use crate::event::monitor::{LabelledDecision, MonitorEvent, monitor_hash};
 use crate::event::public::{LabelledScore, UnmatchedLabel};
 use crate::event::{DecisionId, Label, LabelOrigin};
 use crate::fraud::label::{Decided, LabelEnd, Labelled, Labelling, ParkedLabel};
@@ -25,7 +28,7 @@ impl Decide {
             Labelled::Joined(decided) => {
                 task.unlabelled -= 1;
                 task.count(LabelEnd::Joined);
-                publish(label.decision, &decided, &ParkedLabel::from(label), out);
+                self.publish_labelled(label.decision, &decided, &ParkedLabel::from(label), out);
             }
             Labelled::Repeated => task.count(LabelEnd::Repeated),
             Labelled::Second => {
@@ -57,7 +60,7 @@ impl Decide {
         if let Some((label, decided)) = joined {
             task.parked_labels -= 1;
             task.count(LabelEnd::Joined);
-            publish(decision, &decided, &label, out);
+            self.publish_labelled(decision, &decided, &label, out);
         }
     }
 
@@ -77,6 +80,40 @@ impl Decide {
                 Some(Labelling::Joined { .. }) | None => {}
             }
         }
+    }
+
+    /// Publishes a decision with its label, and tells whoever watches the scores.
+    fn publish_labelled(
+        &self,
+        decision: DecisionId,
+        decided: &Decided,
+        label: &ParkedLabel,
+        out: &mut Outputs,
+    ) {
+        let record = LabelledScore {
+            decision_id: Cow::Owned(decision.to_string()),
+            payment_id: decided.payment_id.as_deref().map(Cow::Borrowed),
+            event_time_ms: decided.time,
+            amount_minor: decided.amount_minor,
+            currency: decided.currency.as_deref().map(Cow::Borrowed),
+            score: decided.score,
+            decision: decided.decision,
+            rules_version: decided.rules_version,
+            outcome: label.outcome,
+            known_at_ms: label.known_at,
+            source: Cow::Borrowed(&label.source),
+            label_id: Cow::Borrowed(&label.event_id),
+        };
+        out.publish(Topic::LabelledFraud, "tillstream.labelled_score.v1", &record.decision_id, &record);
+        let event = MonitorEvent::Labelled(LabelledDecision {
+            time: decided.time,
+            score: decided.score,
+            decision: decided.decision,
+            amount_minor: decided.amount_minor,
+            currency: decided.currency.as_deref(),
+            outcome: label.outcome,
+        });
+        out.event(partition_of(monitor_hash(FRAUD), self.topology.partitions(Topic::Monitor)), &event);
     }
 }
 
@@ -98,24 +135,6 @@ impl DecideTask {
             && has_its_timers(self)
             && has_its_timers(other)
     }
-}
-
-fn publish(decision: DecisionId, decided: &Decided, label: &ParkedLabel, out: &mut Outputs) {
-    let record = LabelledScore {
-        decision_id: Cow::Owned(decision.to_string()),
-        payment_id: decided.payment_id.as_deref().map(Cow::Borrowed),
-        event_time_ms: decided.time,
-        amount_minor: decided.amount_minor,
-        currency: decided.currency.as_deref().map(Cow::Borrowed),
-        score: decided.score,
-        decision: decided.decision,
-        rules_version: decided.rules_version,
-        outcome: label.outcome,
-        known_at_ms: label.known_at,
-        source: Cow::Borrowed(&label.source),
-        label_id: Cow::Borrowed(&label.event_id),
-    };
-    out.publish(Topic::LabelledFraud, "tillstream.labelled_score.v1", &record.decision_id, &record);
 }
 
 /// A dead letter: what is known of the label here, and where the record stands.

@@ -10,6 +10,7 @@ use crate::engine::arrival::restore_at_once;
 use crate::engine::decide::{Decide, DecideTask};
 use crate::engine::ingest::Ingest;
 use crate::engine::keyed::{Keyed, KeyedTask};
+use crate::engine::monitor::{Monitor, MonitorTask};
 use crate::engine::outputs::Outputs;
 use crate::engine::stage::Stage;
 use crate::event::public::LabelledScore;
@@ -100,6 +101,10 @@ fn decide(world: &World) -> Vec<(DecideTask, Vec<Append>)> {
     fresh_fold(world, &Decide::new(world.settings.clone(), world.topology.clone()), Topic::Decision)
 }
 
+fn monitor(world: &World) -> Vec<(MonitorTask, Vec<Append>)> {
+    fresh_fold(world, &Monitor::new(world.settings.clone(), world.topology.clone()), Topic::Monitor)
+}
+
 /// Restored from its newest checkpoint, and with the rest of the log folded, each task is what a fresh fold gives.
 fn check_restored<S: Stage>(
     world: &World,
@@ -143,9 +148,18 @@ pub(super) fn check(world: &World) -> Result<(), String> {
         Topic::Decision,
         DecideTask::is_same,
     )?;
+    check_restored(
+        world,
+        &Monitor::new(settings.clone(), topology.clone()),
+        Topic::Monitor,
+        MonitorTask::is_same,
+    )?;
+    let monitor = monitor(world);
     check_copies(&copies, &keyed)?;
     check_decisions(&decisions, &decide)?;
     check_labels(&decisions, &labels, &decide)?;
+    check_judged(&decide, &monitor)?;
+    check_published(world, monitor.into_iter().flat_map(|(_, public)| public).collect(), "monitor")?;
     let public = |(_, public): (_, Vec<Append>)| public;
     check_published(world, keyed.into_iter().flat_map(|(_, public)| public).collect(), "keyed")?;
     let decided = decide.into_iter().flat_map(public);
@@ -242,6 +256,20 @@ fn check_labels(
         ));
     }
     Ok(())
+}
+
+/// Every decision that has met its label was judged once.
+fn check_judged(
+    decide: &[(DecideTask, Vec<Append>)],
+    monitor: &[(MonitorTask, Vec<Append>)],
+) -> Result<(), String> {
+    let labelled = published(decide, Topic::LabelledFraud).count() as u64;
+    let judged: u64 = monitor.iter().map(|(task, _)| task.judged).sum();
+    if labelled == judged {
+        Ok(())
+    } else {
+        Err(format!("{labelled} scores have labels and {judged} were judged"))
+    }
 }
 
 /// What was published is what a fresh fold gives: the same ids, and for each id the same bytes, once or more.

@@ -8,7 +8,10 @@ use crate::engine::checkpoints::OnTheSpot;
 use crate::engine::decide::Decide;
 use crate::engine::ingest::Ingest;
 use crate::engine::keyed::Keyed;
-use crate::engine::process::{DECIDE_GROUP, INGEST_GROUP, KEYED_GROUP, Partitions, broker, topology};
+use crate::engine::monitor::Monitor;
+use crate::engine::process::{
+    DECIDE_GROUP, INGEST_GROUP, KEYED_GROUP, MONITOR_GROUP, Partitions, broker, topology,
+};
 use crate::engine::settings::{FoldSettings, Topology};
 use crate::engine::stage::Stage;
 use crate::engine::worker::{Worker, WorkerError, WorkerSettings};
@@ -44,7 +47,7 @@ const PARTITIONS: Partitions = Partitions { raw: 2, internal: 2, public: 1 };
 const CADENCE: Cadence = Cadence { interval: Duration::from_millis(700), bytes: 2_000 };
 /// What the storage of checkpoints tells a worker per cycle: a chain comes in several.
 const TOLD_PER_CALL: usize = 2;
-const GROUPS: [&str; 3] = [INGEST_GROUP, KEYED_GROUP, DECIDE_GROUP];
+const GROUPS: [&str; 4] = [INGEST_GROUP, KEYED_GROUP, DECIDE_GROUP, MONITOR_GROUP];
 
 /// How often what was done to the engine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -481,7 +484,7 @@ impl World {
 
     /// Cuts an internal log up to the newest checkpoint of its task.
     fn retention_cuts_a_log(&mut self, random: &mut Random) {
-        let topic = if random.below(2) == 0 { Topic::Entity } else { Topic::Decision };
+        let topic = [Topic::Entity, Topic::Decision, Topic::Monitor][index(random, 3)];
         let number = u32::try_from(random.below(u64::from(PARTITIONS.internal))).expect("small");
         let partition = TopicPartition::new(topic, number);
         let task = self.topology.source(partition);
@@ -539,8 +542,12 @@ impl World {
                 let worker = Worker::new(Keyed::new(settings, topology), log, worker_settings);
                 Box::new(worker.with_checkpoints(storage, CADENCE))
             }
-            _ => {
+            DECIDE_GROUP => {
                 let worker = Worker::new(Decide::new(settings, topology), log, worker_settings);
+                Box::new(worker.with_checkpoints(storage, CADENCE))
+            }
+            _ => {
+                let worker = Worker::new(Monitor::new(settings, topology), log, worker_settings);
                 Box::new(worker.with_checkpoints(storage, CADENCE))
             }
         };

@@ -215,5 +215,5 @@ fn labels_follow_their_payments_and_say_what_was_planted() {
         .collect();
     assert!(frauds.len() > 20 && frauds.is_subset(&planted), "{} of {}", frauds.len(), planted.len());
     assert!(legitimate > 200, "{legitimate}");
-    assert_eq!(stream.accounting.labels as usize, frauds.len() + legitimate);
+    assert_eq!(stream.accounting.labels, (frauds.len() + legitimate) as u64);
 }

@@ -29,6 +29,7 @@ impl TopicIds {
     pub(super) fn metadata(&self, topic: Topic) -> String {
         let written = match topic {
             Topic::Entity => Some(Topic::Decision),
+            Topic::Decision => Some(Topic::Monitor),
             _ if Topic::RAW.contains(&topic) => Some(Topic::Entity),
             _ => None,
         };
@@ -67,6 +68,7 @@ impl NextOffset {
             NextOffset::Never => return Ok(None),
             NextOffset::OfAnother(_) if Topic::RAW.contains(&partition.topic) => return Ok(None),
             NextOffset::OfAnother(next) => (partition.topic, next),
+            NextOffset::InAnother(next) if partition.topic == Topic::Decision => (Topic::Monitor, next),
             NextOffset::InAnother(next) if partition.topic == Topic::Entity => (Topic::Decision, next),
             NextOffset::InAnother(next) => (Topic::Entity, next),
         };

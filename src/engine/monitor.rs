@@ -1,0 +1,180 @@
+//! The monitor stage: the monitor log to what is known of models. A task judges scores day by day as labels come, and
+//! publishes what it has found once an hour of event time.
+
+mod checkpoint;
+
+use super::inbound;
+use super::outputs::Outputs;
+use super::settings::{FORMAT_OF_STATE, FoldSettings, Topology};
+use super::stage::{FoldError, Stage};
+use crate::event::monitor::{LabelledDecision, MonitorEvent};
+use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId};
+use crate::log::position::Offset;
+use crate::log::{Fetched, Start, Topic, TopicPartition};
+use crate::monitor::quality::{Day, day_of, end_of};
+use crate::progress::sources::{Admission, Refusal, Sources};
+use crate::state::Tracking;
+use crate::time::EventTime;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The name of the score of payments.
+pub const FRAUD: &str = "fraud";
+const HOUR_MS: i64 = 3_600_000;
+
+/// The monitor stage.
+#[derive(Debug, Clone)]
+pub struct Monitor {
+    settings: Arc<FoldSettings>,
+    topology: Arc<Topology>,
+    fold: FoldVersion,
+}
+
+/// The state of one partition of the monitor log.
+#[derive(Debug, Default)]
+pub struct MonitorTask {
+    /// The sources and the watermark.
+    pub sources: Sources,
+    /// Frames refused, by reason.
+    pub refused: BTreeMap<Refusal, u64>,
+    /// Labelled scores that were judged.
+    pub judged: u64,
+    /// By day of the payment, until no label is waited for any longer.
+    days: BTreeMap<i64, Day>,
+    /// The hour of event time of the last publication.
+    published: Option<i64>,
+}
+
+impl MonitorTask {
+    /// Days that labels are still waited for.
+    #[must_use]
+    pub fn open_days(&self) -> usize {
+        self.days.len()
+    }
+
+    /// Whether two tasks are in the same state.
+    #[cfg(test)]
+    pub(crate) fn is_same(&self, other: &MonitorTask) -> bool {
+        self.sources == other.sources
+            && self.refused == other.refused
+            && self.judged == other.judged
+            && self.days == other.days
+            && self.published == other.published
+    }
+}
+
+impl Monitor {
+    /// Over these topics.
+    #[must_use]
+    pub fn new(settings: Arc<FoldSettings>, topology: Arc<Topology>) -> Monitor {
+        let fold = settings.fold_version(&topology);
+        Monitor { settings, topology, fold }
+    }
+
+    fn fold_frame(
+        &self,
+        task: &mut MonitorTask,
+        frame: &Frame<'_>,
+        fold: FoldVersion,
+        out: &mut Outputs,
+    ) -> Result<(), FrameError> {
+        match task.sources.admit(frame, fold) {
+            Admission::Refused(refusal) => *task.refused.entry(refusal).or_default() += 1,
+            Admission::Above(applied) => {
+                for event in frame.events::<MonitorEvent<'_>>() {
+                    let (position, MonitorEvent::Labelled(labelled)) = event?;
+                    if position > applied {
+                        judge(task, &labelled);
+                    }
+                }
+                task.sources.applied(frame, fold);
+                self.publish(task, out);
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes the days that have changed, if an hour has begun since, and ends those no label is waited for any longer.
+    fn publish(&self, task: &mut MonitorTask, out: &mut Outputs) {
+        let Some(watermark) = task.sources.watermark() else { return };
+        let hour = watermark.0.div_euclid(HOUR_MS);
+        if task.published.is_some_and(|published| published >= hour) {
+            return;
+        }
+        task.published = Some(hour);
+        let as_of = EventTime(hour.saturating_mul(HOUR_MS));
+        let horizon = self.settings.label_horizon;
+        task.days.retain(|day, quality| {
+            let is_final = end_of(*day).plus(horizon) <= as_of;
+            if let Some(record) = quality.publish(FRAUD, *day, as_of, is_final) {
+                out.publish(Topic::QualityFraud, "tillstream.score_quality.v1", FRAUD, &record);
+            }
+            !is_final
+        });
+    }
+}
+
+fn judge(task: &mut MonitorTask, labelled: &LabelledDecision<'_>) {
+    task.judged += 1;
+    task.days.entry(day_of(labelled.time)).or_default().add(labelled);
+}
+
+impl Stage for Monitor {
+    type Task = MonitorTask;
+
+    const PUBLISHES: &'static [Topic] = &[Topic::QualityFraud];
+
+    fn downstream(&self) -> Option<(Topic, u32)> {
+        None
+    }
+
+    fn sources(&self) -> Vec<(SourceId, &'static str)> {
+        Vec::new()
+    }
+
+    fn source_of(&self, partition: TopicPartition) -> SourceId {
+        self.topology.source(partition)
+    }
+
+    fn open(&self, _tracking: Tracking) -> MonitorTask {
+        MonitorTask::default()
+    }
+
+    fn open_in_the_middle(&self, tracking: Tracking) -> MonitorTask {
+        let mut task = self.open(tracking);
+        task.sources.join_in_the_middle(&self.topology.sources(&[Topic::Decision]), self.fold);
+        task
+    }
+
+    fn start(&self, _committed: Option<Offset>) -> Start {
+        Start::Beginning
+    }
+
+    fn fold(&self, task: &mut MonitorTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), FoldError> {
+        let record = inbound::read(fetched, self.fold, out)?;
+        for item in &record.items {
+            match item {
+                Item::Join(sources) => task.sources.join(sources, record.fold),
+                Item::Frame(frame) => self
+                    .fold_frame(task, frame, record.fold, out)
+                    .map_err(|fault| inbound::fault(fetched, fault))?,
+                Item::Deadline(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn promise(&self, _task: &MonitorTask, _idle: Option<Duration>) -> Promise {
+        Promise::Unknown
+    }
+
+    fn fold_version(&self) -> FoldVersion {
+        self.fold
+    }
+
+    /// What is counted means the same whatever the views and rules.
+    fn shape(&self) -> u64 {
+        u64::from(FORMAT_OF_STATE)
+    }
+}

@@ -1,0 +1,58 @@
+//! What a checkpoint of a monitor task holds: everything, whole each time. A day is some thousand numbers, and there are
+//! at most as many as the label horizon has.
+
+use super::MonitorTask;
+use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode};
+use crate::monitor::quality::Day;
+use crate::progress::sources::{Refusal, Sources};
+use crate::time::EventTime;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+#[derive(Serialize, Deserialize)]
+struct Whole<'a> {
+    sources: Cow<'a, Sources>,
+    refused: Cow<'a, BTreeMap<Refusal, u64>>,
+    judged: u64,
+    days: Cow<'a, BTreeMap<i64, Day>>,
+    published: Option<i64>,
+}
+
+impl Checkpointed for MonitorTask {
+    fn cut(&mut self) -> Vec<u8> {
+        let whole = Whole {
+            sources: Cow::Borrowed(&self.sources),
+            refused: Cow::Borrowed(&self.refused),
+            judged: self.judged,
+            days: Cow::Borrowed(&self.days),
+            published: self.published,
+        };
+        postcard::to_stdvec(&whole).expect("state holds nothing that postcard refuses")
+    }
+
+    fn encode_some(&mut self, _into: &mut Blocks, _bytes_max: usize) -> bool {
+        true
+    }
+
+    fn watermark(&self) -> Option<EventTime> {
+        self.sources.watermark()
+    }
+
+    fn restore_whole(&mut self, whole: &[u8]) -> Result<(), Damage> {
+        let whole: Whole<'_> = decode(whole)?;
+        self.sources = whole.sources.into_owned();
+        self.refused = whole.refused.into_owned();
+        self.judged = whole.judged;
+        self.days = whole.days.into_owned();
+        self.published = whole.published;
+        Ok(())
+    }
+
+    fn restore_block(&mut self, table: Table, _block: Bytes) -> Result<(), Damage> {
+        Err(Damage::Content(format!("no table {table}")))
+    }
+
+    fn restored(&mut self) {}
+}

@@ -1,0 +1,37 @@
+//! What travels to the monitor log: what is watched of a model, placed by the name of its score.
+
+use super::copy::LabelOutcome;
+use super::public::Action;
+use crate::time::EventTime;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// An event of the monitor log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum MonitorEvent<'a> {
+    /// It became known what a scored payment was.
+    Labelled(#[serde(borrow)] LabelledDecision<'a>),
+}
+
+/// A score, and what its payment turned out to be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabelledDecision<'a> {
+    /// When the payment was attempted.
+    pub time: EventTime,
+    /// From 0 to 1, made before the label was known.
+    pub score: f64,
+    /// What was done.
+    pub decision: Action,
+    /// In minor units of `currency`, if the payment's own part came.
+    pub amount_minor: Option<i64>,
+    /// ISO 4217.
+    pub currency: Option<&'a str>,
+    /// What it was.
+    pub outcome: LabelOutcome,
+}
+
+/// The hash that places everything about one score (`fraud`) in one partition of the monitor log.
+#[must_use]
+pub fn monitor_hash(score: &str) -> u64 {
+    xxh3_64(score.as_bytes())
+}

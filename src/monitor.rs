@@ -1,0 +1,5 @@
+//! What is watched of models: how good scores were, once it is known what they were about.
+//!
+//! Pure: a fold over the monitor log. It knows neither logs nor partitions, nor which stage made a score.
+
+pub mod quality;

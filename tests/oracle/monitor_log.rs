@@ -1,0 +1,213 @@
+//! A whole monitor log folded: every labelled score of a day is kept, and each figure computed from all of them again.
+
+use super::sources::Sources;
+use super::{Log, Public, Settings};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use tillstream::event::LabelOutcome;
+use tillstream::event::monitor::MonitorEvent;
+use tillstream::log::frame::{Frame, Item, Record};
+
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+const K: usize = 100;
+const GROUPS: usize = 10;
+
+/// What folding a monitor log leads to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Records of `quality.fraud`, in the order in which they are made.
+    pub public: Vec<Public>,
+    /// Labelled scores read for the first time.
+    pub judged: u64,
+    /// Frames that began above what was applied.
+    pub refused_frames: u64,
+}
+
+#[derive(Clone)]
+struct Labelled {
+    score: f64,
+    decision: String,
+    amount: Option<i64>,
+    currency: Option<String>,
+    fraud: bool,
+}
+
+/// Folds every partition of a monitor log.
+///
+/// # Panics
+///
+/// If the log holds bytes that are no record of a monitor log.
+#[must_use]
+pub fn outcome(log: &Log, settings: &Settings) -> Outcome {
+    let mut outcome = Outcome::default();
+    for records in log.values() {
+        let mut task = Task {
+            settings,
+            sources: Sources::default(),
+            days: BTreeMap::new(),
+            revisions: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            hour: None,
+            outcome: &mut outcome,
+        };
+        for (_, bytes) in records {
+            task.record(bytes);
+        }
+    }
+    outcome
+}
+
+struct Task<'a> {
+    settings: &'a Settings,
+    sources: Sources,
+    days: BTreeMap<i64, Vec<Labelled>>,
+    /// How often each day was published.
+    revisions: BTreeMap<i64, u32>,
+    changed: BTreeSet<i64>,
+    hour: Option<i64>,
+    outcome: &'a mut Outcome,
+}
+
+impl Task<'_> {
+    fn record(&mut self, bytes: &[u8]) {
+        for item in Record::decode(bytes).expect("a record of an internal log").items {
+            match item {
+                Item::Join(sources) => self.sources.join(&sources),
+                Item::Frame(frame) => self.frame(&frame),
+                Item::Deadline(_) => panic!("a deadline in the monitor log"),
+            }
+        }
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>) {
+        let applied = self.sources.applied(frame.source);
+        if frame.from > applied {
+            self.outcome.refused_frames += 1;
+            return;
+        }
+        for event in frame.events::<MonitorEvent<'_>>() {
+            let (position, MonitorEvent::Labelled(event)) = event.expect("an event of the monitor log");
+            if position > applied {
+                let day = event.time.0.div_euclid(DAY);
+                self.outcome.judged += 1;
+                self.changed.insert(day);
+                self.days.entry(day).or_default().push(Labelled {
+                    score: event.score,
+                    decision: json!(event.decision).as_str().expect("a name").to_owned(),
+                    amount: event.amount_minor,
+                    currency: event.currency.map(str::to_owned),
+                    fraud: event.outcome == LabelOutcome::Fraud,
+                });
+            }
+        }
+        self.sources.accepted(frame, &self.settings.reading);
+        let Some(hour) = self.sources.watermark.map(|watermark| watermark.div_euclid(HOUR)) else { return };
+        if self.hour.is_none_or(|last| hour > last) {
+            self.hour = Some(hour);
+            self.publish(hour * HOUR);
+        }
+    }
+
+    fn publish(&mut self, as_of: i64) {
+        for (day, labelled) in self.days.clone() {
+            let is_final = (day + 1) * DAY + self.settings.label_horizon <= as_of;
+            if !self.changed.remove(&day) && !is_final {
+                continue;
+            }
+            let revision = self.revisions.entry(day).or_default();
+            *revision += 1;
+            let value = quality(&labelled, day, *revision, is_final, as_of);
+            self.outcome.public.push(Public::new("quality.fraud", "fraud", value));
+            if is_final {
+                self.days.remove(&day);
+                self.revisions.remove(&day);
+            }
+        }
+    }
+}
+
+/// Scores that agree in sign, exponent and seven bits of the mantissa of an `f32` count as tied.
+fn tied(score: f64) -> u32 {
+    (score as f32).to_bits() & 0xffff_0000
+}
+
+fn quality(labelled: &[Labelled], day: i64, revision: u32, is_final: bool, as_of: i64) -> Value {
+    let n = labelled.len() as f64;
+    let frauds = labelled.iter().filter(|one| one.fraud).count();
+    let mean = |of: &dyn Fn(&Labelled) -> f64| labelled.iter().map(of).sum::<f64>() / n;
+    let truth = |one: &Labelled| f64::from(u8::from(one.fraud));
+    let mut ties: BTreeMap<u32, Vec<&Labelled>> = BTreeMap::new();
+    for one in labelled {
+        ties.entry(tied(one.score)).or_default().push(one);
+    }
+    let frauds_of = |group: &[&Labelled]| group.iter().filter(|one| one.fraud).count();
+
+    // precision at the end of each group of ties, weighted by the recall that the group adds
+    let (mut above, mut found, mut average_precision) = (0, 0, 0.0);
+    for group in ties.values().rev() {
+        above += group.len();
+        found += frauds_of(group);
+        let precision = found as f64 / above as f64;
+        average_precision += precision * (frauds_of(group) as f64 / frauds.max(1) as f64);
+    }
+
+    // each of the k highest counts with the share of frauds among those it is tied with
+    let mut highest: Vec<f64> = Vec::new();
+    for group in ties.values().rev() {
+        let share = frauds_of(group) as f64 / group.len() as f64;
+        highest.extend(std::iter::repeat_n(share, group.len()));
+    }
+    highest.truncate(K);
+
+    // lowest first: a group is full as soon as it reaches the next tenth of all
+    let (mut calibration_error, mut open, mut before, mut tenths) = (0.0, Vec::new(), 0, 0);
+    for group in ties.values() {
+        open.extend(group.iter().copied());
+        if (before + open.len()) * GROUPS >= labelled.len() * (tenths + 1) {
+            let size = open.len() as f64;
+            let expected = open.iter().map(|one| one.score).sum::<f64>() / size;
+            let happened = frauds_of(&open) as f64 / size;
+            calibration_error += size / n * (expected - happened).abs();
+            before += open.len();
+            tenths = before * GROUPS / labelled.len();
+            open.clear();
+        }
+    }
+
+    let mut decisions: BTreeMap<&str, [u64; 2]> = BTreeMap::new();
+    let (mut missed, mut stopped) = (BTreeMap::<&str, i64>::new(), BTreeMap::<&str, i64>::new());
+    for one in labelled {
+        decisions.entry(&one.decision).or_default()[usize::from(one.fraud)] += 1;
+        if let (true, Some(amount), Some(currency)) = (one.fraud, one.amount, one.currency.as_deref()) {
+            let lets_pass = ["approve", "review"].contains(&one.decision.as_str());
+            *if lets_pass { &mut missed } else { &mut stopped }.entry(currency).or_default() += amount;
+        }
+    }
+    let decisions: BTreeMap<&str, Value> = decisions
+        .into_iter()
+        .map(|(name, [legitimate, fraud])| (name, json!({ "legitimate": legitimate, "fraud": fraud })))
+        .collect();
+    let loss = |one: &Labelled| {
+        let score = one.score.clamp(1e-6, 1.0 - 1e-6);
+        -(if one.fraud { score } else { 1.0 - score }).ln()
+    };
+    json!({
+        "score": "fraud",
+        "day_ms": day * DAY,
+        "revision": revision,
+        "is_final": is_final,
+        "as_of_ms": as_of,
+        "labelled": labelled.len(),
+        "frauds": frauds,
+        "average_precision": (frauds > 0).then_some(average_precision),
+        "k": K,
+        "precision_at_k": highest.iter().sum::<f64>() / highest.len() as f64,
+        "calibration_error": calibration_error,
+        "log_loss": mean(&loss),
+        "brier": mean(&|one| (one.score - truth(one)).powi(2)),
+        "decisions": decisions,
+        "missed_minor": missed,
+        "stopped_minor": stopped,
+    })
+}
