@@ -28,6 +28,19 @@ impl EventTime {
         EventTime(self.0.saturating_sub(millis(by)))
     }
 
+    /// The hour of its day in UTC, 0 to 23.
+    #[must_use]
+    pub fn hour(self) -> u8 {
+        u8::try_from(self.0.div_euclid(3_600_000).rem_euclid(24)).expect("less than 24")
+    }
+
+    /// The day of its week in UTC: Monday is 1, Sunday 7.
+    #[must_use]
+    pub fn weekday(self) -> u8 {
+        // 1970 began on a Thursday
+        u8::try_from((self.0.div_euclid(86_400_000) + 3).rem_euclid(7) + 1).expect("at most 7")
+    }
+
     /// Milliseconds from `earlier` to `self`; negative if `earlier` is in fact later.
     #[must_use]
     pub fn since(self, earlier: EventTime) -> i64 {
@@ -101,5 +114,21 @@ impl Stopwatch {
     #[expect(clippy::disallowed_methods, reason = "a test's clock")]
     pub(crate) fn started_before(ago: Duration) -> Stopwatch {
         Stopwatch(std::time::Instant::now().checked_sub(ago).expect("the machine is up for longer"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_and_weekdays_are_those_of_utc() {
+        // Monday, 2026-01-05, 10:00, and the last millisecond before it
+        let monday = EventTime(1_767_607_200_000);
+        assert_eq!((monday.hour(), monday.weekday()), (10, 1));
+        let before = EventTime(1_767_571_199_999);
+        assert_eq!((before.hour(), before.weekday()), (23, 7));
+        assert_eq!((EventTime(0).hour(), EventTime(0).weekday()), (0, 4));
+        assert_eq!((EventTime(-1).hour(), EventTime(-1).weekday()), (23, 3));
     }
 }

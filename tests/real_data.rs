@@ -12,7 +12,7 @@
 use parquet::file::reader::SerializedFileReader;
 use parquet::record::{Field, Row};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -148,21 +148,51 @@ const CUSTOMER: [(&str, &str, f64); 6] = [
     ("customer_spending__amount_mean_7d", "CUSTOMER_ID_AVG_AMOUNT_7DAY_WINDOW", 100.0),
     ("customer_spending__amount_mean_30d", "CUSTOMER_ID_AVG_AMOUNT_30DAY_WINDOW", 100.0),
 ];
-const TERMINAL: [(&str, &str, f64); 3] = [
+const TERMINAL: [(&str, &str, f64); 9] = [
     ("terminal_activity__count_1d", "TERMINAL_ID_NB_TX_1DAY_WINDOW", 1.0),
     ("terminal_activity__count_7d", "TERMINAL_ID_NB_TX_7DAY_WINDOW", 1.0),
     ("terminal_activity__count_30d", "TERMINAL_ID_NB_TX_30DAY_WINDOW", 1.0),
+    ("terminal_risk__count_1d", "TERMINAL_ID_NB_TX_1DAY_WINDOW", 1.0),
+    ("terminal_risk__count_7d", "TERMINAL_ID_NB_TX_7DAY_WINDOW", 1.0),
+    ("terminal_risk__count_30d", "TERMINAL_ID_NB_TX_30DAY_WINDOW", 1.0),
+    ("terminal_risk__fraud_mean_1d", "TERMINAL_ID_RISK_1DAY_WINDOW", 1.0),
+    ("terminal_risk__fraud_mean_7d", "TERMINAL_ID_RISK_7DAY_WINDOW", 1.0),
+    ("terminal_risk__fraud_mean_30d", "TERMINAL_ID_RISK_30DAY_WINDOW", 1.0),
 ];
+
+/// What a transaction was is known after a week.
+const KNOWN_AFTER_MS: f64 = 7.0 * 86_400_000.0;
+
+fn write_label(out: &mut dyn Write, (known_at, id, terminal, is_fraud): (f64, f64, f64, bool)) {
+    let outcome = if is_fraud { "fraud" } else { "legitimate" };
+    writeln!(
+        out,
+        "{{\"topic\":\"labels\",\"ts\":{known_at},\"key\":\"{id}\",\"value\":{{\"event_id\":\"l{id}\",\"event_name\":\"label\",\
+         \"known_at_ms\":{known_at},\"payment_id\":\"{id}\",\"terminal_id\":\"{terminal}\",\"outcome\":\"{outcome}\",\
+         \"source\":\"investigation\"}}}}"
+    )
+    .expect("it reads");
+}
 
 #[test]
 #[ignore = "needs the data sets: TILLSTREAM_DATA"]
 fn windowed_features_of_real_transactions_equal_the_oracle_on_every_row() {
     let transactions = data("dev/fraud_tx_until_2018-08-14.parquet");
     let features = data("dev/fraud_features_until_2018-08-14.parquet");
+    let mut frauds = 0_u64;
     let folder = process(Some("examples/handbook/shop.yaml"), |out| {
+        let mut unknown = VecDeque::new();
         for row in rows(&transactions) {
             let id = number(&row, "TRANSACTION_ID");
             let time = 1_522_540_800_000.0 + number(&row, "TX_TIME_SECONDS") * 1_000.0;
+            while let Some(label) =
+                unknown.pop_front_if(|(known_at, ..): &mut (f64, f64, f64, bool)| *known_at <= time)
+            {
+                write_label(out, label);
+            }
+            let is_fraud = number(&row, "TX_FRAUD") == 1.0;
+            frauds += u64::from(is_fraud);
+            unknown.push_back((time + KNOWN_AFTER_MS, id, number(&row, "TERMINAL_ID"), is_fraud));
             let (customer, terminal) = (number(&row, "CUSTOMER_ID"), number(&row, "TERMINAL_ID"));
             let cents = (number(&row, "TX_AMOUNT") * 100.0).round();
             writeln!(
@@ -173,6 +203,7 @@ fn windowed_features_of_real_transactions_equal_the_oracle_on_every_row() {
             )
             .expect("it reads");
         }
+        unknown.into_iter().for_each(|label| write_label(out, label));
     });
     let mut ours = BTreeMap::<(u64, bool), Value>::new();
     for mut record in records(folder.path(), "features.fraud") {
@@ -191,8 +222,10 @@ fn windowed_features_of_real_transactions_equal_the_oracle_on_every_row() {
             let record =
                 ours.get(&(id, entity)).unwrap_or_else(|| panic!("transaction {id} has no features"));
             for (name, column, factor) in names {
+                // the rate of nothing has no value here, and is 0 there
+                let of_nothing = if name.contains("fraud_mean") { 0.0 } else { f64::NAN };
                 let (value, expected) =
-                    (record[name].as_f64().unwrap_or(f64::NAN), number(&row, column) * factor);
+                    (record[name].as_f64().unwrap_or(of_nothing), number(&row, column) * factor);
                 let good = if name.contains("count") {
                     value == expected
                 } else {
@@ -203,8 +236,24 @@ fn windowed_features_of_real_transactions_equal_the_oracle_on_every_row() {
             }
         }
     }
+    let mut times = BTreeMap::new();
+    for row in rows(&features) {
+        let of = |name| number(&row, name) == 1.0;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an id")]
+        times.insert(number(&row, "TRANSACTION_ID") as u64, (of("TX_DURING_WEEKEND"), of("TX_DURING_NIGHT")));
+    }
+    for score in records(folder.path(), "scores.fraud") {
+        let id: u64 = score["payment_id"].as_str().and_then(|id| id.parse().ok()).expect("a number");
+        let fired = |rule: &str| score["shadow"].as_array().expect("a list").iter().any(|id| id == rule);
+        assert_eq!(times.remove(&id), Some((fired("weekend"), fired("night"))), "transaction {id}");
+        compared += 2;
+    }
+    assert_eq!(times.len(), 0, "every payment was scored");
+    let labelled =
+        records(folder.path(), "labelled.fraud").filter(|score| score["outcome"] == "fraud").count();
+    assert_eq!(labelled as u64, frauds, "every fraud met its score");
     println!("{compared} values compared");
-    assert!(compared > 11_000_000, "{compared}");
+    assert!(compared > 22_000_000, "{compared}");
 }
 
 /// Clicks of a file of sessions: by session, the items in order of time, each with it.

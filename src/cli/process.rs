@@ -23,7 +23,7 @@ const RECORDS_PER_ROUND: usize = 1_000;
 const BUFFER_BYTES: usize = 1 << 20;
 
 /// Reads events line by line (envelopes or bare events, see docs/contracts.md), runs every stage over
-/// them on a fixed schedule, and writes each public topic to DIR/<topic>.jsonl and the ledger to
+/// them on a fixed schedule, labels and events in the order of the file, and writes each public topic to DIR/<topic>.jsonl and the ledger to
 /// DIR/ledger.json. The same input gives the same bytes. Empty lines are nothing. A FILE that a result would
 /// overwrite is refused.
 #[derive(Debug, clap::Args)]
@@ -84,6 +84,7 @@ fn read(
     progress: &ProgressBar,
 ) -> Result<(), CliError> {
     let (mut line, mut number, mut waiting) = (Vec::new(), 0_u64, 0);
+    let mut was_feedback = false;
     loop {
         line.clear();
         let bytes =
@@ -99,6 +100,12 @@ fn read(
             continue;
         }
         let (topic, record) = record_of_line(event);
+        // a label counts for what follows it in the file and not for what stands before it; the partitions of one round have
+        // no order among each other
+        if topic.is_feedback() != was_feedback {
+            was_feedback = topic.is_feedback();
+            engine.ingest().context("running ingest")?;
+        }
         append(engine, topic, record, number);
         waiting += 1;
         if waiting == RECORDS_PER_ROUND {

@@ -209,7 +209,7 @@ impl Decide {
         let amount = gather.payment.as_ref().map(|payment| payment.amount_minor as f64);
         self.settings.plan.derive(amount, &mut gather.features);
         let context = gather.payment.as_ref().map(OwnedContext::borrowed);
-        let inputs = Inputs { features: &gather.features, context: context.as_ref() };
+        let inputs = Inputs { features: &gather.features, time: gather.time, context: context.as_ref() };
         let verdict = self.settings.rules.evaluate(&inputs);
         let score = score_record(decision, &gather, verdict, self.settings.rules.version());
         out.publish(Topic::ScoresFraud, "tillstream.fraud_score.v1", &score.decision_id, &score);

@@ -186,6 +186,16 @@ impl Engine {
         self.broker.borrow_mut().append(destination, record);
     }
 
+    /// Lets ingest read what was appended: in the entity log it stands before what is appended next.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::round`].
+    pub fn ingest(&mut self) -> Result<(), WorkerError> {
+        while self.ingest.cycle()? > 0 {}
+        Ok(())
+    }
+
     /// Runs every stage until nothing is left to do, then lets a round's time pass and commits.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use super::bind::Slots;
 use super::names::{PaymentField, Variable};
 use crate::event::PaymentContext;
+use crate::time::EventTime;
 use cel::common::types::{CelDouble, CelString};
 use cel::common::value::CowVal;
 use cel::context::VariableResolver;
@@ -13,11 +14,31 @@ pub struct Inputs<'a> {
     /// Feature number and value, in rising order of the numbers, each once. A value that is not
     /// finite counts as missing: rules could not order by it, and JSON could not say it.
     pub features: &'a [(u32, f64)],
+    /// When it was attempted.
+    pub time: EventTime,
     /// The payment itself; absent if its own part has not come.
     pub context: Option<&'a PaymentContext<'a>>,
 }
 
+/// A value that is there.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Known<'a> {
+    Number(f64),
+    Text(&'a str),
+}
+
 impl<'a> Inputs<'a> {
+    /// The value of `variable`, if it has one.
+    pub(super) fn known(&self, variable: Variable) -> Option<Known<'a>> {
+        match variable {
+            Variable::Feature(id) => self.feature(id).map(Known::Number),
+            Variable::Field(PaymentField::AmountMinor) => self.amount().map(Known::Number),
+            Variable::Field(PaymentField::HourUtc) => Some(Known::Number(f64::from(self.time.hour()))),
+            Variable::Field(PaymentField::WeekdayUtc) => Some(Known::Number(f64::from(self.time.weekday()))),
+            Variable::Field(field) => self.text(field).map(Known::Text),
+        }
+    }
+
     /// The value of each slot.
     pub(super) fn values(&self, slots: &Slots) -> Values<'a> {
         debug_assert!(self.features.is_sorted_by(|one, other| one.0 < other.0), "features are in order");
@@ -25,12 +46,10 @@ impl<'a> Inputs<'a> {
     }
 
     fn value(&self, variable: Variable) -> Value<'a> {
-        match variable {
-            Variable::Feature(id) => self.feature(id).map_or(Value::Missing, number),
-            Variable::Field(PaymentField::AmountMinor) => self.amount().map_or(Value::Missing, number),
-            Variable::Field(field) => {
-                self.text(field).map_or(Value::Missing, |text| Value::Text(text.into()))
-            }
+        match self.known(variable) {
+            None => Value::Missing,
+            Some(Known::Number(number)) => Value::Number(number.into()),
+            Some(Known::Text(text)) => Value::Text(text.into()),
         }
     }
 
@@ -42,6 +61,8 @@ impl<'a> Inputs<'a> {
             Variable::Field(PaymentField::AmountMinor) => {
                 self.context.map(|context| context.amount_minor).into()
             }
+            Variable::Field(PaymentField::HourUtc) => self.time.hour().into(),
+            Variable::Field(PaymentField::WeekdayUtc) => self.time.weekday().into(),
             Variable::Field(field) => self.text(field).into(),
         }
     }
@@ -59,7 +80,7 @@ impl<'a> Inputs<'a> {
     fn text(&self, field: PaymentField) -> Option<&'a str> {
         let context = self.context?;
         match field {
-            PaymentField::AmountMinor => None,
+            PaymentField::AmountMinor | PaymentField::HourUtc | PaymentField::WeekdayUtc => None,
             PaymentField::Currency => Some(context.currency),
             PaymentField::Channel => context.channel,
             PaymentField::CardCountry => context.card_country,
@@ -76,10 +97,6 @@ enum Value<'a> {
     Missing,
     Number(CelDouble),
     Text(CelString<'a>),
-}
-
-fn number<'a>(value: f64) -> Value<'a> {
-    Value::Number(value.into())
 }
 
 /// The values of all slots for one payment.

@@ -12,10 +12,12 @@ pub(super) enum Variable {
     Field(PaymentField),
 }
 
-/// A field of the payment itself: the amount is a number, all others are texts.
+/// A field of the payment itself: amount, hour and weekday are numbers, all others are texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PaymentField {
     AmountMinor,
+    HourUtc,
+    WeekdayUtc,
     Currency,
     Channel,
     CardCountry,
@@ -26,8 +28,10 @@ pub(super) enum PaymentField {
 
 impl PaymentField {
     /// Every field with its name in a rule.
-    pub(super) const ALL: [(&'static str, PaymentField); 7] = [
+    pub(super) const ALL: [(&'static str, PaymentField); 9] = [
         ("amount_minor", PaymentField::AmountMinor),
+        ("hour_utc", PaymentField::HourUtc),
+        ("weekday_utc", PaymentField::WeekdayUtc),
         ("currency", PaymentField::Currency),
         ("channel", PaymentField::Channel),
         ("card_country", PaymentField::CardCountry),
@@ -40,7 +44,10 @@ impl PaymentField {
 impl Variable {
     /// Whether its values are texts, not numbers.
     pub(super) fn is_text(self) -> bool {
-        matches!(self, Variable::Field(field) if field != PaymentField::AmountMinor)
+        let is_number = |field: PaymentField| {
+            matches!(field, PaymentField::AmountMinor | PaymentField::HourUtc | PaymentField::WeekdayUtc)
+        };
+        matches!(self, Variable::Field(field) if !is_number(field))
     }
 }
 

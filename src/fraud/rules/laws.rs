@@ -5,6 +5,7 @@
 
 use super::*;
 use crate::event::PaymentContext;
+use crate::time::EventTime;
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -18,7 +19,14 @@ const CONTEXT: PaymentContext<'static> = PaymentContext {
     billing_country: Some("DE"),
     shipping_country: Some(""),
 };
-const NUMBERS: [(&str, f64); 4] = [("a__x", 0.0), ("a__y", 5.0), ("b__x", -2.5), ("amount_minor", 12_900.0)];
+const NUMBERS: [(&str, f64); 6] = [
+    ("a__x", 0.0),
+    ("a__y", 5.0),
+    ("b__x", -2.5),
+    ("amount_minor", 12_900.0),
+    ("hour_utc", 0.0),
+    ("weekday_utc", 4.0),
+];
 const TEXTS: [(&str, &str); 4] =
     [("currency", "EUR"), ("card_country", "DE"), ("ip_country", "Österreich"), ("shipping_country", "")];
 const LITERALS: [&str; 5] = ["", "DE", "D", "reich", "EUR"];
@@ -213,7 +221,8 @@ fn compiled(when: &str) -> Result<RuleSet, Vec<Fault>> {
 /// Whether the rule fires, or why it cannot be told.
 fn outcome(rules: &RuleSet) -> Result<bool, String> {
     let features = [(1, 0.0), (2, 5.0), (3, -2.5)];
-    let verdict = rules.evaluate(&Inputs { features: &features, context: Some(&CONTEXT) });
+    let verdict =
+        rules.evaluate(&Inputs { features: &features, time: EventTime(0), context: Some(&CONTEXT) });
     match verdict.not_evaluated.first() {
         Some(because) => Err(because.because.join(" ")),
         None => Ok(!verdict.reasons.is_empty()),

@@ -1,5 +1,6 @@
 use super::*;
 use crate::event::PaymentContext;
+use crate::time::EventTime;
 use serde_json::json;
 
 const THRESHOLDS: Thresholds = Thresholds { review: 0.3, step_up: 0.6, decline: 0.85 };
@@ -19,6 +20,9 @@ fn features() -> Vec<(String, u32)> {
     vec![("card__count".to_string(), 20), ("ip__cards".to_string(), 10), ("ip__mean".to_string(), 30)]
 }
 
+/// Monday, 2026-01-05, 10:00 UTC.
+const TIME: EventTime = EventTime(1_767_607_200_000);
+
 /// Values of the first two features; the third, a mean, has none.
 const VALUES: [(u32, f64); 2] = [(10, 5.0), (20, 0.5)];
 
@@ -33,7 +37,7 @@ fn compiled(rules: Vec<RuleSpec>) -> RuleSet {
 }
 
 fn evaluate(rules: &RuleSet) -> Verdict<'_> {
-    rules.evaluate(&Inputs { features: &VALUES, context: Some(&CONTEXT) })
+    rules.evaluate(&Inputs { features: &VALUES, time: TIME, context: Some(&CONTEXT) })
 }
 
 fn fires(when: &str) -> bool {
@@ -85,9 +89,10 @@ fn a_rule_that_lacks_a_value_is_not_evaluated_even_if_it_could_be_decided() {
             verdict.not_evaluated.iter().map(|one| (one.rule.to_string(), one.because.join(" "))).collect();
         named
     };
-    let whole = Inputs { features: &VALUES, context: Some(&CONTEXT) };
-    let without_context = Inputs { features: &VALUES, context: None };
-    let not_finite = Inputs { features: &[(10, f64::NAN), (20, f64::INFINITY)], context: Some(&CONTEXT) };
+    let whole = Inputs { features: &VALUES, time: TIME, context: Some(&CONTEXT) };
+    let without_context = Inputs { features: &VALUES, time: TIME, context: None };
+    let not_finite =
+        Inputs { features: &[(10, f64::NAN), (20, f64::INFINITY)], time: TIME, context: Some(&CONTEXT) };
     let cases = [
         ("true || ip__mean > 1.0", whole, "ip__mean"),
         ("false && ip_country == 'DE'", whole, "ip_country"),
@@ -217,4 +222,13 @@ fn all_faults_of_a_file_are_reported_together_in_its_order() {
 fn a_rule_set_moves_between_threads_and_is_shared_by_them() {
     fn is_sent_and_shared<T: Send + Sync>() {}
     is_sent_and_shared::<RuleSet>();
+}
+
+#[test]
+fn rules_read_hour_and_weekday_of_the_payment() {
+    assert!(fires("hour_utc == 10.0 && weekday_utc == 1.0"));
+    assert!(!fires("hour_utc <= 6.0 || weekday_utc >= 6.0"));
+    let rules = compiled(vec![rule("a", "weekday_utc < 6.0", 0.5)]);
+    let reasons = evaluate(&rules).reasons;
+    assert_eq!(reasons[0].inputs["weekday_utc"], json!(1));
 }
