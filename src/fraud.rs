@@ -15,6 +15,7 @@ mod expression;
 pub mod gather;
 mod inputs;
 pub mod label;
+pub mod model;
 mod names;
 mod nearest;
 pub mod rules;

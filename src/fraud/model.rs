@@ -1,0 +1,13 @@
+//! A model that learns online: logistic regression over bucketised values.
+//!
+//! [`ModelSpec`] is what is declared; [`Model`] turns what is known of a payment into [`Token`]s: one for the bucket of
+//! each input and of each cross of two. [`Weights`] give a score for tokens; [`Learner`] makes them from tokens and outcomes.
+//! Pure: it knows neither labels nor logs, nor when something became known.
+
+mod ftrl;
+mod spec;
+mod tokens;
+
+pub use ftrl::{Learner, Weights};
+pub use spec::{Learning, ModelSpec};
+pub use tokens::{Model, Token};

@@ -1,0 +1,179 @@
+//! Logistic regression by FTRL-Proximal: McMahan et al., *Ad Click Prediction: a View from the Trenches* (KDD 2013),
+//! Algorithm 1, with inputs that are there or not.
+
+use super::spec::Learning;
+use super::tokens::Token;
+use hashbrown::HashMap;
+
+/// What there is to add up for one payment: a weight of 0 for every token that is not here.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Weights {
+    /// What every payment has.
+    pub bias: f64,
+    by_token: HashMap<Token, f64, std::hash::BuildHasherDefault<TokenHasher>>,
+}
+
+/// Tokens are hashes already.
+#[derive(Debug, Default, Clone)]
+pub(super) struct TokenHasher(u64);
+
+impl std::hash::Hasher for TokenHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("a token is 32 bits")
+    }
+
+    fn write_u32(&mut self, token: u32) {
+        // the upper bits choose among the entries of a group
+        self.0 = u64::from(token) | u64::from(token) << 32;
+    }
+}
+
+/// Log-odds beyond this are as good as certain; e^35 is still far from what a double can hold.
+const LOG_ODDS_MAX: f64 = 35.0;
+
+impl Weights {
+    /// The weight of a token.
+    #[must_use]
+    pub fn of(&self, token: Token) -> f64 {
+        self.by_token.get(&token).copied().unwrap_or(0.0)
+    }
+
+    /// Sets the weight of a token.
+    pub fn set(&mut self, token: Token, weight: f64) {
+        self.by_token.insert(token, weight);
+    }
+
+    /// The probability of fraud, above 0 and below 1.
+    #[must_use]
+    pub fn score(&self, tokens: &[Token]) -> f64 {
+        probability(self.bias + tokens.iter().map(|token| self.of(*token)).sum::<f64>())
+    }
+}
+
+fn probability(log_odds: f64) -> f64 {
+    1.0 / (1.0 + (-log_odds.clamp(-LOG_ODDS_MAX, LOG_ODDS_MAX)).exp())
+}
+
+/// What is known of one weight: z and n of the algorithm.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Coordinate {
+    z: f64,
+    n: f64,
+}
+
+/// Learns weights from one payment after the other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Learner {
+    learning: Learning,
+    bias: Coordinate,
+    by_token: HashMap<Token, Coordinate, std::hash::BuildHasherDefault<TokenHasher>>,
+}
+
+impl Coordinate {
+    fn weight(self, learning: &Learning) -> f64 {
+        let Learning { alpha, beta, l1, l2 } = *learning;
+        if self.z.abs() <= l1 {
+            return 0.0;
+        }
+        -(self.z - self.z.signum() * l1) / ((beta + self.n.sqrt()) / alpha + l2)
+    }
+
+    fn learn(&mut self, gradient: f64, learning: &Learning) {
+        let sigma = ((self.n + gradient * gradient).sqrt() - self.n.sqrt()) / learning.alpha;
+        self.z += gradient - sigma * self.weight(learning);
+        self.n += gradient * gradient;
+    }
+}
+
+impl Learner {
+    /// One that knows nothing: every score is ½.
+    #[must_use]
+    pub fn new(learning: Learning) -> Learner {
+        Learner { learning, bias: Coordinate::default(), by_token: HashMap::default() }
+    }
+
+    /// The probability of fraud by what has been learned so far, above 0 and below 1.
+    #[must_use]
+    pub fn score(&self, tokens: &[Token]) -> f64 {
+        let of = |token: &Token| self.by_token.get(token).map_or(0.0, |known| known.weight(&self.learning));
+        probability(self.bias.weight(&self.learning) + tokens.iter().map(of).sum::<f64>())
+    }
+
+    /// Learns what a payment with these tokens was.
+    pub fn learn(&mut self, tokens: &[Token], is_fraud: bool) {
+        let gradient = self.score(tokens) - f64::from(u8::from(is_fraud));
+        self.bias.learn(gradient, &self.learning);
+        for token in tokens {
+            self.by_token.entry(*token).or_default().learn(gradient, &self.learning);
+        }
+    }
+
+    /// The weights as they are.
+    #[must_use]
+    pub fn weights(&self) -> Weights {
+        let mut weights = Weights { bias: self.bias.weight(&self.learning), ..Weights::default() };
+        for (token, known) in &self.by_token {
+            weights.set(*token, known.weight(&self.learning));
+        }
+        weights
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_step_is_that_of_the_published_algorithm() {
+        let learning = Learning { alpha: 0.1, beta: 1.0, l1: 0.0, l2: 0.5 };
+        let mut learner = Learner::new(learning);
+        learner.learn(&[7], true);
+        // p = ½, g = −½, n = ¼, σ · w = 0, so z = −½ and w = ½ / ((1 + ½) / 0.1 + 0.5)
+        let expected = 0.5 / 15.5;
+        let weights = learner.weights();
+        assert!((weights.of(7) - expected).abs() < 1e-15);
+        assert!((weights.bias - expected).abs() < 1e-15);
+        learner.learn(&[7], false);
+        let p = probability(2.0 * expected);
+        let sigma = ((0.25 + p * p).sqrt() - 0.5) / 0.1;
+        let z = -0.5 + p - sigma * expected;
+        let w = -z / ((1.0 + (0.25 + p * p).sqrt()) / 0.1 + 0.5);
+        assert!((learner.weights().of(7) - w).abs() < 1e-15);
+    }
+
+    #[test]
+    fn what_a_token_says_is_learned_and_weights_say_the_same_as_the_learner() {
+        let mut learner = Learner::new(Learning { alpha: 0.5, ..Learning::default() });
+        for round in 0..2_000_u32 {
+            // token 1: one in ten is fraud; token 2: nine in ten
+            learner.learn(&[1], round % 10 == 0);
+            learner.learn(&[2], round % 10 != 0);
+        }
+        let weights = learner.weights();
+        assert!((weights.score(&[1]) - 0.1).abs() < 0.03, "{}", weights.score(&[1]));
+        assert!((weights.score(&[2]) - 0.9).abs() < 0.03, "{}", weights.score(&[2]));
+        for tokens in [&[1][..], &[2], &[1, 2], &[3], &[]] {
+            assert!((weights.score(tokens) - learner.score(tokens)).abs() < 1e-15);
+        }
+    }
+
+    #[test]
+    fn l1_keeps_weights_of_rare_tokens_at_nothing() {
+        let mut learner = Learner::new(Learning { l1: 1.0, ..Learning::default() });
+        learner.learn(&[5], true);
+        assert!(learner.weights().of(5).abs() < 1e-15);
+        assert!((learner.score(&[5]) - 0.5).abs() < 1e-15);
+    }
+
+    #[test]
+    fn no_score_is_certain() {
+        let mut weights = Weights { bias: 1e9, ..Weights::default() };
+        assert!(weights.score(&[]) < 1.0);
+        weights.bias = -1e9;
+        assert!(weights.score(&[]) > 0.0);
+    }
+}
