@@ -6,9 +6,14 @@
 #![expect(
     clippy::indexing_slicing,
     clippy::float_cmp,
+    clippy::print_stdout,
     reason = "a test: what is wrong may panic, and what was compared is printed"
 )]
 
+#[path = "real_data/benchmark.rs"]
+mod benchmark;
+
+use benchmark::Transaction;
 use parquet::file::reader::SerializedFileReader;
 use parquet::record::{Field, Row};
 use serde_json::{Value, json};
@@ -176,10 +181,11 @@ fn write_label(out: &mut dyn Write, (known_at, id, terminal, is_fraud): (f64, f6
 
 #[test]
 #[ignore = "needs the data sets: TILLSTREAM_DATA"]
-fn windowed_features_of_real_transactions_equal_the_oracle_on_every_row() {
+fn features_and_model_on_real_transactions_are_those_of_the_benchmark() {
     let transactions = data("dev/fraud_tx_until_2018-08-14.parquet");
     let features = data("dev/fraud_features_until_2018-08-14.parquet");
     let mut frauds = 0_u64;
+    let mut judged = Vec::new();
     let folder = process(Some("examples/handbook/shop.yaml"), |out| {
         let mut unknown = VecDeque::new();
         for row in rows(&transactions) {
@@ -192,6 +198,16 @@ fn windowed_features_of_real_transactions_equal_the_oracle_on_every_row() {
             }
             let is_fraud = number(&row, "TX_FRAUD") == 1.0;
             frauds += u64::from(is_fraud);
+            #[expect(clippy::cast_possible_truncation, reason = "whole numbers")]
+            judged.push((
+                id as i64,
+                Transaction {
+                    time_ms: (time - 1_522_540_800_000.0) as i64,
+                    customer: number(&row, "CUSTOMER_ID") as i64,
+                    is_fraud,
+                    values: vec![number(&row, "TX_AMOUNT")],
+                },
+            ));
             unknown.push_back((time + KNOWN_AFTER_MS, id, number(&row, "TERMINAL_ID"), is_fraud));
             let (customer, terminal) = (number(&row, "CUSTOMER_ID"), number(&row, "TERMINAL_ID"));
             let cents = (number(&row, "TX_AMOUNT") * 100.0).round();
@@ -237,16 +253,23 @@ fn windowed_features_of_real_transactions_equal_the_oracle_on_every_row() {
         }
     }
     let mut times = BTreeMap::new();
+    let mut values = BTreeMap::new();
     for row in rows(&features) {
+        let columns = CUSTOMER.iter().chain(&TERMINAL[3..]).map(|(_, column, _)| *column);
+        let of_row = columns.chain(["TX_DURING_WEEKEND", "TX_DURING_NIGHT"]).map(|name| number(&row, name));
+        #[expect(clippy::cast_possible_truncation, reason = "an id")]
+        values.insert(number(&row, "TRANSACTION_ID") as i64, of_row.collect::<Vec<f64>>());
         let of = |name| number(&row, name) == 1.0;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an id")]
         times.insert(number(&row, "TRANSACTION_ID") as u64, (of("TX_DURING_WEEKEND"), of("TX_DURING_NIGHT")));
     }
+    let mut scores = BTreeMap::new();
     for score in records(folder.path(), "scores.fraud") {
         let id: u64 = score["payment_id"].as_str().and_then(|id| id.parse().ok()).expect("a number");
         let fired = |rule: &str| score["shadow"].as_array().expect("a list").iter().any(|id| id == rule);
         assert_eq!(times.remove(&id), Some((fired("weekend"), fired("night"))), "transaction {id}");
         compared += 2;
+        scores.insert(id, score["model"]["score"].as_f64().unwrap_or(0.0));
     }
     assert_eq!(times.len(), 0, "every payment was scored");
     let labelled =
@@ -254,6 +277,38 @@ fn windowed_features_of_real_transactions_equal_the_oracle_on_every_row() {
     assert_eq!(labelled as u64, frauds, "every fraud met its score");
     println!("{compared} values compared");
     assert!(compared > 22_000_000, "{compared}");
+
+    let ids: Vec<i64> = judged.iter().map(|(id, _)| *id).collect();
+    let transactions: Vec<Transaction> = judged
+        .into_iter()
+        .map(|(id, mut transaction)| {
+            transaction.values.extend(values.remove(&id).expect("its values"));
+            transaction
+        })
+        .collect();
+    let ours: Vec<f64> = ids.iter().map(|id| scores[&id.unsigned_abs()]).collect();
+    judge_the_model(&transactions, &ours);
+}
+
+/// The model's score as it was published, beside plain online regression over the benchmark's fifteen values.
+fn judge_the_model(transactions: &[Transaction], ours: &[f64]) {
+    use benchmark::{CHOSEN_ON, TEST_WEEKS, calibration, judge, plain_regression, test_set};
+    assert_eq!(transactions[0].values.len(), 15);
+    assert_eq!(test_set(transactions, TEST_WEEKS[2]).len(), 58_264, "the benchmark's own test week");
+    println!("the weeks on which settings were chosen:");
+    judge(&CHOSEN_ON, ours, transactions);
+    println!("test weeks, the model that learns online over buckets:");
+    let (precision, cards) = judge(&TEST_WEEKS, ours, transactions);
+    println!("test weeks, plain online regression over standardised values:");
+    let (plain, plain_cards) = judge(&TEST_WEEKS, &plain_regression(transactions), transactions);
+    println!(
+        "mean average precision {precision:.4} (plain {plain:.4}), card precision@100 {cards:.4} (plain {plain_cards:.4})"
+    );
+    let all: Vec<usize> = TEST_WEEKS.iter().flat_map(|week| test_set(transactions, *week)).collect();
+    calibration(&all, ours, transactions);
+    assert!(precision >= 0.69, "{precision}");
+    assert!(cards >= 0.295, "{cards}");
+    assert!(precision - plain >= 0.15, "{precision} and {plain}");
 }
 
 /// Clicks of a file of sessions: by session, the items in order of time, each with it.

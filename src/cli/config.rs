@@ -124,6 +124,7 @@ fn shown(config: &Config) -> String {
         "pseudonyms": if config.has_own_keys { "own keys" } else { "the keys of the demo" },
         "features": {"file": file(&config.files.features), "count": fold.plan.feature_names().len()},
         "rules": {"file": file(&config.files.rules), "version": fold.rules.version()},
+        "model": fold.model.as_ref().map(|model| serde_json::json!({"file": file(&config.files.model), "name": model.name()})),
     });
     serde_json::to_string_pretty(&shown).expect("plain values serialise") + "\n"
 }

@@ -10,6 +10,7 @@ use crate::event::part::feature_id;
 use crate::event::public::Action;
 use crate::fault::Fault;
 use crate::feature::{DerivedSpec, FeaturePlan, FeatureSpec, FeaturesSpec, Source, ViewSpec};
+use crate::fraud::model::{Model, ModelSpec};
 use crate::fraud::{RuleSet, RuleSpec, RuleState, RulesSpec, Thresholds};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -79,6 +80,20 @@ pub(super) fn rules(text: &str, views: &Views, faults: &mut Vec<Fault>) -> Optio
     let is_good = found.is_empty();
     faults.append(&mut found);
     rules.zip(spec).filter(|_| is_good)
+}
+
+/// Reads and compiles the model.
+pub(super) fn model(text: &str, views: &Views, faults: &mut Vec<Fault>) -> Option<Model> {
+    let spec: ModelSpec = match serde_saphyr::from_str(text) {
+        Ok(spec) => spec,
+        Err(refusal) => {
+            faults.push(Fault::new("model", refusal.to_string()));
+            return None;
+        }
+    };
+    // beside faulty views it cannot be told what it may read
+    let Views::Whole(plan, _) = views else { return None };
+    spec.compile(&plan.feature_names()).map_err(|mut found| faults.append(&mut found)).ok()
 }
 
 /// What `text` says; of a wrong shape, all faults and what `walk` makes of the rest. Nothing if it is no YAML.

@@ -77,6 +77,8 @@ pub struct ConfigFiles {
     pub features: Option<PathBuf>,
     /// The rules.
     pub rules: Option<PathBuf>,
+    /// The model; without a file there is none.
+    pub model: Option<PathBuf>,
 }
 
 /// Where and when state is written down.
@@ -187,13 +189,15 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
     let partitions = partitions(root.section("memory", &mut faults), &mut faults);
     let keys = pseudonym_keys(root.section("pseudonyms", &mut faults), folder, &mut faults);
     let mut file = |key| root.optional_text(key, &mut faults).map(|file| folder.join(file));
-    let files = ConfigFiles { features: file("features"), rules: file("rules") };
+    let files = ConfigFiles { features: file("features"), rules: file("rules"), model: file("model") };
     let features_text = text_or_default("features", files.features.as_deref(), DEFAULT_FEATURES, &mut faults);
     let rules_text = text_or_default("rules", files.rules.as_deref(), DEFAULT_RULES, &mut faults);
+    let model_text = files.model.as_deref().map(|path| text_or_default("model", Some(path), "", &mut faults));
     root.finish(&mut faults);
 
     let views = declared::views(&features_text, sessions.allowed_lateness, &mut faults);
     let rules = declared::rules(&rules_text, &views, &mut faults);
+    let model = model_text.map(|text| declared::model(&text, &views, &mut faults));
     let (Views::Whole(plan, features_spec), Some((rules, rules_spec)), true) =
         (views, rules, faults.is_empty())
     else {
@@ -203,7 +207,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
     let has_own_keys = !keys.is_empty();
     let pseudonyms = Pseudonyms::new(if has_own_keys { keys } else { vec![demo_key()] });
     let fingerprint = format!(
-        "{payload_bytes_max} {out_of_orderness:?} {future_bound:?} {dedup_horizon:?} {label_horizon:?} {sessions:?} {} {features_spec:?} {rules_spec:?}",
+        "{payload_bytes_max} {out_of_orderness:?} {future_bound:?} {dedup_horizon:?} {label_horizon:?} {sessions:?} {} {features_spec:?} {rules_spec:?} {model:?}",
         pseudonyms.version()
     );
     let fold = Arc::new(FoldSettings {
@@ -215,6 +219,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
         sessions,
         plan: *plan,
         rules,
+        model: model.flatten(),
         pseudonyms,
         fingerprint,
     });

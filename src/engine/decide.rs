@@ -3,7 +3,9 @@
 
 mod checkpoint;
 mod labels;
+mod model;
 
+use self::model::{Asked, ask};
 use super::inbound;
 use super::outputs::Outputs;
 use super::settings::{FoldSettings, TOMBSTONE_SKEW, Topology, shape};
@@ -12,6 +14,7 @@ use crate::event::public::{FraudScore, Text};
 use crate::event::{Deadline, DecisionEvent, DecisionId, Part};
 use crate::fraud::gather::{Gather, OpenGather, OwnedContext, PartOutcome};
 use crate::fraud::label::{Decided, LabelEnd, Labelling};
+use crate::fraud::model::Served;
 use crate::fraud::{Inputs, Verdict};
 use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId};
 use crate::log::position::Offset;
@@ -55,6 +58,8 @@ pub struct DecideTask {
     pub unlabelled: u64,
     gathers: KeyedState<DecisionId, Gather>,
     labelling: KeyedState<DecisionId, Labelling>,
+    /// What the model scores with.
+    pub(crate) served: Served,
     label_ends: Timers<DecisionId>,
     open: u64,
     tombstones: Timers<DecisionId>,
@@ -106,6 +111,7 @@ impl DecideTask {
             && counts(self) == counts(other)
             && ours == theirs
             && self.has_the_same_labels(other)
+            && self.served == other.served
     }
 
     /// Whether every tombstone is to be forgotten in its time.
@@ -154,6 +160,11 @@ impl Decide {
                         match &event {
                             DecisionEvent::Part(part) => self.fold_part(task, part, offset, out),
                             DecisionEvent::Label(label) => self.fold_label(task, label, out),
+                            DecisionEvent::Weights(slice) => {
+                                if let Some(model) = &self.settings.model {
+                                    task.served.take(model, slice);
+                                }
+                            }
                         }
                     }
                 }
@@ -210,10 +221,14 @@ impl Decide {
         self.settings.plan.derive(amount, &mut gather.features);
         let context = gather.payment.as_ref().map(OwnedContext::borrowed);
         let inputs = Inputs { features: &gather.features, time: gather.time, context: context.as_ref() };
-        let verdict = self.settings.rules.evaluate(&inputs);
-        let score = score_record(decision, &gather, verdict, self.settings.rules.version());
+        let model = self.settings.model.as_ref().map(|model| ask(model, &task.served, &inputs));
+        let live = model.as_ref().and_then(|asked| asked.opinion.as_ref()).filter(|opinion| opinion.is_live);
+        let verdict = self.settings.rules.evaluate(&inputs, live.map(|opinion| opinion.score));
+        let contribution = verdict.model_contribution;
+        let mut score = score_record(decision, &gather, verdict, self.settings.rules.version());
+        score.model = model.as_ref().and_then(|asked| asked.public(&inputs, contribution));
         out.publish(Topic::ScoresFraud, "tillstream.fraud_score.v1", &score.decision_id, &score);
-        let decided = decided(&score);
+        let decided = decided(&score, model);
         self.await_label(task, decision, decided, out);
         let closed_at = task.sources.watermark().map_or(gather.time, |watermark| watermark.max(gather.time));
         let forget_at = closed_at.plus(self.settings.dedup_horizon).plus(TOMBSTONE_SKEW);
@@ -254,6 +269,7 @@ impl Stage for Decide {
             unlabelled: 0,
             gathers: KeyedState::new(tracking),
             labelling: KeyedState::new(tracking),
+            served: Served::default(),
             label_ends: Timers::default(),
             open: 0,
             tombstones: Timers::default(),
@@ -264,6 +280,7 @@ impl Stage for Decide {
     fn open_in_the_middle(&self, tracking: Tracking) -> DecideTask {
         let mut task = self.open(tracking);
         task.sources.join_in_the_middle(&self.topology.sources(&[Topic::Entity]), self.fold);
+        task.sources.join_in_the_middle(&self.topology.sources(&[Topic::Monitor]), self.fold);
         task
     }
 
@@ -272,7 +289,9 @@ impl Stage for Decide {
     }
 
     fn fold(&self, task: &mut DecideTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), FoldError> {
-        let record = inbound::read(fetched, self.fold, out)?;
+        // weights lead to no output, and a stop leaves the last of them unread: the monitor ends after this stage
+        let monitor = self.topology.source(TopicPartition::new(Topic::Monitor, 0)).topic;
+        let record = inbound::read_beside(fetched, self.fold, out, |source| source.topic == monitor)?;
         for item in &record.items {
             match item {
                 Item::Join(sources) => task.sources.join(sources, record.fold),
@@ -312,7 +331,7 @@ fn take_if(gather: &mut Option<Gather>, done: impl FnOnce(&OpenGather) -> bool) 
 }
 
 /// What is kept of a decision for its label.
-fn decided(score: &FraudScore<'_>) -> Decided {
+fn decided(score: &FraudScore<'_>, model: Option<Asked<'_>>) -> Decided {
     Decided {
         payment_id: score.payment_id.as_deref().map(Into::into),
         time: score.event_time_ms,
@@ -321,6 +340,7 @@ fn decided(score: &FraudScore<'_>) -> Decided {
         score: score.score,
         decision: score.decision,
         rules_version: score.rules_version,
+        model: model.map(Asked::into_input),
     }
 }
 
@@ -348,5 +368,6 @@ fn score_record<'a>(
         entities: gather.entities.iter().map(entity).collect(),
         missing_parts: gather.missing().iter().collect(),
         rules_version,
+        model: None,
     }
 }

@@ -3,7 +3,7 @@
 use super::outputs::Outputs;
 use super::stage::FoldError;
 use crate::log::Fetched;
-use crate::log::frame::{FoldVersion, FrameError, Record};
+use crate::log::frame::{FoldVersion, FrameError, Item, Record, SourceId};
 
 /// Decodes a record. What was not committed must have been made by `ours`: another version's
 /// positions mean other outputs.
@@ -17,9 +17,28 @@ pub(super) fn read<'a>(
     ours: FoldVersion,
     out: &Outputs,
 ) -> Result<Record<'a>, FoldError> {
+    read_beside(fetched, ours, out, |_| false)
+}
+
+/// As [`read`]; frames of sources for which `gives_nothing` holds lead to no output, whoever made them.
+///
+/// # Errors
+///
+/// As [`read`].
+pub(super) fn read_beside<'a>(
+    fetched: &'a Fetched,
+    ours: FoldVersion,
+    out: &Outputs,
+    gives_nothing: impl Fn(SourceId) -> bool,
+) -> Result<Record<'a>, FoldError> {
     let bytes = fetched.record.value.as_deref().unwrap_or_default();
     let record = Record::decode(bytes).map_err(|source| fault(fetched, source))?;
-    if out.kept() && record.fold != ours {
+    let matters = |item: &Item<'_>| match item {
+        Item::Join(_) => false,
+        Item::Frame(frame) => !gives_nothing(frame.source),
+        Item::Deadline(_) => true,
+    };
+    if out.kept() && record.fold != ours && record.items.iter().any(matters) {
         let (partition, offset) = (fetched.partition, fetched.offset);
         return Err(FoldError::OtherFold { partition, offset, found: record.fold.0, ours: ours.0 });
     }

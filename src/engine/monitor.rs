@@ -1,11 +1,14 @@
 //! The monitor stage: the monitor log to what is known of models. A task judges scores day by day as labels come, and
-//! publishes what it has found once an hour of event time.
+//! publishes what it has found once an hour of event time; and it learns the model, whose weights go back into every
+//! partition of the decision log.
 
 mod checkpoint;
+mod learning;
 
+use self::learning::Learning;
 use super::inbound;
 use super::outputs::Outputs;
-use super::settings::{FORMAT_OF_STATE, FoldSettings, Topology};
+use super::settings::{FoldSettings, Topology, shape};
 use super::stage::{FoldError, Stage};
 use crate::event::monitor::{LabelledDecision, MonitorEvent};
 use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId};
@@ -15,6 +18,7 @@ use crate::monitor::quality::{Day, day_of, end_of};
 use crate::progress::sources::{Admission, Refusal, Sources};
 use crate::state::Tracking;
 use crate::time::EventTime;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,13 +44,21 @@ pub struct MonitorTask {
     pub refused: BTreeMap<Refusal, u64>,
     /// Labelled scores that were judged.
     pub judged: u64,
-    /// By day of the payment, until no label is waited for any longer.
-    days: BTreeMap<i64, Day>,
+    /// By name of the score and day of the payment, until no label is waited for any longer.
+    days: BTreeMap<(Cow<'static, str>, i64), Day>,
+    /// What the model has learned.
+    learning: Option<Learning>,
     /// The hour of event time of the last publication.
     published: Option<i64>,
 }
 
 impl MonitorTask {
+    /// The version of the model's weights that went out last, and from how many labels it has learned.
+    #[must_use]
+    pub fn model(&self) -> Option<(u32, u64)> {
+        self.learning.as_ref().map(|learning| (learning.version, learning.labels))
+    }
+
     /// Days that labels are still waited for.
     #[must_use]
     pub fn open_days(&self) -> usize {
@@ -61,6 +73,7 @@ impl MonitorTask {
             && self.judged == other.judged
             && self.days == other.days
             && self.published == other.published
+            && self.learning == other.learning
     }
 }
 
@@ -85,39 +98,59 @@ impl Monitor {
                 for event in frame.events::<MonitorEvent<'_>>() {
                     let (position, MonitorEvent::Labelled(labelled)) = event?;
                     if position > applied {
-                        judge(task, &labelled);
+                        self.judge(task, &labelled);
                     }
                 }
                 task.sources.applied(frame, fold);
-                self.publish(task, out);
+                let hour_has_begun = self.publish(task, out);
+                self.send_weights(task, hour_has_begun, out);
             }
         }
         Ok(())
     }
 
     /// Publishes the days that have changed, if an hour has begun since, and ends those no label is waited for any longer.
-    fn publish(&self, task: &mut MonitorTask, out: &mut Outputs) {
-        let Some(watermark) = task.sources.watermark() else { return };
+    /// Returns whether an hour has begun.
+    fn publish(&self, task: &mut MonitorTask, out: &mut Outputs) -> bool {
+        let Some(watermark) = task.sources.watermark() else { return false };
         let hour = watermark.0.div_euclid(HOUR_MS);
         if task.published.is_some_and(|published| published >= hour) {
-            return;
+            return false;
         }
         task.published = Some(hour);
         let as_of = EventTime(hour.saturating_mul(HOUR_MS));
         let horizon = self.settings.label_horizon;
-        task.days.retain(|day, quality| {
+        task.days.retain(|(score, day), quality| {
             let is_final = end_of(*day).plus(horizon) <= as_of;
-            if let Some(record) = quality.publish(FRAUD, *day, as_of, is_final) {
-                out.publish(Topic::QualityFraud, "tillstream.score_quality.v1", FRAUD, &record);
+            if let Some(record) = quality.publish(score, *day, as_of, is_final) {
+                out.publish(Topic::QualityFraud, "tillstream.score_quality.v1", score, &record);
             }
             !is_final
         });
+        true
     }
-}
 
-fn judge(task: &mut MonitorTask, labelled: &LabelledDecision<'_>) {
-    task.judged += 1;
-    task.days.entry(day_of(labelled.time)).or_default().add(labelled);
+    /// Judges the score that decided and the model's own, then learns from the label.
+    fn judge(&self, task: &mut MonitorTask, labelled: &LabelledDecision<'_>) {
+        task.judged += 1;
+        let day = day_of(labelled.time);
+        task.days.entry((Cow::Borrowed(FRAUD), day)).or_default().add(labelled);
+        let Some(model) = &self.settings.model else { return };
+        let said = labelled.model.as_ref().filter(|input| input.model == model.hash());
+        if let Some(score) = said.and_then(|input| input.score) {
+            let of_model = LabelledDecision { score, ..labelled.clone() };
+            task.days.entry((Cow::Owned(model.name().to_owned()), day)).or_default().add(&of_model);
+        }
+        let learning = task.learning.take().filter(|learning| learning.is_of(model));
+        task.learning.insert(learning.unwrap_or_else(|| Learning::new(model))).learn(labelled);
+    }
+
+    fn send_weights(&self, task: &mut MonitorTask, hour_has_begun: bool, out: &mut Outputs) {
+        let (Some(model), Some(learning)) = (&self.settings.model, &mut task.learning) else { return };
+        if learning.is_of(model) && learning.is_due(model, hour_has_begun) {
+            learning.send(self.topology.partitions(Topic::Decision), out);
+        }
+    }
 }
 
 impl Stage for Monitor {
@@ -126,11 +159,11 @@ impl Stage for Monitor {
     const PUBLISHES: &'static [Topic] = &[Topic::QualityFraud];
 
     fn downstream(&self) -> Option<(Topic, u32)> {
-        None
+        Some((Topic::Decision, self.topology.partitions(Topic::Decision)))
     }
 
     fn sources(&self) -> Vec<(SourceId, &'static str)> {
-        Vec::new()
+        self.topology.sources(&[Topic::Monitor])
     }
 
     fn source_of(&self, partition: TopicPartition) -> SourceId {
@@ -173,8 +206,9 @@ impl Stage for Monitor {
         self.fold
     }
 
-    /// What is counted means the same whatever the views and rules.
+    /// What is counted means the same whatever the views and rules; what another model has learned is dropped when the next
+    /// label comes.
     fn shape(&self) -> u64 {
-        u64::from(FORMAT_OF_STATE)
+        shape(&self.topology, Topic::Decision, ())
     }
 }

@@ -214,11 +214,10 @@ impl Engine {
     ///
     /// As [`Engine::round`].
     pub fn until_quiet(&mut self) -> Result<(), WorkerError> {
-        // the stages form no loop: once one is quiet, the next can become quiet
         while self.ingest.cycle()? > 0 {}
         while self.keyed.cycle()? > 0 {}
-        while self.decide.cycle()? > 0 {}
-        while self.monitor.cycle()? > 0 {}
+        // decide and monitor write to each other; a label leads to weights, and these to nothing
+        while self.decide.cycle()? + self.monitor.cycle()? > 0 {}
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use crate::feature::FeaturePlan;
 use crate::fraud::RuleSet;
+use crate::fraud::model::Model;
 use crate::ingest::pseudonym::Pseudonyms;
 use crate::log::frame::{FoldVersion, SourceId};
 use crate::log::{Topic, TopicPartition};
@@ -35,6 +36,8 @@ pub struct FoldSettings {
     pub plan: FeaturePlan,
     /// The rules.
     pub rules: RuleSet,
+    /// The model that learns beside them, if there is one.
+    pub model: Option<Model>,
     /// The keyed hashes.
     pub pseudonyms: Pseudonyms,
     /// The text of everything above, for the fold's version.

@@ -82,3 +82,19 @@ fn the_same_seed_twice_gives_the_same_bytes() {
         assert_eq!(one.map(|(digest, _)| digest), other.map(|(digest, _)| digest), "seed {seed}");
     }
 }
+
+#[test]
+fn the_model_of_the_simulation_comes_to_count() {
+    let count = |seed: u64| {
+        let mut random = Random::new(seed);
+        let input = input::produce(&mut random);
+        let mut world = World::new(input, false, EDGES[0]);
+        world.storm(&mut random, world::STEPS, 0);
+        world.calm().expect("as under every seed");
+        let records = world.read(crate::log::TopicPartition::new(Topic::ScoresFraud, 0));
+        let is_live = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("\"is_live\":true");
+        records.iter().filter(|(_, record)| record.value.as_deref().is_some_and(is_live)).count()
+    };
+    let counted: usize = (1..=30).map(count).sum();
+    assert!(counted > 30, "{counted} of the scores of thirty seeds have a live model");
+}

@@ -22,12 +22,25 @@ pub struct LabelledDecision<'a> {
     pub score: f64,
     /// What was done.
     pub decision: Action,
+    /// What the model read and said, if there is one.
+    pub model: Option<ModelInput>,
     /// In minor units of `currency`, if the payment's own part came.
     pub amount_minor: Option<i64>,
     /// ISO 4217.
     pub currency: Option<&'a str>,
     /// What it was.
     pub outcome: LabelOutcome,
+}
+
+/// What a model read of a payment, and what it said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelInput {
+    /// Which model: a hash of its declaration.
+    pub model: u64,
+    /// The tokens of the payment.
+    pub tokens: Vec<u32>,
+    /// The probability of fraud that it gave, if it had weights by then.
+    pub score: Option<f64>,
 }
 
 /// The hash that places everything about one score (`fraud`) in one partition of the monitor log.

@@ -56,6 +56,31 @@ pub enum DecisionEvent<'a> {
     /// Something became known about a payment.
     #[serde(borrow)]
     Label(Label<'a>),
+    /// A model has learned: a part of a version of its weights.
+    Weights(WeightsSlice),
+}
+
+/// A slice of a version of a model's weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WeightsSlice {
+    /// Of which model: a hash of its declaration.
+    pub model: u64,
+    /// Counted from 1.
+    pub version: u32,
+    /// The version whose weights these change; none if these are all there are.
+    pub since: Option<u32>,
+    /// Which of its slices, from 0.
+    pub slice: u32,
+    /// How many it has.
+    pub slices: u32,
+    /// What every payment has.
+    pub bias: f64,
+    /// From how many labels it was learned.
+    pub labels: u64,
+    /// Of these, frauds.
+    pub frauds: u64,
+    /// Token and weight.
+    pub weights: Vec<(u32, f64)>,
 }
 
 /// What became known about a payment.

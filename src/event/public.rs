@@ -186,7 +186,8 @@ pub struct FraudScore<'a> {
     pub amount_minor: Option<i64>,
     /// ISO 4217.
     pub currency: Option<Text<'a>>,
-    /// From 0 to 1: 1 − Π(1 − weight) over the live rules that fired.
+    /// From 0 to 1: 1 − Π(1 − weight) over the live rules that fired, and the model if it is live, as one more of the weight of
+    /// its score.
     pub score: f64,
     /// What to do.
     pub decision: Action,
@@ -202,6 +203,37 @@ pub struct FraudScore<'a> {
     pub missing_parts: Vec<EntityKind>,
     /// The version of the rules.
     pub rules_version: u32,
+    /// What the model said, live or in shadow; absent without one, or before it has learned anything.
+    pub model: Option<ModelOpinion<'a>>,
+}
+
+/// What a model says of a payment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelOpinion<'a> {
+    /// Its name.
+    pub name: Text<'a>,
+    /// The version of its weights.
+    pub version: u32,
+    /// The probability of fraud.
+    pub score: f64,
+    /// Whether it is part of the score; else it is in shadow, for it has seen too few labels.
+    pub is_live: bool,
+    /// Its share of the payment's score: ln(1 − score) over the sum of the same and of ln(1 − weight) over all rules that fired; 0
+    /// in shadow.
+    pub contribution: f64,
+    /// What raises its score most, largest first.
+    pub factors: Vec<Factor<'a>>,
+}
+
+/// An input of a model, or two that count together, and what they add.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Factor<'a> {
+    /// The inputs with their values; null for one that has none.
+    pub inputs: BTreeMap<Text<'a>, serde_json::Value>,
+    /// What they add to the logarithm of the odds.
+    pub log_odds: f64,
 }
 
 /// A score and what its payment turned out to be. Topic `labelled.fraud`, key = decision id.

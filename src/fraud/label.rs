@@ -3,6 +3,7 @@
 //! Key = decision id. Either side may come first: it waits for the other until the horizon ends. The first label of a
 //! decision counts; another one that says something more is handed back, the same one again is counted.
 
+use crate::event::monitor::ModelInput;
 use crate::event::public::Action;
 use crate::event::{Label, LabelOrigin, LabelOutcome};
 use crate::time::EventTime;
@@ -46,6 +47,7 @@ pub struct Decided {
     pub score: f64,
     pub decision: Action,
     pub rules_version: u32,
+    pub model: Option<ModelInput>,
 }
 
 /// [`Label`], kept.
@@ -203,6 +205,7 @@ mod tests {
             score,
             decision: Action::Approve,
             rules_version: 1,
+            model: None,
         }
     }
 

@@ -2,12 +2,15 @@
 //!
 //! [`ModelSpec`] is what is declared; [`Model`] turns what is known of a payment into [`Token`]s: one for the bucket of
 //! each input and of each cross of two. [`Weights`] give a score for tokens; [`Learner`] makes them from tokens and outcomes.
-//! Pure: it knows neither labels nor logs, nor when something became known.
+//! [`Served`] is the version that a decision is
+//! made with. Pure: it knows neither labels nor logs, nor when something became known.
 
 mod ftrl;
+mod served;
 mod spec;
 mod tokens;
 
 pub use ftrl::{Learner, Weights};
+pub use served::{Opinion, Served};
 pub use spec::{Learning, ModelSpec};
 pub use tokens::{Model, Token};

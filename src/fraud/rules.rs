@@ -49,12 +49,14 @@ struct Rule {
 /// What the rules say of a payment; its texts are those of the rules.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict<'r> {
-    /// From 0 to 1: 1 − Π (1 − weight) over the live rules that fired.
+    /// From 0 to 1: 1 − Π (1 − weight) over the live rules that fired, and the model if it counts.
     pub score: f64,
     /// The highest of what the score and the live rules that fired ask for.
     pub decision: Action,
     /// The live rules that fired, by contribution, largest first, then by id.
     pub reasons: Vec<Reason<'r>>,
+    /// The share of the model in the score; 0 where none counts.
+    pub model_contribution: f64,
     /// The shadow rules that would have fired, by id, in the order of the file.
     pub shadow: Vec<Text<'r>>,
     /// The live and shadow rules that could not be evaluated, in the order of the file.
@@ -111,9 +113,10 @@ impl RuleSet {
         self.version
     }
 
-    /// What the live and shadow rules say of a payment.
+    /// What the live and shadow rules say of a payment; `model` is the probability of fraud by a model that counts, which
+    /// stands beside the rules that fired like one more of that weight.
     #[must_use]
-    pub fn evaluate(&self, inputs: &Inputs<'_>) -> Verdict<'_> {
+    pub fn evaluate(&self, inputs: &Inputs<'_>, model: Option<f64>) -> Verdict<'_> {
         let values = inputs.values(&self.slots);
         let base: &Context<'_, '_> = &self.base;
         let mut scope = base.new_inner_scope();
@@ -128,9 +131,13 @@ impl RuleSet {
                 Err(because) => not_evaluated.push(NotEvaluated { rule: rule.id(), because }),
             }
         }
-        let score = score(fired.iter().map(|rule| rule.weight));
+        let weights: Vec<f64> = fired.iter().map(|rule| rule.weight).chain(model).collect();
+        let shares = contributions(&weights);
+        let score = score(weights.iter().copied());
         let decision = self.decision(score, &fired);
-        Verdict { score, decision, reasons: self.reasons(inputs, &fired), shadow, not_evaluated }
+        let reasons = self.reasons(inputs, &fired, &shares);
+        let of_model = model.and_then(|_| shares.last().copied()).unwrap_or(0.0);
+        Verdict { score, decision, reasons, model_contribution: of_model, shadow, not_evaluated }
     }
 
     /// Whether `rule` fires, or why it cannot be told.
@@ -160,10 +167,9 @@ impl RuleSet {
         self.thresholds.action(score).max(of_rules.unwrap_or(Action::Approve))
     }
 
-    fn reasons<'r>(&'r self, inputs: &Inputs<'_>, fired: &[&'r Rule]) -> Vec<Reason<'r>> {
-        let weights: Vec<f64> = fired.iter().map(|rule| rule.weight).collect();
-        let shares = contributions(&weights);
-        let reasons = fired.iter().zip(shares).map(|(rule, share)| self.reason(inputs, rule, share));
+    fn reasons<'r>(&'r self, inputs: &Inputs<'_>, fired: &[&'r Rule], shares: &[f64]) -> Vec<Reason<'r>> {
+        let reasons =
+            fired.iter().zip(shares.iter().copied()).map(|(rule, share)| self.reason(inputs, rule, share));
         let mut reasons: Vec<Reason<'_>> = reasons.collect();
         reasons.sort_by(|one, other| {
             let by_contribution = other.contribution.total_cmp(&one.contribution);

@@ -73,11 +73,11 @@ impl Topic {
         }
     }
 
-    /// Whether it brings back what the world says of decisions. It promises nothing about time: a shop that has no news for
+    /// Whether it brings back what is known of decisions, or what was learned from that. It promises nothing about time: a shop that has no news for
     /// weeks must not hold the clicks and payments of today.
     #[must_use]
     pub fn is_feedback(self) -> bool {
-        self == Topic::Labels
+        matches!(self, Topic::Labels | Topic::Monitor)
     }
 
     /// The topic of that name.

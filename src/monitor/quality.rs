@@ -215,6 +215,7 @@ mod tests {
             amount_minor: Some(100),
             currency: Some("EUR"),
             outcome,
+            model: None,
         }
     }
 

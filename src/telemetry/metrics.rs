@@ -77,6 +77,8 @@ metrics! {
     UNLABELLED = "tillstream_unlabelled_decisions" Gauge ["partition"] "Decisions that wait for their label.";
     JUDGED = "tillstream_judged_scores_total" Counter [] "Scores judged by their label.";
     OPEN_DAYS = "tillstream_open_days" Gauge ["partition"] "Days of payments for which labels are still waited for.";
+    MODEL_VERSION = "tillstream_model_version" Gauge [] "The version of the model's weights that went out last.";
+    MODEL_LABELS = "tillstream_model_labels_total" Counter [] "Labels that the model has learned from.";
     VISITORS = "tillstream_visitors" Gauge ["partition"] "Visitors with an open or lately closed session.";
     CLOSED_EARLY = "tillstream_sessions_closed_early_total" Counter [] "Sessions made final before their time, because their visitor had too many open while the watermark stood.";
     FEATURE_ENTITIES = "tillstream_feature_entities" Gauge ["partition"] "Entities with windowed features.";
@@ -183,6 +185,10 @@ impl Samples {
         self.sources("monitor", &number, &task.sources, &task.refused);
         self.count(JUDGED, &[], task.judged);
         self.count(OPEN_DAYS, &[&number], task.open_days() as u64);
+        if let Some((version, labels)) = task.model() {
+            self.count(MODEL_VERSION, &[], u64::from(version));
+            self.count(MODEL_LABELS, &[], labels);
+        }
     }
 
     /// Of a partition's offsets.

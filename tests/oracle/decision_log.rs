@@ -114,6 +114,8 @@ impl Task<'_> {
                     self.outcome.parts.push(part.clone());
                     self.part(offset, part);
                 }
+                // no model is configured where this oracle is asked
+                DecisionEvent::Weights(_) => panic!("weights of no model"),
                 DecisionEvent::Label(label) => {
                     let label = PlainLabel::of(&label);
                     self.outcome.labels.push(label.clone());
@@ -282,6 +284,7 @@ pub fn score(decision: DecisionId, parts: &[PlainPart]) -> Value {
         "reasons": reasons(&fired),
         "shadow": shadow,
         "not_evaluated": not_evaluated,
+        "model": null,
         "entities": entities,
         "missing_parts": missing(parts),
         "rules_version": VERSION,

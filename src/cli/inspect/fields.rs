@@ -63,6 +63,7 @@ pub(super) fn json_of_monitor_event(event: &MonitorEvent<'_>) -> String {
 pub(super) fn json_of_decision_event(event: &DecisionEvent<'_>, plan: &FeaturePlan) -> String {
     match event {
         DecisionEvent::Part(part) => json_of_part(part, plan),
+        DecisionEvent::Weights(slice) => text_of(slice),
         DecisionEvent::Label(label) => text_of(&ShownLabel {
             decision: label.decision.to_string(),
             label: label.event_id,

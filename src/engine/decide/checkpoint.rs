@@ -5,6 +5,7 @@ use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode};
 use crate::event::DecisionId;
 use crate::fraud::gather::{Gather, PartOutcome};
 use crate::fraud::label::{LabelEnd, Labelling};
+use crate::fraud::model::Served;
 use crate::log::position::Offset;
 use crate::progress::sources::{Refusal, Sources};
 use crate::time::EventTime;
@@ -28,6 +29,7 @@ struct Whole<'a> {
     labels: Cow<'a, BTreeMap<LabelEnd, u64>>,
     parked_labels: u64,
     unlabelled: u64,
+    served: Cow<'a, Served>,
 }
 
 impl Checkpointed for DecideTask {
@@ -44,6 +46,7 @@ impl Checkpointed for DecideTask {
             labels: Cow::Borrowed(&self.labels),
             parked_labels: self.parked_labels,
             unlabelled: self.unlabelled,
+            served: Cow::Borrowed(&self.served),
         };
         postcard::to_stdvec(&whole).expect("state holds nothing that postcard refuses")
     }
@@ -70,6 +73,7 @@ impl Checkpointed for DecideTask {
         self.labels = whole.labels.into_owned();
         self.parked_labels = whole.parked_labels;
         self.unlabelled = whole.unlabelled;
+        self.served = whole.served.into_owned();
         Ok(())
     }
 

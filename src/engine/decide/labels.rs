@@ -112,6 +112,7 @@ impl Decide {
             amount_minor: decided.amount_minor,
             currency: decided.currency.as_deref(),
             outcome: label.outcome,
+            model: decided.model.clone(),
         });
         out.event(partition_of(monitor_hash(FRAUD), self.topology.partitions(Topic::Monitor)), &event);
     }

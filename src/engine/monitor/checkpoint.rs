@@ -1,7 +1,8 @@
 //! What a checkpoint of a monitor task holds: everything, whole each time. A day is some thousand numbers, and there are
-//! at most as many as the label horizon has.
+//! at most as many as the label horizon has; a model has some ten thousand weights.
 
 use super::MonitorTask;
+use super::learning::Learning;
 use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode};
 use crate::monitor::quality::Day;
 use crate::progress::sources::{Refusal, Sources};
@@ -16,7 +17,8 @@ struct Whole<'a> {
     sources: Cow<'a, Sources>,
     refused: Cow<'a, BTreeMap<Refusal, u64>>,
     judged: u64,
-    days: Cow<'a, BTreeMap<i64, Day>>,
+    days: Cow<'a, BTreeMap<(Cow<'static, str>, i64), Day>>,
+    learning: Cow<'a, Option<Learning>>,
     published: Option<i64>,
 }
 
@@ -27,6 +29,7 @@ impl Checkpointed for MonitorTask {
             refused: Cow::Borrowed(&self.refused),
             judged: self.judged,
             days: Cow::Borrowed(&self.days),
+            learning: Cow::Borrowed(&self.learning),
             published: self.published,
         };
         postcard::to_stdvec(&whole).expect("state holds nothing that postcard refuses")
@@ -46,6 +49,7 @@ impl Checkpointed for MonitorTask {
         self.refused = whole.refused.into_owned();
         self.judged = whole.judged;
         self.days = whole.days.into_owned();
+        self.learning = whole.learning.into_owned();
         self.published = whole.published;
         Ok(())
     }

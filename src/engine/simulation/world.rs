@@ -15,6 +15,7 @@ use crate::engine::process::{
 use crate::engine::settings::{FoldSettings, Topology};
 use crate::engine::stage::Stage;
 use crate::engine::worker::{Worker, WorkerError, WorkerSettings};
+use crate::fraud::model::ModelSpec;
 use crate::generate::random::Random;
 use crate::log::frame::Life;
 use crate::log::memory::{Delivery, Ending, Landing, MemoryLog, SharedBroker, Transaction};
@@ -144,6 +145,11 @@ pub(super) struct World {
     without: u16,
 }
 
+/// A model that learns from a few labels, so that decisions wait for no more.
+const MODEL: &str =
+    "{name: online, inputs: [amount_minor, hour_utc, card_velocity__count_1h, card_labels__fraud_sum_30d],
+    crosses: [[hour_utc, card_velocity__count_1h]], min_labels: 1, min_frauds: 0, publish_after: 1}";
+
 /// The default configuration, with so much allowed lateness that only what is meant to be is late.
 fn settings() -> Arc<FoldSettings> {
     static SETTINGS: OnceLock<Arc<FoldSettings>> = OnceLock::new();
@@ -151,7 +157,12 @@ fn settings() -> Arc<FoldSettings> {
         .get_or_init(|| {
             let tree = serde_json::json!({"sessions": {"allowed_lateness": "1h"}});
             let tree = tree.as_object().expect("an object");
-            crate::config::resolve(tree, std::path::Path::new(".")).expect("the defaults are good").fold
+            let config =
+                crate::config::resolve(tree, std::path::Path::new(".")).expect("the defaults are good");
+            let mut fold = Arc::into_inner(config.fold).expect("nobody else has it");
+            let spec: ModelSpec = serde_saphyr::from_str(MODEL).expect("a model");
+            fold.model = Some(spec.compile(&fold.plan.feature_names()).expect("a good model"));
+            Arc::new(fold)
         })
         .clone()
 }

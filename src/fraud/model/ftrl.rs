@@ -3,33 +3,15 @@
 
 use super::spec::Learning;
 use super::tokens::Token;
-use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What there is to add up for one payment: a weight of 0 for every token that is not here.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Weights {
     /// What every payment has.
     pub bias: f64,
-    by_token: HashMap<Token, f64, std::hash::BuildHasherDefault<TokenHasher>>,
-}
-
-/// Tokens are hashes already.
-#[derive(Debug, Default, Clone)]
-pub(super) struct TokenHasher(u64);
-
-impl std::hash::Hasher for TokenHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("a token is 32 bits")
-    }
-
-    fn write_u32(&mut self, token: u32) {
-        // the upper bits choose among the entries of a group
-        self.0 = u64::from(token) | u64::from(token) << 32;
-    }
+    by_token: BTreeMap<Token, f64>,
 }
 
 /// Log-odds beyond this are as good as certain; e^35 is still far from what a double can hold.
@@ -59,18 +41,18 @@ fn probability(log_odds: f64) -> f64 {
 }
 
 /// What is known of one weight: z and n of the algorithm.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct Coordinate {
     z: f64,
     n: f64,
 }
 
 /// Learns weights from one payment after the other.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Learner {
     learning: Learning,
     bias: Coordinate,
-    by_token: HashMap<Token, Coordinate, std::hash::BuildHasherDefault<TokenHasher>>,
+    by_token: BTreeMap<Token, Coordinate>,
 }
 
 impl Coordinate {
@@ -93,14 +75,13 @@ impl Learner {
     /// One that knows nothing: every score is ½.
     #[must_use]
     pub fn new(learning: Learning) -> Learner {
-        Learner { learning, bias: Coordinate::default(), by_token: HashMap::default() }
+        Learner { learning, bias: Coordinate::default(), by_token: BTreeMap::new() }
     }
 
     /// The probability of fraud by what has been learned so far, above 0 and below 1.
     #[must_use]
     pub fn score(&self, tokens: &[Token]) -> f64 {
-        let of = |token: &Token| self.by_token.get(token).map_or(0.0, |known| known.weight(&self.learning));
-        probability(self.bias.weight(&self.learning) + tokens.iter().map(of).sum::<f64>())
+        probability(self.bias() + tokens.iter().map(|token| self.weight(*token)).sum::<f64>())
     }
 
     /// Learns what a payment with these tokens was.
@@ -112,20 +93,33 @@ impl Learner {
         }
     }
 
-    /// The weights as they are.
+    /// The weight that every payment has.
     #[must_use]
-    pub fn weights(&self) -> Weights {
-        let mut weights = Weights { bias: self.bias.weight(&self.learning), ..Weights::default() };
-        for (token, known) in &self.by_token {
-            weights.set(*token, known.weight(&self.learning));
-        }
-        weights
+    pub fn bias(&self) -> f64 {
+        self.bias.weight(&self.learning)
+    }
+
+    /// The weight of a token; 0 of one that was never learned.
+    #[must_use]
+    pub fn weight(&self, token: Token) -> f64 {
+        self.by_token.get(&token).map_or(0.0, |known| known.weight(&self.learning))
+    }
+
+    /// Every token that was learned, in rising order.
+    pub fn tokens(&self) -> impl Iterator<Item = Token> {
+        self.by_token.keys().copied()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn weights(learner: &Learner) -> Weights {
+        let mut weights = Weights { bias: learner.bias(), ..Weights::default() };
+        learner.tokens().for_each(|token| weights.set(token, learner.weight(token)));
+        weights
+    }
 
     #[test]
     fn the_first_step_is_that_of_the_published_algorithm() {
@@ -134,15 +128,15 @@ mod tests {
         learner.learn(&[7], true);
         // p = ½, g = −½, n = ¼, σ · w = 0, so z = −½ and w = ½ / ((1 + ½) / 0.1 + 0.5)
         let expected = 0.5 / 15.5;
-        let weights = learner.weights();
-        assert!((weights.of(7) - expected).abs() < 1e-15);
-        assert!((weights.bias - expected).abs() < 1e-15);
+        let first = weights(&learner);
+        assert!((first.of(7) - expected).abs() < 1e-15);
+        assert!((first.bias - expected).abs() < 1e-15);
         learner.learn(&[7], false);
         let p = probability(2.0 * expected);
         let sigma = ((0.25 + p * p).sqrt() - 0.5) / 0.1;
         let z = -0.5 + p - sigma * expected;
         let w = -z / ((1.0 + (0.25 + p * p).sqrt()) / 0.1 + 0.5);
-        assert!((learner.weights().of(7) - w).abs() < 1e-15);
+        assert!((weights(&learner).of(7) - w).abs() < 1e-15);
     }
 
     #[test]
@@ -153,7 +147,7 @@ mod tests {
             learner.learn(&[1], round % 10 == 0);
             learner.learn(&[2], round % 10 != 0);
         }
-        let weights = learner.weights();
+        let weights = weights(&learner);
         assert!((weights.score(&[1]) - 0.1).abs() < 0.03, "{}", weights.score(&[1]));
         assert!((weights.score(&[2]) - 0.9).abs() < 0.03, "{}", weights.score(&[2]));
         for tokens in [&[1][..], &[2], &[1, 2], &[3], &[]] {
@@ -165,7 +159,7 @@ mod tests {
     fn l1_keeps_weights_of_rare_tokens_at_nothing() {
         let mut learner = Learner::new(Learning { l1: 1.0, ..Learning::default() });
         learner.learn(&[5], true);
-        assert!(learner.weights().of(5).abs() < 1e-15);
+        assert!(weights(&learner).of(5).abs() < 1e-15);
         assert!((learner.score(&[5]) - 0.5).abs() < 1e-15);
     }
 

@@ -3,7 +3,7 @@
 use super::super::names::Names;
 use super::tokens::Model;
 use crate::fault::Fault;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What a model reads, and how it learns.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -22,10 +22,19 @@ pub struct ModelSpec {
     /// How it learns.
     #[serde(default)]
     pub learning: Learning,
+    /// From how many labels on it counts; before, it is in shadow.
+    #[serde(default = "thousand")]
+    pub min_labels: u64,
+    /// And of how many frauds among them.
+    #[serde(default = "fifty")]
+    pub min_frauds: u64,
+    /// After so many labels its weights go out, at the latest when an hour of event time begins: at least 1.
+    #[serde(default = "two_hundred")]
+    pub publish_after: u64,
 }
 
 /// The settings of FTRL-Proximal (McMahan et al. 2013).
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Learning {
     /// How large the steps are: above 0.
@@ -46,6 +55,18 @@ impl Default for Learning {
 
 fn two() -> u32 {
     2
+}
+
+fn thousand() -> u64 {
+    1_000
+}
+
+fn fifty() -> u64 {
+    50
+}
+
+fn two_hundred() -> u64 {
+    200
 }
 
 /// More would make a decision slow and its memory large.
@@ -102,6 +123,9 @@ impl ModelSpec {
         }
         if !matches!(self.buckets_per_doubling, 1 | 2 | 4 | 8 | 16) {
             fault("model.buckets_per_doubling".to_owned(), "must be one of 1, 2, 4, 8, 16".to_owned());
+        }
+        if self.publish_after == 0 {
+            fault("model.publish_after".to_owned(), "must be at least 1".to_owned());
         }
         let Learning { alpha, beta, l1, l2 } = self.learning;
         for (name, value, holds) in [

@@ -13,7 +13,12 @@ pub type Token = u32;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
     name: String,
+    /// Of everything that its tokens and weights depend on.
+    hash: u64,
     learning: Learning,
+    min_labels: u64,
+    min_frauds: u64,
+    publish_after: u64,
     /// Bits of the mantissa that tell buckets of one power of two apart.
     mantissa_bits: u32,
     inputs: Vec<Input>,
@@ -49,13 +54,42 @@ impl Model {
             .map(|(one, other)| (one, other, number(&format!("{} x {}", names(one), names(other)))))
             .collect();
         let mantissa_bits = spec.buckets_per_doubling.trailing_zeros();
-        Model { name: spec.name.clone(), learning: spec.learning, mantissa_bits, inputs, crosses }
+        let parts = (&spec.name, &spec.inputs, &spec.crosses, spec.buckets_per_doubling, spec.learning);
+        Model {
+            name: spec.name.clone(),
+            hash: xxh3_64(format!("{parts:?}").as_bytes()),
+            learning: spec.learning,
+            min_labels: spec.min_labels,
+            min_frauds: spec.min_frauds,
+            publish_after: spec.publish_after,
+            mantissa_bits,
+            inputs,
+            crosses,
+        }
     }
 
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// A number of its own for all that its tokens and weights depend on: what another model has learned means nothing to it.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Whether it counts after so many labels, of which so many were frauds; before, it is in shadow.
+    #[must_use]
+    pub fn is_live(&self, labels: u64, frauds: u64) -> bool {
+        labels >= self.min_labels && frauds >= self.min_frauds
+    }
+
+    /// After so many labels its weights go out.
+    #[must_use]
+    pub fn publish_after(&self) -> u64 {
+        self.publish_after
     }
 
     /// How it learns.
@@ -82,14 +116,16 @@ impl Model {
         );
     }
 
-    /// What the token at `place` is about: an input, or a cross of two.
+    /// What the token at `place` is about: the input, or the two of a cross, each with its value in a reason.
     #[must_use]
-    pub fn names_at(&self, place: usize) -> Vec<&str> {
-        let name = |place: usize| self.inputs.get(place).map(|input| input.name.as_str());
-        match place.checked_sub(self.inputs.len()).and_then(|cross| self.crosses.get(cross)) {
-            Some((one, other, _)) => name(*one).into_iter().chain(name(*other)).collect(),
-            None => name(place).into_iter().collect(),
-        }
+    pub fn inputs_at(&self, place: usize, payment: &Inputs<'_>) -> Vec<(&str, serde_json::Value)> {
+        let input = |place: usize| self.inputs.get(place);
+        let inputs: Vec<&Input> =
+            match place.checked_sub(self.inputs.len()).and_then(|cross| self.crosses.get(cross)) {
+                Some((one, other, _)) => input(*one).into_iter().chain(input(*other)).collect(),
+                None => input(place).into_iter().collect(),
+            };
+        inputs.into_iter().map(|input| (input.name.as_str(), payment.json(input.variable))).collect()
     }
 
     /// Log-spaced: sign, exponent and the upper bits of the mantissa. A text, an hour and a weekday have buckets of their own.
@@ -164,9 +200,11 @@ mod tests {
         let other = tokens(&model, &[(1, 300.0)]);
         let differs: Vec<bool> = some.iter().zip(&other).map(|(one, other)| one != other).collect();
         assert_eq!(differs, [true, false, false, false, true]);
-        assert_eq!(model.names_at(1), ["card_country"]);
-        assert_eq!(model.names_at(4), ["v__a", "card_country"]);
-        assert!(model.names_at(5).is_empty());
+        let inputs = Inputs { features: &[(1, 3.0)], time: EventTime(0), context: Some(&CONTEXT) };
+        let at = |place| model.inputs_at(place, &inputs);
+        assert_eq!(at(1), [("card_country", "DE".into())]);
+        assert_eq!(at(4), [("v__a", 3.0.into()), ("card_country", "DE".into())]);
+        assert!(at(5).is_empty());
     }
 
     #[test]

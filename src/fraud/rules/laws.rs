@@ -222,7 +222,7 @@ fn compiled(when: &str) -> Result<RuleSet, Vec<Fault>> {
 fn outcome(rules: &RuleSet) -> Result<bool, String> {
     let features = [(1, 0.0), (2, 5.0), (3, -2.5)];
     let verdict =
-        rules.evaluate(&Inputs { features: &features, time: EventTime(0), context: Some(&CONTEXT) });
+        rules.evaluate(&Inputs { features: &features, time: EventTime(0), context: Some(&CONTEXT) }, None);
     match verdict.not_evaluated.first() {
         Some(because) => Err(because.because.join(" ")),
         None => Ok(!verdict.reasons.is_empty()),

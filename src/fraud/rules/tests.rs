@@ -37,7 +37,7 @@ fn compiled(rules: Vec<RuleSpec>) -> RuleSet {
 }
 
 fn evaluate(rules: &RuleSet) -> Verdict<'_> {
-    rules.evaluate(&Inputs { features: &VALUES, time: TIME, context: Some(&CONTEXT) })
+    rules.evaluate(&Inputs { features: &VALUES, time: TIME, context: Some(&CONTEXT) }, None)
 }
 
 fn fires(when: &str) -> bool {
@@ -83,7 +83,7 @@ fn conditions_are_evaluated_over_features_and_fields() {
 fn a_rule_that_lacks_a_value_is_not_evaluated_even_if_it_could_be_decided() {
     let because = |when: &str, inputs: &Inputs<'_>| {
         let rules = compiled(vec![rule("a", when, 0.5)]);
-        let verdict = rules.evaluate(inputs);
+        let verdict = rules.evaluate(inputs, None);
         assert_eq!((verdict.score, verdict.decision), (0.0, Action::Approve), "{when}");
         let named: Vec<_> =
             verdict.not_evaluated.iter().map(|one| (one.rule.to_string(), one.because.join(" "))).collect();

@@ -30,6 +30,7 @@ impl TopicIds {
         let written = match topic {
             Topic::Entity => Some(Topic::Decision),
             Topic::Decision => Some(Topic::Monitor),
+            Topic::Monitor => Some(Topic::Decision),
             _ if Topic::RAW.contains(&topic) => Some(Topic::Entity),
             _ => None,
         };
@@ -69,7 +70,9 @@ impl NextOffset {
             NextOffset::OfAnother(_) if Topic::RAW.contains(&partition.topic) => return Ok(None),
             NextOffset::OfAnother(next) => (partition.topic, next),
             NextOffset::InAnother(next) if partition.topic == Topic::Decision => (Topic::Monitor, next),
-            NextOffset::InAnother(next) if partition.topic == Topic::Entity => (Topic::Decision, next),
+            NextOffset::InAnother(next) if matches!(partition.topic, Topic::Entity | Topic::Monitor) => {
+                (Topic::Decision, next)
+            }
             NextOffset::InAnother(next) => (Topic::Entity, next),
         };
         Err(LogError::Fatal(format!(
