@@ -10,7 +10,7 @@ use crate::engine::keyed::Keyed;
 use crate::engine::monitor::Monitor;
 use crate::engine::stage::Stage;
 use crate::log::Topic;
-use crate::log::frame::{FoldVersion, Record};
+use crate::log::frame::Record;
 use crate::log::kafka::Standing;
 use crate::log::position::Offset;
 use std::fmt::Write as _;
@@ -83,19 +83,19 @@ fn outcome_of<S: Stage>(
     let found = application.newest(role, stage, standing.partition)?;
     // what lies below either was done
     let done = committed.max(found.chain.last().map(|newest| newest.head.offset));
-    match other_fold(application, stage.fold_version(), (standing, done))? {
+    match other_fold(application, stage, (standing, done))? {
         Some(refused) => Ok(refused),
         None => Ok(state_of(role, (standing, committed), &found)),
     }
 }
 
 /// What was not done must have been made by this version and configuration.
-fn other_fold(
+fn other_fold<S: Stage>(
     application: &Application,
-    ours: FoldVersion,
+    stage: &S,
     (standing, done): (Standing, Option<Offset>),
 ) -> Result<Option<Outcome>, CliError> {
-    let partition = standing.partition;
+    let (partition, ours) = (standing.partition, stage.fold_version());
     if Topic::RAW.contains(&partition.topic) {
         return Ok(None);
     }
@@ -105,6 +105,7 @@ fn other_fold(
         let value = fetched.record.value.as_deref().unwrap_or_default();
         if let Ok(record) = Record::decode(value)
             && record.fold != ours
+            && record.can_give(|source| stage.gives_nothing(source))
         {
             found.get_or_insert((fetched.offset, record.fold.0));
         }

@@ -289,9 +289,7 @@ impl Stage for Decide {
     }
 
     fn fold(&self, task: &mut DecideTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), FoldError> {
-        // weights lead to no output, and a stop leaves the last of them unread: the monitor ends after this stage
-        let monitor = self.topology.source(TopicPartition::new(Topic::Monitor, 0)).topic;
-        let record = inbound::read_beside(fetched, self.fold, out, |source| source.topic == monitor)?;
+        let record = inbound::read(self, fetched, out)?;
         for item in &record.items {
             match item {
                 Item::Join(sources) => task.sources.join(sources, record.fold),
@@ -303,6 +301,11 @@ impl Stage for Decide {
             }
         }
         Ok(())
+    }
+
+    /// Weights: a stop leaves the last of them unread, for the monitor ends after this stage.
+    fn gives_nothing(&self, source: SourceId) -> bool {
+        source.topic == self.topology.source(TopicPartition::new(Topic::Monitor, 0)).topic
     }
 
     fn promise(&self, task: &DecideTask, _idle: Option<Duration>) -> Promise {

@@ -475,7 +475,7 @@ impl Stage for Keyed {
     }
 
     fn fold(&self, task: &mut KeyedTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), FoldError> {
-        let record = inbound::read(fetched, self.fold, out)?;
+        let record = inbound::read(self, fetched, out)?;
         for item in &record.items {
             match item {
                 Item::Join(sources) => task.sources.join(sources, record.fold),

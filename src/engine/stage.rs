@@ -46,6 +46,12 @@ pub trait Stage {
     /// [`FoldError`]: the program must stop, for this log is not what it takes it for.
     fn fold(&self, task: &mut Self::Task, fetched: &Fetched, out: &mut Outputs) -> Result<(), FoldError>;
 
+    /// Whether frames of `source` change the state and never lead to an output by themselves: then it does not matter which
+    /// version of the fold made them.
+    fn gives_nothing(&self, _source: SourceId) -> bool {
+        false
+    }
+
     /// What a task that has been idle for `idle` promises downstream.
     fn promise(&self, task: &Self::Task, idle: Option<Duration>) -> Promise;
 

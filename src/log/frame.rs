@@ -154,6 +154,17 @@ impl Record<'_> {
     }
 }
 
+impl Record<'_> {
+    /// Whether anything in it can lead to an output, frames of sources for which `gives_nothing` holds left out.
+    pub fn can_give(&self, gives_nothing: impl Fn(SourceId) -> bool) -> bool {
+        self.items.iter().any(|item| match item {
+            Item::Join(_) => false,
+            Item::Frame(frame) => !gives_nothing(frame.source),
+            Item::Deadline(_) => true,
+        })
+    }
+}
+
 impl Item<'_> {
     fn bytes_at_most(&self) -> usize {
         match self {

@@ -213,7 +213,7 @@ fn delete_groups(shop: &Shop) {
         ClientConfig::new().set("bootstrap.servers", shop.brokers()).create().expect("a client");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let begun = Instant::now();
-    for group in ["tillstream-ingest", "tillstream-keyed", "tillstream-decide"] {
+    for group in ["tillstream-ingest", "tillstream-keyed", "tillstream-decide", "tillstream-monitor"] {
         loop {
             let deleted = runtime.block_on(admin.delete_groups(&[group], &AdminOptions::new()));
             if deleted.expect("the broker answers").iter().all(Result::is_ok) {
