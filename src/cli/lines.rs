@@ -18,18 +18,23 @@ struct Envelope<'a> {
     value: &'a RawValue,
 }
 
+/// What says where an event belongs. Of whatever type: a field that is no text says nothing.
 #[derive(Deserialize)]
 struct Bare<'a> {
     #[serde(borrow)]
-    event_name: Option<Cow<'a, str>>,
+    event_name: Option<&'a RawValue>,
     #[serde(borrow)]
-    visitor_id: Option<Cow<'a, str>>,
+    visitor_id: Option<&'a RawValue>,
     #[serde(borrow)]
-    card_token: Option<Cow<'a, str>>,
+    card_token: Option<&'a RawValue>,
     #[serde(borrow)]
-    payment_id: Option<Cow<'a, str>>,
+    payment_id: Option<&'a RawValue>,
     #[serde(borrow)]
-    decision_id: Option<Cow<'a, str>>,
+    decision_id: Option<&'a RawValue>,
+}
+
+fn text_of(value: Option<&RawValue>) -> Option<String> {
+    serde_json::from_str(value?.get()).ok()
 }
 
 /// The record that a line stands for, and its topic. A line that is no envelope of a raw topic is an event
@@ -39,18 +44,19 @@ pub(super) fn record_of_line(line: &[u8]) -> (Topic, LogRecord) {
         return record;
     }
     let bare = serde_json::from_slice::<Bare<'_>>(line).ok();
-    let topic = match bare.as_ref().and_then(|bare| bare.event_name.as_deref()) {
+    let name = bare.as_ref().and_then(|bare| text_of(bare.event_name));
+    let topic = match name.as_deref() {
         Some(name) if name.starts_with("payment_") => Topic::Payments,
         Some("label") => Topic::Labels,
         _ => Topic::Clickstream,
     };
     let key = bare.and_then(|bare| match topic {
-        Topic::Payments => bare.card_token,
-        Topic::Labels => bare.payment_id.or(bare.decision_id),
-        _ => bare.visitor_id,
+        Topic::Payments => text_of(bare.card_token),
+        Topic::Labels => text_of(bare.payment_id).or_else(|| text_of(bare.decision_id)),
+        _ => text_of(bare.visitor_id),
     });
     let record = LogRecord {
-        key: key.map(|key| key.into_owned().into_bytes()),
+        key: key.map(String::into_bytes),
         value: Some(line.to_vec()),
         headers: Headers::None,
         timestamp_ms: None,
@@ -103,6 +109,10 @@ mod tests {
         assert_eq!((topic, record.key.as_deref()), (Topic::Clickstream, Some(&b"v"[..])));
         let (topic, record) = record_of_line(br#"{"event_name":"label","payment_id":"p"}"#);
         assert_eq!((topic, record.key.as_deref()), (Topic::Labels, Some(&b"p"[..])));
+        // a field of the wrong type changes neither topic nor key by another
+        let (topic, record) =
+            record_of_line(br#"{"event_name":"payment_attempted","payment_id":7,"card_token":"c"}"#);
+        assert_eq!((topic, record.key.as_deref()), (Topic::Payments, Some(&b"c"[..])));
         let (topic, record) = record_of_line(b"not json");
         assert_eq!((topic, record.value.as_deref()), (Topic::Clickstream, Some(&b"not json"[..])));
     }

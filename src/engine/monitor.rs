@@ -42,8 +42,10 @@ pub struct MonitorTask {
     pub sources: Sources,
     /// Frames refused, by reason.
     pub refused: BTreeMap<Refusal, u64>,
-    /// Labelled scores that were judged.
+    /// Labelled scores that came.
     pub judged: u64,
+    /// Of these, those whose day was final already: learned from, and judged no more.
+    pub after_the_end: u64,
     /// By name of the score and day of the payment, until no label is waited for any longer.
     days: BTreeMap<(Cow<'static, str>, i64), Day>,
     /// What the model has learned.
@@ -71,6 +73,7 @@ impl MonitorTask {
         self.sources == other.sources
             && self.refused == other.refused
             && self.judged == other.judged
+            && self.after_the_end == other.after_the_end
             && self.days == other.days
             && self.published == other.published
             && self.learning == other.learning
@@ -119,9 +122,8 @@ impl Monitor {
         }
         task.published = Some(hour);
         let as_of = EventTime(hour.saturating_mul(HOUR_MS));
-        let horizon = self.settings.label_horizon;
         task.days.retain(|(score, day), quality| {
-            let is_final = end_of(*day).plus(horizon) <= as_of;
+            let is_final = self.is_over(*day, hour);
             if let Some(record) = quality.publish(score, *day, as_of, is_final) {
                 out.publish(Topic::QualityFraud, "tillstream.score_quality.v1", score, &record);
             }
@@ -134,15 +136,25 @@ impl Monitor {
     fn judge(&self, task: &mut MonitorTask, labelled: &LabelledDecision<'_>) {
         task.judged += 1;
         let day = day_of(labelled.time);
-        task.days.entry((Cow::Borrowed(FRAUD), day)).or_default().add(labelled);
+        let is_open = !task.published.is_some_and(|hour| self.is_over(day, hour));
+        if is_open {
+            task.days.entry((Cow::Borrowed(FRAUD), day)).or_default().add(labelled);
+        } else {
+            task.after_the_end += 1;
+        }
         let Some(model) = &self.settings.model else { return };
         let said = labelled.model.as_ref().filter(|input| input.model == model.hash());
-        if let Some(score) = said.and_then(|input| input.score) {
+        if let Some(score) = said.and_then(|input| input.score).filter(|_| is_open) {
             let of_model = LabelledDecision { score, ..labelled.clone() };
             task.days.entry((Cow::Owned(model.name().to_owned()), day)).or_default().add(&of_model);
         }
         let learning = task.learning.take().filter(|learning| learning.is_of(model));
         task.learning.insert(learning.unwrap_or_else(|| Learning::new(model))).learn(labelled);
+    }
+
+    /// Whether no label of a day is waited for any longer when an hour of event time has begun.
+    fn is_over(&self, day: i64, hour: i64) -> bool {
+        end_of(day).plus(self.settings.label_horizon) <= EventTime(hour.saturating_mul(HOUR_MS))
     }
 
     fn send_weights(&self, task: &mut MonitorTask, hour_has_begun: bool, out: &mut Outputs) {

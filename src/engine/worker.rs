@@ -458,10 +458,10 @@ impl<S: Stage, L: Log> Worker<S, L> {
                 DeadlineChange::Disarm(decision) => self.deadlines.disarm(fetched.partition, decision),
             }
         }
-        let full = owned.outputs.events.iter().position(|events| events.bytes().len() > frame_bytes);
-        match full {
-            Some(destination) => self.send_frames(destination, Closing::Open),
-            None => Ok(()),
-        }
+        // one record may fill several destinations at once: weights go to all
+        let events = owned.outputs.events.iter().enumerate();
+        let full: Vec<usize> =
+            events.filter(|(_, events)| events.bytes().len() > frame_bytes).map(|(place, _)| place).collect();
+        full.into_iter().try_for_each(|destination| self.send_frames(destination, Closing::Open))
     }
 }

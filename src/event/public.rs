@@ -278,7 +278,8 @@ pub struct ScoreQuality<'a> {
     pub revision: u32,
     /// No label of this day is waited for any longer.
     pub is_final: bool,
-    /// The full hour of event time up to which labels are in it.
+    /// The hour of event time that had begun when this was published. Labels are in it as they came: some of an earlier time may
+    /// come yet.
     pub as_of_ms: EventTime,
     /// Scores that have a label.
     pub labelled: u64,
@@ -353,7 +354,7 @@ pub struct Reason<'a> {
     pub code: Text<'a>,
     /// Its weight.
     pub weight: f64,
-    /// Its share of the score: ln(1 − weight) over the sum of the same over all that fired.
+    /// Its share of the score: ln(1 − weight) over the sum of the same over all that fired, and of ln(1 − score) of a live model.
     pub contribution: f64,
     /// The features and payment fields it read, with their values.
     pub inputs: BTreeMap<Text<'a>, serde_json::Value>,

@@ -67,9 +67,8 @@ impl Decide {
     /// Forgets what has waited long enough. A label without a decision is handed back.
     pub(super) fn end_labelling(&self, task: &mut DecideTask, out: &mut Outputs) {
         let Some(watermark) = task.sources.watermark() else { return };
-        while let Some((_, decision)) = task.label_ends.due(watermark) {
-            let ended =
-                task.labelling.update(decision, |slot| slot.take_if(|waiting| waiting.until() <= watermark));
+        while let Some((at, decision)) = task.label_ends.due(watermark) {
+            let ended = task.labelling.update(decision, |slot| slot.take_if(|waiting| waiting.until() == at));
             match ended {
                 Some(Labelling::Parked { label, .. }) => {
                     task.parked_labels -= 1;

@@ -17,6 +17,7 @@ struct Whole<'a> {
     sources: Cow<'a, Sources>,
     refused: Cow<'a, BTreeMap<Refusal, u64>>,
     judged: u64,
+    after_the_end: u64,
     days: Cow<'a, BTreeMap<(Cow<'static, str>, i64), Day>>,
     learning: Cow<'a, Option<Learning>>,
     published: Option<i64>,
@@ -28,6 +29,7 @@ impl Checkpointed for MonitorTask {
             sources: Cow::Borrowed(&self.sources),
             refused: Cow::Borrowed(&self.refused),
             judged: self.judged,
+            after_the_end: self.after_the_end,
             days: Cow::Borrowed(&self.days),
             learning: Cow::Borrowed(&self.learning),
             published: self.published,
@@ -48,6 +50,7 @@ impl Checkpointed for MonitorTask {
         self.sources = whole.sources.into_owned();
         self.refused = whole.refused.into_owned();
         self.judged = whole.judged;
+        self.after_the_end = whole.after_the_end;
         self.days = whole.days.into_owned();
         self.learning = whole.learning.into_owned();
         self.published = whole.published;

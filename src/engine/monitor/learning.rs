@@ -8,7 +8,7 @@ use crate::fraud::model::{Learner, Model, Token};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Weights per slice: some 400 KB.
+/// Weights per slice, which is some 400 KB: a reader puts a version together from its slices, and holds no more of it at once.
 const SLICE: usize = 32_768;
 /// Every so many versions all weights go out, not only those that have changed: a reader that has lost some is whole again.
 const WHOLE_EVERY: u32 = 64;

@@ -5,6 +5,7 @@ use super::spec::Learning;
 use super::tokens::Token;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// What there is to add up for one payment: a weight of 0 for every token that is not here.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -13,6 +14,10 @@ pub struct Weights {
     pub bias: f64,
     by_token: BTreeMap<Token, f64>,
 }
+
+/// A model has at most so many weights: what is new then keeps the weight 0. A version with all of them takes 3 MB of the 8 that a
+/// record of the decision log may have.
+const TOKENS_MAX: usize = 200_000;
 
 /// Log-odds beyond this are as good as certain; e^35 is still far from what a double can hold.
 const LOG_ODDS_MAX: f64 = 35.0;
@@ -84,12 +89,19 @@ impl Learner {
         probability(self.bias() + tokens.iter().map(|token| self.weight(*token)).sum::<f64>())
     }
 
-    /// Learns what a payment with these tokens was.
+    /// Learns what a payment with these tokens was. Once there are 200,000 of them, no new ones are learned.
     pub fn learn(&mut self, tokens: &[Token], is_fraud: bool) {
         let gradient = self.score(tokens) - f64::from(u8::from(is_fraud));
         self.bias.learn(gradient, &self.learning);
         for token in tokens {
-            self.by_token.entry(*token).or_default().learn(gradient, &self.learning);
+            let has_room = self.by_token.len() < TOKENS_MAX;
+            match self.by_token.entry(*token) {
+                Entry::Occupied(mut known) => known.get_mut().learn(gradient, &self.learning),
+                Entry::Vacant(new) if has_room => {
+                    new.insert(Coordinate::default()).learn(gradient, &self.learning)
+                }
+                Entry::Vacant(_) => {}
+            }
         }
     }
 

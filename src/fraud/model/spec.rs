@@ -37,7 +37,7 @@ pub struct ModelSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Learning {
-    /// How large the steps are: above 0.
+    /// How large the steps are: 10⁻⁶ to 10⁶, as below.
     pub alpha: f64,
     /// How much smaller the first steps are than they would be: at least 0.
     pub beta: f64,
@@ -69,6 +69,13 @@ fn two_hundred() -> u64 {
     200
 }
 
+/// The name of the score that decides: quality is judged by name.
+const DECIDES: &str = "fraud";
+const NAME_BYTES_MAX: usize = 128;
+/// Beyond these, steps would round to nothing or to infinity.
+const SMALLEST_ALPHA: f64 = 1e-6;
+const LARGEST: f64 = 1e6;
+
 /// More would make a decision slow and its memory large.
 const INPUTS_MAX: usize = 64;
 
@@ -89,6 +96,11 @@ impl ModelSpec {
         if !is_name {
             let message = "must be a lower-case letter, then lower-case letters, digits and `_`";
             fault("model.name".to_owned(), message.to_owned());
+        } else if self.name == DECIDES || self.name.len() > NAME_BYTES_MAX {
+            let message = format!(
+                "must not be `{DECIDES}`, the name of the score that decides, and have at most {NAME_BYTES_MAX} letters"
+            );
+            fault("model.name".to_owned(), message);
         }
         let mut variables = Vec::new();
         for (place, input) in self.inputs.iter().enumerate() {
@@ -111,7 +123,16 @@ impl ModelSpec {
         let mut crosses = Vec::new();
         for (place, (one, other)) in self.crosses.iter().enumerate() {
             match (place_of(one), place_of(other)) {
-                (Some(first), Some(second)) if first != second => crosses.push((first, second)),
+                (Some(first), Some(second)) if first != second => {
+                    let pair = (first.min(second), first.max(second));
+                    if crosses
+                        .iter()
+                        .any(|(one, other): &(usize, usize)| pair == (*one.min(other), *one.max(other)))
+                    {
+                        fault(format!("model.crosses[{place}]"), "these two are crossed before".to_owned());
+                    }
+                    crosses.push((first, second));
+                }
                 (Some(_), Some(_)) => {
                     fault(format!("model.crosses[{place}]"), "must be two inputs".to_owned())
                 }
@@ -129,14 +150,15 @@ impl ModelSpec {
         }
         let Learning { alpha, beta, l1, l2 } = self.learning;
         for (name, value, holds) in [
-            ("alpha", alpha, alpha > 0.0 && alpha.is_finite()),
-            ("beta", beta, beta >= 0.0 && beta.is_finite()),
-            ("l1", l1, l1 >= 0.0 && l1.is_finite()),
-            ("l2", l2, l2 >= 0.0 && l2.is_finite()),
+            ("alpha", alpha, (SMALLEST_ALPHA..=LARGEST).contains(&alpha)),
+            ("beta", beta, (0.0..=LARGEST).contains(&beta)),
+            ("l1", l1, (0.0..=LARGEST).contains(&l1)),
+            ("l2", l2, (0.0..=LARGEST).contains(&l2)),
         ] {
             if !holds {
-                let at_least = if name == "alpha" { "above 0" } else { "at least 0" };
-                fault(format!("model.learning.{name}"), format!("must be {at_least}, and is {value}"));
+                let smallest = if name == "alpha" { SMALLEST_ALPHA } else { 0.0 };
+                let message = format!("must be from {smallest} to {LARGEST}, and is {value}");
+                fault(format!("model.learning.{name}"), message);
             }
         }
         if faults.is_empty() { Ok(Model::new(self, variables, crosses)) } else { Err(faults) }

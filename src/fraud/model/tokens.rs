@@ -232,9 +232,19 @@ mod tests {
                 "model.crosses[0]: `v__b` is not among the inputs",
                 "model.crosses[1]: must be two inputs",
                 "model.buckets_per_doubling: must be one of 1, 2, 4, 8, 16",
-                "model.learning.alpha: must be above 0, and is 0",
-                "model.learning.l1: must be at least 0, and is -1",
+                "model.learning.alpha: must be from 0.000001 to 1000000, and is 0",
+                "model.learning.l1: must be from 0 to 1000000, and is -1",
             ]
         );
+    }
+
+    #[test]
+    fn a_model_is_not_named_like_the_score_that_decides_and_crosses_no_two_inputs_twice() {
+        let text = "{name: fraud, inputs: [v__a, v__b], crosses: [[v__a, v__b], [v__b, v__a]]}";
+        let spec: ModelSpec = serde_saphyr::from_str(text).expect("a shape");
+        let names = [("v__a".to_owned(), 1), ("v__b".to_owned(), 2)];
+        let faults = spec.compile(&names).expect_err("it has faults");
+        let places: Vec<&str> = faults.iter().map(|fault| fault.path.as_str()).collect();
+        assert_eq!(places, ["model.name", "model.crosses[1]"]);
     }
 }
