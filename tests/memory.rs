@@ -43,6 +43,8 @@ struct Seen {
     labels_handed_back: u64,
     judged: u64,
     days_published: u64,
+    versions: u64,
+    live_models: u64,
 }
 
 /// Producers without manners.
@@ -190,8 +192,11 @@ fn public(engine: &Engine, topic: Topic) -> Vec<Public> {
 
 #[test]
 fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
-    let config = resolve(&Tree::new(), Path::new(".")).expect("the defaults are good");
-    let (settings, views) = (Settings::settled(), oracle::views::defaults());
+    let with_model: Tree =
+        json!({"model": "tests/oracle/model.yaml"}).as_object().expect("an object").clone();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let config = resolve(&with_model, folder).unwrap_or_else(|faults| panic!("{faults:?}"));
+    let (settings, views) = (Settings { model: true, ..Settings::settled() }, oracle::views::defaults());
     let mut seen = Seen::default();
     for seed in 1..=SEEDS {
         let mut engine =
@@ -204,6 +209,20 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
         assert_eq!(refused, [0; 3], "seed {seed}");
         oracle::compare::multiset(&monitor.public, &public(&engine, Topic::QualityFraud))
             .unwrap_or_else(|wrong| panic!("seed {seed}, quality: {wrong}"));
+        for (partition, versions) in &decision.weights {
+            let known = monitor.weights.get(..versions.len()).unwrap_or_default();
+            let same =
+                known.iter().zip(versions).filter(|(one, other)| oracle::model::same(one, other)).count();
+            assert_eq!(same, versions.len(), "seed {seed}: versions of weights in partition {partition}");
+            assert_eq!(
+                versions.len(),
+                monitor.weights.len(),
+                "seed {seed}: each version is in partition {partition}"
+            );
+        }
+        seen.versions += monitor.weights.len() as u64;
+        let is_live = |record: &&Public| record.value["model"]["is_live"] == true;
+        seen.live_models += decision.public.iter().filter(is_live).count() as u64;
         seen.judged += monitor.judged;
         seen.days_published += monitor.public.len() as u64;
         for topic in [Topic::Sessions, Topic::FeaturesSession, Topic::FeaturesFraud, Topic::Late] {
@@ -252,6 +271,8 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
         labels_handed_back,
         judged,
         days_published,
+        versions,
+        live_models,
     } = seen;
     assert!(
         [late, late_applied, duplicates, closed_early, turned_to_buckets, labelled, labels_handed_back]
@@ -259,5 +280,7 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
             .all(|count| *count > SEEDS)
             && judged == labelled
             && days_published > SEEDS
+            && versions > SEEDS
+            && live_models > SEEDS
     );
 }

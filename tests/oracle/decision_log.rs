@@ -1,6 +1,7 @@
 //! A whole decision log folded: parts gathered, rules evaluated, scores, and scores with their labels.
 
 use super::entity_log::{PlainLabel, PlainPart};
+use super::model::{self, Served, Version};
 use super::rules::{Inputs, RULES, Rule, THRESHOLDS, VERSION};
 use super::sources::Sources;
 use super::{Log, Public, Settings};
@@ -22,6 +23,8 @@ pub struct Outcome {
     pub parts: Vec<PlainPart>,
     /// Every label that was read for the first time.
     pub labels: Vec<PlainLabel>,
+    /// By partition, the versions of the model's weights that were read for the first time.
+    pub weights: BTreeMap<u32, Vec<Version>>,
     /// Parts of another event with the same payment id, and second parts of one kind.
     pub ignored_parts: u64,
     /// Parts that met a tombstone.
@@ -54,6 +57,8 @@ pub fn outcome(log: &Log, settings: &Settings) -> Outcome {
             tombstones: BTreeMap::new(),
             decided: BTreeMap::new(),
             labels: BTreeMap::new(),
+            served: Served::default(),
+            partition: *partition,
             outcome: &mut outcome,
         };
         for (offset, bytes) in records {
@@ -77,6 +82,8 @@ struct Task<'a> {
     decided: BTreeMap<DecisionId, (Value, i64)>,
     /// The first label of each decision, and until when it is known, if the decision does not say so.
     labels: BTreeMap<DecisionId, (PlainLabel, i64)>,
+    served: Served,
+    partition: u32,
     outcome: &'a mut Outcome,
 }
 
@@ -114,8 +121,12 @@ impl Task<'_> {
                     self.outcome.parts.push(part.clone());
                     self.part(offset, part);
                 }
-                // no model is configured where this oracle is asked
-                DecisionEvent::Weights(_) => panic!("weights of no model"),
+                DecisionEvent::Weights(slice) => {
+                    assert!(self.settings.model, "weights of no model");
+                    self.served.take(&slice);
+                    let versions = self.outcome.weights.entry(self.partition).or_default();
+                    versions.push(model::version_of(&slice));
+                }
                 DecisionEvent::Label(label) => {
                     let label = PlainLabel::of(&label);
                     self.outcome.labels.push(label.clone());
@@ -237,7 +248,7 @@ impl Task<'_> {
         let time = gather.parts[0].time;
         let from = time.max(self.sources.watermark.unwrap_or(time));
         self.tombstones.insert(decision, from + self.settings.dedup_horizon + TOMBSTONE_BEYOND_HORIZON);
-        let score = score(decision, &gather.parts);
+        let score = score(decision, &gather.parts, &self.served);
         self.outcome.public.push(Public::new("scores.fraud", &decision.to_string(), score.clone()));
         let until = self.now(time) + self.settings.label_horizon;
         let was_labelled = self.decided.contains_key(&decision) && self.labels.contains_key(&decision);
@@ -254,9 +265,9 @@ fn missing(parts: &[PlainPart]) -> Vec<EntityKind> {
     expected.iter().filter(|kind| parts.iter().all(|part| part.kind != *kind)).collect()
 }
 
-/// The record of `scores.fraud` for these parts.
+/// The record of `scores.fraud` for these parts, with the model's weights that are in force.
 #[must_use]
-pub fn score(decision: DecisionId, parts: &[PlainPart]) -> Value {
+pub fn score(decision: DecisionId, parts: &[PlainPart], served: &Served) -> Value {
     let context = parts.iter().map(|part| &part.context).find(|context| !context.is_null());
     let of_payment = |field: &str| context.map_or(Value::Null, |context| context[field].clone());
     let mut fired: Vec<(&Rule, Map<String, Value>)> = Vec::new();
@@ -270,7 +281,11 @@ pub fn score(decision: DecisionId, parts: &[PlainPart]) -> Value {
             Ok(_) => shadow.push(rule.id),
         }
     }
-    let score = 1.0 - fired.iter().map(|(rule, _)| 1.0 - rule.weight).product::<f64>();
+    let values = model::values(parts);
+    let of_model = served.score(&values).filter(|(_, is_live)| *is_live).map(|(score, _)| score);
+    let without = of_model.map_or(1.0, |score| 1.0 - score);
+    let score = 1.0 - fired.iter().map(|(rule, _)| 1.0 - rule.weight).product::<f64>() * without;
+    let share = if of_model.is_some() { without.ln() / logarithms(&fired, without) } else { 0.0 };
     let entities: BTreeMap<&str, &str> =
         parts.iter().map(|part| (part.kind.name(), part.entity.as_str())).collect();
     json!({
@@ -281,10 +296,10 @@ pub fn score(decision: DecisionId, parts: &[PlainPart]) -> Value {
         "currency": of_payment("currency"),
         "score": score,
         "decision": decide(score, &fired),
-        "reasons": reasons(&fired),
+        "reasons": reasons(&fired, without),
         "shadow": shadow,
         "not_evaluated": not_evaluated,
-        "model": null,
+        "model": served.said(&values, share),
         "entities": entities,
         "missing_parts": missing(parts),
         "rules_version": VERSION,
@@ -332,8 +347,13 @@ fn decide(score: f64, fired: &[(&Rule, Map<String, Value>)]) -> &'static str {
     reached.chain(asked).max_by_key(|name| rank(name)).unwrap_or("approve")
 }
 
-fn reasons(fired: &[(&Rule, Map<String, Value>)]) -> Vec<Value> {
-    let all: f64 = fired.iter().map(|(rule, _)| (1.0 - rule.weight).ln()).sum();
+/// Of all rules that fired and the model, ln(1 − weight).
+fn logarithms(fired: &[(&Rule, Map<String, Value>)], without: f64) -> f64 {
+    fired.iter().map(|(rule, _)| (1.0 - rule.weight).ln()).sum::<f64>() + without.ln()
+}
+
+fn reasons(fired: &[(&Rule, Map<String, Value>)], without: f64) -> Vec<Value> {
+    let all = logarithms(fired, without);
     let contribution = |rule: &Rule| (1.0 - rule.weight).ln() / all;
     let mut sorted: Vec<&(&Rule, Map<String, Value>)> = fired.iter().collect();
     sorted.sort_by(|(one, _), (other, _)| {

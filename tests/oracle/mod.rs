@@ -15,6 +15,7 @@ pub mod compare;
 pub mod decision_log;
 pub mod entity_log;
 pub mod features;
+pub mod model;
 pub mod monitor_log;
 pub mod raw;
 pub mod rules;
@@ -67,6 +68,8 @@ pub struct Settings {
     pub dedup_horizon: i64,
     /// `labels.horizon`
     pub label_horizon: i64,
+    /// Whether the model of `model.yaml` learns beside the rules.
+    pub model: bool,
     /// For [`raw`] alone: ids that come again farther apart than this in event time are unclear.
     pub clear_cut: i64,
     /// How the documents are read where they leave a choice.
@@ -119,6 +122,7 @@ impl Default for Settings {
             remember_closed: 60 * MINUTE,
             dedup_horizon: 60 * MINUTE,
             label_horizon: 14 * 24 * 60 * MINUTE,
+            model: false,
             clear_cut: 30 * MINUTE,
             reading: Reading::default(),
         }

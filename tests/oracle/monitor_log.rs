@@ -1,5 +1,6 @@
 //! A whole monitor log folded: every labelled score of a day is kept, and each figure computed from all of them again.
 
+use super::model::{self, Learner, Version};
 use super::sources::Sources;
 use super::{Log, Public, Settings};
 use serde_json::{Value, json};
@@ -18,6 +19,8 @@ const GROUPS: usize = 10;
 pub struct Outcome {
     /// Records of `quality.fraud`, in the order in which they are made.
     pub public: Vec<Public>,
+    /// The versions of the model's weights that went out.
+    pub weights: Vec<Version>,
     /// Labelled scores read for the first time.
     pub judged: u64,
     /// Frames that began above what was applied.
@@ -49,6 +52,7 @@ pub fn outcome(log: &Log, settings: &Settings) -> Outcome {
             revisions: BTreeMap::new(),
             changed: BTreeSet::new(),
             hour: None,
+            learner: Learner::default(),
             outcome: &mut outcome,
         };
         for (_, bytes) in records {
@@ -61,11 +65,13 @@ pub fn outcome(log: &Log, settings: &Settings) -> Outcome {
 struct Task<'a> {
     settings: &'a Settings,
     sources: Sources,
-    days: BTreeMap<i64, Vec<Labelled>>,
-    /// How often each day was published.
-    revisions: BTreeMap<i64, u32>,
-    changed: BTreeSet<i64>,
+    /// By name of the score and day.
+    days: BTreeMap<(String, i64), Vec<Labelled>>,
+    /// How often each was published.
+    revisions: BTreeMap<(String, i64), u32>,
+    changed: BTreeSet<(String, i64)>,
     hour: Option<i64>,
+    learner: Learner,
     outcome: &'a mut Outcome,
 }
 
@@ -91,37 +97,58 @@ impl Task<'_> {
             if position > applied {
                 let day = event.time.0.div_euclid(DAY);
                 self.outcome.judged += 1;
-                self.changed.insert(day);
-                self.days.entry(day).or_default().push(Labelled {
+                let labelled = Labelled {
                     score: event.score,
                     decision: json!(event.decision).as_str().expect("a name").to_owned(),
                     amount: event.amount_minor,
                     currency: event.currency.map(str::to_owned),
                     fraud: event.outcome == LabelOutcome::Fraud,
-                });
+                };
+                self.judge("fraud", day, labelled.clone());
+                if let Some(input) = &event.model {
+                    self.learner.learn(&input.tokens, labelled.fraud);
+                    if let Some(score) = input.score {
+                        self.judge(model::NAME, day, Labelled { score, ..labelled });
+                    }
+                }
             }
         }
         self.sources.accepted(frame, &self.settings.reading);
-        let Some(hour) = self.sources.watermark.map(|watermark| watermark.div_euclid(HOUR)) else { return };
-        if self.hour.is_none_or(|last| hour > last) {
+        let hour = self.sources.watermark.map(|watermark| watermark.div_euclid(HOUR));
+        let has_begun = hour > self.hour;
+        if let Some(hour) = hour.filter(|_| has_begun) {
             self.hour = Some(hour);
             self.publish(hour * HOUR);
         }
+        self.outcome.weights.extend(self.learner.publish(has_begun));
+    }
+
+    fn judge(&mut self, score: &str, day: i64, labelled: Labelled) {
+        // a day that was final stays as it is
+        let is_over = |hour: i64| (day + 1) * DAY + self.settings.label_horizon <= hour * HOUR;
+        if self.hour.is_some_and(is_over) {
+            return;
+        }
+        let place = (score.to_owned(), day);
+        self.changed.insert(place.clone());
+        self.days.entry(place).or_default().push(labelled);
     }
 
     fn publish(&mut self, as_of: i64) {
-        for (day, labelled) in self.days.clone() {
+        for (place, labelled) in self.days.clone() {
+            let (score, day) = (&place.0, place.1);
             let is_final = (day + 1) * DAY + self.settings.label_horizon <= as_of;
-            if !self.changed.remove(&day) && !is_final {
+            if !self.changed.remove(&place) && !is_final {
                 continue;
             }
-            let revision = self.revisions.entry(day).or_default();
+            let revision = self.revisions.entry(place.clone()).or_default();
             *revision += 1;
-            let value = quality(&labelled, day, *revision, is_final, as_of);
-            self.outcome.public.push(Public::new("quality.fraud", "fraud", value));
+            let mut value = quality(&labelled, day, *revision, is_final, as_of);
+            value["score"] = json!(score);
+            self.outcome.public.push(Public::new("quality.fraud", score, value));
             if is_final {
-                self.days.remove(&day);
-                self.revisions.remove(&day);
+                self.days.remove(&place);
+                self.revisions.remove(&place);
             }
         }
     }
