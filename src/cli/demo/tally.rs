@@ -1,8 +1,9 @@
 //! What the demo has seen: counts, latencies, last scores, and planted patterns found and missed.
 
+use crate::engine::monitor::FRAUD;
 use crate::engine::process::Engine;
 use crate::event::EntityKind;
-use crate::event::public::{Action, FraudScore};
+use crate::event::public::{Action, FraudScore, ScoreQuality};
 use crate::generate::Truth;
 use crate::ledger::Disposition;
 use crate::log::{LogRecord, Topic};
@@ -24,6 +25,8 @@ pub(super) struct Tally {
     flagged: BTreeMap<String, Action>,
     decided: BTreeMap<Action, u64>,
     last: VecDeque<String>,
+    /// How good the scores are by the labels that came, in a line.
+    quality: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -56,10 +59,16 @@ impl Tally {
 
     pub(super) fn published(&mut self, topic: Topic, record: &LogRecord, now: Duration) {
         *self.published.entry(topic).or_default() += 1;
+        let value = record.value.as_deref().unwrap_or_default();
+        if topic == Topic::QualityFraud
+            && let Ok(quality) = serde_json::from_slice::<ScoreQuality<'_>>(value)
+            && quality.score == FRAUD
+        {
+            self.quality = Some(line_of_quality(&quality));
+        }
         if topic != Topic::ScoresFraud {
             return;
         }
-        let value = record.value.as_deref().unwrap_or_default();
         let Ok(score) = serde_json::from_slice::<FraudScore<'_>>(value) else { return };
         *self.decided.entry(score.decision).or_default() += 1;
         let payment = score.payment_id.as_deref().unwrap_or_default().to_owned();
@@ -170,6 +179,9 @@ impl Tally {
             ),
         );
         line(&mut text, format_args!("honest payments stopped: {}", found.honest_flagged));
+        if let Some(quality) = &self.quality {
+            line(&mut text, format_args!("by their labels: {quality}"));
+        }
         line(
             &mut text,
             format_args!("the ledger {}", if ledger.balances() { "balances" } else { "DOES NOT BALANCE" }),
@@ -199,6 +211,15 @@ impl Tally {
 
 fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
     writeln!(text, "{line}").expect("a String takes all");
+}
+
+/// Of the day that was published last.
+fn line_of_quality(quality: &ScoreQuality<'_>) -> String {
+    let precision = quality.average_precision.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
+    format!(
+        "{} scores, {} of frauds; average precision {precision}, calibration error {:.3}",
+        quality.labelled, quality.frauds, quality.calibration_error
+    )
 }
 
 fn line_of(score: &FraudScore<'_>) -> String {
