@@ -25,7 +25,7 @@ use tillstream::engine::process::{INGEST_GROUP, KEYED_GROUP, Partitions, broker,
 use tillstream::engine::settings::{FoldSettings, Topology};
 use tillstream::engine::worker::{Worker, WorkerSettings};
 use tillstream::generate::random::Random;
-use tillstream::generate::{GenerateSettings, GeneratedRecord, Generator, RawTopic};
+use tillstream::generate::{GenerateSettings, GeneratedRecord, Generator};
 use tillstream::log::frame::Life;
 use tillstream::log::memory::{Delivery, MemoryLog, SharedBroker};
 use tillstream::log::{Destination, LogRecord, Start, Topic};
@@ -285,11 +285,7 @@ fn run(records: &[GeneratedRecord], place: Option<(&Place, Cadence)>) -> (i64, u
     let mut shop = Shop::open(place);
     let begun = cpu_ticks();
     for (number, record) in records.iter().enumerate() {
-        let topic = match record.topic {
-            RawTopic::Clickstream => Topic::Clickstream,
-            RawTopic::Payments => Topic::Payments,
-            RawTopic::Labels => Topic::Labels,
-        };
+        let topic = Topic::from_name(record.topic.name()).expect("a topic of ours");
         shop.append(topic, &record.key, record.value.clone());
         if (number + 1) % 100 == 0 {
             shop.advance(Duration::from_millis(20));

@@ -120,11 +120,7 @@ fn run_engine(records: Vec<GeneratedRecord>) -> usize {
         Engine::new(&config.fold, config.partitions, config.idle_timeout, config.decision_deadline);
     let mut bytes = 0;
     for (number, record) in records.into_iter().enumerate() {
-        let topic = match record.topic {
-            RawTopic::Clickstream => Topic::Clickstream,
-            RawTopic::Payments => Topic::Payments,
-            RawTopic::Labels => Topic::Labels,
-        };
+        let topic = Topic::from_name(record.topic.name()).expect("a topic of ours");
         let raw = LogRecord {
             key: Some(record.key.into_bytes()),
             value: Some(record.value),

@@ -119,11 +119,7 @@ fn produce(shop: &Shop, hop_topic: &str, seconds: u64, rate: u64) -> (Sent, Sent
         let due = Duration::from_secs_f64(number as f64 / rate as f64);
         std::thread::sleep(due.saturating_sub(begun.elapsed()));
         let counts = begun.elapsed() > WARM_UP;
-        let topic = match record.topic {
-            RawTopic::Clickstream => "clickstream",
-            RawTopic::Payments => "payments",
-            RawTopic::Labels => "labels",
-        };
+        let topic = record.topic.name();
         let payment = (record.topic == RawTopic::Payments).then(|| decision_of(&record.value)).flatten();
         if let Some(id) = &payment {
             if counts {

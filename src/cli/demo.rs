@@ -2,10 +2,11 @@
 
 mod tally;
 
+use super::generate::topic_of;
 use super::{CliError, ConfigFile, is_watched, start_logging};
 use crate::engine::process::Engine;
-use crate::generate::{GenerateSettings, GeneratedRecord, Generator, RawTopic};
-use crate::log::{Destination, LogRecord, Topic};
+use crate::generate::{GenerateSettings, GeneratedRecord, Generator};
+use crate::log::{Destination, LogRecord};
 use crate::time::{Clock, Stopwatch, SystemClock};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -113,11 +114,7 @@ fn interrupted() -> Result<Arc<AtomicBool>, CliError> {
 
 fn feed(engine: &mut Engine, tally: &mut Tally, record: GeneratedRecord, now: Duration) {
     let GeneratedRecord { topic, timestamp_ms, key, value } = record;
-    let topic = match topic {
-        RawTopic::Clickstream => Topic::Clickstream,
-        RawTopic::Payments => Topic::Payments,
-        RawTopic::Labels => Topic::Labels,
-    };
+    let topic = topic_of(topic);
     tally.produced(topic, &value, now);
     let record = LogRecord {
         key: Some(key.into_bytes()),

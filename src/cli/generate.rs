@@ -110,12 +110,9 @@ impl Generate {
     }
 }
 
-fn topic_of(topic: RawTopic) -> Topic {
-    match topic {
-        RawTopic::Clickstream => Topic::Clickstream,
-        RawTopic::Payments => Topic::Payments,
-        RawTopic::Labels => Topic::Labels,
-    }
+/// The topic of that name.
+pub(super) fn topic_of(topic: RawTopic) -> Topic {
+    Topic::from_name(topic.name()).expect("traffic goes to topics of ours")
 }
 
 fn write_all(generator: &mut Generator, out: &mut impl Write, events: u64) -> Result<(), CliError> {

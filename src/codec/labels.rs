@@ -1,7 +1,7 @@
 //! The label contract, version 1: what became known about a payment.
 
 use super::bounds::{Bounds, ID};
-use super::reject::{Reject, RejectReason, read_object};
+use super::reject::{Reject, RejectReason, event_name, read_object};
 use super::text::{Text, as_str};
 use super::whole;
 use crate::event::{DecisionId, LabelOutcome};
@@ -61,12 +61,6 @@ pub enum Decoded<'a> {
     UnknownName,
 }
 
-#[derive(Deserialize)]
-struct Named<'a> {
-    #[serde(borrow)]
-    event_name: Text<'a>,
-}
-
 impl<'a> Decoded<'a> {
     /// Reads a label, and counts the fields that the contract does not know.
     ///
@@ -74,12 +68,7 @@ impl<'a> Decoded<'a> {
     ///
     /// [`Reject`]: the payload is not what the contract says.
     pub fn decode(payload: &'a [u8], bytes_max: usize) -> Result<(Decoded<'a>, u32), Reject> {
-        // an event that no contract describes is judged by its name alone
-        let (named, _) = read_object::<Named<'a>>(payload, bytes_max)?;
-        let mut bounds = Bounds::default();
-        bounds.text("event_name", &named.event_name, (1, 64));
-        bounds.verdict()?;
-        if named.event_name.as_str() != "label" {
+        if event_name(payload, bytes_max)?.as_str() != "label" {
             return Ok((Decoded::UnknownName, 0));
         }
         let (fields, unknown) = read_object::<LabelFields<'a>>(payload, bytes_max)?;

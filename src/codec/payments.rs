@@ -1,7 +1,7 @@
 //! The payment contracts, version 1: attempts and results.
 
 use super::bounds::{Bounds, ID, MINOR_MAX};
-use super::reject::{Reject, RejectReason, read_object};
+use super::reject::{Reject, RejectReason, event_name, read_object};
 use super::text::{AnyJson, Text};
 use super::whole;
 use crate::event::ResultStatus;
@@ -87,12 +87,6 @@ pub enum Decoded<'a> {
     UnknownName,
 }
 
-#[derive(Deserialize)]
-struct Named<'a> {
-    #[serde(borrow)]
-    event_name: Text<'a>,
-}
-
 impl<'a> Decoded<'a> {
     /// Reads a payment event, and counts the fields that the contracts do not know.
     ///
@@ -100,13 +94,8 @@ impl<'a> Decoded<'a> {
     ///
     /// [`Reject`]: the payload is not what its contract says.
     pub fn decode(payload: &'a [u8], bytes_max: usize) -> Result<(Decoded<'a>, u32), Reject> {
-        // an event that no contract describes is judged by its name alone
-        let (named, _) = read_object::<Named<'a>>(payload, bytes_max)?;
-        let mut bounds = Bounds::default();
-        bounds.text("event_name", &named.event_name, (1, 64));
-        bounds.verdict()?;
         let read = || read_object::<PaymentFields<'a>>(payload, bytes_max);
-        let (payment, unknown_fields) = match named.event_name.as_str() {
+        let (payment, unknown_fields) = match event_name(payload, bytes_max)?.as_str() {
             "payment_attempted" => read().and_then(|(fields, unknown)| Ok((fields.attempted()?, unknown)))?,
             "payment_result" => read().and_then(|(fields, unknown)| Ok((fields.result()?, unknown)))?,
             _ => return Ok((Decoded::UnknownName, 0)),

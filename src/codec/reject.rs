@@ -1,6 +1,8 @@
 //! Why a payload was refused.
 
+use super::bounds::Bounds;
 use super::object::Object;
+use super::text::Text;
 use serde::Deserialize;
 
 /// Nesting beyond this is refused.
@@ -100,6 +102,25 @@ pub fn read_object<'a, T: Deserialize<'a>>(payload: &'a [u8], bytes_max: usize) 
         Ok(Object(object)) => Ok((object, unknown_fields)),
         Err(fault) => Err(explain::<Object<T>>(text, &fault)),
     }
+}
+
+/// The name of an event whose topic carries several contracts: an event that none of them describes is judged by its name
+/// alone.
+///
+/// # Errors
+///
+/// As [`read_object`], and if the name has not 1 to 64 characters.
+pub fn event_name<'a>(payload: &'a [u8], bytes_max: usize) -> Result<Text<'a>, Reject> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        event_name: Text<'a>,
+    }
+    let (named, _) = read_object::<Named<'a>>(payload, bytes_max)?;
+    let mut bounds = Bounds::default();
+    bounds.text("event_name", &named.event_name, (1, 64));
+    bounds.verdict()?;
+    Ok(named.event_name)
 }
 
 fn check_size(payload: &[u8], bytes_max: usize) -> Result<(), Reject> {

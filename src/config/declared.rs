@@ -376,7 +376,7 @@ mod tests {
         let view = |kind: &str| {
             format!("{{name: {kind}, entity: {kind}, source: click, windows: [1h], features: [count]}}")
         };
-        let views: Vec<String> = EntityKind::VIEWED.iter().map(|kind| view(kind.name())).collect();
+        let views: Vec<String> = EntityKind::viewed().map(|kind| view(kind.name())).collect();
         assert_eq!(
             faults(&format!("views: [{}]", views.join(", ")), &of_rules("[]")),
             [
@@ -390,7 +390,7 @@ mod tests {
     /// Holds [`OF_CLICKS`] and the router together.
     #[test]
     fn the_kinds_that_clicks_name_are_those_that_get_copies_of_clicks() {
-        let view = |kind: &EntityKind| {
+        let view = |kind: EntityKind| {
             let name = kind.name().to_owned();
             let (source, windows) = (Source::Click.name().to_owned(), vec!["1h".to_owned()]);
             let features = vec![FeatureSpec::Plain("count".to_owned())];
@@ -404,7 +404,7 @@ mod tests {
                 features,
             }
         };
-        let spec = FeaturesSpec { views: EntityKind::VIEWED.iter().map(view).collect(), derived: Vec::new() };
+        let spec = FeaturesSpec { views: EntityKind::viewed().map(view).collect(), derived: Vec::new() };
         let plan =
             FeaturePlan::compile(&spec, Duration::ZERO).expect("only the configuration knows of routes");
         let click = br#"{"event_id": "e", "event_name": "view_item", "event_time_ms": 1, "visitor_id": "v", "customer_id": "c",

@@ -197,7 +197,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
 
     let views = declared::views(&features_text, sessions.allowed_lateness, &mut faults);
     let rules = declared::rules(&rules_text, &views, &mut faults);
-    let model = model_text.map(|text| declared::model(&text, &views, &mut faults));
+    let model = model_text.and_then(|text| declared::model(&text, &views, &mut faults));
     let (Views::Whole(plan, features_spec), Some((rules, rules_spec)), true) =
         (views, rules, faults.is_empty())
     else {
@@ -219,7 +219,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
         sessions,
         plan: *plan,
         rules,
-        model: model.flatten(),
+        model,
         pseudonyms,
         fingerprint,
     });
@@ -259,8 +259,10 @@ fn roles(root: &mut Section<'_>, faults: &mut Vec<Fault>) -> Vec<Role> {
     for (place, value) in list.iter().enumerate() {
         match Role::ALL.iter().find(|(name, _)| value.as_str() == Some(*name)) {
             Some((_, role)) => roles.push(*role),
-            None => faults
-                .push(Fault::new(format!("roles[{place}]"), "must be one of ingest, keyed, decide, monitor")),
+            None => {
+                let known = Role::ALL.map(|(name, _)| name).join(", ");
+                faults.push(Fault::new(format!("roles[{place}]"), format!("must be one of {known}")));
+            }
         }
     }
     if list.is_empty() {

@@ -59,7 +59,7 @@ pub struct DecideTask {
     gathers: KeyedState<DecisionId, Gather>,
     labelling: KeyedState<DecisionId, Labelling>,
     /// What the model scores with.
-    pub(crate) served: Served,
+    served: Served,
     label_ends: Timers<DecisionId>,
     open: u64,
     tombstones: Timers<DecisionId>,
@@ -157,15 +157,7 @@ impl Decide {
                 for event in frame.events::<DecisionEvent<'_>>() {
                     let (position, event) = event?;
                     if position > applied {
-                        match &event {
-                            DecisionEvent::Part(part) => self.fold_part(task, part, offset, out),
-                            DecisionEvent::Label(label) => self.fold_label(task, label, out),
-                            DecisionEvent::Weights(slice) => {
-                                if let Some(model) = &self.settings.model {
-                                    task.served.take(model, slice);
-                                }
-                            }
-                        }
+                        self.fold_event(task, &event, offset, out);
                     }
                 }
                 task.sources.applied(frame, fold);
@@ -174,6 +166,24 @@ impl Decide {
             }
         }
         Ok(())
+    }
+
+    fn fold_event(
+        &self,
+        task: &mut DecideTask,
+        event: &DecisionEvent<'_>,
+        offset: Offset,
+        out: &mut Outputs,
+    ) {
+        match event {
+            DecisionEvent::Part(part) => self.fold_part(task, part, offset, out),
+            DecisionEvent::Label(label) => self.fold_label(task, label, out),
+            DecisionEvent::Weights(slice) => {
+                if let Some(model) = &self.settings.model {
+                    task.served.take(model, slice);
+                }
+            }
+        }
     }
 
     fn fold_part(&self, task: &mut DecideTask, part: &Part<'_>, offset: Offset, out: &mut Outputs) {
@@ -230,7 +240,7 @@ impl Decide {
         out.publish(Topic::ScoresFraud, "tillstream.fraud_score.v1", &score.decision_id, &score);
         let decided = decided(&score, model);
         self.await_label(task, decision, decided, out);
-        let closed_at = task.sources.watermark().map_or(gather.time, |watermark| watermark.max(gather.time));
+        let closed_at = task.sources.now(gather.time);
         let forget_at = closed_at.plus(self.settings.dedup_horizon).plus(TOMBSTONE_SKEW);
         if !without(Rule::Tombstone) {
             task.gathers.update(decision, |gather| *gather = Some(Gather::Closed { forget_at }));

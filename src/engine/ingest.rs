@@ -63,42 +63,55 @@ impl Ingest {
     }
 
     fn take(&self, task: &mut IngestTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), Reject> {
-        let payload = fetched.record.value.as_deref().unwrap_or_default();
-        let router = Router { plan: &self.settings.plan, pseudonyms: &self.settings.pseudonyms };
-        let bytes_max = self.settings.payload_bytes_max;
         match fetched.partition.topic {
-            Topic::Payments => {
-                let (decoded, unknown_fields) = Decoded::decode(payload, bytes_max)?;
-                task.ledger.unknown_fields += u64::from(unknown_fields);
-                match decoded {
-                    Decoded::UnknownName => task.ledger.unknown_names += 1,
-                    Decoded::Payment(payment) => {
-                        let time = self.event_time(task, payment.time_ms, fetched);
-                        router.payment(&payment, time, |copy| self.send(copy, &mut task.ledger, out));
-                    }
-                }
-            }
-            Topic::Labels => {
-                let (decoded, unknown_fields) = DecodedLabel::decode(payload, bytes_max)?;
-                task.ledger.unknown_fields += u64::from(unknown_fields);
-                match decoded {
-                    DecodedLabel::UnknownName => task.ledger.unknown_names += 1,
-                    DecodedLabel::Label(label) => {
-                        let time = self.event_time(task, label.fields.known_at_ms, fetched);
-                        router.label(&label, time, |copy| self.send(copy, &mut task.ledger, out));
-                    }
-                }
-            }
-            _ => {
-                let (click, unknown_fields) = Click::decode(payload, bytes_max)?;
-                task.ledger.unknown_fields += u64::from(unknown_fields);
-                let known = ClickName::from_wire(click.event_name.as_str()) != ClickName::Other;
-                task.ledger.unknown_names += u64::from(!known);
-                let time = self.event_time(task, click.event_time_ms, fetched);
-                router.click(&click, time, |copy| self.send(copy, &mut task.ledger, out));
-            }
+            Topic::Payments => self.take_payment(task, fetched, out),
+            Topic::Labels => self.take_label(task, fetched, out),
+            _ => self.take_click(task, fetched, out),
         }
+    }
+
+    fn take_click(&self, task: &mut IngestTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), Reject> {
+        let (click, unknown_fields) = Click::decode(payload(fetched), self.settings.payload_bytes_max)?;
+        task.ledger.unknown_fields += u64::from(unknown_fields);
+        let known = ClickName::from_wire(click.event_name.as_str()) != ClickName::Other;
+        task.ledger.unknown_names += u64::from(!known);
+        let time = self.event_time(task, click.event_time_ms, fetched);
+        self.router().click(&click, time, |copy| self.send(copy, &mut task.ledger, out));
         Ok(())
+    }
+
+    fn take_payment(
+        &self,
+        task: &mut IngestTask,
+        fetched: &Fetched,
+        out: &mut Outputs,
+    ) -> Result<(), Reject> {
+        let (decoded, unknown_fields) = Decoded::decode(payload(fetched), self.settings.payload_bytes_max)?;
+        task.ledger.unknown_fields += u64::from(unknown_fields);
+        let Decoded::Payment(payment) = decoded else {
+            task.ledger.unknown_names += 1;
+            return Ok(());
+        };
+        let time = self.event_time(task, payment.time_ms, fetched);
+        self.router().payment(&payment, time, |copy| self.send(copy, &mut task.ledger, out));
+        Ok(())
+    }
+
+    fn take_label(&self, task: &mut IngestTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), Reject> {
+        let (decoded, unknown_fields) =
+            DecodedLabel::decode(payload(fetched), self.settings.payload_bytes_max)?;
+        task.ledger.unknown_fields += u64::from(unknown_fields);
+        let DecodedLabel::Label(label) = decoded else {
+            task.ledger.unknown_names += 1;
+            return Ok(());
+        };
+        let time = self.event_time(task, label.fields.known_at_ms, fetched);
+        self.router().label(&label, time, |copy| self.send(copy, &mut task.ledger, out));
+        Ok(())
+    }
+
+    fn router(&self) -> Router<'_> {
+        Router { plan: &self.settings.plan, pseudonyms: &self.settings.pseudonyms }
     }
 
     /// The event's time, clamped to the bound beyond its record's timestamp.
@@ -131,6 +144,10 @@ impl Ingest {
         let partitions = self.topology.partitions(Topic::Entity);
         (partition_of(hash, partitions) + self.misroute) % partitions
     }
+}
+
+fn payload(fetched: &Fetched) -> &[u8] {
+    fetched.record.value.as_deref().unwrap_or_default()
 }
 
 impl Stage for Ingest {

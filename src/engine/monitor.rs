@@ -10,7 +10,7 @@ use super::inbound;
 use super::outputs::Outputs;
 use super::settings::{FoldSettings, Topology, shape};
 use super::stage::{FoldError, Stage};
-use crate::event::monitor::{LabelledDecision, MonitorEvent};
+use crate::event::monitor::{FRAUD, LabelledDecision, MonitorEvent};
 use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId};
 use crate::log::position::Offset;
 use crate::log::{Fetched, Start, Topic, TopicPartition};
@@ -23,8 +23,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The name of the score of payments.
-pub const FRAUD: &str = "fraud";
 const HOUR_MS: i64 = 3_600_000;
 
 /// The monitor stage.
@@ -145,7 +143,7 @@ impl Monitor {
         let Some(model) = &self.settings.model else { return };
         let said = labelled.model.as_ref().filter(|input| input.model == model.hash());
         if let Some(score) = said.and_then(|input| input.score).filter(|_| is_open) {
-            let of_model = LabelledDecision { score, ..labelled.clone() };
+            let of_model = LabelledDecision { score, model: None, ..*labelled };
             task.days.entry((Cow::Owned(model.name().to_owned()), day)).or_default().add(&of_model);
         }
         let learning = task.learning.take().filter(|learning| learning.is_of(model));

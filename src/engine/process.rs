@@ -6,7 +6,7 @@
 use super::decide::{Decide, DecideTask};
 use super::ingest::Ingest;
 use super::keyed::{Keyed, KeyedTask};
-use super::monitor::{Monitor, MonitorTask};
+use super::monitor::Monitor;
 use super::settings::{FoldSettings, KnownTopic, Topology};
 use super::worker::{Worker, WorkerError, WorkerSettings};
 use crate::event::EntityKind;
@@ -321,11 +321,6 @@ impl Engine {
     /// The tasks of the keyed stage.
     pub fn keyed_tasks(&self) -> impl Iterator<Item = &KeyedTask> {
         self.keyed.tasks().map(|(_, task, ..)| task)
-    }
-
-    /// The tasks of the monitor stage.
-    pub fn monitor_tasks(&self) -> impl Iterator<Item = &MonitorTask> {
-        self.monitor.tasks().map(|(_, task, ..)| task)
     }
 
     /// The tasks of the decide stage.

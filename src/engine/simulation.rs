@@ -33,14 +33,20 @@ fn run(seed: u64) -> Result<(u64, world::Faults), String> {
 
 /// Runs the first `steps` of a seed's storm, without the troubles whose bits are in `without`.
 fn run_part(seed: u64, steps: u64, without: u16) -> Result<(u64, world::Faults), String> {
+    let mut world = world_after(seed, steps, without)?;
+    world.count_the_rest();
+    Ok((world.digest(), world.faults))
+}
+
+/// As it is once everything has come to its end.
+fn world_after(seed: u64, steps: u64, without: u16) -> Result<World, String> {
     let mut random = Random::new(seed);
     let input = input::produce(&mut random);
     let edge = EDGES[world::index(&mut random, EDGES.len())];
     let mut world = World::new(input, seed.is_multiple_of(2), edge);
     world.storm(&mut random, steps, without);
     world.calm()?;
-    world.count_the_rest();
-    Ok((world.digest(), world.faults))
+    Ok(world)
 }
 
 #[test]
@@ -86,11 +92,7 @@ fn the_same_seed_twice_gives_the_same_bytes() {
 #[test]
 fn the_model_of_the_simulation_comes_to_count() {
     let count = |seed: u64| {
-        let mut random = Random::new(seed);
-        let input = input::produce(&mut random);
-        let mut world = World::new(input, false, EDGES[0]);
-        world.storm(&mut random, world::STEPS, 0);
-        world.calm().expect("as under every seed");
+        let world = world_after(seed, world::STEPS, 0).expect("as under every seed");
         let records = world.read(crate::log::TopicPartition::new(Topic::ScoresFraud, 0));
         let is_live = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("\"is_live\":true");
         records.iter().filter(|(_, record)| record.value.as_deref().is_some_and(is_live)).count()

@@ -38,16 +38,11 @@ impl EntityKind {
         EntityKind::Terminal,
         EntityKind::Payment,
     ];
-    /// The kinds that views can be about.
-    pub const VIEWED: [EntityKind; 7] = [
-        EntityKind::Visitor,
-        EntityKind::Customer,
-        EntityKind::Card,
-        EntityKind::Device,
-        EntityKind::Ip,
-        EntityKind::Store,
-        EntityKind::Terminal,
-    ];
+
+    /// The kinds that views can be about: all but the payment.
+    pub fn viewed() -> impl Iterator<Item = EntityKind> {
+        EntityKind::ALL.into_iter().filter(|kind| *kind != EntityKind::Payment)
+    }
 
     /// The name used in configuration, records and metric labels.
     #[must_use]

@@ -6,6 +6,9 @@ use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+/// The name of the score of payments that decides: rules, and a model that counts.
+pub const FRAUD: &str = "fraud";
+
 /// An event of the monitor log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum MonitorEvent<'a> {

@@ -26,8 +26,8 @@ pub(super) fn view_name(name: &str) -> Result<String, String> {
 
 /// The kind of entity of that name.
 pub(super) fn entity(name: &str) -> Result<EntityKind, String> {
-    let known = || EntityKind::VIEWED.map(EntityKind::name).join(", ");
-    let found = EntityKind::from_name(name).filter(|kind| EntityKind::VIEWED.contains(kind));
+    let known = || EntityKind::viewed().map(EntityKind::name).collect::<Vec<_>>().join(", ");
+    let found = EntityKind::viewed().find(|kind| kind.name() == name);
     found.ok_or_else(|| format!("unknown entity `{name}`, known are {}", known()))
 }
 

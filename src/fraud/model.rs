@@ -10,7 +10,7 @@ mod served;
 mod spec;
 mod tokens;
 
-pub use ftrl::{Learner, Weights};
+pub use ftrl::Learner;
 pub use served::{Opinion, Served};
 pub use spec::{Learning, ModelSpec};
 pub use tokens::{Model, Token};

@@ -35,6 +35,16 @@ struct Ids<'a> {
     ids: [Option<Cow<'a, str>>; EntityKind::ALL.len()],
 }
 
+/// The ids that payments and labels may name, as sent.
+struct Named<'a> {
+    visitor: &'a Option<Text<'a>>,
+    device: &'a Option<Text<'a>>,
+    store: &'a Option<Text<'a>>,
+    terminal: &'a Option<Text<'a>>,
+    customer: &'a Option<Text<'a>>,
+    ip: &'a Option<Text<'a>>,
+}
+
 impl<'a> Ids<'a> {
     fn set(&mut self, kind: EntityKind, id: &'a Option<Text<'a>>) {
         self.ids[kind.index()] = as_str(id).map(Cow::Borrowed);
@@ -126,32 +136,43 @@ impl Router<'_> {
 
     fn payment_ids<'p>(&self, payment: &'p Payment<'_>, time: EventTime) -> Ids<'p> {
         let fields = &payment.fields;
-        let mut ids = Ids::default();
-        ids.set(EntityKind::Visitor, &fields.visitor_id);
-        ids.set(EntityKind::Device, &fields.device_id);
-        ids.set(EntityKind::Store, &fields.store_id);
-        ids.set(EntityKind::Terminal, &fields.terminal_id);
-        let card = self.pseudonyms.of(EntityKind::Card, payment.card_token.as_str(), time);
-        ids.ids[EntityKind::Card.index()] = Some(Cow::Owned(card));
-        for (kind, id) in [(EntityKind::Customer, &fields.customer_id), (EntityKind::Ip, &fields.ip)] {
-            ids.ids[kind.index()] = self.pseudonym(kind, id, time).map(Cow::Owned);
-        }
-        ids
+        let named = Named {
+            visitor: &fields.visitor_id,
+            device: &fields.device_id,
+            store: &fields.store_id,
+            terminal: &fields.terminal_id,
+            customer: &fields.customer_id,
+            ip: &fields.ip,
+        };
+        self.ids(named, Some(payment.card_token.as_str()), time)
     }
 
     fn label_ids<'l>(&self, label: &'l Label<'_>, time: EventTime) -> Ids<'l> {
         let fields = &label.fields;
+        let named = Named {
+            visitor: &fields.visitor_id,
+            device: &fields.device_id,
+            store: &fields.store_id,
+            terminal: &fields.terminal_id,
+            customer: &fields.customer_id,
+            ip: &fields.ip,
+        };
+        self.ids(named, as_str(&fields.card_token), time)
+    }
+
+    fn ids<'a>(&self, named: Named<'a>, card: Option<&str>, time: EventTime) -> Ids<'a> {
         let mut ids = Ids::default();
-        ids.set(EntityKind::Visitor, &fields.visitor_id);
-        ids.set(EntityKind::Device, &fields.device_id);
-        ids.set(EntityKind::Store, &fields.store_id);
-        ids.set(EntityKind::Terminal, &fields.terminal_id);
-        for (kind, id) in [
-            (EntityKind::Customer, &fields.customer_id),
-            (EntityKind::Card, &fields.card_token),
-            (EntityKind::Ip, &fields.ip),
-        ] {
-            ids.ids[kind.index()] = self.pseudonym(kind, id, time).map(Cow::Owned);
+        ids.set(EntityKind::Visitor, named.visitor);
+        ids.set(EntityKind::Device, named.device);
+        ids.set(EntityKind::Store, named.store);
+        ids.set(EntityKind::Terminal, named.terminal);
+        let personal = [
+            (EntityKind::Card, card),
+            (EntityKind::Customer, as_str(named.customer)),
+            (EntityKind::Ip, as_str(named.ip)),
+        ];
+        for (kind, id) in personal {
+            ids.ids[kind.index()] = id.map(|id| Cow::Owned(self.pseudonyms.of(kind, id, time)));
         }
         ids
     }

@@ -81,6 +81,12 @@ impl Sources {
         self.watermark
     }
 
+    /// The task's watermark, or `time` if that is later or the watermark is unknown.
+    #[must_use]
+    pub fn now(&self, time: EventTime) -> EventTime {
+        self.watermark.map_or(time, |watermark| watermark.max(time))
+    }
+
     /// The sources by id.
     pub fn iter(&self) -> impl Iterator<Item = (&SourceId, &Source)> {
         self.sources.iter()

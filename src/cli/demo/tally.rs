@@ -1,8 +1,8 @@
 //! What the demo has seen: counts, latencies, last scores, and planted patterns found and missed.
 
-use crate::engine::monitor::FRAUD;
 use crate::engine::process::Engine;
 use crate::event::EntityKind;
+use crate::event::monitor::FRAUD;
 use crate::event::public::{Action, FraudScore, ScoreQuality};
 use crate::generate::Truth;
 use crate::ledger::Disposition;

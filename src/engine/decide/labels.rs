@@ -1,10 +1,9 @@
 //! Decisions and their labels: each waits for the other until the horizon ends.
 
 use super::{Decide, DecideTask};
-use crate::engine::monitor::FRAUD;
 use crate::engine::outputs::Outputs;
 use crate::event::entity::partition_of;
-use crate::event::monitor::{LabelledDecision, MonitorEvent, monitor_hash};
+use crate::event::monitor::{FRAUD, LabelledDecision, MonitorEvent, monitor_hash};
 use crate::event::public::{LabelledScore, UnmatchedLabel};
 use crate::event::{DecisionId, Label, LabelOrigin};
 use crate::fraud::label::{Decided, LabelEnd, Labelled, Labelling, ParkedLabel};
@@ -17,8 +16,7 @@ use std::collections::BTreeMap;
 impl Decide {
     /// A label comes: to its decision, or to wait for it.
     pub(super) fn fold_label(&self, task: &mut DecideTask, label: &Label<'_>, out: &mut Outputs) {
-        let now = task.sources.watermark().map_or(label.known_at, |watermark| watermark.max(label.known_at));
-        let park_until = now.plus(self.settings.label_horizon);
+        let park_until = task.sources.now(label.known_at).plus(self.settings.label_horizon);
         let labelled = task.labelling.update(label.decision, |slot| Labelling::take(slot, label, park_until));
         match labelled {
             Labelled::Parked => {
@@ -28,7 +26,7 @@ impl Decide {
             Labelled::Joined(decided) => {
                 task.unlabelled -= 1;
                 task.count(LabelEnd::Joined);
-                self.publish_labelled(label.decision, &decided, &ParkedLabel::from(label), out);
+                self.publish_labelled(label.decision, *decided, &ParkedLabel::from(label), out);
             }
             Labelled::Repeated => task.count(LabelEnd::Repeated),
             Labelled::Second => {
@@ -46,8 +44,7 @@ impl Decide {
         decided: Decided,
         out: &mut Outputs,
     ) {
-        let now = task.sources.watermark().map_or(decided.time, |watermark| watermark.max(decided.time));
-        let until = now.plus(self.settings.label_horizon);
+        let until = task.sources.now(decided.time).plus(self.settings.label_horizon);
         let mut begins_to_wait = false;
         let joined = task.labelling.update(decision, |slot| {
             let waited = matches!(slot, Some(Labelling::Decided { .. }));
@@ -60,7 +57,7 @@ impl Decide {
         if let Some((label, decided)) = joined {
             task.parked_labels -= 1;
             task.count(LabelEnd::Joined);
-            self.publish_labelled(decision, &decided, &label, out);
+            self.publish_labelled(decision, decided, &label, out);
         }
     }
 
@@ -85,7 +82,7 @@ impl Decide {
     fn publish_labelled(
         &self,
         decision: DecisionId,
-        decided: &Decided,
+        decided: Decided,
         label: &ParkedLabel,
         out: &mut Outputs,
     ) {
@@ -111,7 +108,7 @@ impl Decide {
             amount_minor: decided.amount_minor,
             currency: decided.currency.as_deref(),
             outcome: label.outcome,
-            model: decided.model.clone(),
+            model: decided.model,
         });
         out.event(partition_of(monitor_hash(FRAUD), self.topology.partitions(Topic::Monitor)), &event);
     }

@@ -9,9 +9,9 @@ use std::collections::btree_map::Entry;
 
 /// What there is to add up for one payment: a weight of 0 for every token that is not here.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Weights {
+pub(super) struct Weights {
     /// What every payment has.
-    pub bias: f64,
+    pub(super) bias: f64,
     by_token: BTreeMap<Token, f64>,
 }
 
@@ -24,19 +24,17 @@ const LOG_ODDS_MAX: f64 = 35.0;
 
 impl Weights {
     /// The weight of a token.
-    #[must_use]
-    pub fn of(&self, token: Token) -> f64 {
+    pub(super) fn of(&self, token: Token) -> f64 {
         self.by_token.get(&token).copied().unwrap_or(0.0)
     }
 
     /// Sets the weight of a token.
-    pub fn set(&mut self, token: Token, weight: f64) {
+    pub(super) fn set(&mut self, token: Token, weight: f64) {
         self.by_token.insert(token, weight);
     }
 
     /// The probability of fraud, above 0 and below 1.
-    #[must_use]
-    pub fn score(&self, tokens: &[Token]) -> f64 {
+    pub(super) fn score(&self, tokens: &[Token]) -> f64 {
         probability(self.bias + tokens.iter().map(|token| self.of(*token)).sum::<f64>())
     }
 }

@@ -2,6 +2,7 @@
 
 use super::super::names::Names;
 use super::tokens::Model;
+use crate::event::monitor::FRAUD;
 use crate::fault::Fault;
 use serde::{Deserialize, Serialize};
 
@@ -69,8 +70,6 @@ fn two_hundred() -> u64 {
     200
 }
 
-/// The name of the score that decides: quality is judged by name.
-const DECIDES: &str = "fraud";
 const NAME_BYTES_MAX: usize = 128;
 /// Beyond these, steps would round to nothing or to infinity.
 const SMALLEST_ALPHA: f64 = 1e-6;
@@ -96,9 +95,9 @@ impl ModelSpec {
         if !is_name {
             let message = "must be a lower-case letter, then lower-case letters, digits and `_`";
             fault("model.name".to_owned(), message.to_owned());
-        } else if self.name == DECIDES || self.name.len() > NAME_BYTES_MAX {
+        } else if self.name == FRAUD || self.name.len() > NAME_BYTES_MAX {
             let message = format!(
-                "must not be `{DECIDES}`, the name of the score that decides, and have at most {NAME_BYTES_MAX} letters"
+                "must not be `{FRAUD}`, the name of the score that decides, and have at most {NAME_BYTES_MAX} letters"
             );
             fault("model.name".to_owned(), message);
         }

@@ -109,10 +109,10 @@ impl Model {
         into.clear();
         let buckets: Vec<u64> =
             self.inputs.iter().map(|input| self.bucket(input.variable, payment)).collect();
-        into.extend(self.inputs.iter().zip(&buckets).map(|(input, bucket)| token(&[input.number, *bucket])));
+        into.extend(self.inputs.iter().zip(&buckets).map(|(input, bucket)| token([input.number, *bucket])));
         let bucket = |place: usize| buckets.get(place).copied().unwrap_or(MISSING);
         into.extend(
-            self.crosses.iter().map(|(one, other, number)| token(&[*number, bucket(*one), bucket(*other)])),
+            self.crosses.iter().map(|(one, other, number)| token([*number, bucket(*one), bucket(*other)])),
         );
     }
 
@@ -142,9 +142,9 @@ impl Model {
     }
 }
 
-fn token(parts: &[u64]) -> Token {
-    let bytes: Vec<u8> = parts.iter().flat_map(|part| part.to_le_bytes()).collect();
-    u32::try_from(xxh3_64(&bytes) & 0xffff_ffff).expect("32 bits")
+fn token<const PARTS: usize>(parts: [u64; PARTS]) -> Token {
+    let bytes = parts.map(u64::to_le_bytes);
+    u32::try_from(xxh3_64(bytes.as_flattened()) & 0xffff_ffff).expect("32 bits")
 }
 
 #[cfg(test)]
