@@ -209,6 +209,13 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
         assert_eq!(refused, [0; 3], "seed {seed}");
         oracle::compare::multiset(&monitor.public, &public(&engine, Topic::QualityFraud))
             .unwrap_or_else(|wrong| panic!("seed {seed}, quality: {wrong}"));
+        if !monitor.weights.is_empty() {
+            assert_eq!(
+                decision.weights.len(),
+                PARTITIONS as usize,
+                "seed {seed}: weights are in each partition"
+            );
+        }
         for (partition, versions) in &decision.weights {
             let known = monitor.weights.get(..versions.len()).unwrap_or_default();
             let same =
@@ -226,22 +233,16 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
         seen.judged += monitor.judged;
         seen.days_published += monitor.public.len() as u64;
         for topic in [Topic::Sessions, Topic::FeaturesSession, Topic::FeaturesFraud, Topic::Late] {
-            let expected: Vec<Public> =
-                entity.public.iter().filter(|record| record.topic == topic.name()).cloned().collect();
+            let expected = oracle::of_topic(&entity.public, topic.name());
             oracle::compare::multiset(&expected, &public(&engine, topic))
                 .unwrap_or_else(|wrong| panic!("seed {seed}, {topic}: {wrong}"));
         }
         oracle::compare::parts(&entity.parts, &decision.parts, PARTITIONS)
             .unwrap_or_else(|wrong| panic!("seed {seed}, parts: {wrong}"));
-        let sorted = |labels: &[oracle::entity_log::PlainLabel]| {
-            let mut labels = labels.to_vec();
-            labels.sort();
-            labels
-        };
-        assert_eq!(sorted(&entity.labels), sorted(&decision.labels), "seed {seed}");
+        oracle::compare::labels(&entity.labels, &decision.labels)
+            .unwrap_or_else(|wrong| panic!("seed {seed}, labels: {wrong}"));
         for topic in [Topic::ScoresFraud, Topic::LabelledFraud, Topic::DeadLetter] {
-            let expected: Vec<Public> =
-                decision.public.iter().filter(|record| record.topic == topic.name()).cloned().collect();
+            let expected = oracle::of_topic(&decision.public, topic.name());
             oracle::compare::multiset(&expected, &public(&engine, topic))
                 .unwrap_or_else(|wrong| panic!("seed {seed}, {topic}: {wrong}"));
             match topic {

@@ -165,8 +165,10 @@ const TERMINAL: [(&str, &str, f64); 9] = [
     ("terminal_risk__fraud_mean_30d", "TERMINAL_ID_RISK_30DAY_WINDOW", 1.0),
 ];
 
-/// What a transaction was is known after a week.
-const KNOWN_AFTER_MS: f64 = 7.0 * 86_400_000.0;
+/// 2018-04-01, when the data begin.
+const START_MS: f64 = 1_522_540_800_000.0;
+/// What a transaction was is known so long after it.
+const KNOWN_AFTER_MS: f64 = benchmark::KNOWN_AFTER_DAYS as f64 * 86_400_000.0;
 
 fn write_label(out: &mut dyn Write, (known_at, id, terminal, is_fraud): (f64, f64, f64, bool)) {
     let outcome = if is_fraud { "fraud" } else { "legitimate" };
@@ -190,7 +192,7 @@ fn features_and_model_on_real_transactions_are_those_of_the_benchmark() {
         let mut unknown = VecDeque::new();
         for row in rows(&transactions) {
             let id = number(&row, "TRANSACTION_ID");
-            let time = 1_522_540_800_000.0 + number(&row, "TX_TIME_SECONDS") * 1_000.0;
+            let time = START_MS + number(&row, "TX_TIME_SECONDS") * 1_000.0;
             while let Some(label) =
                 unknown.pop_front_if(|(known_at, ..): &mut (f64, f64, f64, bool)| *known_at <= time)
             {
@@ -202,7 +204,7 @@ fn features_and_model_on_real_transactions_are_those_of_the_benchmark() {
             judged.push((
                 id as i64,
                 Transaction {
-                    time_ms: (time - 1_522_540_800_000.0) as i64,
+                    time_ms: (time - START_MS) as i64,
                     customer: number(&row, "CUSTOMER_ID") as i64,
                     is_fraud,
                     values: vec![number(&row, "TX_AMOUNT")],

@@ -207,23 +207,16 @@ pub fn compare_where_appends_failed(shop: &Shop, sessions_min: u64) -> (usize, (
 
     // what depends on the order of arrival: the internal log decides
     for topic in [Topic::Sessions, Topic::FeaturesSession, Topic::FeaturesFraud, Topic::Late] {
-        let expected: Vec<Public> =
-            entity.public.iter().filter(|record| record.topic == topic.name()).cloned().collect();
+        let expected = oracle::of_topic(&entity.public, topic.name());
         let actual = public(shop, topic, &mut doubles);
         println!("{topic}: {} records", actual.len());
         oracle::compare::multiset(&expected, &actual).unwrap_or_else(|wrong| panic!("{topic}: {wrong}"));
     }
     oracle::compare::parts(&entity.parts, &decision.parts, PARTITIONS)
         .unwrap_or_else(|wrong| panic!("parts: {wrong}"));
-    let sorted = |labels: &[oracle::entity_log::PlainLabel]| {
-        let mut labels = labels.to_vec();
-        labels.sort();
-        labels
-    };
-    assert_eq!(sorted(&entity.labels), sorted(&decision.labels), "labels on their way to their decisions");
-    let decided = |topic: Topic| -> Vec<Public> {
-        decision.public.iter().filter(|record| record.topic == topic.name()).cloned().collect()
-    };
+    oracle::compare::labels(&entity.labels, &decision.labels)
+        .unwrap_or_else(|wrong| panic!("labels on their way to their decisions: {wrong}"));
+    let decided = |topic: Topic| oracle::of_topic(&decision.public, topic.name());
     let scores = public(shop, Topic::ScoresFraud, &mut doubles);
     println!("scores.fraud: {} records, {} of them at their deadline", scores.len(), decision.deadlines);
     oracle::compare::multiset(&decided(Topic::ScoresFraud), &scores)

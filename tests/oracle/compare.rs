@@ -1,7 +1,7 @@
 //! What was published against what should have been: as multisets, numbers as doubles.
 
 use super::Public;
-use super::entity_log::PlainPart;
+use super::entity_log::{PlainLabel, PlainPart};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -103,6 +103,21 @@ pub fn parts(expected: &[PlainPart], actual: &[PlainPart], decision_partitions: 
         sequence(expected, &actual[way]).map_err(|fault| format!("from and to {way:?}: {fault}"))?;
     }
     Ok(())
+}
+
+/// Whether the decision log holds exactly these labels.
+///
+/// # Errors
+///
+/// Both, sorted.
+pub fn labels(expected: &[PlainLabel], actual: &[PlainLabel]) -> Result<(), String> {
+    let sorted = |labels: &[PlainLabel]| {
+        let mut labels = labels.to_vec();
+        labels.sort();
+        labels
+    };
+    let (expected, actual) = (sorted(expected), sorted(actual));
+    if expected == actual { Ok(()) } else { Err(format!("{expected:?} expected, {actual:?} found")) }
 }
 
 /// Whether two values are the same, numbers as doubles within the tolerance.

@@ -49,6 +49,11 @@ impl Public {
     }
 }
 
+/// Those of `records` that belong to `topic`.
+pub fn of_topic(records: &[Public], topic: &str) -> Vec<Public> {
+    records.iter().filter(|record| record.topic == topic).cloned().collect()
+}
+
 /// The settings that decide results, with the defaults of the documents. Times in milliseconds.
 #[derive(Debug, Clone)]
 pub struct Settings {
