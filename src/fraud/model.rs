@@ -1,7 +1,7 @@
 //! A model that learns online: logistic regression over bucketised values.
 //!
 //! [`ModelSpec`] is what is declared; [`Model`] turns what is known of a payment into [`Token`]s: one for the bucket of
-//! each input and of each cross of two. [`Weights`] give a score for tokens; [`Learner`] makes them from tokens and outcomes.
+//! each input and of each cross of two. [`Learner`] makes weights from tokens and outcomes.
 //! [`Served`] is the version that a decision is
 //! made with. Pure: it knows neither labels nor logs, nor when something became known.
 
