@@ -13,14 +13,14 @@ pub const ID: (usize, usize) = (1, 128);
 #[derive(Debug, Default)]
 pub struct Bounds {
     fault: Option<Reject>,
-    /// The item that is looked at.
-    item: Option<usize>,
+    /// The list and the place in it of the object that is looked at.
+    item: Option<(&'static str, usize)>,
 }
 
 impl Bounds {
-    /// The fields that follow are those of `items[place]`.
-    pub fn look_at_item(&mut self, place: usize) {
-        self.item = Some(place);
+    /// The fields that follow are those of `list[place]`.
+    pub fn look_at_item(&mut self, list: &'static str, place: usize) {
+        self.item = Some((list, place));
     }
 
     /// A text of `min` to `max` characters.
@@ -73,13 +73,18 @@ impl Bounds {
         self.number(field, value, (0, EventTime::MAX.0));
     }
 
-    /// A code of exactly `letters` capital letters.
+    /// A code of exactly `letters` capital letters, where there is one.
     pub fn code(&mut self, field: &str, value: &Option<Text<'_>>, letters: usize) {
         if let Some(code) = value {
-            let text = code.as_str().as_bytes();
-            if text.len() != letters || !text.iter().all(u8::is_ascii_uppercase) {
-                self.refuse(field, format!("is not a code of {letters} capital letters"));
-            }
+            self.required_code(field, code, letters);
+        }
+    }
+
+    /// A code of exactly `letters` capital letters.
+    pub fn required_code(&mut self, field: &str, value: &Text<'_>, letters: usize) {
+        let text = value.as_str().as_bytes();
+        if text.len() != letters || !text.iter().all(u8::is_ascii_uppercase) {
+            self.refuse(field, format!("is not a code of {letters} capital letters"));
         }
     }
 
@@ -101,7 +106,7 @@ impl Bounds {
 
     fn refuse(&mut self, field: &str, message: String) {
         let path = match self.item {
-            Some(place) => format!("items[{place}].{field}"),
+            Some((list, place)) => format!("{list}[{place}].{field}"),
             None => field.to_owned(),
         };
         self.fault.get_or_insert_with(|| Reject::at(RejectReason::OutOfRange, path, message));

@@ -158,7 +158,7 @@ impl<'a> Click<'a> {
         }
         bounds.count("items", self.items().len(), 200);
         for (place, item) in self.items().enumerate() {
-            bounds.look_at_item(place);
+            bounds.look_at_item("items", place);
             item.check(&mut bounds);
         }
         bounds.verdict()
