@@ -7,6 +7,7 @@ pub mod bounds;
 pub mod clickstream;
 pub mod labels;
 pub mod object;
+pub mod orders;
 pub mod payments;
 pub mod reject;
 pub mod text;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tillstream::codec::clickstream::Click;
 use tillstream::codec::labels::Decoded as DecodedLabel;
+use tillstream::codec::orders::Decoded as DecodedOrder;
 use tillstream::codec::payments::Decoded;
 use tillstream::codec::{Reject, RejectReason};
 use tillstream::event::public::{
@@ -13,7 +14,7 @@ use tillstream::event::public::{
 };
 
 const BYTES_MAX: usize = 1 << 20;
-const RAW: [&str; 4] = ["clickstream", "payment_attempted", "payment_result", "label"];
+const RAW: [&str; 5] = ["clickstream", "payment_attempted", "payment_result", "label", "order"];
 
 fn folder(contract: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas").join(contract).join("v1")
@@ -45,6 +46,7 @@ fn decode(contract: &str, payload: &[u8]) -> Result<(), Reject> {
     match contract {
         "clickstream" => Click::decode(payload, BYTES_MAX).map(|_| ()),
         "label" => DecodedLabel::decode(payload, BYTES_MAX).map(|_| ()),
+        "order" => DecodedOrder::decode(payload, BYTES_MAX).map(|_| ()),
         _ => Decoded::decode(payload, BYTES_MAX).map(|_| ()),
     }
 }
@@ -86,7 +88,7 @@ fn schema_and_decoder_agree_on_every_altered_record() {
         for (name, bytes) in golden(contract, "good") {
             let original: Value = serde_json::from_slice(&bytes).expect("a good record is JSON");
             for altered in alterations(&original) {
-                // on the payments topic another name is another contract, or none
+                // another name is another contract, or none
                 if contract != "clickstream" && altered["event_name"] != original["event_name"] {
                     continue;
                 }
@@ -103,6 +105,22 @@ fn schema_and_decoder_agree_on_every_altered_record() {
     }
     println!("{compared} altered records compared");
     assert!(compared > 10_000, "{compared} altered records are few");
+}
+
+#[test]
+fn schema_and_decoder_count_long_lists_alike() {
+    let cases = [("order", "placed_minimal", "items", 500, json!({"item_id": "a"}))];
+    for (contract, name, list, most, entry) in cases {
+        let bytes = std::fs::read(folder(contract).join(format!("good/{name}.json"))).expect("a record");
+        let mut record: Value = serde_json::from_slice(&bytes).expect("a good record is JSON");
+        for (entries, is_allowed) in [(0, true), (most, true), (most + 1, false)] {
+            record[list] = vec![entry.clone(); entries].into();
+            let payload = serde_json::to_vec(&record).expect("it serialises");
+            let verdict = decode(contract, &payload);
+            assert_eq!(schema(contract).is_valid(&record), is_allowed, "{entries} {list}");
+            assert_eq!(verdict.is_ok(), is_allowed, "{entries} {list}: {verdict:?}");
+        }
+    }
 }
 
 /// The record with each of its values, at any depth, left out or replaced by each of a set of others.
@@ -143,7 +161,7 @@ fn pointers(value: &Value, at: String) -> Vec<String> {
 fn replacements() -> Vec<Value> {
     let text = |characters: usize| Value::String("é".repeat(characters));
     let mut values: Vec<Value> =
-        [0, 1, 2, 3, 45, 46, 64, 65, 128, 129, 256, 257, 512, 513, 2048, 2049].map(text).to_vec();
+        [0, 1, 2, 3, 32, 33, 45, 46, 64, 65, 128, 129, 256, 257, 512, 513, 2048, 2049].map(text).to_vec();
     values.extend([
         json!(null),
         json!(true),
@@ -224,6 +242,7 @@ fn unknown_fields_and_names_are_kept_and_counted() {
     assert_eq!((click.event_name.as_str(), unknown), ("waved", 2));
     let other = br#"{"event_name":"payment_captured","anything":[1]}"#;
     assert_eq!(Decoded::decode(other, BYTES_MAX), Ok((Decoded::UnknownName, 0)));
+    assert_eq!(DecodedOrder::decode(other, BYTES_MAX), Ok((DecodedOrder::UnknownName, 0)));
 }
 
 /// Golden public records fit their schema, and the Rust type gives them back as they are.
@@ -267,6 +286,7 @@ fn every_schema_has_a_test_here() {
         "labelled_score",
         "score_quality",
         "late",
+        "order",
     ];
     let folders = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas"))
         .expect("the folder is there");
