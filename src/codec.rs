@@ -9,6 +9,7 @@ pub mod labels;
 pub mod object;
 pub mod orders;
 pub mod payments;
+pub mod pos;
 pub mod reject;
 pub mod text;
 pub mod whole;

@@ -8,13 +8,15 @@ use tillstream::codec::clickstream::Click;
 use tillstream::codec::labels::Decoded as DecodedLabel;
 use tillstream::codec::orders::Decoded as DecodedOrder;
 use tillstream::codec::payments::Decoded;
+use tillstream::codec::pos::Decoded as DecodedTransaction;
 use tillstream::codec::{Reject, RejectReason};
 use tillstream::event::public::{
     FraudFeatures, FraudScore, LabelledScore, LateRecord, ScoreQuality, SessionFeatures, SessionRecord,
 };
 
 const BYTES_MAX: usize = 1 << 20;
-const RAW: [&str; 5] = ["clickstream", "payment_attempted", "payment_result", "label", "order"];
+const RAW: [&str; 6] =
+    ["clickstream", "payment_attempted", "payment_result", "label", "order", "pos_transaction"];
 
 fn folder(contract: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas").join(contract).join("v1")
@@ -47,6 +49,7 @@ fn decode(contract: &str, payload: &[u8]) -> Result<(), Reject> {
         "clickstream" => Click::decode(payload, BYTES_MAX).map(|_| ()),
         "label" => DecodedLabel::decode(payload, BYTES_MAX).map(|_| ()),
         "order" => DecodedOrder::decode(payload, BYTES_MAX).map(|_| ()),
+        "pos_transaction" => DecodedTransaction::decode(payload, BYTES_MAX).map(|_| ()),
         _ => Decoded::decode(payload, BYTES_MAX).map(|_| ()),
     }
 }
@@ -109,7 +112,11 @@ fn schema_and_decoder_agree_on_every_altered_record() {
 
 #[test]
 fn schema_and_decoder_count_long_lists_alike() {
-    let cases = [("order", "placed_minimal", "items", 500, json!({"item_id": "a"}))];
+    let cases = [
+        ("order", "placed_minimal", "items", 500, json!({"item_id": "a"})),
+        ("pos_transaction", "minimal", "lines", 2000, json!({"item_id": "a", "amount_minor": 1})),
+        ("pos_transaction", "minimal", "tenders", 50, json!({"kind": "cash", "amount_minor": 1})),
+    ];
     for (contract, name, list, most, entry) in cases {
         let bytes = std::fs::read(folder(contract).join(format!("good/{name}.json"))).expect("a record");
         let mut record: Value = serde_json::from_slice(&bytes).expect("a good record is JSON");
@@ -170,8 +177,11 @@ fn replacements() -> Vec<Value> {
         json!(1),
         json!(100_000),
         json!(100_001),
+        json!(999_999_999_999_i64),
         json!(1_000_000_000_000_i64),
         json!(1_000_000_000_001_i64),
+        json!(-1_000_000_000_000_i64),
+        json!(-1_000_000_000_001_i64),
         json!(253_402_300_799_999_i64),
         json!(253_402_300_800_000_i64),
         json!(u64::MAX),
@@ -188,6 +198,8 @@ fn replacements() -> Vec<Value> {
         json!("DE"),
         json!("eur"),
         json!("approved"),
+        json!("2026-02-31"),
+        json!("2026-01-32"),
     ]);
     values
 }
@@ -243,6 +255,7 @@ fn unknown_fields_and_names_are_kept_and_counted() {
     let other = br#"{"event_name":"payment_captured","anything":[1]}"#;
     assert_eq!(Decoded::decode(other, BYTES_MAX), Ok((Decoded::UnknownName, 0)));
     assert_eq!(DecodedOrder::decode(other, BYTES_MAX), Ok((DecodedOrder::UnknownName, 0)));
+    assert_eq!(DecodedTransaction::decode(other, BYTES_MAX), Ok((DecodedTransaction::UnknownName, 0)));
 }
 
 /// Golden public records fit their schema, and the Rust type gives them back as they are.
@@ -287,6 +300,7 @@ fn every_schema_has_a_test_here() {
         "score_quality",
         "late",
         "order",
+        "pos_transaction",
     ];
     let folders = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas"))
         .expect("the folder is there");

@@ -88,6 +88,13 @@ impl Bounds {
         }
     }
 
+    /// A day as `YYYY-MM-DD`: a month from 01 to 12, and a day from 01 to 31 whether or not the month has it.
+    pub fn day(&mut self, field: &str, value: &Text<'_>) {
+        if !is_day(value.as_str()) {
+            self.refuse(field, "is not a day written as YYYY-MM-DD".to_owned());
+        }
+    }
+
     /// At most `max` of something.
     pub fn count(&mut self, field: &str, count: usize, max: usize) {
         if count > max {
@@ -110,5 +117,56 @@ impl Bounds {
             None => field.to_owned(),
         };
         self.fault.get_or_insert_with(|| Reject::at(RejectReason::OutOfRange, path, message));
+    }
+}
+
+fn is_day(text: &str) -> bool {
+    let [year @ .., b'-', month_tens, month_ones, b'-', day_tens, day_ones] = text.as_bytes() else {
+        return false;
+    };
+    let month = matches!((*month_tens, *month_ones), (b'0', b'1'..=b'9') | (b'1', b'0'..=b'2'));
+    let day = match *day_tens {
+        b'0' => matches!(*day_ones, b'1'..=b'9'),
+        b'1' | b'2' => day_ones.is_ascii_digit(),
+        b'3' => matches!(*day_ones, b'0' | b'1'),
+        _ => false,
+    };
+    year.len() == 4 && year.iter().all(u8::is_ascii_digit) && month && day
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_has_a_month_to_12_and_a_day_to_31() {
+        let days = ["0000-01-01", "9999-12-31", "2026-09-10", "2026-10-19", "2026-11-20", "2026-02-31"];
+        assert!(days.into_iter().all(is_day));
+        let others = [
+            "",
+            "-01-01",
+            "026-01-01",
+            "02026-01-01",
+            "2026-00-01",
+            "2026-13-01",
+            "2026-20-01",
+            "2026-01-00",
+            "2026-01-32",
+            "2026-01-40",
+            "2026-1-01",
+            "2026-01-1",
+            "2026/01/01",
+            "20260101",
+            "2026-0a-01",
+            "2026-01-0a",
+            "2026-01-2a",
+            "2026-01-3a",
+            "2o26-01-01",
+            "2026-01-01Z",
+            "2026-01-01\n",
+        ];
+        for text in others {
+            assert!(!is_day(text), "{text}");
+        }
     }
 }
