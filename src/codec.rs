@@ -3,6 +3,7 @@
 //! Decoding accepts exactly what the JSON Schemas in `schemas/` accept. It borrows from the payload
 //! wherever JSON allows it. It knows no topic, no offset and no configuration but the size limit.
 
+pub mod accounts;
 pub mod bounds;
 pub mod clickstream;
 pub mod labels;

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use tillstream::codec::accounts::Decoded as DecodedAccount;
 use tillstream::codec::clickstream::Click;
 use tillstream::codec::labels::Decoded as DecodedLabel;
 use tillstream::codec::orders::Decoded as DecodedOrder;
@@ -15,8 +16,15 @@ use tillstream::event::public::{
 };
 
 const BYTES_MAX: usize = 1 << 20;
-const RAW: [&str; 6] =
-    ["clickstream", "payment_attempted", "payment_result", "label", "order", "pos_transaction"];
+const RAW: [&str; 7] = [
+    "clickstream",
+    "payment_attempted",
+    "payment_result",
+    "label",
+    "order",
+    "pos_transaction",
+    "account_event",
+];
 
 fn folder(contract: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas").join(contract).join("v1")
@@ -50,6 +58,7 @@ fn decode(contract: &str, payload: &[u8]) -> Result<(), Reject> {
         "label" => DecodedLabel::decode(payload, BYTES_MAX).map(|_| ()),
         "order" => DecodedOrder::decode(payload, BYTES_MAX).map(|_| ()),
         "pos_transaction" => DecodedTransaction::decode(payload, BYTES_MAX).map(|_| ()),
+        "account_event" => DecodedAccount::decode(payload, BYTES_MAX).map(|_| ()),
         _ => Decoded::decode(payload, BYTES_MAX).map(|_| ()),
     }
 }
@@ -256,6 +265,7 @@ fn unknown_fields_and_names_are_kept_and_counted() {
     assert_eq!(Decoded::decode(other, BYTES_MAX), Ok((Decoded::UnknownName, 0)));
     assert_eq!(DecodedOrder::decode(other, BYTES_MAX), Ok((DecodedOrder::UnknownName, 0)));
     assert_eq!(DecodedTransaction::decode(other, BYTES_MAX), Ok((DecodedTransaction::UnknownName, 0)));
+    assert_eq!(DecodedAccount::decode(other, BYTES_MAX), Ok((DecodedAccount::UnknownName, 0)));
 }
 
 /// Golden public records fit their schema, and the Rust type gives them back as they are.
@@ -301,6 +311,7 @@ fn every_schema_has_a_test_here() {
         "late",
         "order",
         "pos_transaction",
+        "account_event",
     ];
     let folders = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas"))
         .expect("the folder is there");

@@ -1,0 +1,110 @@
+//! The account contract, version 1: what happened to the account of a customer.
+
+use super::bounds::{Bounds, ID};
+use super::reject::{Reject, event_name, read_object};
+use super::text::Text;
+use super::whole;
+use serde::Deserialize;
+
+/// An account event as it stands in the payload. See `schemas/account_event/v1/schema.json`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[expect(missing_docs, reason = "the fields of the contract, described in its schema")]
+pub struct AccountFields<'a> {
+    #[serde(borrow)]
+    pub event_id: Text<'a>,
+    #[serde(borrow)]
+    pub event_name: Text<'a>,
+    #[serde(deserialize_with = "whole::required")]
+    pub event_time_ms: i64,
+    #[serde(borrow)]
+    pub customer_id: Text<'a>,
+    #[serde(borrow)]
+    pub visitor_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub device_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub ip: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub channel: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub loyalty_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub card_token: Option<Text<'a>>,
+}
+
+/// What happened to an account, and the fields of the contract.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Account<'a> {
+    /// What happened.
+    pub kind: AccountKind,
+    /// The fields of the contract.
+    pub fields: AccountFields<'a>,
+}
+
+/// What happened to an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the variants are the event names of the contract themselves")]
+pub enum AccountKind {
+    Login,
+    LoginFailed,
+    SignUp,
+    CredentialChanged,
+    AddressChanged,
+}
+
+/// What a record of the accounts topic is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decoded<'a> {
+    /// An account event.
+    Account(Box<Account<'a>>),
+    /// An event that the contract does not know: kept and counted.
+    UnknownName,
+}
+
+impl<'a> Decoded<'a> {
+    /// Reads an account event, and counts the fields that the contract does not know.
+    ///
+    /// # Errors
+    ///
+    /// [`Reject`]: the payload is not what the contract says.
+    pub fn decode(payload: &'a [u8], bytes_max: usize) -> Result<(Decoded<'a>, u32), Reject> {
+        let name = event_name(payload, bytes_max)?;
+        let Some(kind) = AccountKind::from_name(name.as_str()) else {
+            return Ok((Decoded::UnknownName, 0));
+        };
+        let (fields, unknown_fields) = read_object::<AccountFields<'a>>(payload, bytes_max)?;
+        fields.check()?;
+        Ok((Decoded::Account(Box::new(Account { kind, fields })), unknown_fields))
+    }
+}
+
+impl AccountKind {
+    /// What an event of that name says; none if the contract does not know the name.
+    #[must_use]
+    pub fn from_name(event_name: &str) -> Option<AccountKind> {
+        match event_name {
+            "login" => Some(AccountKind::Login),
+            "login_failed" => Some(AccountKind::LoginFailed),
+            "sign_up" => Some(AccountKind::SignUp),
+            "credential_changed" => Some(AccountKind::CredentialChanged),
+            "address_changed" => Some(AccountKind::AddressChanged),
+            _ => None,
+        }
+    }
+}
+
+impl AccountFields<'_> {
+    fn check(&self) -> Result<(), Reject> {
+        let mut bounds = Bounds::default();
+        bounds.text("event_id", &self.event_id, ID);
+        bounds.time("event_time_ms", self.event_time_ms);
+        bounds.text("customer_id", &self.customer_id, ID);
+        bounds.optional_text("visitor_id", &self.visitor_id, ID);
+        bounds.optional_text("device_id", &self.device_id, ID);
+        bounds.optional_text("ip", &self.ip, (2, 45));
+        bounds.optional_text("channel", &self.channel, (1, 32));
+        bounds.optional_text("loyalty_id", &self.loyalty_id, ID);
+        bounds.optional_text("card_token", &self.card_token, ID);
+        bounds.verdict()
+    }
+}
