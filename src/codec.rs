@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod bounds;
+pub mod catalogue;
 pub mod clickstream;
 pub mod labels;
 pub mod object;
