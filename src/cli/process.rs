@@ -84,7 +84,7 @@ fn read(
     progress: &ProgressBar,
 ) -> Result<(), CliError> {
     let (mut line, mut number, mut waiting) = (Vec::new(), 0_u64, 0);
-    let mut was_feedback = false;
+    let mut was_label = false;
     loop {
         line.clear();
         let bytes =
@@ -102,8 +102,8 @@ fn read(
         let (topic, record) = record_of_line(event);
         // a label counts for what follows it in the file and not for what stands before it; the partitions of one round have
         // no order among each other
-        if topic.is_feedback() != was_feedback {
-            was_feedback = topic.is_feedback();
+        if (topic == Topic::Labels) != was_label {
+            was_label = topic == Topic::Labels;
             engine.ingest().context("running ingest")?;
         }
         append(engine, topic, record, number);

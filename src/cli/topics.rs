@@ -152,6 +152,7 @@ const FILES: [&str; Topic::ALL.len()] = [
     include_str!("../../topics/clickstream.yaml"),
     include_str!("../../topics/payments.yaml"),
     include_str!("../../topics/labels.yaml"),
+    include_str!("../../topics/catalogue.yaml"),
     include_str!("../../topics/tillstream.entity.yaml"),
     include_str!("../../topics/tillstream.decision.yaml"),
     include_str!("../../topics/tillstream.monitor.yaml"),

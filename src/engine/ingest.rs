@@ -7,6 +7,7 @@ use super::outputs::Outputs;
 use super::settings::{FoldSettings, Topology, shape};
 use super::stage::{FoldError, Stage};
 use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode};
+use crate::codec::catalogue::CatalogueItem;
 use crate::codec::clickstream::Click;
 use crate::codec::labels::Decoded as DecodedLabel;
 use crate::codec::payments::Decoded;
@@ -66,6 +67,7 @@ impl Ingest {
         match fetched.partition.topic {
             Topic::Payments => self.take_payment(task, fetched, out),
             Topic::Labels => self.take_label(task, fetched, out),
+            Topic::Catalogue => self.take_item(task, fetched),
             _ => self.take_click(task, fetched, out),
         }
     }
@@ -107,6 +109,16 @@ impl Ingest {
         };
         let time = self.event_time(task, label.fields.known_at_ms, fetched);
         self.router().label(&label, time, |copy| self.send(copy, &mut task.ledger, out));
+        Ok(())
+    }
+
+    /// What the shop sells goes no further from here: who serves it reads the topic itself. A tombstone is an item that left.
+    fn take_item(&self, task: &mut IngestTask, fetched: &Fetched) -> Result<(), Reject> {
+        if payload(fetched).is_empty() && fetched.record.key.is_some() {
+            return Ok(());
+        }
+        let (_, unknown_fields) = CatalogueItem::decode(payload(fetched), self.settings.payload_bytes_max)?;
+        task.ledger.unknown_fields += u64::from(unknown_fields);
         Ok(())
     }
 

@@ -50,7 +50,7 @@ pub struct Partitions {
 #[must_use]
 pub fn topology(partitions: Partitions) -> Topology {
     let count = |topic: Topic| match topic {
-        Topic::Clickstream | Topic::Payments | Topic::Labels => partitions.raw,
+        Topic::Clickstream | Topic::Payments | Topic::Labels | Topic::Catalogue => partitions.raw,
         Topic::Entity | Topic::Decision | Topic::Monitor => partitions.internal,
         _ => partitions.public,
     };

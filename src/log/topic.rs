@@ -7,6 +7,7 @@ pub enum Topic {
     Clickstream,
     Payments,
     Labels,
+    Catalogue,
     Entity,
     Decision,
     Monitor,
@@ -22,10 +23,11 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Topic; 14] = [
+    pub const ALL: [Topic; 15] = [
         Topic::Clickstream,
         Topic::Payments,
         Topic::Labels,
+        Topic::Catalogue,
         Topic::Entity,
         Topic::Decision,
         Topic::Monitor,
@@ -39,7 +41,7 @@ impl Topic {
         Topic::DeadLetter,
     ];
     /// The raw topics, whose partitions are the sources of the entity log.
-    pub const RAW: [Topic; 3] = [Topic::Clickstream, Topic::Payments, Topic::Labels];
+    pub const RAW: [Topic; 4] = [Topic::Clickstream, Topic::Payments, Topic::Labels, Topic::Catalogue];
     /// The public topics.
     pub const PUBLIC: [Topic; 8] = [
         Topic::Sessions,
@@ -59,6 +61,7 @@ impl Topic {
             Topic::Clickstream => "clickstream",
             Topic::Payments => "payments",
             Topic::Labels => "labels",
+            Topic::Catalogue => "catalogue",
             Topic::Entity => "tillstream.entity",
             Topic::Decision => "tillstream.decision",
             Topic::Monitor => "tillstream.monitor",
@@ -73,11 +76,11 @@ impl Topic {
         }
     }
 
-    /// Whether it brings back what is known of decisions, or what was learned from that. It promises nothing about time: a shop that has no news for
-    /// weeks must not hold the clicks and payments of today.
+    /// Whether it brings back what is known of decisions, or what was learned from that, or what the shop sells. It promises nothing
+    /// about time: a shop that has no news for weeks must not hold the clicks and payments of today.
     #[must_use]
-    pub fn is_feedback(self) -> bool {
-        matches!(self, Topic::Labels | Topic::Monitor)
+    pub fn promises_no_time(self) -> bool {
+        matches!(self, Topic::Labels | Topic::Catalogue | Topic::Monitor)
     }
 
     /// The topic of that name.

@@ -24,7 +24,7 @@ pub struct Source {
     /// Its topic was deleted and made again: it does not count in the watermark.
     is_retired: bool,
     /// It brings back what became known of decisions: it never counts in the watermark.
-    is_feedback: bool,
+    promises_no_time: bool,
     watermark: Option<EventTime>,
     highest: Option<EventTime>,
     idle_ms: Option<u64>,
@@ -111,7 +111,7 @@ impl Sources {
                 applied: Position::BEFORE_EVERYTHING,
                 awaits_first: false,
                 is_retired: false,
-                is_feedback: Topic::from_name(topic).is_some_and(Topic::is_feedback),
+                promises_no_time: Topic::from_name(topic).is_some_and(Topic::promises_no_time),
                 watermark: None,
                 highest: None,
                 idle_ms: None,
@@ -207,7 +207,7 @@ impl Sources {
 impl Source {
     /// Whether its promises count in the watermark.
     fn counts(&self) -> bool {
-        !self.is_retired && !self.is_feedback
+        !self.is_retired && !self.promises_no_time
     }
 
     fn take_promise(&mut self, frame: &Frame<'_>) {
