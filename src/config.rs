@@ -7,9 +7,11 @@ mod kafka;
 mod layers;
 mod reader;
 mod resolve;
+mod serve;
 
 pub use kafka::KafkaConfig;
 pub use layers::{Tree, read_layers};
 pub use resolve::{
     CheckpointConfig, Config, ConfigFiles, FIRST_STARTS, LogFormat, Role, resolve, resolve_beside,
 };
+pub use serve::{ClientConfig, ServeConfig};

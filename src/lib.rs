@@ -9,6 +9,7 @@
 //! - [`session`], [`feature`], [`fraud`], [`ingest`]: the shop's logic, pure;
 //! - [`engine`]: stages, tasks, and the worker that carries them over a log;
 //! - [`generate`]: seeded traffic with planted truth;
+//! - [`recommend`], [`view`]: what is recommended, and what was published last;
 //! - [`config`], [`crash_points`], [`telemetry`], [`serve`], [`store`], [`slot`], [`cli`]: the edge.
 
 pub mod checkpoint;
@@ -37,3 +38,4 @@ pub mod state;
 pub mod store;
 pub mod telemetry;
 pub mod time;
+pub mod view;

@@ -1,61 +1,16 @@
-//! HTTP: probes and metrics.
+//! HTTP: probes, metrics, and the API over the view of what is published.
 
-use crate::telemetry::metrics::Samples;
-use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
-use axum::routing::get;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+mod about;
+pub mod api;
+pub mod clients;
+mod counts;
+mod decisions;
+pub mod feed;
+pub mod live;
+mod openapi;
+mod probes;
+mod problem;
+pub mod score;
+mod visitors;
 
-/// How a role stands, as its worker last said.
-#[derive(Debug, Clone, Default)]
-pub struct RoleStatus {
-    /// Why it is not ready; none if it is.
-    pub waits_for: Option<String>,
-    /// Its samples.
-    pub samples: Samples,
-}
-
-/// The status of every role of this instance. Cheap to clone; shared with the workers.
-#[derive(Debug, Clone, Default)]
-pub struct Status(Arc<Mutex<BTreeMap<&'static str, RoleStatus>>>);
-
-impl Status {
-    /// A role says how it stands.
-    pub fn set(&self, role: &'static str, status: RoleStatus) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(role, status);
-    }
-
-    fn all(&self) -> BTreeMap<&'static str, RoleStatus> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// `/livez`, `/readyz` and `/metrics`.
-pub fn router(status: Status) -> Router {
-    Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .with_state(status)
-}
-
-async fn ready(State(status): State<Status>) -> impl IntoResponse {
-    let waiting: Vec<String> = status
-        .all()
-        .into_iter()
-        .filter_map(|(role, status)| status.waits_for.map(|reason| format!("{role}: {reason}\n")))
-        .collect();
-    if waiting.is_empty() {
-        (StatusCode::OK, "ok\n".to_owned())
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, waiting.concat())
-    }
-}
-
-async fn metrics(State(status): State<Status>) -> impl IntoResponse {
-    let samples: Vec<Samples> = status.all().into_values().map(|status| status.samples).collect();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], Samples::exposition(&samples))
-}
+pub use probes::{Exposition, RoleStatus, Status, router};

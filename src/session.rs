@@ -4,5 +4,5 @@ pub mod facts;
 pub mod operator;
 pub mod record;
 
-pub use facts::Facts;
+pub use facts::{Facts, LAST_ITEMS_MAX};
 pub use operator::{SessionSettings, Sessions, VisitorState};

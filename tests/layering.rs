@@ -22,6 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("generate", &["event", "time"]),
     ("monitor", &["event", "time"]),
     ("recommend", &["time"]),
+    ("view", &["codec", "event", "log", "recommend", "time"]),
     (
         "engine",
         &[

@@ -3,7 +3,9 @@
 use super::against_state::against_state;
 use super::run::needs_slot;
 use super::{CliError, ConfigFile};
-use crate::config::{Config, FIRST_STARTS, LogFormat, Role};
+use crate::config::{Config, FIRST_STARTS, LogFormat, Role, ServeConfig};
+use crate::recommend::RecommendSettings;
+use crate::serve::clients::ClientRole;
 use anyhow::Context as _;
 use std::io::Write;
 use std::path::PathBuf;
@@ -116,6 +118,8 @@ fn shown(config: &Config) -> String {
             "bytes": format!("{}B", config.checkpoints.cadence.bytes),
         },
         "http": {"listen": config.listen.to_string()},
+        "serve": served(&config.serve),
+        "recommend": recommended(&config.serve.view.recommend),
         "memory": {
             "raw_partitions": config.partitions.raw,
             "internal_partitions": config.partitions.internal,
@@ -127,6 +131,54 @@ fn shown(config: &Config) -> String {
         "model": fold.model.as_ref().map(|model| serde_json::json!({"file": file(&config.files.model), "name": model.name()})),
     });
     serde_json::to_string_pretty(&shown).expect("plain values serialise") + "\n"
+}
+
+fn served(serve: &ServeConfig) -> serde_json::Value {
+    let duration = |duration| humantime::format_duration(duration).to_string();
+    let clients = serve.clients.iter().map(|client| {
+        let roles: Vec<_> = client.roles.iter().map(|role| name_of(&ClientRole::ALL, *role)).collect();
+        serde_json::json!({
+            "name": client.name,
+            "roles": roles,
+            "requests_per_second": client.rate.0,
+            "burst": client.rate.1,
+        })
+    });
+    let fallbacks = serve.score.fallbacks.iter().map(|fallback| {
+        serde_json::json!({
+            "channel": fallback.channel,
+            "amount_up_to_minor": fallback.amount_up_to_minor,
+            "decision": fallback.decision,
+        })
+    });
+    serde_json::json!({
+        "history": duration(serve.history),
+        "visitors_max": serve.view.visitors_max,
+        "entities_max": serve.view.entities_max,
+        "decisions_max": serve.view.decisions_max,
+        "streams_max": serve.streams_max,
+        "score": {
+            "budget": duration(serve.score.budget),
+            "waiting_max": serve.score.waiting_max,
+            "fallback": fallbacks.collect::<Vec<_>>(),
+        },
+        "clients": clients.collect::<Vec<_>>(),
+    })
+}
+
+fn recommended(recommend: &RecommendSettings) -> serde_json::Value {
+    let neighbours = &recommend.neighbours;
+    serde_json::json!({
+        "sessions_max": neighbours.sessions_max,
+        "session_items_max": neighbours.session_items_max,
+        "candidates": neighbours.candidates,
+        "neighbours": neighbours.neighbours,
+        "last_items": neighbours.last_items,
+        "rarity_weight": neighbours.rarity_weight,
+        "items_max": recommend.items_max,
+        "events_per_minute_max": recommend.events_per_minute_max,
+        "popularity_half_life": humantime::format_duration(recommend.half_life).to_string(),
+    })
 }
 
 fn name_of<T: PartialEq>(names: &[(&'static str, T)], value: T) -> &'static str {

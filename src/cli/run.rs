@@ -19,9 +19,13 @@ use crate::engine::settings::{KnownTopic, Topology};
 use crate::engine::stage::Stage;
 use crate::engine::worker::{Worker, WorkerError, WorkerSettings, is_transactional};
 use crate::log::frame::Life;
-use crate::log::kafka::{Admin, BrokerTopic, ClientSettings, KafkaLog, SESSION_TIMEOUT, TopicIds};
+use crate::log::kafka::{Admin, BrokerTopic, ClientSettings, KafkaLog, SESSION_TIMEOUT, Submitter, TopicIds};
 use crate::log::position::Offset;
 use crate::log::{Log, LogError, Topic, TopicPartition};
+use crate::serve::api::{Api, ApiSettings};
+use crate::serve::clients::{Client, Clients};
+use crate::serve::feed::Feed;
+use crate::serve::live::Live;
 use crate::serve::{RoleStatus, Status, router};
 use crate::slot::Held;
 use crate::store::{Place, StorageThread};
@@ -84,6 +88,8 @@ struct Instance {
     /// Tasks that may begin without history, and where.
     anew: BTreeMap<TopicPartition, Offset>,
     status: Status,
+    /// What the role `serve` answers from.
+    live: Arc<Live>,
 }
 
 /// Reads `tillstream.entity/2@500`.
@@ -178,11 +184,12 @@ async fn serve(
         lives: Arc::new(AtomicU64::new(u64::try_from(SystemClock.now().0).unwrap_or_default() << 16)),
         heartbeats: Arc::new(Heartbeats::new()),
         status: Status::default(),
+        live: Arc::new(Live::new(config.serve.view)),
         anew: start_anew.into_iter().collect(),
         config: Arc::new(config),
     };
     tracing::info!(address = %instance.config.listen, roles = ?instance.config.roles, "started");
-    let http = tokio::spawn(axum::serve(listener, router(instance.status.clone())).into_future());
+    let http = tokio::spawn(axum::serve(listener, routes(&instance)?).into_future());
     for role in &instance.config.roles {
         let waits_for = Some("it is starting".to_owned());
         instance.status.set(role_name(*role), RoleStatus { waits_for, samples: Samples::default() });
@@ -221,6 +228,26 @@ async fn serve(
         slot.release().await;
     }
     outcome.context("joining the workers")?
+}
+
+/// Probes and metrics; the API, if that is one of the roles.
+fn routes(instance: &Instance) -> anyhow::Result<axum::Router> {
+    if !instance.config.roles.contains(&Role::Serve) {
+        return Ok(router(instance.status.clone(), None));
+    }
+    let serve = &instance.config.serve;
+    let clients = serve
+        .clients
+        .iter()
+        .map(|client| Client::new(client.name.clone(), client.token, client.roles.clone(), client.rate));
+    let settings = ApiSettings {
+        clients: Clients(clients.collect()),
+        score: serve.score.clone(),
+        streams_max: serve.streams_max as usize,
+    };
+    let submitter = Submitter::new(&instance.client, serve.score.waiting_max)?;
+    let api = Api::new(settings, instance.live.clone(), submitter, &instance.config.fold);
+    Ok(router(instance.status.clone(), Some(api.metrics)).merge(api.router))
 }
 
 /// Returns only if a role hangs, or if one has ended by itself and another has not followed in time.
@@ -302,7 +329,7 @@ impl Instance {
     /// Ingest writes nothing before the roles behind it have found that they can go on: frames of a new
     /// configuration behind uncommitted ones of the old would stop both.
     fn wait_for_those_behind(&self) {
-        let behind = self.config.roles.iter().filter(|role| **role != Role::Ingest);
+        let behind = self.config.roles.iter().filter(|role| !matches!(role, Role::Ingest | Role::Serve));
         let can_go_on = || behind.clone().all(|role| Instance::is(&*self.caught_up, *role));
         self.wait_until(can_go_on, START_PATIENCE);
     }
@@ -410,10 +437,23 @@ fn live(role: Role, instance: &Instance) -> anyhow::Result<()> {
         Role::Decide => lives(instance, role, &[Topic::Decision], Samples::decide, || {
             Decide::new(settings.clone(), topology.clone())
         }),
+        Role::Serve => keep_the_view(instance),
         Role::Monitor => lives(instance, role, &[Topic::Monitor], Samples::monitor, || {
             Monitor::new(settings.clone(), topology.clone())
         }),
     }
+}
+
+/// Until the roles before it have ended: a score that is waited for still comes.
+fn keep_the_view(instance: &Instance) -> anyhow::Result<()> {
+    let feed = Feed {
+        client: &instance.client,
+        history: instance.config.serve.history,
+        beat: &|| instance.heartbeats.beat(Role::Serve),
+        may_end: &|| instance.stop.load(Ordering::Relaxed) && instance.is_last(Role::Serve),
+        status: &instance.status,
+    };
+    Ok(feed.run(role_name(Role::Serve), &instance.live)?)
 }
 
 /// One life after the other, until told to stop or until something no new life gets over.

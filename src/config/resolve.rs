@@ -4,6 +4,7 @@ use super::declared::{self, Views};
 use super::kafka::{KafkaConfig, kafka};
 use super::layers::Tree;
 use super::reader::Section;
+use super::serve::{self, ServeConfig};
 use crate::engine::checkpointing::Cadence;
 use crate::engine::process::Partitions;
 use crate::engine::settings::FoldSettings;
@@ -41,15 +42,18 @@ pub enum Role {
     Decide,
     /// The monitor log to what is known of scores and models.
     Monitor,
+    /// The public topics to answers over HTTP.
+    Serve,
 }
 
 impl Role {
     /// Every role with its name.
-    pub const ALL: [(&'static str, Role); 4] = [
+    pub const ALL: [(&'static str, Role); 5] = [
         ("ingest", Role::Ingest),
         ("keyed", Role::Keyed),
         ("decide", Role::Decide),
         ("monitor", Role::Monitor),
+        ("serve", Role::Serve),
     ];
 }
 
@@ -115,8 +119,10 @@ pub struct Config {
     pub decision_deadline: Duration,
     /// Where and when state is written down.
     pub checkpoints: CheckpointConfig,
-    /// Probes and metrics.
+    /// Probes, metrics and the API.
     pub listen: SocketAddr,
+    /// The API.
+    pub serve: ServeConfig,
     /// How logs are written.
     pub log_format: LogFormat,
     /// Of `process` and `demo`.
@@ -186,6 +192,9 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
 
     let checkpoints = checkpoints(root.section("checkpoints", &mut faults), folder, &mut faults);
     let listen = listen(root.section("http", &mut faults), &mut faults);
+    let recommend = serve::recommend(root.section("recommend", &mut faults), &mut faults);
+    let section = root.section("serve", &mut faults);
+    let serve = serve::serve(section, recommend, payload_bytes_max, folder, &mut faults);
     let partitions = partitions(root.section("memory", &mut faults), &mut faults);
     let keys = pseudonym_keys(root.section("pseudonyms", &mut faults), folder, &mut faults);
     let mut file = |key| root.optional_text(key, &mut faults).map(|file| folder.join(file));
@@ -235,6 +244,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
         decision_deadline,
         checkpoints,
         listen,
+        serve,
         log_format,
         partitions,
         files,

@@ -97,6 +97,11 @@ impl FeaturePlan {
         }
     }
 
+    /// Every feature, by name.
+    pub fn features(&self) -> impl Iterator<Item = &Feature> {
+        self.features.values()
+    }
+
     /// The feature of that flat name.
     #[must_use]
     pub fn feature(&self, name: &str) -> Option<&Feature> {

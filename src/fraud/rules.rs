@@ -46,6 +46,19 @@ struct Rule {
     reads: Vec<usize>,
 }
 
+/// A rule as it was declared.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DeclaredRule<'r> {
+    /// Its id.
+    pub id: &'r str,
+    /// Its reason code.
+    pub code: &'r str,
+    /// Its weight.
+    pub weight: f64,
+    /// Whether it counts; else it is in shadow.
+    pub is_live: bool,
+}
+
 /// What the rules say of a payment; its texts are those of the rules.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict<'r> {
@@ -111,6 +124,16 @@ impl RuleSet {
     #[must_use]
     pub fn version(&self) -> u32 {
         self.version
+    }
+
+    /// The live and shadow rules, in the order of the file.
+    pub fn declared(&self) -> impl Iterator<Item = DeclaredRule<'_>> {
+        self.rules.iter().map(|rule| DeclaredRule {
+            id: &rule.id,
+            code: &rule.code,
+            weight: rule.weight,
+            is_live: rule.is_live,
+        })
     }
 
     /// What the live and shadow rules say of a payment; `model` is the probability of fraud by a model that counts, which

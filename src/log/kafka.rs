@@ -12,6 +12,8 @@ mod producer;
 mod raw;
 mod reader;
 mod statistics;
+mod submit;
+mod tail;
 mod transactions;
 #[cfg(test)]
 mod traps;
@@ -21,6 +23,8 @@ pub use client::{ClientSettings, Refused, SESSION_TIMEOUT, refused_settings};
 pub use committed::{NextOffset, TopicIds};
 pub use feed::KafkaFeed;
 pub use reader::{PartitionReader, ReaderError, Standing, standings};
+pub use submit::Submitter;
+pub use tail::{Behind, Tail, TailStart};
 
 use crate::crash_points::reach;
 use crate::log::frame::Life;

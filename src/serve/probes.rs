@@ -33,12 +33,15 @@ impl Status {
     }
 }
 
-/// `/livez`, `/readyz` and `/metrics`.
-pub fn router(status: Status) -> Router {
+/// More metrics in Prometheus' text format.
+pub type Exposition = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// `/livez`, `/readyz` and `/metrics`; the last with what `more` says.
+pub fn router(status: Status, more: Option<Exposition>) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(move |status| metrics(status, more.clone())))
         .with_state(status)
 }
 
@@ -55,7 +58,8 @@ async fn ready(State(status): State<Status>) -> impl IntoResponse {
     }
 }
 
-async fn metrics(State(status): State<Status>) -> impl IntoResponse {
+async fn metrics(State(status): State<Status>, more: Option<Exposition>) -> impl IntoResponse {
     let samples: Vec<Samples> = status.all().into_values().map(|status| status.samples).collect();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], Samples::exposition(&samples))
+    let more = more.map(|more| more()).unwrap_or_default();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], Samples::exposition(&samples) + &more)
 }

@@ -95,6 +95,9 @@ metrics! {
     RESTORE_SECONDS = "tillstream_restore_remaining_seconds" Gauge ["stage"] "For how long the slowest restore goes on, at its pace so far.";
     NEXT_OFFSET = "tillstream_next_offset" Gauge ["topic", "partition"] "Next offset to fold.";
     COMMITTED_OFFSET = "tillstream_committed_offset" Gauge ["topic", "partition"] "Offset committed by this instance.";
+    VIEW_LAG = "tillstream_view_lag_records" Gauge [] "Published records that the view has not read yet.";
+    VIEW_ENTRIES = "tillstream_view_entries" Gauge ["of"] "What the view knows: visitors, entities, decisions, sessions, catalogue, popular_items.";
+    MACHINE_SESSIONS = "tillstream_machine_sessions_total" Counter [] "Sessions that nothing is recommended from, because a machine clicked.";
     PARTITIONS_LOST = "tillstream_partitions_lost_total" Counter ["stage"] "Partitions that went to others before this member could finish them: what it had published may be published again.";
     LIVES = "tillstream_lives_total" Counter ["stage"] "Lives begun: 1, and one more after each failure.";
 }

@@ -1,5 +1,5 @@
-//! Evidence of idleness out of librdkafka's statistics: partitions that a completed fetch has found
-//! at their end.
+//! What librdkafka's statistics say of partitions: which a completed fetch has found at their end (evidence of idleness), and
+//! how far a reader is behind.
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -72,6 +72,37 @@ impl AtEnd {
     }
 }
 
+/// How far a reader is behind, over all its partitions.
+#[derive(Debug, Default)]
+pub(super) struct Distance {
+    at_end: AtEnd,
+}
+
+impl Distance {
+    /// Records that are in the partitions and were not yet handed out. None as long as the broker of one of them does not
+    /// answer, or has not said where it ends.
+    pub(super) fn records(&mut self, statistics: &[u8]) -> Option<u64> {
+        let ended = self.at_end.partitions(statistics);
+        let statistics = serde_json::from_slice::<Statistics>(statistics).ok()?;
+        let mut records = 0;
+        for (topic, known) in &statistics.topics {
+            for partition in known.partitions.values() {
+                let Ok(number) = u32::try_from(partition.partition) else { continue };
+                if partition.hi_offset < 0 {
+                    return None;
+                }
+                let behind = partition.hi_offset.saturating_sub(partition.next_offset.max(0)).max(0);
+                let waiting = behind + partition.fetchq_cnt.max(0);
+                if waiting == 0 && !ended.contains(&(topic.clone(), number)) {
+                    return None;
+                }
+                records += waiting.unsigned_abs();
+            }
+        }
+        Some(records)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,5 +132,15 @@ mod tests {
         assert_eq!(at_end.partitions(&statistics(110, "UP", 5, 5)), vec![], "no fetch since");
         assert_eq!(at_end.partitions(&statistics(210, "DOWN", 5, 5)), vec![]);
         assert_eq!(at_end.partitions(&statistics(310, "UP", 4, 5)), vec![], "something is left");
+    }
+
+    #[test]
+    fn a_reader_knows_how_far_it_is_behind_while_its_broker_answers() {
+        let mut distance = Distance::default();
+        assert_eq!(distance.records(&statistics(10, "UP", 5, 5)), None, "nothing is proven yet");
+        assert_eq!(distance.records(&statistics(110, "UP", 5, 5)), Some(0));
+        assert_eq!(distance.records(&statistics(210, "UP", 2, 5)), Some(3));
+        assert_eq!(distance.records(&statistics(210, "UP", 5, 5)), None, "no fetch since");
+        assert_eq!(distance.records(&statistics(310, "UP", 5, -1001)), None, "the end is not known");
     }
 }

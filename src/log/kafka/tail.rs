@@ -1,0 +1,157 @@
+//! Reads public topics from a moment on and goes on for ever, outside any group: what a view is built from.
+
+use super::client::{ClientSettings, tell};
+use super::statistics::Distance;
+use crate::log::{Fetched, LogError, Polled, Topic};
+use crate::time::{Clock, ProcessingTime, SystemClock};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::{ClientContext, Offset as KafkaOffset};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+/// After a fault of which the client library says that it tries on.
+const OUTAGE_WAIT: Duration = Duration::from_millis(100);
+
+/// Where reading a topic begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TailStart {
+    /// At the first record there is.
+    Earliest,
+    /// At the first record that the broker got at this time or later.
+    Since(ProcessingTime),
+}
+
+/// How far a reader is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Behind {
+    /// Records that were there and not yet read.
+    pub records: u64,
+    /// When that was found out.
+    pub known_at: ProcessingTime,
+}
+
+#[derive(Default)]
+struct Context {
+    behind: Mutex<Option<Behind>>,
+    distance: Mutex<Distance>,
+}
+
+impl ClientContext for Context {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        tell(facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "kafka client");
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        let mut distance = self.distance.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(records) = distance.records(statistics) {
+            let known = Behind { records, known_at: SystemClock.now() };
+            *self.behind.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+        }
+    }
+}
+
+impl ConsumerContext for Context {}
+
+/// A reader of whole topics that does not end.
+pub struct Tail {
+    consumer: BaseConsumer<Context>,
+}
+
+impl Tail {
+    /// Of all partitions of these topics.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] if no broker answers within ten seconds, or a topic is not there.
+    pub fn open(settings: &ClientSettings, topics: &[(Topic, TailStart)]) -> Result<Tail, LogError> {
+        let failed = |fault: KafkaError| LogError::Kafka(fault.to_string());
+        let mut config = settings.consumer("tillstream-view");
+        // nobody's member; a place that retention has cut off meanwhile is no loss for a view
+        config.remove("group.instance.id");
+        let consumer: BaseConsumer<Context> = config
+            .set("auto.offset.reset", "earliest")
+            .set("statistics.interval.ms", "250")
+            .create_with_context(Context::default())
+            .map_err(failed)?;
+        let mut list = TopicPartitionList::new();
+        for (topic, start) in topics {
+            let metadata = consumer.fetch_metadata(Some(topic.name()), PATIENCE).map_err(failed)?;
+            let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
+            if partitions.is_empty() {
+                return Err(LogError::Kafka(format!("there is no topic {topic}")));
+            }
+            for partition in partitions {
+                let from = match start {
+                    TailStart::Earliest => KafkaOffset::Beginning,
+                    // looked up below, all at once
+                    TailStart::Since(time) => KafkaOffset::Offset(time.0.max(0)),
+                };
+                list.add_partition_offset(topic.name(), partition.id(), from).map_err(failed)?;
+            }
+        }
+        consumer.assign(&looked_up(&consumer, &list)?).map_err(failed)?;
+        Ok(Tail { consumer })
+    }
+
+    /// The next record; none if there is none within `wait`.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] if the client library gives up.
+    pub fn poll(&self, wait: Duration) -> Result<Option<Fetched>, LogError> {
+        match self.consumer.poll(wait) {
+            Some(Ok(message)) => match super::consumer::fetched(&message) {
+                Some(Polled::Record(fetched)) => Ok(Some(fetched)),
+                _ => Ok(None),
+            },
+            Some(Err(fault @ KafkaError::MessageConsumptionFatal(_))) => {
+                Err(LogError::Fatal(fault.to_string()))
+            }
+            Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::UnknownTopicOrPartition))) => {
+                Err(LogError::Kafka("a topic that is read is gone".to_owned()))
+            }
+            Some(Err(fault)) => {
+                tracing::debug!(%fault, "reading public topics");
+                std::thread::sleep(OUTAGE_WAIT);
+                Ok(None)
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// How far behind it is, as far as it was told; none before the broker has answered for every partition.
+    pub fn behind(&self) -> Option<Behind> {
+        *self.consumer.context().behind.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The offsets of the times in `list`; the end of a partition that has nothing so young.
+fn looked_up(
+    consumer: &BaseConsumer<Context>,
+    list: &TopicPartitionList,
+) -> Result<TopicPartitionList, LogError> {
+    let failed = |fault: KafkaError| LogError::Kafka(fault.to_string());
+    let mut times = TopicPartitionList::new();
+    let mut starts = TopicPartitionList::new();
+    for element in list.elements() {
+        let into = if matches!(element.offset(), KafkaOffset::Offset(_)) { &mut times } else { &mut starts };
+        into.add_partition_offset(element.topic(), element.partition(), element.offset()).map_err(failed)?;
+    }
+    if times.count() > 0 {
+        for element in consumer.offsets_for_times(times, PATIENCE).map_err(failed)?.elements() {
+            element.error().map_err(failed)?;
+            starts
+                .add_partition_offset(element.topic(), element.partition(), element.offset())
+                .map_err(failed)?;
+        }
+    }
+    Ok(starts)
+}

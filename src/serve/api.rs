@@ -1,0 +1,213 @@
+//! The API: its routes, and who may use them.
+
+use super::about::{self, Declared};
+use super::clients::{ClientRole, Clients, Refused};
+use super::counts::Counts;
+use super::live::{Lag, Live};
+use super::openapi::{document, with_records};
+use super::probes::Exposition;
+use super::problem::Problem;
+use super::score::ScoreSettings;
+use super::{decisions, score, visitors};
+use crate::engine::settings::FoldSettings;
+use crate::event::DecisionId;
+use crate::log::kafka::Submitter;
+use crate::time::Stopwatch;
+use crate::view::bounded::Bounded;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use serde::Serialize;
+use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Payments that are remembered as sent, so that none is sent twice.
+const SENT_MAX: usize = 100_000;
+
+/// What the API is made of.
+#[derive(Debug)]
+pub struct ApiSettings {
+    /// Who may ask.
+    pub clients: Clients,
+    /// How scores are waited for.
+    pub score: ScoreSettings,
+    /// Streams of events that may be open.
+    pub streams_max: usize,
+}
+
+/// What requests share.
+#[derive(Clone)]
+pub(super) struct ApiState(Arc<Shared>);
+
+pub(super) struct Shared {
+    pub(super) live: Arc<Live>,
+    pub(super) score: ScoreSettings,
+    pub(super) submitter: Submitter,
+    pub(super) sent: Bounded<DecisionId, ()>,
+    pub(super) streams: Arc<Semaphore>,
+    pub(super) counts: Arc<Counts>,
+    pub(super) declared: Declared,
+    pub(super) payload_bytes_max: usize,
+    clients: Clients,
+}
+
+impl std::ops::Deref for ApiState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// An answer, and how far the view that it comes from is behind.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Lagged<T: ToSchema> {
+    #[serde(flatten)]
+    answer: T,
+    /// How far the view is behind what was published.
+    lag: Lag,
+}
+
+impl Shared {
+    pub(super) fn lagged<T: ToSchema>(&self, answer: T) -> Json<Lagged<T>> {
+        Json(Lagged { answer, lag: self.live.lag() })
+    }
+}
+
+/// The API as a server takes it, and what it counts.
+pub struct Api {
+    /// Its routes.
+    pub router: Router,
+    /// Its metrics.
+    pub metrics: Exposition,
+}
+
+impl Api {
+    /// Over `live`; payments are handed to `submitter`.
+    #[must_use]
+    pub fn new(settings: ApiSettings, live: Arc<Live>, submitter: Submitter, fold: &FoldSettings) -> Api {
+        let counts = Arc::new(Counts::new());
+        let state = ApiState(Arc::new(Shared {
+            live,
+            score: settings.score,
+            submitter,
+            sent: Bounded::new(SENT_MAX),
+            streams: Arc::new(Semaphore::new(settings.streams_max)),
+            counts: counts.clone(),
+            declared: Declared::of(fold),
+            payload_bytes_max: fold.payload_bytes_max,
+            clients: settings.clients,
+        }));
+        Api { router: router(&state), metrics: Arc::new(move || counts.exposition()) }
+    }
+}
+
+fn router(state: &ApiState) -> Router {
+    let (routes, document) = routes_of(state).split_for_parts();
+    let document = Arc::new(with_records(&document));
+    let open = Router::new().route(
+        "/v1/openapi.json",
+        axum::routing::get(move || std::future::ready(Json(Value::clone(&document)))),
+    );
+    let request_id = HeaderName::from_static("x-request-id");
+    routes
+        .with_state(state.clone())
+        .merge(open)
+        .fallback(|| std::future::ready(Problem::not_found("there is no such route")))
+        .method_not_allowed_fallback(|| {
+            std::future::ready(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "the route has no such method"))
+        })
+        .layer(DefaultBodyLimit::max(state.payload_bytes_max))
+        .layer(from_fn_with_state(state.clone(), counted))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(PropagateRequestIdLayer::new(request_id.clone()))
+        .layer(SetRequestIdLayer::new(request_id, Numbered::default()))
+}
+
+/// Every route with the roles that may use it.
+fn routes_of(state: &ApiState) -> OpenApiRouter<ApiState> {
+    use ClientRole::{Analyst, Checkout, Page};
+    let page = OpenApiRouter::new()
+        .routes(routes!(visitors::recommendations))
+        .routes(routes!(visitors::recommendations_for))
+        .routes(routes!(visitors::events));
+    let session = OpenApiRouter::new().routes(routes!(visitors::session));
+    let checkout = OpenApiRouter::new().routes(routes!(score::score));
+    let decisions = OpenApiRouter::new()
+        .routes(routes!(decisions::decision))
+        .routes(routes!(decisions::decision_of_payment));
+    let analyst = OpenApiRouter::new().routes(routes!(decisions::features)).routes(routes!(about::declared));
+    let for_roles = |routes: OpenApiRouter<ApiState>, roles: &'static [ClientRole]| {
+        routes.route_layer(from_fn_with_state((state.clone(), roles), admitted))
+    };
+    OpenApiRouter::with_openapi(document())
+        .merge(for_roles(page, &[Page]))
+        .merge(for_roles(session, &[Page, Analyst]))
+        .merge(for_roles(checkout, &[Checkout]))
+        .merge(for_roles(decisions, &[Checkout, Analyst]))
+        .merge(for_roles(analyst, &[Analyst]))
+}
+
+/// Lets a request through if its client may.
+async fn admitted(
+    State((state, roles)): State<(ApiState, &'static [ClientRole])>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = header.and_then(bearer);
+    match state.clients.admit(token, roles) {
+        Ok(_) => next.run(request).await,
+        Err(Refused::Unknown) => {
+            Problem::new(StatusCode::UNAUTHORIZED, "a bearer token of a declared client is required")
+                .into_response()
+        }
+        Err(Refused::NotAllowed) => {
+            Problem::new(StatusCode::FORBIDDEN, "this client has no role that may do this").into_response()
+        }
+        Err(Refused::TooMany(seconds)) => {
+            Problem::too_many("this client makes more requests than it may", seconds).into_response()
+        }
+    }
+}
+
+/// The token of an `Authorization` header; the scheme's name is not case-sensitive.
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Counts a request by its route, whatever it holds.
+async fn counted(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    let begun = Stopwatch::start();
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let response = next.run(request).await;
+    state.counts.answered(route.as_deref().unwrap_or("none"), response.status().as_u16(), begun.elapsed());
+    response
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    tracing::error!("a request ended in a panic: a bug");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "a bug; it is in the log").into_response()
+}
+
+/// Numbers the requests that bring no id of their own.
+#[derive(Clone, Default)]
+struct Numbered(Arc<AtomicU64>);
+
+impl MakeRequestId for Numbered {
+    fn make_request_id<B>(&mut self, _: &axum::http::Request<B>) -> Option<RequestId> {
+        let number = self.0.fetch_add(1, Ordering::Relaxed);
+        let id = HeaderValue::from_str(&format!("{:08x}-{number}", std::process::id())).ok()?;
+        Some(RequestId::new(id))
+    }
+}

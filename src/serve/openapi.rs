@@ -1,0 +1,96 @@
+//! The OpenAPI document of the API.
+
+#![expect(clippy::indexing_slicing, reason = "indexing a JSON value by name makes what is not there")]
+
+use serde_json::{Value, json};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+/// What all routes share.
+pub(super) fn document() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("tillstream")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Sessions, features, recommendations and scores, as they were published last, and scores on request. Every answer says how \
+             far the view that it comes from is behind. Times are milliseconds since the Unix epoch, money is in minor units.",
+        ))
+        .build();
+    let mut components = utoipa::openapi::Components::new();
+    components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    let no_scopes: [&str; 0] = [];
+    OpenApiBuilder::new()
+        .info(info)
+        .components(Some(components))
+        .security(Some([SecurityRequirement::new("token", no_scopes)]))
+        .build()
+}
+
+/// The records that are answered as they were published, by the name of their schema in the document.
+const RECORDS: [(&str, &str); 5] = [
+    ("FraudScore", include_str!("../../schemas/fraud_score/v1/schema.json")),
+    ("LabelledScore", include_str!("../../schemas/labelled_score/v1/schema.json")),
+    ("Session", include_str!("../../schemas/session/v1/schema.json")),
+    ("SessionFeatures", include_str!("../../schemas/session_features/v1/schema.json")),
+    ("PaymentAttempted", include_str!("../../schemas/payment_attempted/v1/schema.json")),
+];
+
+/// The document with the contracts of the records: OpenAPI 3.1 takes JSON Schema as it is.
+pub(super) fn with_records(document: &OpenApi) -> Value {
+    let mut document = serde_json::to_value(document).expect("the document is JSON");
+    for (name, schema) in RECORDS {
+        let mut schema: Value = serde_json::from_str(schema).expect("a schema of ours is JSON");
+        if let Some(fields) = schema.as_object_mut() {
+            fields.remove("$id");
+            fields.remove("$schema");
+        }
+        document["components"]["schemas"][name] = schema;
+    }
+    for path in document["paths"].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
+        for operation in path.as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
+            for (status, what) in [
+                ("401", "No token, or nobody's."),
+                ("403", "The client has no role that may do this."),
+                ("429", "More requests than this client may make."),
+            ] {
+                operation["responses"][status] = json!({
+                    "description": what,
+                    "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
+                });
+            }
+        }
+    }
+    document
+}
+
+fn record(name: &str) -> RefOr<Schema> {
+    RefOr::Ref(Ref::from_schema_name(name))
+}
+
+pub(super) fn fraud_score() -> RefOr<Schema> {
+    record("FraudScore")
+}
+
+pub(super) fn labelled_score() -> RefOr<Schema> {
+    record("LabelledScore")
+}
+
+pub(super) fn session() -> RefOr<Schema> {
+    record("Session")
+}
+
+pub(super) fn session_features() -> RefOr<Schema> {
+    record("SessionFeatures")
+}
+
+/// The body of a request for a score.
+pub(super) struct PaymentAttempted;
+
+impl PartialSchema for PaymentAttempted {
+    fn schema() -> RefOr<Schema> {
+        record("PaymentAttempted")
+    }
+}
+
+impl ToSchema for PaymentAttempted {}

@@ -1,0 +1,256 @@
+//! The synchronous score: a payment attempt goes the log's own way, and its score is waited for.
+
+use super::api::{ApiState, Lagged};
+use super::problem::Problem;
+use crate::codec::payments::{Decoded, Payment, PaymentKind};
+use crate::codec::text::AnyJson;
+use crate::codec::{Reject, RejectReason};
+use crate::event::DecisionId;
+use crate::event::public::{Action, FraudScore};
+use crate::log::Topic;
+use crate::time::Stopwatch;
+use crate::view::Published;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::StatusCode;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::time::Duration;
+use utoipa::ToSchema;
+
+/// What is answered when no score comes in time: the first that fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fallback {
+    /// Payments of this channel; of any, if there is none.
+    pub channel: Option<String>,
+    /// Payments of at most this amount in minor units; of any, if there is none.
+    pub amount_up_to_minor: Option<i64>,
+    /// What to do with them.
+    pub decision: Action,
+}
+
+/// How scores are waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScoreSettings {
+    /// For how long.
+    pub budget: Duration,
+    /// Then.
+    pub fallbacks: Vec<Fallback>,
+    /// Payments that may wait for a broker that is away.
+    pub waiting_max: u32,
+}
+
+/// Where an answer comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum AnswerSource {
+    /// The payment was scored.
+    Score,
+    /// It was not scored in time: this is what was declared for that case. The score follows on `scores.fraud`.
+    Fallback,
+}
+
+/// What to do with a payment.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ScoreAnswer {
+    /// A function of the payment's id; `GET /v1/decisions/{decision_id}` tells more.
+    decision_id: String,
+    payment_id: String,
+    /// What to do.
+    #[schema(value_type = String, example = "approve")]
+    decision: Action,
+    source: AnswerSource,
+    /// The record of `scores.fraud`; absent in a fallback.
+    #[schema(schema_with = super::openapi::fraud_score)]
+    score: Option<Box<RawValue>>,
+    /// From the request to the answer, in milliseconds.
+    waited_ms: f64,
+}
+
+/// Score a payment attempt: the body is a `payment_attempted` event, which is appended to `payments`. Idempotent by payment id: a
+/// second request for one payment is answered with the first one's score. If none comes within the budget, the declared fallback
+/// answers.
+#[utoipa::path(
+    post, path = "/v1/score", tag = "fraud",
+    request_body(description = "An event of the contract `payment_attempted`.", content_type = "application/json", content = super::openapi::PaymentAttempted),
+    responses(
+        (status = 200, body = inline(Lagged<ScoreAnswer>)),
+        (status = 413, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+        (status = 504, description = "No score came in time, and no fallback is declared for this payment.", body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn score(
+    State(api): State<ApiState>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Lagged<ScoreAnswer>>, Problem> {
+    let begun = Stopwatch::start();
+    let body = body.map_err(|fault| Problem::body(&fault))?;
+    let attempt = Attempt::read(&body, api.payload_bytes_max)?;
+    let (answer, outcome) = match api.scored(&attempt, &body).await {
+        Ok((score, outcome)) => (attempt.scored(&score, begun)?, outcome),
+        Err(because) => match api.score.fallback(&attempt) {
+            Some(decision) => (attempt.fallen_back(decision, begun), "fallback"),
+            None => {
+                api.counts.scored("none");
+                let detail = format!("{because}, and no fallback is declared for this payment");
+                return Err(Problem::new(StatusCode::GATEWAY_TIMEOUT, detail));
+            }
+        },
+    };
+    api.counts.scored(outcome);
+    Ok(api.lagged(answer))
+}
+
+impl ApiState {
+    /// The score of a payment, which is sent to be scored unless it was already; or why there is none.
+    async fn scored(
+        &self,
+        attempt: &Attempt<'_>,
+        body: &[u8],
+    ) -> Result<(Published, &'static str), &'static str> {
+        let decision = attempt.decision;
+        let coming = self.live.wait_for(decision);
+        if let Some(known) = self.live.view.decision(decision).and_then(|known| known.score) {
+            drop(coming);
+            self.live.forget_those_gone(decision);
+            return Ok((known, "repeated"));
+        }
+        // whoever asks again waits for the same score
+        if self.sent.update(&decision, |sent| sent.is_none().then_some(()))
+            && let Err(fault) = self.submitter.offer(Topic::Payments, attempt.card.as_bytes(), body)
+        {
+            self.sent.remove(&decision);
+            tracing::warn!(%fault, "a payment cannot be sent to be scored");
+            drop(coming);
+            self.live.forget_those_gone(decision);
+            return Err("the payment cannot be sent to be scored");
+        }
+        match tokio::time::timeout(self.score.budget, coming).await {
+            Ok(Ok(score)) => Ok((score, "score")),
+            _ => {
+                self.live.forget_those_gone(decision);
+                Err("the score did not come in time")
+            }
+        }
+    }
+}
+
+/// What the answer to a payment attempt depends on.
+struct Attempt<'b> {
+    payment: Payment<'b>,
+    card: String,
+    decision: DecisionId,
+    amount_minor: i64,
+}
+
+impl<'b> Attempt<'b> {
+    fn read(body: &'b [u8], bytes_max: usize) -> Result<Attempt<'b>, Problem> {
+        let (decoded, _) = Decoded::decode(body, bytes_max).map_err(|reject| refused(&reject))?;
+        match decoded {
+            Decoded::Payment(payment) => match payment.kind {
+                PaymentKind::Attempted { amount_minor } => Ok(Attempt {
+                    card: payment.card_token.as_str().to_owned(),
+                    decision: DecisionId::of_payment(payment.payment_id.as_str()),
+                    amount_minor,
+                    payment: *payment,
+                }),
+                PaymentKind::Result(_) => Err(not_an_attempt()),
+            },
+            Decoded::UnknownName => Err(not_an_attempt()),
+        }
+    }
+
+    fn scored(&self, score: &Published, begun: Stopwatch) -> Result<ScoreAnswer, Problem> {
+        let broken =
+            |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the score is not a record of its contract");
+        let record: FraudScore<'_> = serde_json::from_str(&score.json).map_err(broken)?;
+        let decision = record.decision;
+        let record = RawValue::from_string(score.json.to_string()).map_err(broken)?;
+        Ok(self.answer(decision, AnswerSource::Score, Some(record), begun))
+    }
+
+    fn fallen_back(&self, decision: Action, begun: Stopwatch) -> ScoreAnswer {
+        self.answer(decision, AnswerSource::Fallback, None, begun)
+    }
+
+    fn answer(
+        &self,
+        decision: Action,
+        source: AnswerSource,
+        score: Option<Box<RawValue>>,
+        begun: Stopwatch,
+    ) -> ScoreAnswer {
+        ScoreAnswer {
+            decision_id: self.decision.to_string(),
+            payment_id: self.payment.payment_id.as_str().to_owned(),
+            decision,
+            source,
+            score,
+            waited_ms: begun.elapsed().as_secs_f64() * 1_000.0,
+        }
+    }
+
+    fn channel(&self) -> Option<&str> {
+        AnyJson::text("channel", &self.payment.fields.channel).ok().flatten()
+    }
+}
+
+impl ScoreSettings {
+    fn fallback(&self, attempt: &Attempt<'_>) -> Option<Action> {
+        self.declared_for(attempt.channel(), attempt.amount_minor)
+    }
+
+    /// What is declared for a payment of this channel and amount.
+    #[must_use]
+    pub fn declared_for(&self, channel: Option<&str>, amount_minor: i64) -> Option<Action> {
+        let fits = |fallback: &&Fallback| {
+            fallback.channel.as_deref().is_none_or(|wanted| Some(wanted) == channel)
+                && fallback.amount_up_to_minor.is_none_or(|most| amount_minor <= most)
+        };
+        self.fallbacks.iter().find(fits).map(|fallback| fallback.decision)
+    }
+}
+
+fn not_an_attempt() -> Problem {
+    Problem::unprocessable("must be a `payment_attempted`").at("event_name")
+}
+
+/// What the contract says against a body; quotes none of its values.
+fn refused(reject: &Reject) -> Problem {
+    let what = match reject.reason {
+        RejectReason::MissingField => "is required",
+        RejectReason::WrongType => "is not of the type that the contract says",
+        RejectReason::OutOfRange => "is not within the bounds of the contract",
+        RejectReason::TooLarge => "the body is larger than is allowed",
+        _ => "the body is not a JSON object of the contract `payment_attempted`",
+    };
+    Problem::unprocessable(what).at(reject.path.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_fallback_that_fits_channel_and_amount_counts() {
+        let fallback = |channel: Option<&str>, amount_up_to_minor, decision| Fallback {
+            channel: channel.map(str::to_owned),
+            amount_up_to_minor,
+            decision,
+        };
+        let settings = ScoreSettings {
+            budget: Duration::from_millis(1),
+            fallbacks: vec![
+                fallback(Some("store"), None, Action::Approve),
+                fallback(None, Some(5_000), Action::Review),
+            ],
+            waiting_max: 1,
+        };
+        assert_eq!(settings.declared_for(Some("store"), 9_999), Some(Action::Approve));
+        assert_eq!(settings.declared_for(Some("web"), 5_000), Some(Action::Review));
+        assert_eq!(settings.declared_for(None, 5_001), None);
+    }
+}

@@ -1,0 +1,249 @@
+//! What a page needs of a visitor: the live session, and what to show.
+
+use super::api::{ApiState, Lagged};
+use super::problem::Problem;
+use crate::event::public::SessionFeatures;
+use crate::recommend::{Recommendation, Why};
+use crate::time::{Clock, SystemClock};
+use crate::view::{News, Published};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::response::Sse;
+use axum::response::sse::{Event, KeepAlive};
+use futures::Stream;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::convert::Infallible;
+use utoipa::{IntoParams, ToSchema};
+
+/// Items of one answer, at most.
+const COUNT_MAX: u16 = 100;
+/// Items that an answer is made from, at most.
+const ITEMS_MAX: usize = 20;
+
+/// What is known of a visitor's sessions.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct VisitorSession {
+    visitor_id: String,
+    /// The running session as of the visitor's newest click: a record of `features.session`.
+    #[schema(schema_with = super::openapi::session_features)]
+    running: Option<Box<RawValue>>,
+    /// The session that was published last: a record of `sessions`.
+    #[schema(schema_with = super::openapi::session)]
+    published: Option<Box<RawValue>>,
+    /// Age of the newest event that is in it, in milliseconds.
+    freshness_ms: i64,
+}
+
+/// The session of a visitor.
+#[utoipa::path(
+    get, path = "/v1/visitors/{visitor_id}/session", tag = "page",
+    params(("visitor_id" = String, Path, description = "As in the visitor's clicks.")),
+    responses(
+        (status = 200, body = inline(Lagged<VisitorSession>)),
+        (status = 404, body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn session(
+    State(api): State<ApiState>,
+    Path(visitor_id): Path<String>,
+) -> Result<Json<Lagged<VisitorSession>>, Problem> {
+    let running = api.live.view.running_session(&visitor_id);
+    let published = api.live.view.closed_session(&visitor_id);
+    let newest = [&running, &published].into_iter().flatten().map(|record| record.event_time).max();
+    let newest = newest.ok_or_else(|| Problem::not_found("nothing is known of this visitor"))?;
+    Ok(api.lagged(VisitorSession {
+        visitor_id,
+        running: running.as_ref().map(raw),
+        published: published.as_ref().map(raw),
+        freshness_ms: SystemClock.now().0 - newest.0,
+    }))
+}
+
+/// A record as it was published.
+pub(super) fn raw(record: &Published) -> Box<RawValue> {
+    RawValue::from_string(record.json.to_string()).expect("what the view takes was read as JSON")
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Wanted {
+    /// How many items, at most.
+    #[param(minimum = 1, maximum = 100, default = 10)]
+    count: Option<u16>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WantedFor {
+    /// Items that were looked at, the newest last, separated by commas; at most 20 count, the newest. Without any, what is popular is
+    /// answered.
+    items: Option<String>,
+    /// How many items, at most.
+    #[param(minimum = 1, maximum = 100, default = 10)]
+    count: Option<u16>,
+}
+
+/// What to show.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Recommendations {
+    /// The best first.
+    items: Vec<RecommendedItem>,
+    /// The items that it is made from, the newest first.
+    based_on: Vec<String>,
+    /// Age of the newest click that is in it, in milliseconds; absent where there is none.
+    freshness_ms: Option<i64>,
+}
+
+/// An item, and why it is there.
+#[derive(Debug, Serialize, ToSchema)]
+struct RecommendedItem {
+    item_id: String,
+    /// Comparable within this answer, between items of the same reason; absent where popularity decides.
+    score: Option<f64>,
+    reason: RecommendationReason,
+}
+
+/// Why an item is recommended.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum RecommendationReason {
+    /// Sessions like this one held it, most of all because both held `item_id`.
+    SimilarSessions { item_id: String },
+    /// It is popular in a category of this session.
+    PopularInCategory { category: String },
+    /// It is popular.
+    Popular,
+}
+
+/// What to show to a visitor.
+#[utoipa::path(
+    get, path = "/v1/visitors/{visitor_id}/recommendations", tag = "page",
+    params(("visitor_id" = String, Path, description = "As in the visitor's clicks; one of whom nothing is known gets what is popular."), Wanted),
+    responses(
+        (status = 200, body = inline(Lagged<Recommendations>)),
+        (status = 422, body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn recommendations(
+    State(api): State<ApiState>,
+    Path(visitor_id): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<Lagged<Recommendations>>, Problem> {
+    let count = count(wanted.count)?;
+    let running = api.live.view.running_session(&visitor_id);
+    let session =
+        running.as_ref().and_then(|record| serde_json::from_str::<SessionFeatures<'_>>(&record.json).ok());
+    let items = session.as_ref().map_or(&[][..], |session| &session.last_items);
+    let items: Vec<&str> = items.iter().map(|item| &**item).collect();
+    let categories = session.as_ref().map(most_touched).unwrap_or_default();
+    let chosen = api.recommended(&items, &categories, count);
+    let freshness_ms = running.as_ref().map(|record| SystemClock.now().0 - record.event_time.0);
+    Ok(api.lagged(Recommendations {
+        items: chosen,
+        based_on: items.iter().map(|item| (*item).to_owned()).collect(),
+        freshness_ms,
+    }))
+}
+
+/// What to show beside items that were looked at, for a page that knows them itself.
+#[utoipa::path(
+    get, path = "/v1/recommendations", tag = "page",
+    params(WantedFor),
+    responses(
+        (status = 200, body = inline(Lagged<Recommendations>)),
+        (status = 422, body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn recommendations_for(
+    State(api): State<ApiState>,
+    Query(wanted): Query<WantedFor>,
+) -> Result<Json<Lagged<Recommendations>>, Problem> {
+    let count = count(wanted.count)?;
+    let mut items = Vec::<&str>::new();
+    for item in wanted.items.as_deref().unwrap_or_default().rsplit(',').filter(|item| !item.is_empty()) {
+        if items.len() < ITEMS_MAX && !items.contains(&item) {
+            items.push(item);
+        }
+    }
+    let chosen = api.recommended(&items, &[], count);
+    let based_on = items.iter().map(|item| (*item).to_owned()).collect();
+    Ok(api.lagged(Recommendations { items: chosen, based_on, freshness_ms: None }))
+}
+
+fn count(wanted: Option<u16>) -> Result<usize, Problem> {
+    let count = wanted.unwrap_or(10);
+    if (1..=COUNT_MAX).contains(&count) {
+        return Ok(usize::from(count));
+    }
+    Err(Problem::unprocessable(format!("must be 1 to {COUNT_MAX}")).at("count"))
+}
+
+/// The categories of a session, the most touched first, of equal ones by name.
+fn most_touched<'s>(session: &'s SessionFeatures<'_>) -> Vec<&'s str> {
+    let mut categories: Vec<(&Cow<'_, str>, &u32)> = session.categories.iter().collect();
+    categories.sort_by_key(|(_, touches)| Reverse(**touches));
+    categories.into_iter().map(|(category, _)| &**category).collect()
+}
+
+impl ApiState {
+    fn recommended(&self, items: &[&str], categories: &[&str], count: usize) -> Vec<RecommendedItem> {
+        let recommender = self.live.view.recommender();
+        let chosen = recommender.recommend(items, categories, count);
+        chosen.into_iter().map(RecommendedItem::from).collect()
+    }
+}
+
+impl From<Recommendation<'_>> for RecommendedItem {
+    fn from(chosen: Recommendation<'_>) -> RecommendedItem {
+        let reason = match chosen.why {
+            Why::SimilarSessions(item) => RecommendationReason::SimilarSessions { item_id: item.to_owned() },
+            Why::PopularIn(category) => {
+                RecommendationReason::PopularInCategory { category: category.to_owned() }
+            }
+            Why::Popular => RecommendationReason::Popular,
+        };
+        RecommendedItem { item_id: chosen.item.to_owned(), score: chosen.score, reason }
+    }
+}
+
+/// The changes of a visitor's sessions as server-sent events: `running` with a record of `features.session`, `published` with one
+/// of `sessions`. Begins with what is known. One who reads too slowly misses changes in between, never the order.
+#[utoipa::path(
+    get, path = "/v1/visitors/{visitor_id}/events", tag = "page",
+    params(("visitor_id" = String, Path, description = "As in the visitor's clicks.")),
+    responses(
+        (status = 200, description = "A stream that does not end.", content_type = "text/event-stream", body = String),
+        (status = 429, body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn events(
+    State(api): State<ApiState>,
+    Path(visitor_id): Path<String>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    let place = api.streams.clone().try_acquire_owned();
+    let place =
+        place.map_err(|_| Problem::too_many("so many streams are open that no more are opened", 5))?;
+    let changes = api.live.follow(&visitor_id);
+    let running = api.live.view.running_session(&visitor_id);
+    let known: Vec<_> = running.map(|record| event("running", &record)).into_iter().collect();
+    let state = (known.into_iter(), changes, place);
+    let stream = futures::stream::unfold(state, |(mut known, mut changes, place)| async move {
+        let next = match known.next() {
+            Some(event) => event,
+            None => match changes.recv().await? {
+                News::Session(_, record) => event("running", &record),
+                News::Closed(_, record) => event("published", &record),
+                News::Score(..) => Event::default().comment(""),
+            },
+        };
+        Some((Ok(next), (known, changes, place)))
+    });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
+}
+
+fn event(name: &str, record: &Published) -> Event {
+    Event::default().event(name).data(&*record.json)
+}
