@@ -5,6 +5,7 @@ pub mod api;
 pub mod clients;
 mod counts;
 mod decisions;
+mod extract;
 pub mod feed;
 pub mod live;
 mod openapi;

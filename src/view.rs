@@ -2,15 +2,17 @@
 //! restarts apart from the engine. Bounded: what was not heard of for longest is forgotten first.
 
 pub mod bounded;
+pub mod heads;
 
 use crate::codec::catalogue::CatalogueItem;
 use crate::codec::text::as_str;
-use crate::event::public::{FraudFeatures, FraudScore, LabelledScore, SessionFeatures, SessionRecord};
-use crate::event::{DecisionId, EntityKind};
+use crate::event::public::Action;
+use crate::event::{DecisionId, EntityKind, LabelOutcome};
 use crate::log::{Fetched, Headers, LogRecord, RecordId, Topic};
 use crate::recommend::{ClosedSession, Item, Pace, RecommendSettings, Recommender};
 use crate::time::EventTime;
 use bounded::Bounded;
+use heads::{FeaturesHead, LabelHead, RunningHead, ScoreHead, SessionHead};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// Decisions that are remembered of an entity.
@@ -38,34 +40,54 @@ pub struct Published {
     pub json: Arc<str>,
     /// The event time it is about.
     pub event_time: EventTime,
-    id: RecordId,
+    /// The place in the log of what made it.
+    pub id: RecordId,
 }
 
 /// What is known of a decision.
 #[derive(Debug, Clone, Default)]
 pub struct KnownDecision {
+    /// What was decided.
+    pub decided: Option<Decided>,
+    /// A record of `labelled.fraud`, and the outcome in it.
+    pub label: Option<(Published, LabelOutcome)>,
+}
+
+/// What was decided about a payment.
+#[derive(Debug, Clone)]
+pub struct Decided {
     /// A record of `scores.fraud`.
-    pub score: Option<Published>,
-    /// A record of `labelled.fraud`.
-    pub label: Option<Published>,
+    pub record: Published,
+    /// The score in it.
+    pub score: f64,
+    /// And the decision.
+    pub decision: Action,
+    /// The amount of the payment and its currency, if its own part came.
+    pub amount: Option<(i64, Box<str>)>,
+    /// The entities it concerns.
+    pub entities: Arc<[(EntityKind, Box<str>)]>,
 }
 
 /// What a record changed, for those who wait for it.
 #[derive(Debug, Clone)]
 pub enum News {
     /// The running session of a visitor.
+    Running(Box<str>, Published),
+    /// A session of a visitor, as of `sessions`.
     Session(Box<str>, Published),
-    /// The end of a session, or a later revision of it.
-    Closed(Box<str>, Published),
     /// A score.
-    Score(DecisionId, Published),
+    Score(DecisionId, Decided),
 }
+
+/// A record that is none of its contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreadable;
 
 /// The view.
 #[derive(Debug)]
 pub struct View {
     running: Bounded<Box<str>, Published>,
-    closed: Bounded<Box<str>, Published>,
+    sessions: Bounded<Box<str>, Published>,
     features: Bounded<(EntityKind, Box<str>), Published>,
     decisions: Bounded<DecisionId, KnownDecision>,
     decided: Bounded<(EntityKind, Box<str>), Arc<[DecisionId]>>,
@@ -79,7 +101,7 @@ impl View {
     pub fn new(settings: ViewSettings) -> View {
         View {
             running: Bounded::new(settings.visitors_max),
-            closed: Bounded::new(settings.visitors_max),
+            sessions: Bounded::new(settings.visitors_max),
             features: Bounded::new(settings.entities_max),
             decisions: Bounded::new(settings.decisions_max),
             decided: Bounded::new(settings.entities_max),
@@ -90,24 +112,30 @@ impl View {
 
     /// The topics it is built from.
     pub const TOPICS: [Topic; 6] = [
-        Topic::FeaturesSession,
-        Topic::Sessions,
-        Topic::FeaturesFraud,
         Topic::ScoresFraud,
         Topic::LabelledFraud,
+        Topic::FeaturesFraud,
+        Topic::FeaturesSession,
+        Topic::Sessions,
         Topic::Catalogue,
     ];
 
-    /// The running session of a visitor: a record of `features.session`.
+    /// The running session of a visitor: a record of `features.session`; none if it is known to have ended.
     #[must_use]
     pub fn running_session(&self, visitor: &str) -> Option<Published> {
-        self.running.get(&Box::from(visitor))
+        let running = self.running.get(&Box::from(visitor))?;
+        let has_ended = self.session(visitor).is_some_and(|session| {
+            let session = serde_json::from_str::<SessionHead<'_>>(&session.json);
+            let head = serde_json::from_str::<RunningHead<'_>>(&running.json);
+            matches!((session, head), (Ok(session), Ok(head)) if session.is_final && session.session_id == head.session_id)
+        });
+        (!has_ended).then_some(running)
     }
 
     /// The session of a visitor that was published last: a record of `sessions`.
     #[must_use]
-    pub fn closed_session(&self, visitor: &str) -> Option<Published> {
-        self.closed.get(&Box::from(visitor))
+    pub fn session(&self, visitor: &str) -> Option<Published> {
+        self.sessions.get(&Box::from(visitor))
     }
 
     /// The newest features of an entity: a record of `features.fraud`.
@@ -136,111 +164,147 @@ impl View {
     /// Visitors, entities and decisions that are kept.
     #[must_use]
     pub fn sizes(&self) -> [usize; 3] {
-        [self.running.len().max(self.closed.len()), self.features.len(), self.decisions.len()]
+        [self.running.len().max(self.sessions.len()), self.features.len(), self.decisions.len()]
     }
 
-    /// Takes a record of one of [`View::TOPICS`]; what is not of its contract, or older than what is known, changes nothing.
-    pub fn take(&self, fetched: &Fetched) -> Option<News> {
-        let record = &fetched.record;
-        match fetched.partition.topic {
-            Topic::Catalogue => {
-                self.take_item(record);
-                None
-            }
-            topic => {
-                let (json, id) = (text(record)?, record_id(record)?);
-                self.take_published(topic, json, id)
-            }
+    /// Takes a record of one of [`View::TOPICS`]. What is older than what is known changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreadable`]: it is not what its topic promises, and was left out.
+    pub fn take(&self, fetched: &Fetched) -> Result<Option<News>, Unreadable> {
+        if fetched.partition.topic == Topic::Catalogue {
+            self.take_item(fetched);
+            return Ok(None);
         }
-    }
-
-    fn take_published(&self, topic: Topic, json: &str, id: RecordId) -> Option<News> {
+        let json = text(&fetched.record).ok_or(Unreadable)?;
+        let id = record_id(&fetched.record).ok_or(Unreadable)?;
         let published = |event_time| Published { json: json.into(), event_time, id };
-        match topic {
-            Topic::FeaturesSession => {
-                let features: SessionFeatures<'_> = serde_json::from_str(json).ok()?;
-                let (visitor, new) = (Box::from(&*features.visitor_id), published(features.event_time_ms));
-                let mut before = None;
-                let is_new = self.running.update(&visitor, |known| {
-                    before = known.map(|known| known.json.clone());
-                    newer(known, &new)
-                });
-                if is_new && let Some(item) = item_looked_at(before.as_deref(), &features) {
-                    let pace = Pace { events: features.events, duration_ms: features.dwell_ms };
-                    self.write_recommender(|recommender| {
-                        recommender.look(item, features.event_time_ms, pace)
-                    });
-                }
-                is_new.then_some(News::Session(visitor, new))
-            }
-            Topic::Sessions => {
-                let session: SessionRecord<'_> = serde_json::from_str(json).ok()?;
-                let (visitor, new) = (Box::from(&*session.visitor_id), published(session.end_ms));
-                let is_new = self.closed.update(&visitor, |known| newer(known, &new));
-                if session.is_final && is_new {
-                    self.write_recommender(|recommender| recommender.close(&closed(&session)));
-                }
-                is_new.then_some(News::Closed(visitor, new))
-            }
+        match fetched.partition.topic {
+            Topic::FeaturesSession => self.take_running(json, published),
+            Topic::Sessions => self.take_session(json, published),
             Topic::FeaturesFraud => {
-                let features: FraudFeatures<'_> = serde_json::from_str(json).ok()?;
-                let (key, new) =
-                    ((features.entity, Box::from(&*features.entity_id)), published(features.event_time_ms));
+                let head: FeaturesHead<'_> = read(json)?;
+                let key = (head.entity, Box::from(&*head.entity_id));
+                let new = published(head.event_time_ms);
                 self.features.update(&key, |known| newer(known, &new));
-                None
+                Ok(None)
             }
             Topic::ScoresFraud => self.take_score(json, published),
             Topic::LabelledFraud => {
-                let labelled: LabelledScore<'_> = serde_json::from_str(json).ok()?;
-                let decision = DecisionId::from_text(&labelled.decision_id)?;
-                let label = published(labelled.known_at_ms);
+                let head: LabelHead<'_> = read(json)?;
+                let decision = DecisionId::from_text(&head.decision_id).ok_or(Unreadable)?;
+                let label = Some((published(head.known_at_ms), head.outcome));
                 self.decisions.update(&decision, |known| {
-                    Some(KnownDecision { label: Some(label), ..known.cloned().unwrap_or_default() })
+                    Some(KnownDecision { label, ..known.cloned().unwrap_or_default() })
                 });
-                None
+                Ok(None)
             }
-            _ => None,
+            _ => Ok(None),
         }
     }
 
-    fn take_score(&self, json: &str, published: impl Fn(EventTime) -> Published) -> Option<News> {
-        let score: FraudScore<'_> = serde_json::from_str(json).ok()?;
-        let decision = DecisionId::from_text(&score.decision_id)?;
-        let new = published(score.event_time_ms);
-        let is_new = self.decisions.update(&decision, |known| {
-            let score = newer(known.and_then(|known| known.score.as_ref()), &new)?;
-            Some(KnownDecision { score: Some(score), ..known.cloned().unwrap_or_default() })
+    fn take_running(
+        &self,
+        json: &str,
+        published: impl Fn(EventTime) -> Published,
+    ) -> Result<Option<News>, Unreadable> {
+        let head: RunningHead<'_> = read(json)?;
+        let (visitor, new) = (Box::from(&*head.visitor_id), published(head.event_time_ms));
+        let mut before = None;
+        let is_new = self.running.update(&visitor, |known| {
+            before = known.map(|known| known.json.clone());
+            // a click that belongs to an earlier session than the one that runs
+            let is_of_earlier = known.is_some_and(|known| new.event_time < known.event_time);
+            newer(known, &new).filter(|_| !is_of_earlier)
         });
         if !is_new {
-            return None;
+            return Ok(None);
         }
-        for (kind, id) in &score.entities {
-            let Some(kind) = EntityKind::from_name(kind) else { continue };
-            self.decided.update(&(kind, Box::from(&**id)), |known| {
-                let known = known.map_or(&[][..], |known| known);
-                if known.contains(&decision) {
-                    return None;
+        let items = looked_at(before.as_deref(), &head);
+        let pace = Pace { events: head.events, duration_ms: head.dwell_ms };
+        if !items.is_empty() {
+            self.write_recommender(|recommender| {
+                for item in items {
+                    recommender.look(item, head.event_time_ms, pace);
                 }
-                let forgotten = known.len().saturating_sub(DECISIONS_PER_ENTITY - 1);
-                Some(known.iter().copied().skip(forgotten).chain([decision]).collect())
             });
         }
-        Some(News::Score(decision, new))
+        Ok(Some(News::Running(visitor, new)))
     }
 
-    fn take_item(&self, record: &LogRecord) {
-        match record.value.as_deref() {
+    fn take_session(
+        &self,
+        json: &str,
+        published: impl Fn(EventTime) -> Published,
+    ) -> Result<Option<News>, Unreadable> {
+        let head: SessionHead<'_> = read(json)?;
+        let (visitor, new) = (Box::from(&*head.visitor_id), published(head.end_ms));
+        if !self.sessions.update(&visitor, |known| newer(known, &new)) {
+            return Ok(None);
+        }
+        if head.is_final {
+            self.write_recommender(|recommender| recommender.close(&closed(&head)));
+        }
+        Ok(Some(News::Session(visitor, new)))
+    }
+
+    fn take_score(
+        &self,
+        json: &str,
+        published: impl Fn(EventTime) -> Published,
+    ) -> Result<Option<News>, Unreadable> {
+        let head: ScoreHead<'_> = read(json)?;
+        let decision = DecisionId::from_text(&head.decision_id).ok_or(Unreadable)?;
+        let entities = head.entities.iter();
+        let decided = Decided {
+            record: published(head.event_time_ms),
+            score: head.score,
+            decision: head.decision,
+            amount: head.amount_minor.zip(head.currency.as_deref().map(Into::into)),
+            entities: entities
+                .filter_map(|(kind, id)| Some((EntityKind::from_name(kind)?, Box::from(&**id))))
+                .collect(),
+        };
+        let is_new = self.decisions.update(&decision, |known| {
+            let before = known.and_then(|known| known.decided.as_ref());
+            newer(before.map(|before| &before.record), &decided.record)?;
+            Some(KnownDecision { decided: Some(decided.clone()), ..known.cloned().unwrap_or_default() })
+        });
+        if !is_new {
+            return Ok(None);
+        }
+        for entity in decided.entities.iter() {
+            self.decided.update(entity, |known| {
+                let known = known.map_or(&[][..], |known| known);
+                let forgotten = known.len().saturating_sub(DECISIONS_PER_ENTITY - 1);
+                (!known.contains(&decision))
+                    .then(|| known.iter().copied().skip(forgotten).chain([decision]).collect())
+            });
+        }
+        Ok(Some(News::Score(decision, decided)))
+    }
+
+    /// What is refused stands in `dead-letter`, and is none here.
+    fn take_item(&self, fetched: &Fetched) {
+        match fetched.record.value.as_deref() {
             None | Some([]) => {
-                let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
+                let key = fetched.record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
                 if let Some(id) = key {
-                    self.write_recommender(|recommender| recommender.catalogue.retire(id));
+                    let retired =
+                        Item { offset: fetched.offset, category: None, stock: None, is_active: false };
+                    self.write_recommender(|recommender| recommender.offer(id, retired));
                 }
             }
-            // what is refused stands in `dead-letter`
             Some(payload) => {
                 let Ok((item, _)) = CatalogueItem::decode(payload, self.payload_bytes_max) else { return };
-                let id = item.item_id.as_str();
-                self.write_recommender(|recommender| recommender.catalogue.set(id, offered(&item)));
+                let offered = Item {
+                    offset: fetched.offset,
+                    category: as_str(&item.category).map(Into::into),
+                    stock: item.stock,
+                    is_active: item.is_active.unwrap_or(true),
+                };
+                self.write_recommender(|recommender| recommender.offer(item.item_id.as_str(), offered));
             }
         }
     }
@@ -248,6 +312,10 @@ impl View {
     fn write_recommender(&self, write: impl FnOnce(&mut Recommender)) {
         write(&mut self.recommender.write().unwrap_or_else(PoisonError::into_inner));
     }
+}
+
+fn read<'j, T: serde::Deserialize<'j>>(json: &'j str) -> Result<T, Unreadable> {
+    serde_json::from_str(json).map_err(|_| Unreadable)
 }
 
 fn text(record: &LogRecord) -> Option<&str> {
@@ -270,25 +338,15 @@ fn newer(known: Option<&Published>, new: &Published) -> Option<Published> {
     (!is_older).then(|| new.clone())
 }
 
-/// The newest item of a running session, if it was not the newest before.
-fn item_looked_at<'f>(before: Option<&str>, features: &'f SessionFeatures<'_>) -> Option<&'f str> {
-    let newest = &**features.last_items.first()?;
-    let before = before.and_then(|json| serde_json::from_str::<SessionFeatures<'_>>(json).ok());
-    let was_newest =
-        before.is_some_and(|before| before.last_items.first().is_some_and(|item| &**item == newest));
-    (!was_newest).then_some(newest)
+/// The items of a running session that were looked at since it was `before`, the newest first: those that stand above what was
+/// the newest then. One that was looked at twice in between counts once.
+fn looked_at<'f>(before: Option<&str>, running: &'f RunningHead<'_>) -> Vec<&'f str> {
+    let before = before.and_then(|json| serde_json::from_str::<RunningHead<'_>>(json).ok());
+    let was_newest = before.as_ref().and_then(|before| before.last_items.first());
+    running.last_items.iter().take_while(|item| Some(*item) != was_newest).map(|item| &**item).collect()
 }
 
-fn offered(item: &CatalogueItem<'_>) -> Item {
-    Item {
-        time: EventTime(item.event_time_ms),
-        category: as_str(&item.category).map(Into::into),
-        stock: item.stock,
-        is_active: item.is_active.unwrap_or(true),
-    }
-}
-
-fn closed<'s>(session: &'s SessionRecord<'_>) -> ClosedSession<'s> {
+fn closed<'s>(session: &'s SessionHead<'_>) -> ClosedSession<'s> {
     ClosedSession {
         time: session.end_ms,
         pace: Pace { events: session.events, duration_ms: session.duration_ms },

@@ -5,6 +5,7 @@
 mod broker_limits;
 mod heartbeats;
 mod restore_log;
+mod serving;
 mod short_lives;
 mod stopping;
 mod topic_watch;
@@ -19,21 +20,20 @@ use crate::engine::settings::{KnownTopic, Topology};
 use crate::engine::stage::Stage;
 use crate::engine::worker::{Worker, WorkerError, WorkerSettings, is_transactional};
 use crate::log::frame::Life;
-use crate::log::kafka::{Admin, BrokerTopic, ClientSettings, KafkaLog, SESSION_TIMEOUT, Submitter, TopicIds};
+use crate::log::kafka::{Admin, BrokerTopic, ClientSettings, KafkaLog, SESSION_TIMEOUT, TopicIds};
 use crate::log::position::Offset;
 use crate::log::{Log, LogError, Topic, TopicPartition};
-use crate::serve::api::{Api, ApiSettings};
-use crate::serve::clients::{Client, Clients};
-use crate::serve::feed::Feed;
 use crate::serve::live::Live;
-use crate::serve::{RoleStatus, Status, router};
+use crate::serve::{RoleStatus, Status};
 use crate::slot::Held;
 use crate::store::{Place, StorageThread};
 use crate::telemetry::metrics::{self, Samples};
 use crate::time::{Clock, ProcessingTime, Stopwatch, SystemClock};
+use crate::view::View;
 use anyhow::Context as _;
 use heartbeats::{HANG_PATIENCE, Heartbeats};
 use restore_log::RestoreLog;
+use serving::{Serving, keep_the_view};
 use short_lives::ShortLives;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -120,8 +120,10 @@ impl Run {
         }
         let place = place_of(&config)?;
         start_logging(config.log_format);
+        // recommendations take a thread for a millisecond each; probes alone need one
+        let threads = if config.roles.contains(&Role::Serve) { 2 } else { 1 };
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
+            .worker_threads(threads)
             .enable_all()
             .build()
             .context("starting tokio")?;
@@ -174,32 +176,34 @@ async fn serve(
     let listener = tokio::net::TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("listening on {}", config.listen))?;
+    let stop = Arc::new(AtomicBool::new(false));
     let instance = Instance {
         client,
         place,
         topology: Arc::new(topology),
-        stop: Arc::new(AtomicBool::new(false)),
+        status: Status::new(stop.clone()),
+        stop,
         caught_up: Arc::default(),
         ended: Arc::default(),
         lives: Arc::new(AtomicU64::new(u64::try_from(SystemClock.now().0).unwrap_or_default() << 16)),
         heartbeats: Arc::new(Heartbeats::new()),
-        status: Status::default(),
         live: Arc::new(Live::new(config.serve.view)),
         anew: start_anew.into_iter().collect(),
         config: Arc::new(config),
     };
     tracing::info!(address = %instance.config.listen, roles = ?instance.config.roles, "started");
-    let http = tokio::spawn(axum::serve(listener, routes(&instance)?).into_future());
+    let serving = Serving::start(listener, &instance)?;
     for role in &instance.config.roles {
         let waits_for = Some("it is starting".to_owned());
         instance.status.set(role_name(*role), RoleStatus { waits_for, samples: Samples::default() });
     }
     let workers: Vec<_> = instance.config.roles.iter().map(|role| spawn(*role, instance.clone())).collect();
+    let read: &[Topic] = if instance.config.roles.contains(&Role::Serve) { &View::TOPICS } else { &[] };
     let mut finished = tokio::task::spawn_blocking(move || join(workers));
     let outcome = tokio::select! {
         outcome = &mut finished => outcome,
         hangs = watch(&instance) => return Err(hangs),
-        changed = topic_watch::changed(instance.client.clone(), instance.topology.clone()) => {
+        changed = topic_watch::changed(instance.client.clone(), instance.topology.clone(), read) => {
             // no clean stop: what is folded may have been read from another topic than it was taken for
             return Err(changed);
         }
@@ -223,31 +227,11 @@ async fn serve(
             }
         }
     };
-    http.abort();
+    serving.finish().await;
     for slot in held {
         slot.release().await;
     }
     outcome.context("joining the workers")?
-}
-
-/// Probes and metrics; the API, if that is one of the roles.
-fn routes(instance: &Instance) -> anyhow::Result<axum::Router> {
-    if !instance.config.roles.contains(&Role::Serve) {
-        return Ok(router(instance.status.clone(), None));
-    }
-    let serve = &instance.config.serve;
-    let clients = serve
-        .clients
-        .iter()
-        .map(|client| Client::new(client.name.clone(), client.token, client.roles.clone(), client.rate));
-    let settings = ApiSettings {
-        clients: Clients(clients.collect()),
-        score: serve.score.clone(),
-        streams_max: serve.streams_max as usize,
-    };
-    let submitter = Submitter::new(&instance.client, serve.score.waiting_max)?;
-    let api = Api::new(settings, instance.live.clone(), submitter, &instance.config.fold);
-    Ok(router(instance.status.clone(), Some(api.metrics)).merge(api.router))
 }
 
 /// Returns only if a role hangs, or if one has ended by itself and another has not followed in time.
@@ -437,23 +421,14 @@ fn live(role: Role, instance: &Instance) -> anyhow::Result<()> {
         Role::Decide => lives(instance, role, &[Topic::Decision], Samples::decide, || {
             Decide::new(settings.clone(), topology.clone())
         }),
-        Role::Serve => keep_the_view(instance),
+        Role::Serve => {
+            keep_the_view(instance);
+            Ok(())
+        }
         Role::Monitor => lives(instance, role, &[Topic::Monitor], Samples::monitor, || {
             Monitor::new(settings.clone(), topology.clone())
         }),
     }
-}
-
-/// Until the roles before it have ended: a score that is waited for still comes.
-fn keep_the_view(instance: &Instance) -> anyhow::Result<()> {
-    let feed = Feed {
-        client: &instance.client,
-        history: instance.config.serve.history,
-        beat: &|| instance.heartbeats.beat(Role::Serve),
-        may_end: &|| instance.stop.load(Ordering::Relaxed) && instance.is_last(Role::Serve),
-        status: &instance.status,
-    };
-    Ok(feed.run(role_name(Role::Serve), &instance.live)?)
 }
 
 /// One life after the other, until told to stop or until something no new life gets over.

@@ -194,7 +194,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
     let listen = listen(root.section("http", &mut faults), &mut faults);
     let recommend = serve::recommend(root.section("recommend", &mut faults), &mut faults);
     let section = root.section("serve", &mut faults);
-    let serve = serve::serve(section, recommend, payload_bytes_max, folder, &mut faults);
+    let serve = serve::serve(section, recommend, (payload_bytes_max, decision_deadline), folder, &mut faults);
     let partitions = partitions(root.section("memory", &mut faults), &mut faults);
     let keys = pseudonym_keys(root.section("pseudonyms", &mut faults), folder, &mut faults);
     let mut file = |key| root.optional_text(key, &mut faults).map(|file| folder.join(file));

@@ -41,8 +41,10 @@ pub struct ClientConfig {
 /// The API.
 #[derive(Debug, Clone)]
 pub struct ServeConfig {
-    /// How far back public topics are read at the start.
+    /// How far back public topics are read at the start; sessions, to recommend from, further.
     pub history: Duration,
+    /// How far back sessions are read at the start.
+    pub sessions_history: Duration,
     /// What is kept.
     pub view: ViewSettings,
     /// Streams of events that may be open.
@@ -57,7 +59,7 @@ pub struct ServeConfig {
 pub(super) fn serve(
     mut section: Section<'_>,
     recommend: RecommendSettings,
-    payload_bytes_max: usize,
+    (payload_bytes_max, deadline): (usize, Duration),
     folder: &Path,
     faults: &mut Vec<Fault>,
 ) -> ServeConfig {
@@ -69,9 +71,10 @@ pub(super) fn serve(
         recommend,
         payload_bytes_max,
     };
-    let history = section.duration("history", 7 * DAY, MILLISECOND, faults);
+    let history = section.duration("history", DAY, MILLISECOND, faults);
+    let sessions_history = section.duration("sessions_history", 7 * DAY, MILLISECOND, faults);
     let streams_max = section.count("streams_max", 1_000, 1..=1_000_000, faults);
-    let score = score(section.section("score", faults), faults);
+    let score = score(section.section("score", faults), deadline, faults);
     let mut clients = Vec::<ClientConfig>::new();
     for (place, value) in section.list("clients", faults).into_iter().flatten().enumerate() {
         let path = format!("{}[{place}]", section.path("clients"));
@@ -83,11 +86,16 @@ pub(super) fn serve(
         }
     }
     section.finish(faults);
-    ServeConfig { history, view, streams_max, score, clients }
+    ServeConfig { history, sessions_history, view, streams_max, score, clients }
 }
 
-fn score(mut section: Section<'_>, faults: &mut Vec<Fault>) -> ScoreSettings {
-    let budget = section.duration("budget", Duration::from_millis(200), MILLISECOND, faults);
+fn score(mut section: Section<'_>, deadline: Duration, faults: &mut Vec<Fault>) -> ScoreSettings {
+    let budget = section.duration("budget", Duration::from_millis(400), MILLISECOND, faults);
+    if budget <= deadline {
+        let message =
+            "must be longer than decisions.deadline: a score without all its parts comes after that";
+        faults.push(Fault::new(section.path("budget"), message));
+    }
     let waiting_max = section.count("waiting_max", 10_000, 1..=10_000_000, faults);
     let mut fallbacks = Vec::new();
     for (place, value) in section.list("fallback", faults).into_iter().flatten().enumerate() {
@@ -123,6 +131,9 @@ fn client(mut section: Section<'_>, folder: &Path, faults: &mut Vec<Fault>) -> O
         ClientRole::ALL.iter().find(|(name, _)| value.as_str() == Some(*name)).map(|(_, role)| *role)
     };
     let roles = section.each("roles", &format!("must be one of {names}"), role, &ClientRole::Page, faults);
+    if roles.is_empty() {
+        faults.push(Fault::new(section.path("roles"), format!("must name one of {names}")));
+    }
     let mut rate = |key, default| {
         let count = section.count(key, default, 1..=1_000_000, faults);
         NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
@@ -142,8 +153,11 @@ fn read_token(file: &Path) -> Result<blake3::Hash, String> {
     let content =
         std::fs::read(file).map_err(|fault| format!("{} cannot be read: {fault}", file.display()))?;
     let token = content.trim_ascii();
-    if token.len() < 16 {
-        return Err(format!("{} holds fewer than 16 bytes", file.display()));
+    if token.len() < 16 || !token.iter().all(u8::is_ascii_graphic) {
+        return Err(format!(
+            "{} must hold at least 16 letters, digits and signs, without spaces",
+            file.display()
+        ));
     }
     Ok(blake3::hash(token))
 }

@@ -23,7 +23,7 @@ pub use client::{ClientSettings, Refused, SESSION_TIMEOUT, refused_settings};
 pub use committed::{NextOffset, TopicIds};
 pub use feed::KafkaFeed;
 pub use reader::{PartitionReader, ReaderError, Standing, standings};
-pub use submit::Submitter;
+pub use submit::{Receipt, Submitter};
 pub use tail::{Behind, Tail, TailStart};
 
 use crate::crash_points::reach;

@@ -1,14 +1,13 @@
 //! What the shop sells just now.
 
-use crate::time::EventTime;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 /// An item as the catalogue has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// When it became so.
-    pub time: EventTime,
+    /// Where its record stands in its partition: later ones are newer.
+    pub offset: i64,
     /// Its category.
     pub category: Option<Box<str>>,
     /// Pieces that are there; none if nobody counts them.
@@ -32,18 +31,14 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// An item has changed. What became so earlier than what is known changes nothing.
-    pub fn set(&mut self, id: &str, item: Item) {
-        if self.items.get(id).is_none_or(|known| known.time <= item.time) {
+    /// An item has changed; one that left the catalogue is not active any more. A record that is read again changes nothing. Whether
+    /// something changed.
+    pub fn set(&mut self, id: &str, item: Item) -> bool {
+        let is_new = self.items.get(id).is_none_or(|known| known.offset < item.offset);
+        if is_new {
             self.items.insert(id.into(), item);
         }
-    }
-
-    /// An item has left the catalogue.
-    pub fn retire(&mut self, id: &str) {
-        if let Some(item) = self.items.get_mut(id) {
-            item.is_active = false;
-        }
+        is_new
     }
 
     /// How many items there are, retired ones among them.
@@ -76,8 +71,8 @@ impl Catalogue {
 mod tests {
     use super::*;
 
-    fn item(time: i64, stock: Option<i64>, is_active: bool) -> Item {
-        Item { time: EventTime(time), category: None, stock, is_active }
+    fn item(offset: i64, stock: Option<i64>, is_active: bool) -> Item {
+        Item { offset, category: None, stock, is_active }
     }
 
     #[test]
@@ -93,14 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn what_became_so_earlier_changes_nothing_and_what_left_is_gone() {
+    fn what_is_read_again_changes_nothing() {
         let mut catalogue = Catalogue::default();
-        catalogue.set("tent", item(5, Some(0), true));
-        catalogue.set("tent", item(4, Some(9), true));
+        assert!(catalogue.set("tent", item(5, Some(0), true)));
+        assert!(!catalogue.set("tent", item(4, Some(9), true)));
         assert!(!catalogue.offers("tent"));
-        catalogue.set("tent", item(5, Some(1), true));
-        assert!(catalogue.offers("tent"), "of equal times the one that came later counts");
-        catalogue.retire("tent");
+        assert!(catalogue.set("tent", item(6, Some(1), true)));
+        assert!(catalogue.offers("tent"));
+        assert!(catalogue.set("tent", item(7, None, false)));
         assert!(!catalogue.offers("tent"));
     }
 }

@@ -72,6 +72,13 @@ impl Popularity {
         }
     }
 
+    /// An item has this category from now on.
+    pub fn file_under(&mut self, item: &str, category: Option<&str>) {
+        if let Some(known) = self.remove(item) {
+            self.insert(item.into(), Known { category: category.map(Box::from), ..known });
+        }
+    }
+
     fn insert(&mut self, item: Box<str>, known: Known) {
         let place = (known.level, item.clone());
         if let Some(category) = &known.category {
@@ -184,6 +191,12 @@ mod tests {
         assert_eq!(popular.in_category("sale").collect::<Vec<_>>(), ["tent"]);
         assert_eq!(popular.overall().collect::<Vec<_>>(), ["tent", "mat", "lamp"]);
         assert_eq!(popular.in_category("none").count(), 0);
+        popular.file_under("tent", Some("outdoor"));
+        popular.file_under("lamp", None);
+        popular.file_under("unknown", Some("outdoor"));
+        assert_eq!(popular.in_category("outdoor").collect::<Vec<_>>(), ["tent", "mat"]);
+        assert_eq!(popular.in_category("sale").count() + popular.in_category("home").count(), 0);
+        assert_eq!(popular.overall().count(), 3);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What is recommended, and why.
 
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, Item};
 use super::neighbours::{NeighbourSettings, Neighbours};
 use super::popularity::Popularity;
 use crate::time::EventTime;
@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// A session of fewer events is nobody's machine.
 const MACHINE_EVENTS: u32 = 20;
+/// Popular items that are looked through for some that can be bought, and ten more for each that is asked for.
+const LOOKED_THROUGH: usize = 1_000;
 /// How much a look at an item, and its purchase, say of its popularity.
 const SEEN: f64 = 1.0;
 const BOUGHT: f64 = 5.0;
@@ -73,8 +75,7 @@ pub enum Why<'r> {
 /// The recommender: a replica of its own in every instance, fed with what ends.
 #[derive(Debug)]
 pub struct Recommender {
-    /// What the shop sells.
-    pub catalogue: Catalogue,
+    catalogue: Catalogue,
     neighbours: Neighbours,
     popularity: Popularity,
     events_per_minute_max: u32,
@@ -92,6 +93,14 @@ impl Recommender {
             popularity: Popularity::new(settings.half_life, settings.items_max),
             events_per_minute_max: settings.events_per_minute_max,
             machines: 0,
+        }
+    }
+
+    /// The catalogue says something of an item.
+    pub fn offer(&mut self, id: &str, item: Item) {
+        let category = item.category.clone();
+        if self.catalogue.set(id, item) {
+            self.popularity.file_under(id, category.as_deref());
         }
     }
 
@@ -148,7 +157,7 @@ impl Recommender {
             self.popularity.in_category(category).map(|item| (item, Why::PopularIn(category)))
         });
         let overall = self.popularity.overall().map(|item| (item, Why::Popular));
-        for (item, why) in in_categories.chain(overall) {
+        for (item, why) in in_categories.chain(overall).take(LOOKED_THROUGH + 10 * count) {
             if chosen.len() >= count {
                 break;
             }
@@ -188,7 +197,6 @@ pub struct RecommenderSizes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recommend::Item;
 
     fn recommender() -> Recommender {
         let neighbours = NeighbourSettings {
@@ -218,9 +226,8 @@ mod tests {
 
     fn offer(recommender: &mut Recommender, items: &[(&str, &str)]) {
         for (item, category) in items {
-            let item_of_shop =
-                Item { time: EventTime(0), category: Some((*category).into()), stock: None, is_active: true };
-            recommender.catalogue.set(item, item_of_shop);
+            let category = Some((*category).into());
+            recommender.offer(item, Item { offset: 0, category, stock: None, is_active: true });
         }
     }
 
@@ -259,9 +266,8 @@ mod tests {
         let mut recommender = recommender();
         offer(&mut recommender, &[("tent", "out"), ("mat", "out"), ("stove", "out")]);
         recommender.close(&session(&["tent", "mat", "stove"], 1));
-        recommender.catalogue.retire("mat");
-        let sold_out = Item { time: EventTime(9), category: None, stock: Some(0), is_active: true };
-        recommender.catalogue.set("stove", sold_out);
+        recommender.offer("mat", Item { offset: 9, category: None, stock: None, is_active: false });
+        recommender.offer("stove", Item { offset: 9, category: None, stock: Some(0), is_active: true });
         assert!(recommender.recommend(&["tent"], &["out"], 10).is_empty());
     }
 

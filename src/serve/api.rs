@@ -11,18 +11,18 @@ use super::score::ScoreSettings;
 use super::{decisions, score, visitors};
 use crate::engine::settings::FoldSettings;
 use crate::event::DecisionId;
-use crate::log::kafka::Submitter;
+use crate::log::kafka::{Receipt, Submitter};
 use crate::time::Stopwatch;
 use crate::view::bounded::Bounded;
+use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use serde::Serialize;
-use serde_json::Value;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
@@ -42,6 +42,8 @@ pub struct ApiSettings {
     pub score: ScoreSettings,
     /// Streams of events that may be open.
     pub streams_max: usize,
+    /// Whether the instance is about to end: then nothing is sent to be scored.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// What requests share.
@@ -51,8 +53,9 @@ pub(super) struct ApiState(Arc<Shared>);
 pub(super) struct Shared {
     pub(super) live: Arc<Live>,
     pub(super) score: ScoreSettings,
-    pub(super) submitter: Submitter,
-    pub(super) sent: Bounded<DecisionId, ()>,
+    pub(super) submitter: Arc<Submitter>,
+    pub(super) sent: Bounded<DecisionId, Receipt>,
+    pub(super) stop: Arc<AtomicBool>,
     pub(super) streams: Arc<Semaphore>,
     pub(super) counts: Arc<Counts>,
     pub(super) declared: Declared,
@@ -94,12 +97,18 @@ pub struct Api {
 impl Api {
     /// Over `live`; payments are handed to `submitter`.
     #[must_use]
-    pub fn new(settings: ApiSettings, live: Arc<Live>, submitter: Submitter, fold: &FoldSettings) -> Api {
+    pub fn new(
+        settings: ApiSettings,
+        live: Arc<Live>,
+        submitter: Arc<Submitter>,
+        fold: &FoldSettings,
+    ) -> Api {
         let counts = Arc::new(Counts::new());
         let state = ApiState(Arc::new(Shared {
             live,
             score: settings.score,
             submitter,
+            stop: settings.stop,
             sent: Bounded::new(SENT_MAX),
             streams: Arc::new(Semaphore::new(settings.streams_max)),
             counts: counts.clone(),
@@ -113,11 +122,10 @@ impl Api {
 
 fn router(state: &ApiState) -> Router {
     let (routes, document) = routes_of(state).split_for_parts();
-    let document = Arc::new(with_records(&document));
-    let open = Router::new().route(
-        "/v1/openapi.json",
-        axum::routing::get(move || std::future::ready(Json(Value::clone(&document)))),
-    );
+    let document = Bytes::from(with_records(&document).to_string());
+    let document =
+        move || std::future::ready(([(header::CONTENT_TYPE, "application/json")], document.clone()));
+    let open = Router::new().route("/v1/openapi.json", axum::routing::get(document));
     let request_id = HeaderName::from_static("x-request-id");
     routes
         .with_state(state.clone())
@@ -127,8 +135,8 @@ fn router(state: &ApiState) -> Router {
             std::future::ready(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "the route has no such method"))
         })
         .layer(DefaultBodyLimit::max(state.payload_bytes_max))
-        .layer(from_fn_with_state(state.clone(), counted))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(state.clone(), counted))
         .layer(PropagateRequestIdLayer::new(request_id.clone()))
         .layer(SetRequestIdLayer::new(request_id, Numbered::default()))
 }

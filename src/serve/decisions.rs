@@ -1,14 +1,16 @@
 //! Features of entities, and decisions with what became of them.
 
 use super::api::{ApiState, Lagged};
+use super::extract::{FromPath, FromQuery};
 use super::problem::Problem;
 use super::visitors::raw;
-use crate::event::public::{Action, FraudFeatures, FraudScore, LabelledScore};
-use crate::event::{DecisionId, EntityKind, LabelOutcome};
-use crate::time::{Clock, EventTime, SystemClock};
-use crate::view::KnownDecision;
+use crate::event::public::Action;
+use crate::event::{DecisionId, LabelOutcome};
+use crate::time::{Clock, SystemClock};
+use crate::view::heads::FeaturesHead;
+use crate::view::{Decided, KnownDecision};
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -41,18 +43,17 @@ pub(super) struct EntityFeatures {
         ("entity_id" = String, Path, description = "The entity's id; of a customer, a card or an ip the pseudonym, as records have it.")
     ),
     responses(
-        (status = 200, body = inline(Lagged<EntityFeatures>)),
-        (status = 404, body = Problem, content_type = "application/problem+json")
+        (status = 200, body = inline(Lagged<EntityFeatures>))
     )
 )]
 pub(super) async fn features(
     State(api): State<ApiState>,
-    Path((view, entity_id)): Path<(String, String)>,
+    FromPath((view, entity_id)): FromPath<(String, String)>,
 ) -> Result<Json<Lagged<EntityFeatures>>, Problem> {
     let kind = api.declared.kind_of_view(&view).ok_or_else(|| Problem::not_found("no view has this name"))?;
     let unknown = || Problem::not_found("no features of this entity are known");
     let record = api.live.view.features(kind, &entity_id).ok_or_else(unknown)?;
-    let known: FraudFeatures<'_> = serde_json::from_str(&record.json).map_err(|_| unknown())?;
+    let known: FeaturesHead<'_> = serde_json::from_str(&record.json).map_err(|_| unknown())?;
     let prefix = format!("{view}__");
     let within = |values: &BTreeMap<_, f64>| -> BTreeMap<String, f64> {
         let named = |(name, value): (&std::borrow::Cow<'_, str>, &f64)| {
@@ -82,12 +83,12 @@ pub(super) struct DecisionAnswer {
     #[schema(schema_with = super::openapi::labelled_score)]
     label: Option<Box<RawValue>>,
     /// By kind of entity, the decisions about the same one, the newest first: at most 20 each.
-    history: BTreeMap<String, Vec<Decided>>,
+    history: BTreeMap<String, Vec<Earlier>>,
 }
 
 /// Another decision, in short.
 #[derive(Debug, Serialize, ToSchema)]
-struct Decided {
+struct Earlier {
     decision_id: String,
     event_time_ms: i64,
     score: f64,
@@ -103,13 +104,12 @@ struct Decided {
     get, path = "/v1/decisions/{decision_id}", tag = "fraud",
     params(("decision_id" = String, Path, description = "32 hexadecimal digits in small letters.")),
     responses(
-        (status = 200, body = inline(Lagged<DecisionAnswer>)),
-        (status = 404, body = Problem, content_type = "application/problem+json")
+        (status = 200, body = inline(Lagged<DecisionAnswer>))
     )
 )]
 pub(super) async fn decision(
     State(api): State<ApiState>,
-    Path(decision_id): Path<String>,
+    FromPath(decision_id): FromPath<String>,
 ) -> Result<Json<Lagged<DecisionAnswer>>, Problem> {
     let unknown = || Problem::not_found("no such decision is known");
     let decision = DecisionId::from_text(&decision_id).ok_or_else(unknown)?;
@@ -130,12 +130,12 @@ pub(super) struct OfPayment {
     params(OfPayment),
     responses(
         (status = 200, body = inline(Lagged<DecisionAnswer>)),
-        (status = 404, body = Problem, content_type = "application/problem+json")
+        (status = 422, body = Problem, content_type = "application/problem+json")
     )
 )]
 pub(super) async fn decision_of_payment(
     State(api): State<ApiState>,
-    Query(of): Query<OfPayment>,
+    FromQuery(of): FromQuery<OfPayment>,
 ) -> Result<Json<Lagged<DecisionAnswer>>, Problem> {
     let decision = DecisionId::of_payment(&of.payment_id);
     let unknown = || Problem::not_found("no decision about this payment is known");
@@ -145,48 +145,40 @@ pub(super) async fn decision_of_payment(
 impl ApiState {
     fn told_of(&self, decision: DecisionId) -> Option<DecisionAnswer> {
         let known = self.live.view.decision(decision)?;
-        let history =
-            known.score.as_ref().map(|score| self.history(decision, &score.json)).unwrap_or_default();
+        let history = known.decided.as_ref().map(|decided| self.history(decision, decided));
         Some(DecisionAnswer {
             decision_id: decision.to_string(),
-            score: known.score.as_ref().map(raw),
-            label: known.label.as_ref().map(raw),
-            history,
+            score: known.decided.as_ref().map(|decided| raw(&decided.record)),
+            label: known.label.as_ref().map(|(record, _)| raw(record)),
+            history: history.unwrap_or_default(),
         })
     }
 
-    fn history(&self, of: DecisionId, score: &str) -> BTreeMap<String, Vec<Decided>> {
-        let Ok(score) = serde_json::from_str::<FraudScore<'_>>(score) else { return BTreeMap::new() };
+    fn history(&self, of: DecisionId, decided: &Decided) -> BTreeMap<String, Vec<Earlier>> {
         let mut history = BTreeMap::new();
-        for (name, id) in &score.entities {
-            let Some(kind) = EntityKind::from_name(name) else { continue };
-            let about = self.live.view.decided_about(kind, id);
+        for (kind, id) in decided.entities.iter() {
+            let about = self.live.view.decided_about(*kind, id);
             let others = about.iter().rev().filter(|decision| **decision != of);
             let known: Vec<_> = others
-                .filter_map(|decision| Decided::of(*decision, &self.live.view.decision(*decision)?))
+                .filter_map(|decision| Earlier::of(*decision, &self.live.view.decision(*decision)?))
                 .collect();
             if !known.is_empty() {
-                history.insert(name.clone().into_owned(), known);
+                history.insert(kind.name().to_owned(), known);
             }
         }
         history
     }
 }
 
-impl Decided {
-    fn of(decision: DecisionId, known: &KnownDecision) -> Option<Decided> {
-        let score: FraudScore<'_> = serde_json::from_str(&known.score.as_ref()?.json).ok()?;
-        let EventTime(event_time_ms) = score.event_time_ms;
-        let label = known
-            .label
-            .as_ref()
-            .and_then(|label| serde_json::from_str::<LabelledScore<'_>>(&label.json).ok());
-        Some(Decided {
+impl Earlier {
+    fn of(decision: DecisionId, known: &KnownDecision) -> Option<Earlier> {
+        let decided = known.decided.as_ref()?;
+        Some(Earlier {
             decision_id: decision.to_string(),
-            event_time_ms,
-            score: score.score,
-            decision: score.decision,
-            outcome: label.map(|label| label.outcome),
+            event_time_ms: decided.record.event_time.0,
+            score: decided.score,
+            decision: decided.decision,
+            outcome: known.label.as_ref().map(|(_, outcome)| *outcome),
         })
     }
 }

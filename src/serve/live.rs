@@ -1,27 +1,37 @@
 //! The view as it changes: who waits for a score, who follows a session, how far behind it is.
 
 use crate::event::DecisionId;
-use crate::log::Fetched;
 use crate::log::kafka::Behind;
+use crate::log::{Fetched, Topic};
 use crate::time::{Clock, SystemClock};
-use crate::view::{News, Published, View, ViewSettings};
+use crate::view::{Decided, News, Published, View, ViewSettings};
 use dashmap::DashMap;
 use serde::Serialize;
-use std::sync::{Mutex, PoisonError};
-use tokio::sync::{mpsc, oneshot};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{oneshot, watch};
 use utoipa::ToSchema;
-
-/// Changes that may wait for one who follows a session; more than these are left out.
-const CHANGES_WAITING: usize = 16;
 
 /// The view, and those who wait for what comes into it.
 #[derive(Debug)]
 pub struct Live {
     /// What is known.
     pub view: View,
-    waiting: DashMap<DecisionId, Vec<oneshot::Sender<Published>>>,
-    following: DashMap<Box<str>, Vec<mpsc::Sender<News>>>,
-    behind: Mutex<Option<Behind>>,
+    waiting: DashMap<DecisionId, Vec<oneshot::Sender<Decided>>>,
+    following: DashMap<Box<str>, Vec<watch::Sender<Followed>>>,
+    /// Of each reader.
+    behind: Mutex<BTreeMap<&'static str, Option<Behind>>>,
+    /// Records that were none of their contract, by topic.
+    unreadable: Mutex<BTreeMap<Topic, u64>>,
+}
+
+/// The sessions of a visitor as they stand.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Followed {
+    /// A record of `features.session`.
+    pub(super) running: Option<Published>,
+    /// A record of `sessions`.
+    pub(super) session: Option<Published>,
 }
 
 /// How far the view is behind what was published.
@@ -41,77 +51,142 @@ impl Live {
             view: View::new(settings),
             waiting: DashMap::new(),
             following: DashMap::new(),
-            behind: Mutex::new(None),
+            behind: Mutex::default(),
+            unreadable: Mutex::default(),
         }
     }
 
     /// Takes a record, and tells those who wait for it.
     pub fn take(&self, fetched: &Fetched) {
         match self.view.take(fetched) {
-            None => {}
-            Some(News::Score(decision, score)) => {
+            Ok(None) => {}
+            Ok(Some(News::Score(decision, decided))) => {
                 let waiting = self.waiting.remove(&decision).map(|(_, waiting)| waiting);
                 for waits in waiting.into_iter().flatten() {
                     // one who has given up meanwhile needs nothing
-                    drop(waits.send(score.clone()));
+                    drop(waits.send(decided.clone()));
                 }
             }
-            Some(news @ (News::Session(..) | News::Closed(..))) => self.tell(news),
+            Ok(Some(News::Running(visitor, record))) => {
+                self.tell(&visitor, |followed| followed.running = Some(record.clone()));
+            }
+            Ok(Some(News::Session(visitor, record))) => {
+                self.tell(&visitor, |followed| followed.session = Some(record.clone()));
+            }
+            Err(_) => self.leave_out(fetched),
         }
     }
 
-    fn tell(&self, news: News) {
-        let (News::Session(visitor, _) | News::Closed(visitor, _)) = &news else { return };
-        let visitor = visitor.clone();
-        let Some(mut following) = self.following.get_mut(&visitor) else { return };
-        following.retain(|follows| !follows.is_closed());
-        for follows in following.iter() {
-            // one who reads too slowly misses changes, not the latest for long: the next brings the whole session again
-            drop(follows.try_send(news.clone()));
+    fn leave_out(&self, fetched: &Fetched) {
+        let topic = fetched.partition.topic;
+        let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = unreadable.entry(topic).or_insert(0);
+        *count += 1;
+        if *count == 1 {
+            let partition = fetched.partition.partition;
+            tracing::warn!(%topic, partition, offset = fetched.offset, "the view cannot read a record, and leaves out all such");
         }
-        let nobody = following.is_empty();
-        drop(following);
-        if nobody {
-            self.following.remove_if(&visitor, |_, following| following.is_empty());
+    }
+
+    fn tell(&self, visitor: &str, change: impl Fn(&mut Followed)) {
+        if let Some(following) = self.following.get(visitor) {
+            for follows in following.iter() {
+                follows.send_modify(&change);
+            }
         }
     }
 
     /// A score that will come.
-    pub(super) fn wait_for(&self, decision: DecisionId) -> oneshot::Receiver<Published> {
-        let (sender, receiver) = oneshot::channel();
+    pub(super) fn wait_for(self: &Arc<Self>, decision: DecisionId) -> Waiting {
+        let (sender, score) = oneshot::channel();
         self.waiting.entry(decision).or_default().push(sender);
-        receiver
+        Waiting { live: self.clone(), decision, score: Some(score) }
     }
 
-    /// Nobody waits any more who has given up.
-    pub(super) fn forget_those_gone(&self, decision: DecisionId) {
-        self.waiting.remove_if_mut(&decision, |_, waiting| {
+    /// The sessions of a visitor, as they change from now on.
+    pub(super) fn follow(self: &Arc<Self>, visitor: &str) -> Following {
+        let (sender, changes) = watch::channel(Followed::default());
+        self.following.entry(Box::from(visitor)).or_default().push(sender.clone());
+        // what comes between the two is in both
+        let (running, session) = (self.view.running_session(visitor), self.view.session(visitor));
+        sender.send_modify(|followed| {
+            followed.running = followed.running.take().or(running);
+            followed.session = followed.session.take().or(session);
+        });
+        Following { live: self.clone(), visitor: visitor.into(), changes: Some(changes) }
+    }
+
+    /// How far behind a reader is.
+    pub fn set_behind(&self, reader: &'static str, behind: Option<Behind>) {
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner).insert(reader, behind);
+    }
+
+    /// How far the view is behind: over all readers, as of the one that knows least.
+    #[must_use]
+    pub fn lag(&self) -> Lag {
+        let behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: Option<Vec<Behind>> = behind.values().copied().collect();
+        let all = all.filter(|all| !all.is_empty());
+        let known_at = all.as_ref().and_then(|all| all.iter().map(|behind| behind.known_at).min());
+        Lag {
+            records: all.map(|all| all.iter().map(|behind| behind.records).sum()),
+            known_ms_ago: known_at.map(|known_at| SystemClock.now().0 - known_at.0),
+        }
+    }
+
+    /// Records that were left out, by topic.
+    #[must_use]
+    pub fn unreadable(&self) -> BTreeMap<Topic, u64> {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// One who waits for a score; nothing of it is left when it is dropped.
+pub(super) struct Waiting {
+    live: Arc<Live>,
+    decision: DecisionId,
+    score: Option<oneshot::Receiver<Decided>>,
+}
+
+impl Waiting {
+    /// The score, if it comes at all.
+    pub(super) async fn score(&mut self) -> Option<Decided> {
+        self.score.as_mut()?.await.ok()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        drop(self.score.take());
+        self.live.waiting.remove_if_mut(&self.decision, |_, waiting| {
             waiting.retain(|waits| !waits.is_closed());
             waiting.is_empty()
         });
     }
+}
 
-    /// The changes of a visitor's sessions from now on.
-    pub(super) fn follow(&self, visitor: &str) -> mpsc::Receiver<News> {
-        let (sender, receiver) = mpsc::channel(CHANGES_WAITING);
-        let mut following = self.following.entry(Box::from(visitor)).or_default();
-        following.retain(|follows| !follows.is_closed());
-        following.push(sender);
-        receiver
+/// One who follows a visitor; nothing of it is left when it is dropped.
+pub(super) struct Following {
+    live: Arc<Live>,
+    visitor: Box<str>,
+    changes: Option<watch::Receiver<Followed>>,
+}
+
+impl Following {
+    /// The sessions, once they have changed since the last call; at the first call as they are.
+    pub(super) async fn changed(&mut self) -> Option<Followed> {
+        let changes = self.changes.as_mut()?;
+        changes.changed().await.ok()?;
+        Some(changes.borrow_and_update().clone())
     }
+}
 
-    /// How far behind the reader is.
-    pub fn set_behind(&self, behind: Option<Behind>) {
-        *self.behind.lock().unwrap_or_else(PoisonError::into_inner) = behind;
-    }
-
-    /// How far the view is behind.
-    #[must_use]
-    pub fn lag(&self) -> Lag {
-        let behind = *self.behind.lock().unwrap_or_else(PoisonError::into_inner);
-        Lag {
-            records: behind.map(|behind| behind.records),
-            known_ms_ago: behind.map(|behind| SystemClock.now().0 - behind.known_at.0),
-        }
+impl Drop for Following {
+    fn drop(&mut self) {
+        drop(self.changes.take());
+        self.live.following.remove_if_mut(&self.visitor, |_, following| {
+            following.retain(|follows| !follows.is_closed());
+            following.is_empty()
+        });
     }
 }

@@ -3,8 +3,11 @@
 #![expect(clippy::indexing_slicing, reason = "indexing a JSON value by name makes what is not there")]
 
 use serde_json::{Value, json};
+use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Schema};
+use utoipa::openapi::{
+    InfoBuilder, ObjectBuilder, OneOfBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Schema,
+};
 use utoipa::{PartialSchema, ToSchema};
 
 /// What all routes share.
@@ -36,6 +39,14 @@ const RECORDS: [(&str, &str); 5] = [
     ("PaymentAttempted", include_str!("../../schemas/payment_attempted/v1/schema.json")),
 ];
 
+/// What every route may answer.
+const REFUSALS: [(&str, &str); 4] = [
+    ("401", "No token, or nobody's."),
+    ("403", "The client has no role that may do this."),
+    ("404", "Nothing is known under this id."),
+    ("429", "More requests than this client may make."),
+];
+
 /// The document with the contracts of the records: OpenAPI 3.1 takes JSON Schema as it is.
 pub(super) fn with_records(document: &OpenApi) -> Value {
     let mut document = serde_json::to_value(document).expect("the document is JSON");
@@ -49,15 +60,10 @@ pub(super) fn with_records(document: &OpenApi) -> Value {
     }
     for path in document["paths"].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
         for operation in path.as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
-            for (status, what) in [
-                ("401", "No token, or nobody's."),
-                ("403", "The client has no role that may do this."),
-                ("429", "More requests than this client may make."),
-            ] {
-                operation["responses"][status] = json!({
-                    "description": what,
-                    "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
-                });
+            for (status, what) in REFUSALS {
+                let problem = json!({ "schema": { "$ref": "#/components/schemas/Problem" } });
+                let content = json!({ "application/problem+json": problem });
+                operation["responses"][status] = json!({ "description": what, "content": content });
             }
         }
     }
@@ -68,20 +74,26 @@ fn record(name: &str) -> RefOr<Schema> {
     RefOr::Ref(Ref::from_schema_name(name))
 }
 
+/// A record, or null.
+fn optional(name: &str) -> RefOr<Schema> {
+    let null = ObjectBuilder::new().schema_type(SchemaType::new(Type::Null)).build();
+    OneOfBuilder::new().item(null).item(record(name)).into()
+}
+
 pub(super) fn fraud_score() -> RefOr<Schema> {
-    record("FraudScore")
+    optional("FraudScore")
 }
 
 pub(super) fn labelled_score() -> RefOr<Schema> {
-    record("LabelledScore")
+    optional("LabelledScore")
 }
 
 pub(super) fn session() -> RefOr<Schema> {
-    record("Session")
+    optional("Session")
 }
 
 pub(super) fn session_features() -> RefOr<Schema> {
-    record("SessionFeatures")
+    optional("SessionFeatures")
 }
 
 /// The body of a request for a score.

@@ -7,6 +7,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How a role stands, as its worker last said.
@@ -19,17 +20,26 @@ pub struct RoleStatus {
 }
 
 /// The status of every role of this instance. Cheap to clone; shared with the workers.
-#[derive(Debug, Clone, Default)]
-pub struct Status(Arc<Mutex<BTreeMap<&'static str, RoleStatus>>>);
+#[derive(Debug, Clone)]
+pub struct Status {
+    roles: Arc<Mutex<BTreeMap<&'static str, RoleStatus>>>,
+    stop: Arc<AtomicBool>,
+}
 
 impl Status {
+    /// Of an instance that is ready no longer once `stop` is set.
+    #[must_use]
+    pub fn new(stop: Arc<AtomicBool>) -> Status {
+        Status { roles: Arc::default(), stop }
+    }
+
     /// A role says how it stands.
     pub fn set(&self, role: &'static str, status: RoleStatus) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(role, status);
+        self.roles.lock().unwrap_or_else(PoisonError::into_inner).insert(role, status);
     }
 
     fn all(&self) -> BTreeMap<&'static str, RoleStatus> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.roles.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -46,6 +56,9 @@ pub fn router(status: Status, more: Option<Exposition>) -> Router {
 }
 
 async fn ready(State(status): State<Status>) -> impl IntoResponse {
+    if status.stop.load(Ordering::Relaxed) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the instance is about to end\n".to_owned());
+    }
     let waiting: Vec<String> = status
         .all()
         .into_iter()

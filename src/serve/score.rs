@@ -2,14 +2,15 @@
 
 use super::api::{ApiState, Lagged};
 use super::problem::Problem;
+use super::visitors::raw;
 use crate::codec::payments::{Decoded, Payment, PaymentKind};
-use crate::codec::text::AnyJson;
+use crate::codec::text::{AnyJson, as_str};
 use crate::codec::{Reject, RejectReason};
 use crate::event::DecisionId;
-use crate::event::public::{Action, FraudScore};
-use crate::log::Topic;
+use crate::event::public::Action;
+use crate::log::{LogError, Topic};
 use crate::time::Stopwatch;
-use crate::view::Published;
+use crate::view::Decided;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -17,6 +18,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -69,14 +71,16 @@ pub(super) struct ScoreAnswer {
     waited_ms: f64,
 }
 
-/// Score a payment attempt: the body is a `payment_attempted` event, which is appended to `payments`. Idempotent by payment id: a
-/// second request for one payment is answered with the first one's score. If none comes within the budget, the declared fallback
-/// answers.
+/// Score a payment attempt: the body is a `payment_attempted` event, which is appended to `payments`. Idempotent by payment id for
+/// as long as the decision is remembered (`serve.decisions_max`): a second request is answered with the first one's score. Ask again
+/// with the same `event_id`: another instance may send it once more, and the event counts once. If no score comes within the budget,
+/// the declared fallback answers, whose amounts are in minor units of whatever currency the payment has.
 #[utoipa::path(
     post, path = "/v1/score", tag = "fraud",
     request_body(description = "An event of the contract `payment_attempted`.", content_type = "application/json", content = super::openapi::PaymentAttempted),
     responses(
         (status = 200, body = inline(Lagged<ScoreAnswer>)),
+        (status = 409, description = "A payment of this id was scored with another amount or currency.", body = Problem, content_type = "application/problem+json"),
         (status = 413, body = Problem, content_type = "application/problem+json"),
         (status = 422, body = Problem, content_type = "application/problem+json"),
         (status = 504, description = "No score came in time, and no fallback is declared for this payment.", body = Problem, content_type = "application/problem+json")
@@ -90,7 +94,11 @@ pub(super) async fn score(
     let body = body.map_err(|fault| Problem::body(&fault))?;
     let attempt = Attempt::read(&body, api.payload_bytes_max)?;
     let (answer, outcome) = match api.scored(&attempt, &body).await {
-        Ok((score, outcome)) => (attempt.scored(&score, begun)?, outcome),
+        Ok((decided, _)) if attempt.is_another_than(&decided) => {
+            let detail = "this payment was scored with another amount or currency: a payment id is used once";
+            return Err(Problem::new(StatusCode::CONFLICT, detail).at("payment_id"));
+        }
+        Ok((decided, outcome)) => (attempt.scored(&decided, begun), outcome),
         Err(because) => match api.score.fallback(&attempt) {
             Some(decision) => (attempt.fallen_back(decision, begun), "fallback"),
             None => {
@@ -105,36 +113,44 @@ pub(super) async fn score(
 }
 
 impl ApiState {
-    /// The score of a payment, which is sent to be scored unless it was already; or why there is none.
+    /// What is decided about a payment, which is sent to be scored unless it was already; or why nothing is.
     async fn scored(
         &self,
         attempt: &Attempt<'_>,
         body: &[u8],
-    ) -> Result<(Published, &'static str), &'static str> {
+    ) -> Result<(Decided, &'static str), &'static str> {
         let decision = attempt.decision;
-        let coming = self.live.wait_for(decision);
-        if let Some(known) = self.live.view.decision(decision).and_then(|known| known.score) {
-            drop(coming);
-            self.live.forget_those_gone(decision);
+        let mut coming = self.live.wait_for(decision);
+        if let Some(known) = self.live.view.decision(decision).and_then(|known| known.decided) {
             return Ok((known, "repeated"));
         }
-        // whoever asks again waits for the same score
-        if self.sent.update(&decision, |sent| sent.is_none().then_some(()))
-            && let Err(fault) = self.submitter.offer(Topic::Payments, attempt.card.as_bytes(), body)
-        {
-            self.sent.remove(&decision);
-            tracing::warn!(%fault, "a payment cannot be sent to be scored");
-            drop(coming);
-            self.live.forget_those_gone(decision);
-            return Err("the payment cannot be sent to be scored");
+        if self.stop.load(Ordering::Relaxed) {
+            return Err("this instance is about to end");
         }
-        match tokio::time::timeout(self.score.budget, coming).await {
-            Ok(Ok(score)) => Ok((score, "score")),
-            _ => {
-                self.live.forget_those_gone(decision);
-                Err("the score did not come in time")
+        self.send_once(attempt, body).map_err(|fault| {
+            tracing::debug!(%fault, "a payment cannot be sent to be scored");
+            "the payment cannot be sent to be scored"
+        })?;
+        let score = tokio::time::timeout(self.score.budget, coming.score()).await.ok().flatten();
+        score.map(|score| (score, "score")).ok_or("the score did not come in time")
+    }
+
+    /// Whoever asks again waits for the same score; only what never reached its topic is sent again.
+    fn send_once(&self, attempt: &Attempt<'_>, body: &[u8]) -> Result<(), LogError> {
+        let mut sent = Ok(());
+        self.sent.update(&attempt.decision, |known| {
+            if known.is_some_and(|receipt| !receipt.has_failed()) {
+                return None;
             }
-        }
+            match self.submitter.offer(Topic::Payments, attempt.card.as_bytes(), body) {
+                Ok(receipt) => Some(receipt),
+                Err(fault) => {
+                    sent = Err(fault);
+                    None
+                }
+            }
+        });
+        sent
     }
 }
 
@@ -163,13 +179,17 @@ impl<'b> Attempt<'b> {
         }
     }
 
-    fn scored(&self, score: &Published, begun: Stopwatch) -> Result<ScoreAnswer, Problem> {
-        let broken =
-            |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the score is not a record of its contract");
-        let record: FraudScore<'_> = serde_json::from_str(&score.json).map_err(broken)?;
-        let decision = record.decision;
-        let record = RawValue::from_string(score.json.to_string()).map_err(broken)?;
-        Ok(self.answer(decision, AnswerSource::Score, Some(record), begun))
+    /// Whether it cannot be the payment that was scored under its id.
+    fn is_another_than(&self, decided: &Decided) -> bool {
+        let currency = as_str(&self.payment.fields.currency).unwrap_or_default();
+        decided
+            .amount
+            .as_ref()
+            .is_some_and(|(amount_minor, known)| *amount_minor != self.amount_minor || **known != *currency)
+    }
+
+    fn scored(&self, decided: &Decided, begun: Stopwatch) -> ScoreAnswer {
+        self.answer(decided.decision, AnswerSource::Score, Some(raw(&decided.record)), begun)
     }
 
     fn fallen_back(&self, decision: Action, begun: Stopwatch) -> ScoreAnswer {

@@ -1,13 +1,15 @@
 //! What a page needs of a visitor: the live session, and what to show.
 
 use super::api::{ApiState, Lagged};
+use super::extract::{FromPath, FromQuery};
+use super::live::{Followed, Following};
 use super::problem::Problem;
-use crate::event::public::SessionFeatures;
 use crate::recommend::{Recommendation, Why};
 use crate::time::{Clock, SystemClock};
-use crate::view::{News, Published};
+use crate::view::Published;
+use crate::view::heads::RunningHead;
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures::Stream;
@@ -16,6 +18,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::convert::Infallible;
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::{IntoParams, ToSchema};
 
 /// Items of one answer, at most.
@@ -27,7 +30,7 @@ const ITEMS_MAX: usize = 20;
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct VisitorSession {
     visitor_id: String,
-    /// The running session as of the visitor's newest click: a record of `features.session`.
+    /// The running session as of the visitor's newest click: a record of `features.session`; null if it is known to have ended.
     #[schema(schema_with = super::openapi::session_features)]
     running: Option<Box<RawValue>>,
     /// The session that was published last: a record of `sessions`.
@@ -42,16 +45,15 @@ pub(super) struct VisitorSession {
     get, path = "/v1/visitors/{visitor_id}/session", tag = "page",
     params(("visitor_id" = String, Path, description = "As in the visitor's clicks.")),
     responses(
-        (status = 200, body = inline(Lagged<VisitorSession>)),
-        (status = 404, body = Problem, content_type = "application/problem+json")
+        (status = 200, body = inline(Lagged<VisitorSession>))
     )
 )]
 pub(super) async fn session(
     State(api): State<ApiState>,
-    Path(visitor_id): Path<String>,
+    FromPath(visitor_id): FromPath<String>,
 ) -> Result<Json<Lagged<VisitorSession>>, Problem> {
     let running = api.live.view.running_session(&visitor_id);
-    let published = api.live.view.closed_session(&visitor_id);
+    let published = api.live.view.session(&visitor_id);
     let newest = [&running, &published].into_iter().flatten().map(|record| record.event_time).max();
     let newest = newest.ok_or_else(|| Problem::not_found("nothing is known of this visitor"))?;
     Ok(api.lagged(VisitorSession {
@@ -129,13 +131,13 @@ enum RecommendationReason {
 )]
 pub(super) async fn recommendations(
     State(api): State<ApiState>,
-    Path(visitor_id): Path<String>,
-    Query(wanted): Query<Wanted>,
+    FromPath(visitor_id): FromPath<String>,
+    FromQuery(wanted): FromQuery<Wanted>,
 ) -> Result<Json<Lagged<Recommendations>>, Problem> {
     let count = count(wanted.count)?;
     let running = api.live.view.running_session(&visitor_id);
     let session =
-        running.as_ref().and_then(|record| serde_json::from_str::<SessionFeatures<'_>>(&record.json).ok());
+        running.as_ref().and_then(|record| serde_json::from_str::<RunningHead<'_>>(&record.json).ok());
     let items = session.as_ref().map_or(&[][..], |session| &session.last_items);
     let items: Vec<&str> = items.iter().map(|item| &**item).collect();
     let categories = session.as_ref().map(most_touched).unwrap_or_default();
@@ -159,7 +161,7 @@ pub(super) async fn recommendations(
 )]
 pub(super) async fn recommendations_for(
     State(api): State<ApiState>,
-    Query(wanted): Query<WantedFor>,
+    FromQuery(wanted): FromQuery<WantedFor>,
 ) -> Result<Json<Lagged<Recommendations>>, Problem> {
     let count = count(wanted.count)?;
     let mut items = Vec::<&str>::new();
@@ -182,7 +184,7 @@ fn count(wanted: Option<u16>) -> Result<usize, Problem> {
 }
 
 /// The categories of a session, the most touched first, of equal ones by name.
-fn most_touched<'s>(session: &'s SessionFeatures<'_>) -> Vec<&'s str> {
+fn most_touched<'s>(session: &'s RunningHead<'_>) -> Vec<&'s str> {
     let mut categories: Vec<(&Cow<'_, str>, &u32)> = session.categories.iter().collect();
     categories.sort_by_key(|(_, touches)| Reverse(**touches));
     categories.into_iter().map(|(category, _)| &**category).collect()
@@ -190,9 +192,12 @@ fn most_touched<'s>(session: &'s SessionFeatures<'_>) -> Vec<&'s str> {
 
 impl ApiState {
     fn recommended(&self, items: &[&str], categories: &[&str], count: usize) -> Vec<RecommendedItem> {
-        let recommender = self.live.view.recommender();
-        let chosen = recommender.recommend(items, categories, count);
-        chosen.into_iter().map(RecommendedItem::from).collect()
+        // a millisecond of work: other requests go on meanwhile
+        tokio::task::block_in_place(|| {
+            let recommender = self.live.view.recommender();
+            let chosen = recommender.recommend(items, categories, count);
+            chosen.into_iter().map(RecommendedItem::from).collect()
+        })
     }
 }
 
@@ -209,41 +214,61 @@ impl From<Recommendation<'_>> for RecommendedItem {
     }
 }
 
-/// The changes of a visitor's sessions as server-sent events: `running` with a record of `features.session`, `published` with one
-/// of `sessions`. Begins with what is known. One who reads too slowly misses changes in between, never the order.
+/// A visitor's sessions as server-sent events, as they are and whenever they change: `running` with a record of `features.session`,
+/// `published` with one of `sessions`. One who reads slowly misses changes in between, never the last.
 #[utoipa::path(
     get, path = "/v1/visitors/{visitor_id}/events", tag = "page",
     params(("visitor_id" = String, Path, description = "As in the visitor's clicks.")),
     responses(
-        (status = 200, description = "A stream that does not end.", content_type = "text/event-stream", body = String),
-        (status = 429, body = Problem, content_type = "application/problem+json")
+        (status = 200, description = "A stream that does not end.", content_type = "text/event-stream", body = String)
     )
 )]
 pub(super) async fn events(
     State(api): State<ApiState>,
-    Path(visitor_id): Path<String>,
+    FromPath(visitor_id): FromPath<String>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let place = api.streams.clone().try_acquire_owned();
     let place =
         place.map_err(|_| Problem::too_many("so many streams are open that no more are opened", 5))?;
-    let changes = api.live.follow(&visitor_id);
-    let running = api.live.view.running_session(&visitor_id);
-    let known: Vec<_> = running.map(|record| event("running", &record)).into_iter().collect();
-    let state = (known.into_iter(), changes, place);
-    let stream = futures::stream::unfold(state, |(mut known, mut changes, place)| async move {
-        let next = match known.next() {
-            Some(event) => event,
-            None => match changes.recv().await? {
-                News::Session(_, record) => event("running", &record),
-                News::Closed(_, record) => event("published", &record),
-                News::Score(..) => Event::default().comment(""),
-            },
-        };
-        Some((Ok(next), (known, changes, place)))
+    let told = Told {
+        following: api.live.follow(&visitor_id),
+        last: Followed::default(),
+        waiting: Vec::new(),
+        place,
+    };
+    let stream = futures::stream::unfold(told, |mut told| async move {
+        let next = told.next().await?;
+        Some((Ok(next), told))
     });
     Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
 }
 
-fn event(name: &str, record: &Published) -> Event {
-    Event::default().event(name).data(&*record.json)
+/// What one who follows a visitor was told.
+struct Told {
+    following: Following,
+    last: Followed,
+    /// What is to be told next, the last first.
+    waiting: Vec<Event>,
+    #[expect(dead_code, reason = "one of the places for streams is taken for as long as it lives")]
+    place: OwnedSemaphorePermit,
+}
+
+impl Told {
+    async fn next(&mut self) -> Option<Event> {
+        while self.waiting.is_empty() {
+            let now = self.following.changed().await?;
+            let is_new = |before: &Option<Published>, now: &Option<Published>| {
+                before.as_ref().map(|record| record.id) != now.as_ref().map(|record| record.id)
+            };
+            for (name, before, now) in [
+                ("running", &self.last.running, &now.running),
+                ("published", &self.last.session, &now.session),
+            ] {
+                let changed = now.as_ref().filter(|_| is_new(before, now));
+                self.waiting.extend(changed.map(|record| Event::default().event(name).data(&*record.json)));
+            }
+            self.last = now;
+        }
+        self.waiting.pop()
+    }
 }

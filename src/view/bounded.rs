@@ -18,13 +18,14 @@ pub struct Bounded<K: Eq + Hash, V> {
 struct Order<K> {
     written: VecDeque<(u64, K)>,
     writes: u64,
+    entries: usize,
 }
 
 impl<K: Eq + Hash + Clone, V: Clone> Bounded<K, V> {
     /// Empty; keeps at most `entries_max`.
     #[must_use]
     pub fn new(entries_max: usize) -> Bounded<K, V> {
-        let order = Mutex::new(Order { written: VecDeque::new(), writes: 0 });
+        let order = Mutex::new(Order { written: VecDeque::new(), writes: 0, entries: 0 });
         Bounded { entries: DashMap::new(), order, entries_max }
     }
 
@@ -56,24 +57,21 @@ impl<K: Eq + Hash + Clone, V: Clone> Bounded<K, V> {
         let Some(value) = made else { return false };
         order.writes += 1;
         let number = order.writes;
-        self.entries.insert(key.clone(), (number, value));
+        if self.entries.insert(key.clone(), (number, value)).is_none() {
+            order.entries += 1;
+        }
         order.written.push_back((number, key.clone()));
         self.forget(&mut order);
         true
     }
 
-    /// Forgets an entry.
-    pub fn remove(&self, key: &K) {
-        self.entries.remove(key);
-    }
-
     /// Forgets the oldest entries beyond the bound, and places in the order that say nothing any more.
     fn forget(&self, order: &mut Order<K>) {
         let is_current = |number: u64, key: &K| self.entries.get(key).is_some_and(|entry| entry.0 == number);
-        while self.entries.len() > self.entries_max {
+        while order.entries > self.entries_max {
             let Some((number, key)) = order.written.pop_front() else { return };
-            if is_current(number, &key) {
-                self.entries.remove(&key);
+            if is_current(number, &key) && self.entries.remove(&key).is_some() {
+                order.entries -= 1;
             }
         }
         if order.written.len() > 2 * self.entries_max + 16 {

@@ -23,6 +23,7 @@ mod gaps;
 mod judge;
 #[path = "../oracle/mod.rs"]
 mod oracle;
+mod serve;
 #[path = "../support/mod.rs"]
 mod support;
 mod topics;

@@ -1,7 +1,7 @@
 //! A real broker and real instances of the program, for tests and benches.
 #![allow(dead_code, reason = "each test uses its own part of this")]
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -56,6 +56,19 @@ impl Shop {
     pub fn configure(&self, settings: &str) {
         let config = std::fs::read_to_string(self.config()).expect("a readable file");
         std::fs::write(self.config(), config + settings + "\n").expect("a writable folder");
+    }
+
+    /// Declares a client of the API for each of its roles; its token is `token-of-the-<role>`.
+    pub fn declare_clients(&self, score: &str) {
+        let mut clients = String::new();
+        for role in ["page", "checkout", "analyst"] {
+            std::fs::write(self.folder.path().join(role), format!("token-of-the-{role}"))
+                .expect("a writable folder");
+            clients += &format!(
+                "    - {{ name: {role}, token_file: {role}, roles: [{role}], requests_per_second: 100000 }}\n"
+            );
+        }
+        self.configure(&format!("serve:\n  score: {score}\n  clients:\n{clients}"));
     }
 
     /// The broker's address.
@@ -233,6 +246,82 @@ impl Drop for ObjectStore {
     }
 }
 
+/// An answer of the API.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    /// As they came, in small letters.
+    pub headers: String,
+    pub body: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|fault| panic!("{fault}: {self:?}"))
+    }
+}
+
+/// A connection to a local server that stays open from request to request.
+pub struct Caller {
+    stream: BufReader<TcpStream>,
+}
+
+impl Caller {
+    /// Connects.
+    pub fn new(port: u16) -> Caller {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("a server");
+        stream.set_nodelay(true).expect("a socket");
+        Caller { stream: BufReader::new(stream) }
+    }
+
+    /// Asks, with a bearer token if there is one.
+    pub fn ask(&mut self, method: &str, path: &str, token: Option<&str>, body: &[u8]) -> Answer {
+        self.send(method, path, token, body);
+        let (status, headers) = self.head();
+        let length = headers.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let mut body = vec![0; length.and_then(|length| length.parse().ok()).unwrap_or(0)];
+        self.stream.read_exact(&mut body).expect("as many bytes as were said");
+        Answer { status, headers, body: String::from_utf8(body).expect("text") }
+    }
+
+    /// Sends a request.
+    pub fn send(&mut self, method: &str, path: &str, token: Option<&str>, body: &[u8]) {
+        let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{token}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let request = [head.as_bytes(), body].concat();
+        // a server that refuses a body may close before it has read it
+        drop(self.stream.get_mut().write_all(&request));
+    }
+
+    /// Status and headers of an answer.
+    pub fn head(&mut self) -> (u16, String) {
+        let (mut status, mut headers) = (0, String::new());
+        loop {
+            let line = self.line();
+            if line.is_empty() {
+                return (status, headers);
+            }
+            if status == 0 {
+                status = line.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+            } else {
+                headers.push_str(&line.to_lowercase());
+                headers.push('\n');
+            }
+        }
+    }
+
+    /// The next line of what comes.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).expect("a line");
+        line.trim_end().to_owned()
+    }
+}
+
 /// The whole answer of a local server; nothing if there is none.
 fn http(port: u16, method: &str, path: &str) -> String {
     let fetch = || -> std::io::Result<String> {
@@ -272,6 +361,11 @@ impl Instance {
         let status = response.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
         let body = response.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
         (status, body)
+    }
+
+    /// Asks the API, with a bearer token if there is one.
+    pub fn ask(&self, method: &str, path: &str, token: Option<&str>, body: &[u8]) -> Answer {
+        Caller::new(self.http).ask(method, path, token, body)
     }
 
     /// The sum of a metric over the series whose labels contain all of `labels`.

@@ -13,8 +13,12 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// A broker that has just started may not know its topics for a moment.
 const TIMES_MISSING: u32 = 3;
 
-/// Returns only if a topic is no longer what it was.
-pub(super) async fn changed(client: ClientSettings, topology: Arc<Topology>) -> anyhow::Error {
+/// Returns only if a topic is no longer what it was. Those of `read` are read here, beside internal and raw ones.
+pub(super) async fn changed(
+    client: ClientSettings,
+    topology: Arc<Topology>,
+    read: &'static [Topic],
+) -> anyhow::Error {
     let admin = match Admin::new(&client) {
         Ok(admin) => Arc::new(admin),
         Err(error) => return error.into(),
@@ -27,7 +31,7 @@ pub(super) async fn changed(client: ClientSettings, topology: Arc<Topology>) -> 
         let asking = tokio::task::spawn_blocking(move || asked.topic_sizes(&names));
         // a broker that does not answer says nothing of its topics
         let Ok(Ok(found)) = asking.await else { continue };
-        match difference(&topology, &found) {
+        match difference(&topology, &found, read) {
             None => missing = 0,
             Some(Difference::Missing(_)) if missing + 1 < TIMES_MISSING => missing += 1,
             Some(difference) => return anyhow::anyhow!("{difference}"),
@@ -58,11 +62,15 @@ impl std::fmt::Display for Difference {
     }
 }
 
-fn difference(topology: &Topology, found: &BTreeMap<String, BrokerTopic>) -> Option<Difference> {
+fn difference(
+    topology: &Topology,
+    found: &BTreeMap<String, BrokerTopic>,
+    read: &[Topic],
+) -> Option<Difference> {
     topology.topics.iter().find_map(|(topic, known)| {
         let Some(found) = found.get(topic.name()) else { return Some(Difference::Missing(*topic)) };
         // of what is only written it matters only that it is there
-        if Topic::PUBLIC.contains(topic) {
+        if Topic::PUBLIC.contains(topic) && !read.contains(topic) {
             return None;
         }
         if found.id != known.id {
@@ -86,16 +94,18 @@ mod tests {
             let topic = BrokerTopic { id, partitions, replication: 1, config: BTreeMap::new() };
             BTreeMap::from([(Topic::Clickstream.name().to_owned(), topic)])
         };
-        assert_eq!(difference(&topology, &found(7, 4)), None);
-        let made_again = difference(&topology, &found(8, 4));
+        assert_eq!(difference(&topology, &found(7, 4), &[]), None);
+        let made_again = difference(&topology, &found(8, 4), &[]);
         assert_eq!(made_again, Some(Difference::MadeAgain(Topic::Clickstream)));
-        let larger = difference(&topology, &found(7, 5));
+        let larger = difference(&topology, &found(7, 5), &[]);
         assert_eq!(larger, Some(Difference::Partitions(Topic::Clickstream, 4, 5)));
         let public = Topology { topics: [(Topic::Sessions, known)].into() };
         let mut other = found(8, 5);
         other.insert(Topic::Sessions.name().to_owned(), other[Topic::Clickstream.name()].clone());
-        assert_eq!(difference(&public, &other), None, "what it only writes may change");
-        let gone = difference(&topology, &BTreeMap::new());
+        assert_eq!(difference(&public, &other, &[]), None, "what it only writes may change");
+        let made_again = difference(&public, &other, &[Topic::Sessions]);
+        assert_eq!(made_again, Some(Difference::MadeAgain(Topic::Sessions)), "what it reads may not");
+        let gone = difference(&topology, &BTreeMap::new(), &[]);
         assert_eq!(gone, Some(Difference::Missing(Topic::Clickstream)));
     }
 }

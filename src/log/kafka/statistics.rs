@@ -84,7 +84,7 @@ impl Distance {
     pub(super) fn records(&mut self, statistics: &[u8]) -> Option<u64> {
         let ended = self.at_end.partitions(statistics);
         let statistics = serde_json::from_slice::<Statistics>(statistics).ok()?;
-        let mut records = 0;
+        let (mut unread, mut queued) = (0, 0);
         for (topic, known) in &statistics.topics {
             for partition in known.partitions.values() {
                 let Ok(number) = u32::try_from(partition.partition) else { continue };
@@ -92,14 +92,15 @@ impl Distance {
                     return None;
                 }
                 let behind = partition.hi_offset.saturating_sub(partition.next_offset.max(0)).max(0);
-                let waiting = behind + partition.fetchq_cnt.max(0);
-                if waiting == 0 && !ended.contains(&(topic.clone(), number)) {
+                // all partitions share one queue, and each of them says how much is in it
+                queued = queued.max(partition.fetchq_cnt.max(0).unsigned_abs());
+                if behind == 0 && queued == 0 && !ended.contains(&(topic.clone(), number)) {
                     return None;
                 }
-                records += waiting.unsigned_abs();
+                unread += behind.unsigned_abs();
             }
         }
-        Some(records)
+        Some(unread + queued)
     }
 }
 

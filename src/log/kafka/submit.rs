@@ -5,9 +5,11 @@ use crate::log::{LogError, Topic};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
-#[derive(Clone, Default)]
 struct Context;
 
 impl ClientContext for Context {
@@ -21,18 +23,33 @@ impl ClientContext for Context {
 }
 
 impl ProducerContext for Context {
-    type DeliveryOpaque = ();
+    type DeliveryOpaque = Arc<AtomicBool>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+    fn delivery(&self, result: &DeliveryResult<'_>, has_failed: Arc<AtomicBool>) {
         if let Err((fault, _)) = result {
-            tracing::warn!(%fault, "a record that was to be scored did not reach its topic");
+            tracing::warn!(%fault, "a record that somebody waits for did not reach its topic");
+            has_failed.store(true, Ordering::Relaxed);
         }
+    }
+}
+
+/// What became of a record that was handed over.
+#[derive(Debug, Clone)]
+pub struct Receipt(Arc<AtomicBool>);
+
+impl Receipt {
+    /// Whether it will never reach its topic. Otherwise it has, or will when a broker answers.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
 /// A producer that never waits.
 pub struct Submitter {
-    producer: ThreadedProducer<Context>,
+    settings: ClientSettings,
+    records_max: u32,
+    producer: RwLock<ThreadedProducer<Context>>,
 }
 
 impl Submitter {
@@ -42,21 +59,43 @@ impl Submitter {
     ///
     /// [`LogError`] if the client library refuses the settings.
     pub fn new(settings: &ClientSettings, records_max: u32) -> Result<Submitter, LogError> {
-        let mut config = settings.producer(Linger::None);
-        let producer = config
-            .set("queue.buffering.max.messages", records_max.to_string())
-            .create_with_context(Context)
-            .map_err(|fault| LogError::Fatal(fault.to_string()))?;
-        Ok(Submitter { producer })
+        let producer = RwLock::new(producer(settings, records_max)?);
+        Ok(Submitter { settings: settings.clone(), records_max, producer })
     }
 
     /// Hands a record over at once; it is appended when a broker answers.
     ///
     /// # Errors
     ///
-    /// [`LogError`] if there is no more room.
-    pub fn offer(&self, topic: Topic, key: &[u8], value: &[u8]) -> Result<(), LogError> {
-        let record = BaseRecord::to(topic.name()).key(key).payload(value);
-        self.producer.send(record).map_err(|(fault, _)| LogError::Kafka(fault.to_string()))
+    /// [`LogError`] if there is no more room, or the client library has given up; then the next record finds a new producer.
+    pub fn offer(&self, topic: Topic, key: &[u8], value: &[u8]) -> Result<Receipt, LogError> {
+        let has_failed = Arc::new(AtomicBool::new(false));
+        let record = BaseRecord::with_opaque_to(topic.name(), has_failed.clone()).key(key).payload(value);
+        let current = self.producer.read().unwrap_or_else(PoisonError::into_inner);
+        let sent = current.send(record).map_err(|(fault, _)| LogError::Kafka(fault.to_string()));
+        let is_broken = current.client().fatal_error().is_some();
+        drop(current);
+        if is_broken {
+            let made = producer(&self.settings, self.records_max)?;
+            *self.producer.write().unwrap_or_else(PoisonError::into_inner) = made;
+        }
+        sent.map(|()| Receipt(has_failed))
     }
+
+    /// Waits until all is appended, for so long at most; how many records are not.
+    pub fn flush(&self, patience: Duration) -> usize {
+        let current = self.producer.read().unwrap_or_else(PoisonError::into_inner);
+        match current.flush(patience) {
+            Ok(()) => 0,
+            Err(_) => usize::try_from(current.in_flight_count()).unwrap_or(0),
+        }
+    }
+}
+
+fn producer(settings: &ClientSettings, records_max: u32) -> Result<ThreadedProducer<Context>, LogError> {
+    let mut config = settings.producer(Linger::None);
+    config
+        .set("queue.buffering.max.messages", records_max.to_string())
+        .create_with_context(Context)
+        .map_err(|fault| LogError::Fatal(fault.to_string()))
 }

@@ -13,8 +13,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(10);
-/// After a fault of which the client library says that it tries on.
-const OUTAGE_WAIT: Duration = Duration::from_millis(100);
 
 /// Where reading a topic begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,12 +71,12 @@ impl Tail {
     /// [`LogError`] if no broker answers within ten seconds, or a topic is not there.
     pub fn open(settings: &ClientSettings, topics: &[(Topic, TailStart)]) -> Result<Tail, LogError> {
         let failed = |fault: KafkaError| LogError::Kafka(fault.to_string());
-        let mut config = settings.consumer("tillstream-view");
+        let mut config = settings.consumer(&format!("{}-view", settings.application));
         // nobody's member; a place that retention has cut off meanwhile is no loss for a view
         config.remove("group.instance.id");
         let consumer: BaseConsumer<Context> = config
             .set("auto.offset.reset", "earliest")
-            .set("statistics.interval.ms", "250")
+            .set("statistics.interval.ms", "500")
             .create_with_context(Context::default())
             .map_err(failed)?;
         let mut list = TopicPartitionList::new();
@@ -105,7 +103,7 @@ impl Tail {
     ///
     /// # Errors
     ///
-    /// [`LogError`] if the client library gives up.
+    /// [`LogError`]; another tail may go on.
     pub fn poll(&self, wait: Duration) -> Result<Option<Fetched>, LogError> {
         match self.consumer.poll(wait) {
             Some(Ok(message)) => match super::consumer::fetched(&message) {
@@ -113,14 +111,14 @@ impl Tail {
                 _ => Ok(None),
             },
             Some(Err(fault @ KafkaError::MessageConsumptionFatal(_))) => {
-                Err(LogError::Fatal(fault.to_string()))
+                Err(LogError::Kafka(fault.to_string()))
             }
             Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::UnknownTopicOrPartition))) => {
                 Err(LogError::Kafka("a topic that is read is gone".to_owned()))
             }
+            // the client library tries on, at its own pace
             Some(Err(fault)) => {
                 tracing::debug!(%fault, "reading public topics");
-                std::thread::sleep(OUTAGE_WAIT);
                 Ok(None)
             }
             None => Ok(None),
@@ -133,7 +131,7 @@ impl Tail {
     }
 }
 
-/// The offsets of the times in `list`; the end of a partition that has nothing so young.
+/// The offsets of the times in `list`; where a partition has nothing so young, its end as it was before that was asked.
 fn looked_up(
     consumer: &BaseConsumer<Context>,
     list: &TopicPartitionList,
@@ -145,12 +143,20 @@ fn looked_up(
         let into = if matches!(element.offset(), KafkaOffset::Offset(_)) { &mut times } else { &mut starts };
         into.add_partition_offset(element.topic(), element.partition(), element.offset()).map_err(failed)?;
     }
+    let mut ends = Vec::new();
+    for element in times.elements() {
+        let (topic, partition) = (element.topic(), element.partition());
+        ends.push(consumer.fetch_watermarks(topic, partition, PATIENCE).map_err(failed)?.1);
+    }
     if times.count() > 0 {
-        for element in consumer.offsets_for_times(times, PATIENCE).map_err(failed)?.elements() {
+        let found = consumer.offsets_for_times(times, PATIENCE).map_err(failed)?;
+        for (element, end) in found.elements().iter().zip(ends) {
             element.error().map_err(failed)?;
-            starts
-                .add_partition_offset(element.topic(), element.partition(), element.offset())
-                .map_err(failed)?;
+            let start = match element.offset() {
+                start @ KafkaOffset::Offset(_) => start,
+                _ => KafkaOffset::Offset(end),
+            };
+            starts.add_partition_offset(element.topic(), element.partition(), start).map_err(failed)?;
         }
     }
     Ok(starts)
