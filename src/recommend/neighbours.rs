@@ -5,7 +5,7 @@
 //! running session are walked from the newest; each gives its weight to the most recent sessions that hold it. The most
 //! similar of them give their items scores, weighted by how recently the two sessions met and how rare the item is.
 //!
-//! Memory: about 50 bytes for each item of each session that is kept. A session enters or leaves in O(items × log m); an
+//! Memory: about 50 bytes for each item of each session that is kept. A session enters or leaves in O(items) if it is about the newest; an
 //! answer takes O(last items × m + k × items).
 
 #![expect(clippy::indexing_slicing, reason = "numbers of items are made where their entries are")]
@@ -14,7 +14,7 @@ use crate::time::EventTime;
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 
 /// What is kept and how an answer is made.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,8 +46,19 @@ struct Recency {
 #[derive(Debug, Default)]
 struct Item {
     name: Box<str>,
-    /// The sessions that hold it.
-    sessions: BTreeSet<Recency>,
+    /// The sessions that hold it, the oldest first.
+    sessions: VecDeque<Recency>,
+}
+
+impl Item {
+    /// A session holds it. Sessions close about in the order of their times, so few have to move.
+    fn enter(&mut self, recency: Recency) {
+        let place = match self.sessions.back() {
+            Some(newest) if *newest > recency => self.sessions.partition_point(|other| *other < recency),
+            _ => self.sessions.len(),
+        };
+        self.sessions.insert(place, recency);
+    }
 }
 
 /// An item that is recommended.
@@ -59,6 +70,27 @@ pub struct Recommended<'i> {
     pub score: f64,
     /// Of the running session's items, the one that gave it the largest part of the score: the reason.
     pub because_of: &'i str,
+}
+
+/// What neighbours give an item.
+#[derive(Debug, Default)]
+struct Score {
+    sum: f64,
+    /// By the place of the running session's item that brought it, the newest first.
+    by_item: [f64; LAST_ITEMS_MAX],
+}
+
+impl Score {
+    /// The place of the item that brought the most; of equal ones the newest.
+    fn largest(&self) -> usize {
+        let mut largest = 0;
+        for (place, weight) in self.by_item.iter().enumerate() {
+            if *weight > self.by_item[largest] {
+                largest = place;
+            }
+        }
+        largest
+    }
 }
 
 /// The closed sessions, by item.
@@ -113,7 +145,7 @@ impl Neighbours {
         self.inserted += 1;
         let numbers: Box<[u32]> = distinct.into_iter().map(|item| self.number(item)).collect();
         for number in &numbers {
-            self.items[*number as usize].sessions.insert(recency);
+            self.items[*number as usize].enter(recency);
         }
         self.pairs += numbers.len();
         self.sessions.insert(recency, numbers);
@@ -126,7 +158,7 @@ impl Neighbours {
         if let Some(number) = self.numbers.get(name) {
             return *number;
         }
-        let item = Item { name: name.into(), sessions: BTreeSet::new() };
+        let item = Item { name: name.into(), sessions: VecDeque::new() };
         let number = match self.free.pop() {
             Some(number) => {
                 self.items[number as usize] = item;
@@ -146,7 +178,9 @@ impl Neighbours {
         self.pairs -= numbers.len();
         for number in numbers {
             let item = &mut self.items[number as usize];
-            item.sessions.remove(&recency);
+            // the oldest of all is the oldest of each
+            debug_assert_eq!(item.sessions.front(), Some(&recency));
+            item.sessions.pop_front();
             if item.sessions.is_empty() {
                 self.numbers.remove(&item.name);
                 self.free.push(number);
@@ -164,37 +198,44 @@ impl Neighbours {
     ) -> Vec<Recommended<'i>> {
         let last = &running[running.len().saturating_sub(self.settings.last_items.min(LAST_ITEMS_MAX))..];
         let Some(current) = last.last() else { return Vec::new() };
-        let mut scores = HashMap::<u32, (f64, HashMap<usize, f64, FixedState>), FixedState>::default();
+        // the newest first, as they are walked
+        let looked: Vec<Option<u32>> =
+            last.iter().rev().map(|item| self.numbers.get(*item).copied()).collect();
+        let mut scores = HashMap::<u32, Score, FixedState>::default();
         for (recency, similarity) in self.most_similar(last) {
             let numbers = &self.sessions[&recency];
-            let holds = |item: &&str| self.numbers.get(*item).is_some_and(|number| numbers.contains(number));
-            let Some(since) = last.iter().rev().position(holds) else { continue };
+            let holds = |item: &Option<u32>| item.is_some_and(|number| numbers.contains(&number));
+            let Some(since) = looked.iter().position(holds) else { continue };
             let weight = similarity * (1.0 - 0.1 * (since + 1) as f64);
             for number in numbers {
-                let (score, because_of) = scores.entry(*number).or_default();
-                *score += weight;
-                *because_of.entry(last.len() - 1 - since).or_insert(0.0) += weight;
+                let score = scores.entry(*number).or_default();
+                score.sum += weight;
+                score.by_item[since] += weight;
             }
         }
         let mut recommended: Vec<_> = scores
             .into_iter()
-            .filter_map(|(number, (weight, because_of))| {
+            .filter_map(|(number, score)| {
                 let item = &self.items[number as usize];
-                let (reason, _) = because_of
-                    .into_iter()
-                    .max_by(|one, other| one.1.total_cmp(&other.1).then(one.0.cmp(&other.0)))?;
+                if &*item.name == *current || !is_wanted(&item.name) {
+                    return None;
+                }
                 let rarity = (self.pairs as f64 / item.sessions.len() as f64).ln();
-                let score = weight * self.settings.rarity_weight * rarity;
-                let recommended = Recommended { item: &item.name, score, because_of: last[reason] };
-                (&*item.name != *current && is_wanted(&item.name))
-                    .then(|| (recommended, item.sessions.last().copied()))
+                let because_of = last[last.len() - 1 - score.largest()];
+                let score = score.sum * self.settings.rarity_weight * rarity;
+                let recommended = Recommended { item: &item.name, score, because_of };
+                Some((recommended, item.sessions.back().copied()))
             })
             .collect();
-        recommended.sort_unstable_by(|(one, seen), (other, other_seen)| {
+        let better = |(one, seen): &(Recommended<'_>, _), (other, other_seen): &(Recommended<'_>, _)| {
             let by_score = other.score.total_cmp(&one.score);
-            by_score.then_with(|| other_seen.cmp(seen)).then_with(|| one.item.cmp(other.item))
-        });
-        recommended.truncate(count);
+            by_score.then_with(|| Ord::cmp(other_seen, seen)).then_with(|| one.item.cmp(other.item))
+        };
+        if recommended.len() > count {
+            recommended.select_nth_unstable_by(count, better);
+            recommended.truncate(count);
+        }
+        recommended.sort_unstable_by(better);
         recommended.into_iter().map(|(recommended, _)| recommended).collect()
     }
 
