@@ -12,12 +12,14 @@
 
 #[path = "real_data/benchmark.rs"]
 mod benchmark;
+#[path = "real_data/neighbours.rs"]
+mod neighbours;
 
 use benchmark::Transaction;
 use parquet::file::reader::SerializedFileReader;
 use parquet::record::{Field, Row};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -311,87 +313,4 @@ fn judge_the_model(transactions: &[Transaction], ours: &[f64]) {
     assert!(precision >= 0.69, "{precision}");
     assert!(cards >= 0.295, "{cards}");
     assert!(precision - plain >= 0.15, "{precision} and {plain}");
-}
-
-/// Clicks of a file of sessions: by session, the items in order of time, each with it.
-fn sessions_of(name: &str) -> BTreeMap<i64, Vec<(i64, String)>> {
-    let mut sessions = BTreeMap::<i64, Vec<(i64, String)>>::new();
-    for line in BufReader::new(File::open(data(name)).expect("readable")).lines().skip(1) {
-        let line = line.expect("readable");
-        let fields: Vec<&str> = line.split('\t').collect();
-        #[expect(clippy::cast_possible_truncation, reason = "whole seconds")]
-        let time_ms = (fields[2].parse::<f64>().expect("a number") * 1_000.0) as i64;
-        let session = sessions.entry(fields[0].parse().expect("a number")).or_default();
-        session.push((time_ms, fields[1].to_owned()));
-    }
-    sessions.values_mut().for_each(|clicks| clicks.sort_by_key(|(time, _)| *time));
-    sessions
-}
-
-#[test]
-#[ignore = "needs the data sets: TILLSTREAM_DATA"]
-fn neighbours_of_real_sessions_give_the_scores_of_the_reference() {
-    use tillstream::recommend::{NeighbourSettings, Neighbours};
-    let train = sessions_of("dev/serenade_toy_train.txt");
-    let distinct =
-        |clicks: &Vec<(i64, String)>| clicks.iter().map(|(_, item)| item).collect::<BTreeSet<_>>().len();
-    let mut lengths: Vec<usize> = train.values().map(distinct).collect();
-    lengths.sort_unstable();
-    let settings = NeighbourSettings {
-        sessions_max: usize::MAX,
-        // the reference leaves out what is longer than 99.5 % of all sessions
-        session_items_max: lengths[lengths.len() * 995 / 1_000],
-        candidates: 1_502,
-        neighbours: 288,
-        last_items: 4,
-        rarity_weight: 2.0,
-    };
-    let mut neighbours = Neighbours::new(settings);
-    for clicks in train.values() {
-        let mut first = BTreeMap::<&str, i64>::new();
-        for (time, item) in clicks {
-            first.entry(item).or_insert(*time);
-        }
-        let time = first.values().copied().max().expect("a click");
-        neighbours.insert(first.into_keys(), tillstream::time::EventTime(time));
-    }
-    let valid = sessions_of("dev/serenade_toy_valid.txt");
-    let file = File::open(data("dev/serenade_toy_valid_m1502_k288_last4_idf2.parquet")).expect("readable");
-    let (mut equal, mut answers, mut reciprocal) = (0_u32, 0_u32, 0.0);
-    for row in SerializedFileReader::new(file).expect("Parquet").into_iter() {
-        let row = row.expect("readable");
-        let columns: BTreeMap<&str, &Field> =
-            row.get_column_iter().map(|(name, field)| (name.as_str(), field)).collect();
-        let whole = |name: &str| match columns[name] {
-            Field::Long(number) => *number,
-            other => panic!("{name}: {other:?}"),
-        };
-        let list = |name: &str| match columns[name] {
-            Field::ListInternal(list) => list.elements().to_vec(),
-            other => panic!("{name}: {other:?}"),
-        };
-        let prefix = usize::try_from(whole("pos")).expect("a length");
-        let running: Vec<&str> =
-            valid[&whole("session_id")].iter().take(prefix).map(|(_, item)| item.as_str()).collect();
-        let answer = neighbours.recommend(&running, 21, |_| true);
-        let expected: Vec<f64> = list("scores")
-            .iter()
-            .map(|score| match score {
-                Field::Double(score) => *score,
-                Field::Float(score) => f64::from(*score),
-                other => panic!("{other:?}"),
-            })
-            .collect();
-        let found: Vec<f64> = answer.iter().map(|recommended| recommended.score).collect();
-        let same = found.len() == expected.len()
-            && found.iter().zip(&expected).all(|(one, other)| (one - other).abs() <= 1e-5 * other);
-        answers += 1;
-        equal += u32::from(same);
-        let next = whole("next").to_string();
-        let rank = answer.iter().take(20).position(|recommended| recommended.item == next);
-        reciprocal += rank.map_or(0.0, |rank| 1.0 / (rank + 1) as f64);
-    }
-    let (share, mrr) = (f64::from(equal) / f64::from(answers), reciprocal / f64::from(answers));
-    println!("{answers} answers, {share:.4} of the score lists equal, MRR@20 {mrr:.4}");
-    assert!(share >= 0.95, "{share} of the score lists are equal");
 }
