@@ -83,9 +83,7 @@ impl Shop {
         for topic in Topic::ALL {
             let partition = tillstream::log::TopicPartition::new(topic, 0);
             let end = match topic {
-                Topic::Clickstream | Topic::Payments | Topic::Labels | Topic::Catalogue => {
-                    broker.committed(INGEST_GROUP, partition).unwrap_or(0)
-                }
+                raw if Topic::RAW.contains(&raw) => broker.committed(INGEST_GROUP, partition).unwrap_or(0),
                 Topic::Entity => self
                     .keyed
                     .checkpoints()

@@ -10,6 +10,7 @@ pub mod entity;
 pub mod monitor;
 pub mod part;
 pub mod public;
+pub mod source;
 
 pub use copy::{
     Body, ClickCopy, ClickName, Copy, FieldId, ItemRef, LabelCopy, LabelOutcome, PaymentCopy, ResultStatus,
@@ -17,3 +18,4 @@ pub use copy::{
 };
 pub use entity::{EntityKind, EntitySet, key_hash};
 pub use part::{Deadline, DecisionEvent, DecisionId, Label, LabelOrigin, Part, PaymentContext};
+pub use source::Source;

@@ -51,4 +51,4 @@ pub use memory::MemoryBound;
 pub use plan::FeaturePlan;
 pub use spec::{DerivedSpec, FeatureSpec, FeaturesSpec, ViewSpec};
 pub use state::GroupState;
-pub use view::{Aggregate, Feature, Source, View, Window};
+pub use view::{Aggregate, Feature, View, Window};

@@ -96,6 +96,7 @@ impl Producers {
             "amount_minor": 100 + self.random.below(9_000), "currency": "EUR",
             "visitor_id": format!("v{}", self.random.below(6)), "device_id": format!("d{}", self.random.below(40)),
             "ip": format!("192.0.2.{}", self.random.below(9)), "store_id": "s1",
+            "customer_id": format!("k{}", self.random.below(4)),
         });
         (Topic::Payments, record(&format!("card{card}"), event.to_string()))
     }
@@ -112,11 +113,51 @@ impl Producers {
         (Topic::Labels, record(&format!("p{payment}"), event.to_string()))
     }
 
+    /// Of few customers: some fail to log in, change their password, buy online and at the till.
+    fn shop(&mut self, time: i64) -> (Topic, LogRecord) {
+        const ACCOUNTS: [&str; 5] =
+            ["login", "login_failed", "login_failed", "credential_changed", "address_changed"];
+        const ORDERS: [&str; 3] = ["order_placed", "order_placed", "order_refunded"];
+        let customer = format!("k{}", self.random.below(4));
+        let amount = self.random.below(9_000);
+        let (topic, key, event) = match self.random.below(3) {
+            0 => {
+                let name = ACCOUNTS[self.random.below(5) as usize];
+                let event = json!({"event_name": name, "customer_id": customer, "ip": format!("192.0.2.{}", amount % 9)});
+                (Topic::Accounts, customer, event)
+            }
+            1 => {
+                let name = ORDERS[self.random.below(3) as usize];
+                let event = json!({"event_name": name, "order_id": "o", "customer_id": customer, "currency": "EUR", "value_minor": amount});
+                (Topic::Orders, customer, event)
+            }
+            _ => {
+                let lines = json!([
+                    {"item_id": "i", "quantity": 2, "amount_minor": amount},
+                    {"item_id": "j", "amount_minor": amount / 3, "is_return": amount.is_multiple_of(3), "is_void": amount.is_multiple_of(5)},
+                ]);
+                let event = json!({
+                    "event_name": "pos_transaction", "store_id": "s1", "workstation_id": "w1", "sequence_number": amount,
+                    "business_day": "2026-01-05", "currency": "EUR", "lines": lines, "loyalty_id": customer,
+                    "is_void": amount.is_multiple_of(7), "is_training": amount.is_multiple_of(11),
+                });
+                (Topic::Pos, "s1".to_owned(), event)
+            }
+        };
+        let mut event = event;
+        event["event_id"] = json!(self.event_id());
+        event["event_time_ms"] = json!(time);
+        (topic, record(&key, event.to_string()))
+    }
+
     fn next(&mut self) -> (Topic, LogRecord) {
         self.now += self.random.below(20_000) as i64;
         let time = self.time();
         if self.random.below(6) == 0 {
             return self.label(time);
+        }
+        if self.random.below(6) == 0 {
+            return self.shop(time);
         }
         if self.random.below(2) == 0 {
             self.payment(time)

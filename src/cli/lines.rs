@@ -31,6 +31,12 @@ struct Bare<'a> {
     payment_id: Option<&'a RawValue>,
     #[serde(borrow)]
     decision_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    customer_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    order_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    store_id: Option<&'a RawValue>,
 }
 
 fn text_of(value: Option<&RawValue>) -> Option<String> {
@@ -47,12 +53,16 @@ pub(super) fn record_of_line(line: &[u8]) -> (Topic, LogRecord) {
     let name = bare.as_ref().and_then(|bare| text_of(bare.event_name));
     let topic = match name.as_deref() {
         Some(name) if name.starts_with("payment_") => Topic::Payments,
+        Some(name) if name.starts_with("order_") => Topic::Orders,
+        Some("pos_transaction") => Topic::Pos,
         Some("label") => Topic::Labels,
         _ => Topic::Clickstream,
     };
     let key = bare.and_then(|bare| match topic {
         Topic::Payments => text_of(bare.card_token),
         Topic::Labels => text_of(bare.payment_id).or_else(|| text_of(bare.decision_id)),
+        Topic::Orders => [bare.customer_id, bare.visitor_id, bare.order_id].into_iter().find_map(text_of),
+        Topic::Pos => text_of(bare.store_id),
         _ => text_of(bare.visitor_id),
     });
     let record = LogRecord {

@@ -4,6 +4,7 @@ use super::bounds::{Bounds, ID};
 use super::reject::{Reject, event_name, read_object};
 use super::text::Text;
 use super::whole;
+use crate::event::Source;
 use serde::Deserialize;
 
 /// An account event as it stands in the payload. See `schemas/account_event/v1/schema.json`.
@@ -36,20 +37,9 @@ pub struct AccountFields<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Account<'a> {
     /// What happened.
-    pub kind: AccountKind,
+    pub source: Source,
     /// The fields of the contract.
     pub fields: AccountFields<'a>,
-}
-
-/// What happened to an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the variants are the event names of the contract themselves")]
-pub enum AccountKind {
-    Login,
-    LoginFailed,
-    SignUp,
-    CredentialChanged,
-    AddressChanged,
 }
 
 /// What a record of the accounts topic is.
@@ -69,27 +59,13 @@ impl<'a> Decoded<'a> {
     /// [`Reject`]: the payload is not what the contract says.
     pub fn decode(payload: &'a [u8], bytes_max: usize) -> Result<(Decoded<'a>, u32), Reject> {
         let name = event_name(payload, bytes_max)?;
-        let Some(kind) = AccountKind::from_name(name.as_str()) else {
+        let is_ours = |source: &Source| source.stream() == Source::Login.stream();
+        let Some(source) = Source::from_name(name.as_str()).filter(is_ours) else {
             return Ok((Decoded::UnknownName, 0));
         };
         let (fields, unknown_fields) = read_object::<AccountFields<'a>>(payload, bytes_max)?;
         fields.check()?;
-        Ok((Decoded::Account(Box::new(Account { kind, fields })), unknown_fields))
-    }
-}
-
-impl AccountKind {
-    /// What an event of that name says; none if the contract does not know the name.
-    #[must_use]
-    pub fn from_name(event_name: &str) -> Option<AccountKind> {
-        match event_name {
-            "login" => Some(AccountKind::Login),
-            "login_failed" => Some(AccountKind::LoginFailed),
-            "sign_up" => Some(AccountKind::SignUp),
-            "credential_changed" => Some(AccountKind::CredentialChanged),
-            "address_changed" => Some(AccountKind::AddressChanged),
-            _ => None,
-        }
+        Ok((Decoded::Account(Box::new(Account { source, fields })), unknown_fields))
     }
 }
 

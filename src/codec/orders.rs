@@ -5,6 +5,7 @@ use super::object::Object;
 use super::reject::{Reject, event_name, read_object};
 use super::text::Text;
 use super::whole;
+use crate::event::Source;
 use serde::Deserialize;
 
 /// An order event as it stands in the payload. See `schemas/order/v1/schema.json`.
@@ -61,21 +62,9 @@ pub struct OrderItem<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order<'a> {
     /// What happened.
-    pub kind: OrderKind,
+    pub source: Source,
     /// The fields of the contract.
     pub fields: OrderFields<'a>,
-}
-
-/// What happened to an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the variants are the event names of the contract themselves")]
-pub enum OrderKind {
-    Placed,
-    Paid,
-    Shipped,
-    Cancelled,
-    Refunded,
-    Returned,
 }
 
 /// What a record of the orders topic is.
@@ -95,28 +84,13 @@ impl<'a> Decoded<'a> {
     /// [`Reject`]: the payload is not what the contract says.
     pub fn decode(payload: &'a [u8], bytes_max: usize) -> Result<(Decoded<'a>, u32), Reject> {
         let name = event_name(payload, bytes_max)?;
-        let Some(kind) = OrderKind::from_name(name.as_str()) else {
+        let is_ours = |source: &Source| source.stream() == Source::OrderPlaced.stream();
+        let Some(source) = Source::from_name(name.as_str()).filter(is_ours) else {
             return Ok((Decoded::UnknownName, 0));
         };
         let (fields, unknown_fields) = read_object::<OrderFields<'a>>(payload, bytes_max)?;
         fields.check()?;
-        Ok((Decoded::Order(Box::new(Order { kind, fields })), unknown_fields))
-    }
-}
-
-impl OrderKind {
-    /// What an event of that name says; none if the contract does not know the name.
-    #[must_use]
-    pub fn from_name(event_name: &str) -> Option<OrderKind> {
-        match event_name {
-            "order_placed" => Some(OrderKind::Placed),
-            "order_paid" => Some(OrderKind::Paid),
-            "order_shipped" => Some(OrderKind::Shipped),
-            "order_cancelled" => Some(OrderKind::Cancelled),
-            "order_refunded" => Some(OrderKind::Refunded),
-            "order_returned" => Some(OrderKind::Returned),
-            _ => None,
-        }
+        Ok((Decoded::Order(Box::new(Order { source, fields })), unknown_fields))
     }
 }
 

@@ -6,18 +6,36 @@
 
 use super::reader::{Section, text_of};
 use crate::event::EntityKind;
+use crate::event::Source;
 use crate::event::part::feature_id;
 use crate::event::public::Action;
 use crate::fault::Fault;
-use crate::feature::{DerivedSpec, FeaturePlan, FeatureSpec, FeaturesSpec, Source, ViewSpec};
+use crate::feature::{DerivedSpec, FeaturePlan, FeatureSpec, FeaturesSpec, ViewSpec};
 use crate::fraud::model::{Model, ModelSpec};
 use crate::fraud::{RuleSet, RuleSpec, RuleState, RulesSpec, Thresholds};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
 
-/// The kinds of entity that a click can name (`Router::click`); a view on clicks of another sees nothing.
-const OF_CLICKS: [&str; 4] = ["visitor", "customer", "device", "ip"];
+/// The kinds of entity that events of a source can name, where not all (`Router`); a view of another sees nothing.
+fn named_by(source: Source) -> Option<&'static [&'static str]> {
+    match source {
+        Source::PaymentAttempted | Source::PaymentResult | Source::Label => None,
+        Source::Click => Some(&["visitor", "customer", "device", "ip"]),
+        Source::OrderPlaced
+        | Source::OrderPaid
+        | Source::OrderShipped
+        | Source::OrderCancelled
+        | Source::OrderRefunded
+        | Source::OrderReturned => Some(&["visitor", "customer", "card", "store"]),
+        Source::PosTransaction => Some(&["customer", "card", "store", "terminal"]),
+        Source::Login
+        | Source::LoginFailed
+        | Source::SignUp
+        | Source::CredentialChanged
+        | Source::AddressChanged => Some(&["visitor", "customer", "card", "device", "ip"]),
+    }
+}
 
 const STATES: [(&str, RuleState); 4] = [
     ("draft", RuleState::Draft),
@@ -127,18 +145,17 @@ fn add(meaning: Vec<Fault>, faults: &mut Vec<Fault>) {
 
 /// Views that could never see an event.
 fn blind_views(spec: &FeaturesSpec) -> Vec<Fault> {
-    let is_blind = |view: &ViewSpec| {
-        view.source == Source::Click.name()
-            && EntityKind::from_name(&view.entity).is_some()
-            && !OF_CLICKS.contains(&view.entity.as_str())
-    };
-    let blind = spec.views.iter().enumerate().filter(|(_, view)| is_blind(view));
-    blind
-        .map(|(place, view)| {
-            let (path, kinds) = (format!("features.views[{place}].source"), OF_CLICKS.join(", "));
-            Fault::new(path, format!("a click never names a {}: it may name {kinds}", view.entity))
+    let blind = |(place, view): (usize, &ViewSpec)| {
+        let named = Source::from_name(&view.source).and_then(named_by)?;
+        let is_blind =
+            EntityKind::from_name(&view.entity).is_some() && !named.contains(&view.entity.as_str());
+        is_blind.then(|| {
+            let (path, kinds) = (format!("features.views[{place}].source"), named.join(", "));
+            let message = format!("a {} never names a {}: it may name {kinds}", view.source, view.entity);
+            Fault::new(path, message)
         })
-        .collect()
+    };
+    spec.views.iter().enumerate().filter_map(blind).collect()
 }
 
 /// The features of those views that have no fault, beside the good ones before them.
@@ -253,6 +270,7 @@ fn walk_rule(mut rule: Section<'_>, faults: &mut Vec<Fault>) -> RuleSpec {
 mod tests {
     use super::*;
     use crate::codec::clickstream::Click;
+    use crate::codec::{accounts, orders, pos};
     use crate::config::resolve::{DEFAULT_FEATURES, DEFAULT_RULES};
     use crate::ingest::pseudonym::{PseudonymKey, Pseudonyms};
     use crate::ingest::route::Router;
@@ -387,35 +405,65 @@ mod tests {
         );
     }
 
-    /// Holds [`OF_CLICKS`] and the router together.
+    /// Holds [`named_by`] and the router together: what may be named gets copies, and nobody else.
     #[test]
-    fn the_kinds_that_clicks_name_are_those_that_get_copies_of_clicks() {
-        let view = |kind: EntityKind| {
-            let name = kind.name().to_owned();
-            let (source, windows) = (Source::Click.name().to_owned(), vec!["1h".to_owned()]);
-            let features = vec![FeatureSpec::Plain("count".to_owned())];
-            ViewSpec {
-                entity: name.clone(),
-                name,
-                source,
-                windows,
-                delay: None,
-                include_current: true,
-                features,
-            }
+    fn the_kinds_that_events_of_a_source_name_are_those_that_get_copies_of_them() {
+        for (source, event) in [
+            (Source::Click, r#"{"event_name": "view_item", "visitor_id": "v", "#),
+            (
+                Source::OrderPlaced,
+                r#"{"event_name": "order_placed", "order_id": "o", "currency": "EUR", "visitor_id": "v", "#,
+            ),
+            (
+                Source::PosTransaction,
+                r#"{"event_name": "pos_transaction", "workstation_id": "w", "sequence_number": 1, "business_day": "2026-01-05",
+                    "currency": "EUR", "lines": [], "tenders": [{"kind": "card", "amount_minor": 1, "card_token": "t"}], "#,
+            ),
+            (Source::Login, r#"{"event_name": "login", "visitor_id": "v", "#),
+        ] {
+            let rest = r#""event_id": "e", "event_time_ms": 1, "customer_id": "c", "device_id": "d", "ip": "10.0.0.1",
+                "card_token": "t", "store_id": "s", "terminal_id": "p"}"#;
+            let kinds = kinds_with_copies(source, (event.to_owned() + rest).as_bytes());
+            assert_eq!(kinds, named_by(source).expect("not all"), "{}", source.name());
+        }
+    }
+
+    /// The kinds that get a copy of an event, with a view on its source for every kind.
+    fn kinds_with_copies(source: Source, event: &[u8]) -> Vec<&'static str> {
+        let view = |kind: EntityKind| ViewSpec {
+            name: kind.name().to_owned(),
+            entity: kind.name().to_owned(),
+            source: source.name().to_owned(),
+            windows: vec!["1h".to_owned()],
+            delay: None,
+            include_current: true,
+            features: vec![FeatureSpec::Plain("count".to_owned())],
         };
         let spec = FeaturesSpec { views: EntityKind::viewed().map(view).collect(), derived: Vec::new() };
         let plan =
             FeaturePlan::compile(&spec, Duration::ZERO).expect("only the configuration knows of routes");
-        let click = br#"{"event_id": "e", "event_name": "view_item", "event_time_ms": 1, "visitor_id": "v", "customer_id": "c",
-            "device_id": "d", "ip": "10.0.0.1", "card_token": "t", "store_id": "s", "terminal_id": "p"}"#;
-        let (click, _) = Click::decode(click, 1 << 10).expect("a good click");
         let key = PseudonymKey { id: "k".to_owned(), since: EventTime(0), secret: [0; 32] };
         let pseudonyms = Pseudonyms::new(vec![key]);
         let router = Router { plan: &plan, pseudonyms: &pseudonyms };
         let mut kinds = Vec::new();
-        router.click(&click, EventTime(1), |copy| kinds.push(copy.kind.name()));
-        assert_eq!(kinds, OF_CLICKS);
+        let each = |copy: &crate::event::Copy<'_>| kinds.push(copy.kind.name());
+        let (time, bytes_max) = (EventTime(1), 1 << 10);
+        match source {
+            Source::Click => router.click(&Click::decode(event, bytes_max).expect("good").0, time, each),
+            Source::OrderPlaced => match orders::Decoded::decode(event, bytes_max).expect("good").0 {
+                orders::Decoded::Order(order) => router.order(&order, time, each),
+                orders::Decoded::UnknownName => panic!("known"),
+            },
+            Source::PosTransaction => match pos::Decoded::decode(event, bytes_max).expect("good").0 {
+                pos::Decoded::Transaction(basket) => router.basket(&basket, time, each),
+                pos::Decoded::UnknownName => panic!("known"),
+            },
+            _ => match accounts::Decoded::decode(event, bytes_max).expect("good").0 {
+                accounts::Decoded::Account(account) => router.account(&account, time, each),
+                accounts::Decoded::UnknownName => panic!("known"),
+            },
+        }
+        kinds
     }
 
     #[test]

@@ -7,10 +7,13 @@ use super::outputs::Outputs;
 use super::settings::{FoldSettings, Topology, shape};
 use super::stage::{FoldError, Stage};
 use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode};
+use crate::codec::accounts::Decoded as DecodedAccount;
 use crate::codec::catalogue::CatalogueItem;
 use crate::codec::clickstream::Click;
 use crate::codec::labels::Decoded as DecodedLabel;
+use crate::codec::orders::Decoded as DecodedOrder;
 use crate::codec::payments::Decoded;
+use crate::codec::pos::Decoded as DecodedBasket;
 use crate::codec::{Reject, RejectReason};
 use crate::event::entity::partition_of;
 use crate::event::{ClickName, Copy};
@@ -67,6 +70,9 @@ impl Ingest {
         match fetched.partition.topic {
             Topic::Payments => self.take_payment(task, fetched, out),
             Topic::Labels => self.take_label(task, fetched, out),
+            Topic::Orders => self.take_order(task, fetched, out),
+            Topic::Pos => self.take_basket(task, fetched, out),
+            Topic::Accounts => self.take_account(task, fetched, out),
             Topic::Catalogue => self.take_item(task, fetched),
             _ => self.take_click(task, fetched, out),
         }
@@ -109,6 +115,50 @@ impl Ingest {
         };
         let time = self.event_time(task, label.fields.known_at_ms, fetched);
         self.router().label(&label, time, |copy| self.send(copy, &mut task.ledger, out));
+        Ok(())
+    }
+
+    fn take_order(&self, task: &mut IngestTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), Reject> {
+        let (decoded, unknown_fields) =
+            DecodedOrder::decode(payload(fetched), self.settings.payload_bytes_max)?;
+        task.ledger.unknown_fields += u64::from(unknown_fields);
+        let DecodedOrder::Order(order) = decoded else {
+            task.ledger.unknown_names += 1;
+            return Ok(());
+        };
+        let time = self.event_time(task, order.fields.event_time_ms, fetched);
+        self.router().order(&order, time, |copy| self.send(copy, &mut task.ledger, out));
+        Ok(())
+    }
+
+    fn take_basket(&self, task: &mut IngestTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), Reject> {
+        let (decoded, unknown_fields) =
+            DecodedBasket::decode(payload(fetched), self.settings.payload_bytes_max)?;
+        task.ledger.unknown_fields += u64::from(unknown_fields);
+        let DecodedBasket::Transaction(basket) = decoded else {
+            task.ledger.unknown_names += 1;
+            return Ok(());
+        };
+        let time = self.event_time(task, basket.event_time_ms, fetched);
+        self.router().basket(&basket, time, |copy| self.send(copy, &mut task.ledger, out));
+        Ok(())
+    }
+
+    fn take_account(
+        &self,
+        task: &mut IngestTask,
+        fetched: &Fetched,
+        out: &mut Outputs,
+    ) -> Result<(), Reject> {
+        let (decoded, unknown_fields) =
+            DecodedAccount::decode(payload(fetched), self.settings.payload_bytes_max)?;
+        task.ledger.unknown_fields += u64::from(unknown_fields);
+        let DecodedAccount::Account(account) = decoded else {
+            task.ledger.unknown_names += 1;
+            return Ok(());
+        };
+        let time = self.event_time(task, account.fields.event_time_ms, fetched);
+        self.router().account(&account, time, |copy| self.send(copy, &mut task.ledger, out));
         Ok(())
     }
 

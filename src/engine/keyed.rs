@@ -14,13 +14,14 @@ use super::settings::{FoldSettings, Topology, shape};
 use super::stage::{FoldError, Stage};
 #[cfg(test)]
 use crate::event::EntityKind;
+use crate::event::Source;
 use crate::event::entity::partition_of;
 use crate::event::public::{FraudFeatures, LateRecord, Origin};
 use crate::event::{
     Body, ClickCopy, Copy, DecisionEvent, DecisionId, FieldId, Label, LabelCopy, LabelOrigin, Part,
     PaymentCopy, Value,
 };
-use crate::feature::{GroupState, Source};
+use crate::feature::GroupState;
 use crate::ledger::{Disposition, KeyedLedger};
 use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId};
 use crate::log::position::{Offset, Position};
@@ -174,15 +175,12 @@ impl Keyed {
         let disposition = if task.dedup.is_new(seen_as(copy), copy.event_id, copy.time, watermark) {
             match &copy.body {
                 Body::Click(click) => self.fold_click(task, copy, click, place, out),
-                Body::ClickValues(values) => self.fold_click_values(task, copy, values, place, out),
+                Body::Values(Source::Click, values) => self.fold_click_values(task, copy, values, place, out),
                 Body::Payment(payment) => self.fold_payment(task, copy, payment, out),
                 Body::Label(label) => self.pass_on_label(copy, label, place, watermark, out),
-                Body::LabelValues(values) => {
-                    self.fold_values(task, copy, Source::Label, values);
-                    behind(copy.time, watermark)
-                }
-                Body::PaymentResult { values, .. } => {
-                    self.fold_values(task, copy, Source::PaymentResult, values);
+                // what happened to money and accounts counts however late it is known
+                Body::Values(source, values) => {
+                    self.fold_values(task, copy, *source, values);
                     behind(copy.time, watermark)
                 }
             }
@@ -350,12 +348,12 @@ impl Keyed {
                 let at = state.forget_at(group);
                 timer = features.arm(at);
             }
-            for source in [Source::PaymentResult, Source::Click, Source::Label] {
-                if let Some(group) = plan.group(copy.kind, source) {
-                    match features.group(source) {
-                        Some(state) => state.evaluate(group, copy.time, values, estimates),
-                        None => GroupState::new(group).evaluate(group, copy.time, values, estimates),
-                    }
+            for group in plan.groups_of(copy.kind) {
+                match features.group(group.source()) {
+                    // it has answered above
+                    _ if group.source() == Source::PaymentAttempted => {}
+                    Some(state) => state.evaluate(group, copy.time, values, estimates),
+                    None => GroupState::new(group).evaluate(group, copy.time, values, estimates),
                 }
             }
             if features.groups.is_empty() {
@@ -619,7 +617,7 @@ fn key_of<'a>(copy: &Copy<'a>) -> EntityKey<'a> {
 
 /// An event id is one entity's and one stream's.
 fn seen_as(copy: &Copy<'_>) -> u64 {
-    copy.hash.wrapping_add(copy.body.stream())
+    copy.hash.wrapping_add(copy.body.source().stream())
 }
 
 fn behind(time: EventTime, watermark: Option<EventTime>) -> Disposition {

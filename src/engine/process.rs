@@ -50,9 +50,9 @@ pub struct Partitions {
 #[must_use]
 pub fn topology(partitions: Partitions) -> Topology {
     let count = |topic: Topic| match topic {
-        Topic::Clickstream | Topic::Payments | Topic::Labels | Topic::Catalogue => partitions.raw,
         Topic::Entity | Topic::Decision | Topic::Monitor => partitions.internal,
-        _ => partitions.public,
+        topic if Topic::PUBLIC.contains(&topic) => partitions.public,
+        _ => partitions.raw,
     };
     let known = |topic: Topic| KnownTopic { id: xxh3_128(topic.name().as_bytes()), partitions: count(topic) };
     Topology { topics: Topic::ALL.into_iter().map(|topic| (topic, known(topic))).collect() }

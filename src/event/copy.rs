@@ -6,6 +6,7 @@
 #![expect(clippy::indexing_slicing, reason = "arrays are as long as the enum that indexes them")]
 
 use super::entity::{EntityKind, EntitySet};
+use super::source::Source;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 
@@ -32,32 +33,23 @@ pub struct Copy<'a> {
 pub enum Body<'a> {
     /// A click, for the visitor's session.
     Click(#[serde(borrow)] ClickCopy<'a>),
-    /// A click, for another entity's views: only the fields those views read.
-    ClickValues(Vec<(FieldId, Value)>),
     /// A payment attempt: this entity owes a part of its feature vector.
     Payment(#[serde(borrow)] PaymentCopy<'a>),
     /// What became known about a payment, for the payment itself.
     Label(#[serde(borrow)] LabelCopy<'a>),
-    /// The same, for another entity's views: only the fields those views read.
-    LabelValues(Vec<(FieldId, Value)>),
-    /// The result of a payment.
-    PaymentResult {
-        /// How it ended.
-        status: ResultStatus,
-        /// The fields that this entity's views read.
-        values: Vec<(FieldId, Value)>,
-    },
+    /// Any event, for an entity's views: only the fields those views read.
+    Values(Source, Vec<(FieldId, Value)>),
 }
 
 impl Body<'_> {
-    /// Which stream of events it is of: producers of different streams need not agree on event ids.
+    /// Which events it is of.
     #[must_use]
-    pub fn stream(&self) -> u64 {
+    pub fn source(&self) -> Source {
         match self {
-            Body::Click(_) | Body::ClickValues(_) => 0,
-            Body::Payment(_) => 1,
-            Body::PaymentResult { .. } => 2,
-            Body::Label(_) | Body::LabelValues(_) => 3,
+            Body::Click(_) => Source::Click,
+            Body::Payment(_) => Source::PaymentAttempted,
+            Body::Label(_) => Source::Label,
+            Body::Values(source, _) => *source,
         }
     }
 }
@@ -230,11 +222,13 @@ pub enum FieldId {
     ItemCount = 16,
     Declined = 17,
     Fraud = 18,
+    ReturnedMinor = 19,
+    DiscountMinor = 20,
 }
 
 impl FieldId {
     /// Every field, in the order of their numbers, with its name in `features.yaml`.
-    pub const ALL: [(FieldId, &'static str); 19] = [
+    pub const ALL: [(FieldId, &'static str); 21] = [
         (FieldId::AmountMinor, "amount"),
         (FieldId::Currency, "currency"),
         (FieldId::Visitor, "visitor"),
@@ -254,6 +248,8 @@ impl FieldId {
         (FieldId::ItemCount, "items"),
         (FieldId::Declined, "declined"),
         (FieldId::Fraud, "fraud"),
+        (FieldId::ReturnedMinor, "returned"),
+        (FieldId::DiscountMinor, "discount"),
     ];
 
     /// Its name in `features.yaml`.
@@ -272,6 +268,8 @@ impl FieldId {
                 | FieldId::ItemCount
                 | FieldId::Declined
                 | FieldId::Fraud
+                | FieldId::ReturnedMinor
+                | FieldId::DiscountMinor
         )
     }
 
@@ -286,6 +284,8 @@ impl FieldId {
                 | FieldId::ItemCount
                 | FieldId::Declined
                 | FieldId::Fraud
+                | FieldId::ReturnedMinor
+                | FieldId::DiscountMinor
         )
     }
 
@@ -309,6 +309,44 @@ impl FieldId {
                 | FieldId::Terminal
                 | FieldId::Fraud
         )
+    }
+
+    /// Whether orders have it.
+    #[must_use]
+    pub fn in_orders(self) -> bool {
+        matches!(
+            self,
+            FieldId::AmountMinor
+                | FieldId::Currency
+                | FieldId::ItemCount
+                | FieldId::Visitor
+                | FieldId::Customer
+                | FieldId::Card
+                | FieldId::Store
+        )
+    }
+
+    /// Whether transactions of tills have it.
+    #[must_use]
+    pub fn in_baskets(self) -> bool {
+        matches!(
+            self,
+            FieldId::AmountMinor
+                | FieldId::Currency
+                | FieldId::ItemCount
+                | FieldId::ReturnedMinor
+                | FieldId::DiscountMinor
+                | FieldId::Customer
+                | FieldId::Card
+                | FieldId::Store
+                | FieldId::Terminal
+        )
+    }
+
+    /// Whether events of accounts have it.
+    #[must_use]
+    pub fn in_accounts(self) -> bool {
+        matches!(self, FieldId::Visitor | FieldId::Customer | FieldId::Card | FieldId::Device | FieldId::Ip)
     }
 
     /// Whether clicks have it.

@@ -6,7 +6,8 @@
 use super::derived::{AMOUNT, DERIVED, Derived};
 use super::parse;
 use super::spec::{DerivedSpec, FeatureSpec, FeaturesSpec, ViewSpec};
-use super::view::{Aggregate, Source, View, Window};
+use super::view::{Aggregate, View, Window};
+use crate::event::Source;
 use crate::event::part::feature_id;
 use crate::fault::Fault;
 use std::collections::{BTreeMap, BTreeSet};
@@ -233,8 +234,9 @@ mod tests {
             "features.views[1].name: another view is named `velocity`",
             "features.views[1].entity: unknown entity `cards`, known are \
              visitor, customer, card, device, ip, store, terminal",
-            "features.views[1].source: unknown source `payments`, known are \
-             payment_attempted, payment_result, click, label",
+            "features.views[1].source: unknown source `payments`, known are payment_attempted, payment_result, click, \
+             label, order_placed, order_paid, order_shipped, order_cancelled, order_refunded, order_returned, \
+             pos_transaction, login, login_failed, sign_up, credential_changed, address_changed",
             "features.views[1].windows: must name at least one window",
             "features.views[1].delay: `soon` is not a duration: expected number at 0",
             "features.views[1].features[1]: `device` is a text, `sum` wants a number",

@@ -3,8 +3,8 @@
 use super::layout::Layout;
 use super::memory::MemoryBound;
 use super::sweep::{self, Sweep};
-use super::view::{Aggregate, Feature, Source, View};
-use crate::event::{EntityKind, FieldId};
+use super::view::{Aggregate, Feature, View};
+use crate::event::{EntityKind, FieldId, Source};
 use crate::time::EventTime;
 use std::time::Duration;
 

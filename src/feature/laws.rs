@@ -1,7 +1,7 @@
 //! Laws: what a key answers is what `docs/features.md` says, recomputed from every event it has had.
 
 use super::*;
-use crate::event::{EntityKind, FieldId, Value};
+use crate::event::{EntityKind, FieldId, Source, Value};
 use crate::time::{EventTime, millis};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,8 +3,8 @@
 //! A message is a lower-case fragment; where the text stands is for the caller to say.
 
 use super::spec::FeatureSpec;
-use super::view::{Aggregate, Source, Window};
-use crate::event::{EntityKind, FieldId};
+use super::view::{Aggregate, Window};
+use crate::event::{EntityKind, FieldId, Source};
 use std::time::Duration;
 
 /// The shortest window; one bucket of it is still nearly a second.
@@ -33,7 +33,7 @@ pub(super) fn entity(name: &str) -> Result<EntityKind, String> {
 
 /// The source of that name.
 pub(super) fn source(name: &str) -> Result<Source, String> {
-    let known = || Source::ALL.map(Source::name).join(", ");
+    let known = || Source::NAMES.map(|(_, name)| name).join(", ");
     Source::from_name(name).ok_or_else(|| format!("unknown source `{name}`, known are {}", known()))
 }
 

@@ -3,14 +3,14 @@
 use super::derived::Derived;
 use super::group::Group;
 use super::spec::FeaturesSpec;
-use super::view::{Feature, Source, View};
-use crate::event::{EntityKind, EntitySet, FieldId};
+use super::view::{Feature, View};
+use crate::event::{EntityKind, EntitySet, FieldId, Source};
 use crate::fault::Fault;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How many groups there can be.
-const GROUPS_MAX: usize = EntityKind::ALL.len() * Source::ALL.len();
+const GROUPS_MAX: usize = EntityKind::ALL.len() * Source::NAMES.len();
 
 /// Everything that the declared views ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,9 +49,9 @@ impl FeaturePlan {
         self.groups.get(place(kind, source)).and_then(Option::as_ref)
     }
 
-    /// The groups of a kind, all of which answer at a payment, in the order of [`Source::ALL`].
+    /// The groups of a kind, all of which answer at a payment, in the order of [`Source::NAMES`].
     pub fn groups_of(&self, kind: EntityKind) -> impl Iterator<Item = &Group> {
-        Source::ALL.into_iter().filter_map(move |source| self.group(kind, source))
+        Source::all().filter_map(move |source| self.group(kind, source))
     }
 
     /// Every group, by kind, then source.
@@ -128,7 +128,7 @@ impl FeaturePlan {
 
 /// Where the group of a kind and source stands.
 fn place(kind: EntityKind, source: Source) -> usize {
-    kind.index() * Source::ALL.len() + source.index()
+    kind.index() * Source::NAMES.len() + source.index()
 }
 
 /// The group at a place, if a view belongs there.

@@ -10,7 +10,7 @@ use super::group::Group;
 use super::ring::Ring;
 use super::row::{Event, Row};
 use super::sweep::{Answers, Sweep};
-use super::view::Source;
+use crate::event::Source;
 use crate::event::{FieldId, Value};
 use crate::time::{EventTime, millis};
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ impl GroupState {
     pub fn new(group: &Group) -> GroupState {
         let kept = match group.source() {
             Source::Click => Kept::Buckets(Box::default()),
-            Source::PaymentAttempted | Source::PaymentResult | Source::Label => Kept::Ring(Ring::default()),
+            _ => Kept::Ring(Ring::default()),
         };
         GroupState { newest: None, ends: None, kept }
     }

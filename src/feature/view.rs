@@ -2,62 +2,8 @@
 //! names and numbers of the features that come of them.
 
 use crate::event::part::feature_id;
-use crate::event::{EntityKind, FieldId};
-use serde::{Deserialize, Serialize};
+use crate::event::{EntityKind, FieldId, Source};
 use std::time::Duration;
-
-/// The events that a view counts. The order is part of the checkpoints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Source {
-    /// Payment attempts: the payment that asks is itself such an event.
-    PaymentAttempted,
-    /// Results of payments.
-    PaymentResult,
-    /// Clicks; always counted in buckets.
-    Click,
-    /// Labels of payments, by when they became known.
-    Label,
-}
-
-impl Source {
-    /// Every source, in the order in which the groups of an entity answer.
-    pub const ALL: [Source; 4] =
-        [Source::PaymentAttempted, Source::PaymentResult, Source::Click, Source::Label];
-
-    /// Its name in `features.yaml`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Source::PaymentAttempted => "payment_attempted",
-            Source::PaymentResult => "payment_result",
-            Source::Click => "click",
-            Source::Label => "label",
-        }
-    }
-
-    /// The source of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Source> {
-        Source::ALL.into_iter().find(|source| source.name() == name)
-    }
-
-    /// Its place in [`Source::ALL`].
-    #[must_use]
-    pub fn index(self) -> usize {
-        self as usize
-    }
-
-    /// Whether its events have `field`.
-    #[must_use]
-    pub fn has(self, field: FieldId) -> bool {
-        match self {
-            Source::PaymentAttempted => field.in_attempts(),
-            Source::PaymentResult => field.in_results(),
-            Source::Click => field.in_clicks(),
-            Source::Label => field.in_labels(),
-        }
-    }
-}
 
 /// What is computed over the events of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

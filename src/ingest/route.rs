@@ -5,16 +5,19 @@
 
 #![expect(clippy::indexing_slicing, reason = "arrays are as long as the enum that indexes them")]
 
+use crate::codec::accounts::Account;
 use crate::codec::clickstream::Click;
 use crate::codec::labels::Label;
 use crate::codec::object::Object;
+use crate::codec::orders::Order;
 use crate::codec::payments::{Payment, PaymentKind};
+use crate::codec::pos::Transaction;
 use crate::codec::text::{AnyJson, Text, as_str};
 use crate::event::{
     Body, ClickCopy, ClickName, Copy, EntityKind, EntitySet, FieldId, ItemRef, LabelCopy, LabelOutcome,
-    PaymentContext, PaymentCopy, ResultStatus, Value, key_hash,
+    PaymentContext, PaymentCopy, ResultStatus, Source, Value, key_hash,
 };
-use crate::feature::{FeaturePlan, Source};
+use crate::feature::FeaturePlan;
 use crate::ingest::pseudonym::Pseudonyms;
 use crate::time::EventTime;
 use std::borrow::Cow;
@@ -35,7 +38,7 @@ struct Ids<'a> {
     ids: [Option<Cow<'a, str>>; EntityKind::ALL.len()],
 }
 
-/// The ids that payments and labels may name, as sent.
+/// The ids that events may name, as sent.
 struct Named<'a> {
     visitor: &'a Option<Text<'a>>,
     device: &'a Option<Text<'a>>,
@@ -43,6 +46,11 @@ struct Named<'a> {
     terminal: &'a Option<Text<'a>>,
     customer: &'a Option<Text<'a>>,
     ip: &'a Option<Text<'a>>,
+}
+
+impl Named<'static> {
+    const NOBODY: Named<'static> =
+        Named { visitor: &None, device: &None, store: &None, terminal: &None, customer: &None, ip: &None };
 }
 
 impl<'a> Ids<'a> {
@@ -73,14 +81,13 @@ impl Router<'_> {
             ids.ids[EntityKind::Ip.index()] = ip.map(Cow::Owned);
         }
         let event_id = click.event_id.as_str();
-        let values = |kind| self.click_values(kind, click, &ids);
-        let visitor = click_copy(click, ids.get(EntityKind::Customer), values(EntityKind::Visitor));
+        let value = |field| click_value(click, field);
+        let values = self.values(EntityKind::Visitor, Source::Click, &ids, value);
+        let visitor = click_copy(click, ids.get(EntityKind::Customer), values);
         each(&copy(EntityKind::Visitor, click.visitor_id.as_str(), event_id, time, Body::Click(visitor)));
-        for kind in viewed.iter().filter(|kind| *kind != EntityKind::Visitor) {
-            if let Some(key) = ids.get(kind) {
-                each(&copy(kind, key, event_id, time, Body::ClickValues(values(kind))));
-            }
-        }
+        // the visitor has its own copy
+        ids.ids[EntityKind::Visitor.index()] = None;
+        self.for_views(Source::Click, &ids, (event_id, time), value, each);
     }
 
     /// The copies of a payment event, handed to `each` in the order of the kinds.
@@ -96,18 +103,18 @@ impl Router<'_> {
                     let body = PaymentCopy {
                         payment_id: payment.payment_id.as_str(),
                         expected,
-                        values: self.payment_values(kind, Source::PaymentAttempted, payment, &ids),
+                        values: self.values(kind, Source::PaymentAttempted, &ids, |field| {
+                            payment_value(payment, field)
+                        }),
                         context: (kind == own).then(|| context(payment, amount_minor)),
                     };
                     each(&ids.copy(kind, payment, time, Body::Payment(body)));
                 }
             }
-            PaymentKind::Result(status) => {
-                let viewed = self.plan.kinds_with(Source::PaymentResult);
-                for kind in present.iter().filter(|kind| viewed.contains(*kind)) {
-                    let values = self.payment_values(kind, Source::PaymentResult, payment, &ids);
-                    each(&ids.copy(kind, payment, time, Body::PaymentResult { status, values }));
-                }
+            PaymentKind::Result(_) => {
+                let value = |field| payment_value(payment, field);
+                let event = (payment.event_id.as_str(), time);
+                self.for_views(Source::PaymentResult, &ids, event, value, each);
             }
         }
     }
@@ -118,16 +125,107 @@ impl Router<'_> {
         let viewed = self.plan.kinds_with(Source::Label);
         let ids = if viewed.is_empty() { Ids::default() } else { self.label_ids(label, time) };
         let event_id = label.fields.event_id.as_str();
-        for kind in EntitySet::iter(viewed) {
-            if let Some(key) = ids.get(kind) {
-                let values = self.label_values(kind, label.outcome, &ids);
-                each(&copy(kind, key, event_id, time, Body::LabelValues(values)));
-            }
-        }
+        let is_fraud = i64::from(label.outcome == LabelOutcome::Fraud);
+        let value = |field| (field == FieldId::Fraud).then_some(Value::Number(is_fraud));
+        self.for_views(Source::Label, &ids, (event_id, time), value, &mut each);
         let source = label.fields.source.as_str();
         let body = LabelCopy { decision: label.decision, outcome: label.outcome, source };
         let key = label.decision.to_string();
         each(&copy(EntityKind::Payment, &key, event_id, time, Body::Label(body)));
+    }
+
+    /// The copies of an order event, handed to `each` in the order of the kinds.
+    pub fn order(&self, order: &Order<'_>, time: EventTime, each: impl FnMut(&Copy<'_>)) {
+        let fields = &order.fields;
+        let named = Named {
+            visitor: &fields.visitor_id,
+            store: &fields.store_id,
+            customer: &fields.customer_id,
+            ..Named::NOBODY
+        };
+        let ids = self.ids(named, as_str(&fields.card_token), time);
+        let pieces = fields.items().map(|item| item.quantity.unwrap_or(1)).sum();
+        let value = |field| match field {
+            FieldId::AmountMinor => fields.value_minor.map(Value::Number),
+            FieldId::ItemCount => Some(Value::Number(pieces)),
+            FieldId::Currency => hashed(Some(fields.currency.as_str())),
+            _ => None,
+        };
+        self.for_views(order.source, &ids, (fields.event_id.as_str(), time), value, each);
+    }
+
+    /// The copies of a transaction of a till, handed to `each` in the order of the kinds. A till is known by its store and its
+    /// number there; who shows a loyalty card and no customer's number is the customer of that card.
+    pub fn basket(&self, basket: &Transaction<'_>, time: EventTime, each: impl FnMut(&Copy<'_>)) {
+        if basket.is_void == Some(true) || basket.is_training == Some(true) {
+            return;
+        }
+        let store = Some(basket.store_id.clone());
+        let till = format!("{}/{}", basket.store_id.as_str(), basket.workstation_id.as_str());
+        let till = Some(Text(Cow::Owned(till)));
+        let customer = if basket.customer_id.is_some() { &basket.customer_id } else { &basket.loyalty_id };
+        let named = Named { store: &store, terminal: &till, customer, ..Named::NOBODY };
+        let card = basket.tenders().find_map(|tender| as_str(&tender.card_token));
+        let ids = self.ids(named, card, time);
+        let sums = BasketSums::of(basket);
+        let value = |field| match field {
+            FieldId::AmountMinor => Some(Value::Number(sums.sold_minor - sums.returned_minor)),
+            FieldId::ReturnedMinor => Some(Value::Number(sums.returned_minor)),
+            FieldId::DiscountMinor => Some(Value::Number(sums.discount_minor)),
+            FieldId::ItemCount => Some(Value::Number(sums.sold_items)),
+            FieldId::Currency => hashed(Some(basket.currency.as_str())),
+            _ => None,
+        };
+        let event = (basket.event_id.as_str(), time);
+        self.for_views(Source::PosTransaction, &ids, event, value, each);
+    }
+
+    /// The copies of an account's event, handed to `each` in the order of the kinds.
+    pub fn account(&self, account: &Account<'_>, time: EventTime, each: impl FnMut(&Copy<'_>)) {
+        let fields = &account.fields;
+        let customer = Some(fields.customer_id.clone());
+        let named = Named {
+            visitor: &fields.visitor_id,
+            device: &fields.device_id,
+            customer: &customer,
+            ip: &fields.ip,
+            ..Named::NOBODY
+        };
+        let ids = self.ids(named, as_str(&fields.card_token), time);
+        self.for_views(account.source, &ids, (fields.event_id.as_str(), time), |_| None, each);
+    }
+
+    /// A copy for each entity that has views on `source`; `value` says what the event's own fields hold.
+    fn for_views(
+        &self,
+        source: Source,
+        ids: &Ids<'_>,
+        (event_id, time): (&str, EventTime),
+        value: impl Fn(FieldId) -> Option<Value>,
+        mut each: impl FnMut(&Copy<'_>),
+    ) {
+        for kind in EntitySet::iter(self.plan.kinds_with(source)) {
+            if let Some(key) = ids.get(kind) {
+                let values = self.values(kind, source, ids, &value);
+                each(&copy(kind, key, event_id, time, Body::Values(source, values)));
+            }
+        }
+    }
+
+    /// What the views of `kind` on `source` read: fields of the event, and entities that it names.
+    fn values(
+        &self,
+        kind: EntityKind,
+        source: Source,
+        ids: &Ids<'_>,
+        value: impl Fn(FieldId) -> Option<Value>,
+    ) -> Vec<(FieldId, Value)> {
+        let read = |field: FieldId| match entity_field(field) {
+            Some(entity) => hashed(ids.get(entity)),
+            None => value(field),
+        };
+        let fields = self.plan.fields(kind, source);
+        fields.iter().filter_map(|field| read(*field).map(|value| (*field, value))).collect()
     }
 
     fn pseudonym(&self, kind: EntityKind, id: &Option<Text<'_>>, time: EventTime) -> Option<String> {
@@ -176,55 +274,6 @@ impl Router<'_> {
         }
         ids
     }
-
-    fn label_values(&self, kind: EntityKind, outcome: LabelOutcome, ids: &Ids<'_>) -> Vec<(FieldId, Value)> {
-        let value = |field: FieldId| match field {
-            FieldId::Fraud => Some(Value::Number(i64::from(outcome == LabelOutcome::Fraud))),
-            other => hashed(entity_field(other).and_then(|kind| ids.get(kind))),
-        };
-        let fields = self.plan.fields(kind, Source::Label);
-        fields.iter().filter_map(|field| value(*field).map(|value| (*field, value))).collect()
-    }
-
-    fn click_values(&self, kind: EntityKind, click: &Click<'_>, ids: &Ids<'_>) -> Vec<(FieldId, Value)> {
-        let value = |field: FieldId| match field {
-            FieldId::ValueMinor => click.value_minor.map(Value::Number),
-            FieldId::ItemCount => Some(Value::Number(pieces(click))),
-            FieldId::Page => hashed(as_str(&click.page_location)),
-            FieldId::SearchTerm => hashed(as_str(&click.search_term)),
-            FieldId::Currency => hashed(as_str(&click.currency)),
-            other => hashed(entity_field(other).and_then(|kind| ids.get(kind))),
-        };
-        let fields = self.plan.fields(kind, Source::Click);
-        fields.iter().filter_map(|field| value(*field).map(|value| (*field, value))).collect()
-    }
-
-    fn payment_values(
-        &self,
-        kind: EntityKind,
-        source: Source,
-        payment: &Payment<'_>,
-        ids: &Ids<'_>,
-    ) -> Vec<(FieldId, Value)> {
-        let fields = &payment.fields;
-        let value = |field: FieldId| match field {
-            FieldId::AmountMinor => fields.amount_minor.map(Value::Number),
-            FieldId::Declined => match payment.kind {
-                PaymentKind::Result(status) => {
-                    Some(Value::Number(i64::from(status == ResultStatus::Declined)))
-                }
-                PaymentKind::Attempted { .. } => None,
-            },
-            FieldId::Currency => hashed(as_str(&fields.currency)),
-            FieldId::CardCountry => hashed(as_str(&fields.card_country)),
-            FieldId::IpCountry => hashed(as_str(&fields.ip_country)),
-            FieldId::BillingCountry => hashed(as_str(&fields.billing_country)),
-            FieldId::ShippingCountry => hashed(as_str(&fields.shipping_country)),
-            other => hashed(entity_field(other).and_then(|kind| ids.get(kind))),
-        };
-        let wanted = self.plan.fields(kind, source);
-        wanted.iter().filter_map(|field| value(*field).map(|value| (*field, value))).collect()
-    }
 }
 
 impl Ids<'_> {
@@ -237,6 +286,59 @@ impl Ids<'_> {
     ) -> Copy<'c> {
         let key = self.get(kind).expect("a copy goes to an entity that is there");
         copy(kind, key, payment.event_id.as_str(), time, body)
+    }
+}
+
+/// What a transaction of a till comes to; lines that were cancelled count for nothing.
+#[derive(Debug, Clone, Copy, Default)]
+struct BasketSums {
+    sold_minor: i64,
+    returned_minor: i64,
+    discount_minor: i64,
+    sold_items: i64,
+}
+
+impl BasketSums {
+    fn of(basket: &Transaction<'_>) -> BasketSums {
+        let mut sums = BasketSums::default();
+        for line in basket.lines().filter(|line| line.is_void != Some(true)) {
+            sums.discount_minor += line.discount_minor.unwrap_or(0);
+            if line.is_return == Some(true) {
+                sums.returned_minor += line.amount_minor;
+            } else {
+                sums.sold_minor += line.amount_minor;
+                sums.sold_items += line.quantity.unwrap_or(1);
+            }
+        }
+        sums
+    }
+}
+
+fn click_value(click: &Click<'_>, field: FieldId) -> Option<Value> {
+    match field {
+        FieldId::ValueMinor => click.value_minor.map(Value::Number),
+        FieldId::ItemCount => Some(Value::Number(pieces(click))),
+        FieldId::Page => hashed(as_str(&click.page_location)),
+        FieldId::SearchTerm => hashed(as_str(&click.search_term)),
+        FieldId::Currency => hashed(as_str(&click.currency)),
+        _ => None,
+    }
+}
+
+fn payment_value(payment: &Payment<'_>, field: FieldId) -> Option<Value> {
+    let fields = &payment.fields;
+    match field {
+        FieldId::AmountMinor => fields.amount_minor.map(Value::Number),
+        FieldId::Declined => match payment.kind {
+            PaymentKind::Result(status) => Some(Value::Number(i64::from(status == ResultStatus::Declined))),
+            PaymentKind::Attempted { .. } => None,
+        },
+        FieldId::Currency => hashed(as_str(&fields.currency)),
+        FieldId::CardCountry => hashed(as_str(&fields.card_country)),
+        FieldId::IpCountry => hashed(as_str(&fields.ip_country)),
+        FieldId::BillingCountry => hashed(as_str(&fields.billing_country)),
+        FieldId::ShippingCountry => hashed(as_str(&fields.shipping_country)),
+        _ => None,
     }
 }
 

@@ -7,6 +7,9 @@ pub enum Topic {
     Clickstream,
     Payments,
     Labels,
+    Orders,
+    Pos,
+    Accounts,
     Catalogue,
     Entity,
     Decision,
@@ -23,10 +26,13 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Topic; 15] = [
+    pub const ALL: [Topic; 18] = [
         Topic::Clickstream,
         Topic::Payments,
         Topic::Labels,
+        Topic::Orders,
+        Topic::Pos,
+        Topic::Accounts,
         Topic::Catalogue,
         Topic::Entity,
         Topic::Decision,
@@ -41,7 +47,15 @@ impl Topic {
         Topic::DeadLetter,
     ];
     /// The raw topics, whose partitions are the sources of the entity log.
-    pub const RAW: [Topic; 4] = [Topic::Clickstream, Topic::Payments, Topic::Labels, Topic::Catalogue];
+    pub const RAW: [Topic; 7] = [
+        Topic::Clickstream,
+        Topic::Payments,
+        Topic::Labels,
+        Topic::Orders,
+        Topic::Pos,
+        Topic::Accounts,
+        Topic::Catalogue,
+    ];
     /// The public topics.
     pub const PUBLIC: [Topic; 8] = [
         Topic::Sessions,
@@ -61,6 +75,9 @@ impl Topic {
             Topic::Clickstream => "clickstream",
             Topic::Payments => "payments",
             Topic::Labels => "labels",
+            Topic::Orders => "orders",
+            Topic::Pos => "pos",
+            Topic::Accounts => "accounts",
             Topic::Catalogue => "catalogue",
             Topic::Entity => "tillstream.entity",
             Topic::Decision => "tillstream.decision",
@@ -76,11 +93,12 @@ impl Topic {
         }
     }
 
-    /// Whether it brings back what is known of decisions, or what was learned from that, or what the shop sells. It promises nothing
-    /// about time: a shop that has no news for weeks must not hold the clicks and payments of today.
+    /// Whether it promises nothing about time: it brings back what is known of decisions, or what was learned from that, or what
+    /// happens to accounts, or what the shop sells. A shop that has no news of these for weeks must not hold the clicks and
+    /// payments of today.
     #[must_use]
     pub fn promises_no_time(self) -> bool {
-        matches!(self, Topic::Labels | Topic::Catalogue | Topic::Monitor)
+        matches!(self, Topic::Labels | Topic::Accounts | Topic::Catalogue | Topic::Monitor)
     }
 
     /// The topic of that name.

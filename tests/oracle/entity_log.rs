@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tillstream::event::part::feature_id;
 use tillstream::event::{
     Body, ClickCopy, Copy as EventCopy, DecisionId, EntityKind, EntitySet, Label, LabelOutcome, Part,
-    PaymentCopy,
+    PaymentCopy, Source,
 };
 use tillstream::log::frame::{Frame, Item as LogItem, Record, SourceId};
 use tillstream::log::position::Position;
@@ -174,13 +174,32 @@ pub fn outcome(log: &Log, settings: &Settings, views: &[View]) -> Outcome {
     outcome
 }
 
-/// Clicks, payment attempts, payment results and labels each have event ids of their own.
+/// The source of the default views that an event is of.
+fn read_by_views(source: Source) -> EventSource {
+    match source {
+        Source::PaymentResult => EventSource::Result,
+        Source::Click => EventSource::Click,
+        Source::Label => EventSource::Label,
+        Source::OrderPlaced => EventSource::OrderPlaced,
+        Source::PosTransaction => EventSource::Basket,
+        Source::LoginFailed => EventSource::LoginFailed,
+        Source::CredentialChanged => EventSource::CredentialChanged,
+        Source::AddressChanged => EventSource::AddressChanged,
+        other => panic!("no default view reads {}", other.name()),
+    }
+}
+
+/// Clicks, payment attempts, payment results, labels, orders, baskets and events of accounts each have event ids of their own.
 fn stream(copy: &EventCopy<'_>) -> &'static str {
     match copy.body {
-        Body::Click(_) | Body::ClickValues(_) => "click",
+        Body::Click(_) | Body::Values(Source::Click, _) => "click",
         Body::Payment(_) => "payment_attempted",
-        Body::PaymentResult { .. } => "payment_result",
-        Body::Label(_) | Body::LabelValues(_) => "label",
+        Body::Label(_) => "label",
+        Body::Values(source, _) => match source.name() {
+            order if order.starts_with("order_") => "order",
+            "login" | "login_failed" | "sign_up" | "credential_changed" | "address_changed" => "account",
+            other => other,
+        },
     }
 }
 
@@ -383,10 +402,8 @@ impl<'a> Task<'a> {
                 self.click(copy, click, shown);
                 self.fold(copy, EventSource::Click, event(&click.values));
             }
-            Body::ClickValues(values) => self.fold(copy, EventSource::Click, event(values)),
-            Body::PaymentResult { values, .. } => self.fold(copy, EventSource::Result, event(values)),
+            Body::Values(source, values) => self.fold(copy, read_by_views(*source), event(values)),
             Body::Payment(payment) => self.payment(copy, payment, &event(&payment.values)),
-            Body::LabelValues(values) => self.fold(copy, EventSource::Label, event(values)),
             Body::Label(label) => self.outcome.labels.push(PlainLabel {
                 decision: label.decision,
                 event_id: copy.event_id.to_owned(),
@@ -433,8 +450,8 @@ impl<'a> Task<'a> {
                 // With an open session it would be merged into one that is not final.
                 !open.iter().any(|session| session.touches(time, gap)) && time + gap + lateness <= watermark
             }
-            Body::ClickValues(_) => time <= watermark - lateness,
-            Body::Payment(_) | Body::PaymentResult { .. } | Body::Label(_) | Body::LabelValues(_) => false,
+            Body::Values(Source::Click, _) => time <= watermark - lateness,
+            Body::Payment(_) | Body::Label(_) | Body::Values(..) => false,
         }
     }
 

@@ -31,6 +31,10 @@ pub enum Judgement {
     Result,
     /// `label`
     Label,
+    /// An event of `orders`, `pos` or `accounts`, by the source of the views that read it; none if no default view does.
+    Shop(Option<EventSource>),
+    /// An event of `orders`, `pos` or `accounts` with a name that no contract knows: routed to nobody.
+    UnknownShop,
     /// An event of `labels` with a name that no contract knows: routed to nobody.
     UnknownLabel,
     /// An event of `payments` with a name that no contract knows: routed to nobody.
@@ -105,7 +109,9 @@ pub fn outcome(
     for record in records {
         let (judgement, object) = judge(record, settings);
         let sent = match judgement {
-            Judgement::Click | Judgement::Attempted | Judgement::Result => whole(&object, "event_time_ms"),
+            Judgement::Click | Judgement::Attempted | Judgement::Result | Judgement::Shop(_) => {
+                whole(&object, "event_time_ms")
+            }
             Judgement::Label => whole(&object, "known_at_ms"),
             _ => None,
         };
@@ -113,7 +119,9 @@ pub fn outcome(
         let time = sent.map(|sent| sent.min(bound));
         let unknown_name = match judgement {
             Judgement::Click => click_name(&object) == ClickName::Other,
-            ref other => matches!(other, Judgement::UnknownPayment | Judgement::UnknownLabel),
+            ref other => {
+                matches!(other, Judgement::UnknownPayment | Judgement::UnknownLabel | Judgement::UnknownShop)
+            }
         };
         outcome.judged.push(Judged {
             topic: record.topic.clone(),
@@ -126,8 +134,10 @@ pub fn outcome(
         });
         let Some(time) = time else { continue };
         let event = Event { object: &object, time, pseudonym: &pseudonym };
-        let entities = event.entities();
+        let entities = if record.topic == "pos" { event.entities_of_a_basket() } else { event.entities() };
         let routed = match judgement {
+            Judgement::Shop(None) => EntitySet::default(),
+            Judgement::Shop(Some(source)) => kinds(views, &entities, &[source]),
             Judgement::Click => kinds(views, &entities, &[EventSource::Click]).with(EntityKind::Visitor),
             Judgement::Result => kinds(views, &entities, &[EventSource::Result]),
             Judgement::Label => kinds(views, &entities, &[EventSource::Label]).with(EntityKind::Payment),
@@ -258,6 +268,25 @@ impl<P: Fn(EntityKind, &str, EventTime) -> String> Event<'_, P> {
             .collect()
     }
 
+    /// Of a till it is known by store and number who it is; the first card that paid, and a loyalty card for want of a customer.
+    fn entities_of_a_basket(&self) -> BTreeMap<EntityKind, String> {
+        let time = EventTime(self.time);
+        let mut found = BTreeMap::new();
+        let customer = text(self.object, "customer_id").or_else(|| text(self.object, "loyalty_id"));
+        if let Some(id) = customer {
+            found.insert(EntityKind::Customer, (self.pseudonym)(EntityKind::Customer, &id, time));
+        }
+        let tenders = self.object.get("tenders").and_then(Value::as_array);
+        let card = tenders.into_iter().flatten().find_map(|tender| text(tender.as_object()?, "card_token"));
+        if let Some(id) = card {
+            found.insert(EntityKind::Card, (self.pseudonym)(EntityKind::Card, &id, time));
+        }
+        let (store, till) = (self.required("store_id"), self.required("workstation_id"));
+        found.insert(EntityKind::Terminal, store.clone() + "/" + &till);
+        found.insert(EntityKind::Store, store);
+        found
+    }
+
     fn click(&self, entities: &BTreeMap<EntityKind, String>) -> Click {
         let campaign = self.object.get("campaign").and_then(Value::as_object);
         let items = self.object.get("items").and_then(Value::as_array);
@@ -370,9 +399,47 @@ pub fn judge(record: &RawRecord, settings: &Settings) -> (Judgement, Map<String,
                 Judgement::UnknownLabel
             }
         },
+        "orders" => match object.get("event_name").and_then(Value::as_str) {
+            Some(
+                name @ ("order_placed" | "order_paid" | "order_shipped" | "order_cancelled"
+                | "order_refunded" | "order_returned"),
+            ) => {
+                fields(&object, ORDER, &mut faults);
+                Judgement::Shop((name == "order_placed").then_some(EventSource::OrderPlaced))
+            }
+            _ => unknown_shop(&object, &mut faults),
+        },
+        "pos" => match object.get("event_name").and_then(Value::as_str) {
+            Some("pos_transaction") => {
+                fields(&object, BASKET, &mut faults);
+                let is = |field: &str| object.get(field) == Some(&Value::Bool(true));
+                let counts = !is("is_void") && !is("is_training");
+                Judgement::Shop(counts.then_some(EventSource::Basket))
+            }
+            _ => unknown_shop(&object, &mut faults),
+        },
+        "accounts" => match object.get("event_name").and_then(Value::as_str) {
+            Some(
+                name @ ("login" | "login_failed" | "sign_up" | "credential_changed" | "address_changed"),
+            ) => {
+                fields(&object, ACCOUNT, &mut faults);
+                Judgement::Shop(match name {
+                    "login_failed" => Some(EventSource::LoginFailed),
+                    "credential_changed" => Some(EventSource::CredentialChanged),
+                    "address_changed" => Some(EventSource::AddressChanged),
+                    _ => None,
+                })
+            }
+            _ => unknown_shop(&object, &mut faults),
+        },
         other => panic!("no contract for topic {other}"),
     };
     if faults.is_empty() { (judgement, object) } else { (Judgement::Refused(faults), Map::new()) }
+}
+
+fn unknown_shop(object: &Map<String, Value>, faults: &mut BTreeSet<&'static str>) -> Judgement {
+    fields(object, &[("event_name", REQUIRED, NAME)], faults);
+    Judgement::UnknownShop
 }
 
 /// How deep arrays and objects are nested, counted over the bytes: the record itself is 1.
@@ -405,6 +472,8 @@ enum Shape {
     Text(usize, usize),
     /// A text of that many capital letters.
     Capitals(usize),
+    /// A day such as 2026-01-05.
+    Day,
     /// A whole number.
     Whole(i64, i64),
     Truth,
@@ -438,6 +507,72 @@ const LABELLED: &[Field] = &[
     ("ip", OPTIONAL, IP),
     ("store_id", OPTIONAL, ID),
     ("terminal_id", OPTIONAL, ID),
+];
+
+const ORDER: &[Field] = &[
+    ("event_id", REQUIRED, ID),
+    ("event_time_ms", REQUIRED, TIME),
+    ("order_id", REQUIRED, ID),
+    ("currency", REQUIRED, CURRENCY),
+    ("visitor_id", OPTIONAL, ID),
+    ("customer_id", OPTIONAL, ID),
+    ("store_id", OPTIONAL, ID),
+    ("payment_id", OPTIONAL, ID),
+    ("card_token", OPTIONAL, ID),
+    ("channel", OPTIONAL, Shape::Text(1, 32)),
+    ("value_minor", OPTIONAL, MONEY),
+    ("coupon", OPTIONAL, Shape::Text(0, 128)),
+    ("items", OPTIONAL, Shape::Objects(500, ORDER_ITEM)),
+];
+const ORDER_ITEM: &[Field] = &[
+    ("item_id", REQUIRED, ID),
+    ("category", OPTIONAL, LABEL),
+    ("quantity", OPTIONAL, Shape::Whole(1, 100_000)),
+    ("price_minor", OPTIONAL, MONEY),
+    ("discount_minor", OPTIONAL, MONEY),
+];
+const BASKET: &[Field] = &[
+    ("event_id", REQUIRED, ID),
+    ("event_time_ms", REQUIRED, TIME),
+    ("store_id", REQUIRED, ID),
+    ("workstation_id", REQUIRED, ID),
+    ("sequence_number", REQUIRED, Shape::Whole(0, 999_999_999_999)),
+    ("business_day", REQUIRED, Shape::Day),
+    ("currency", REQUIRED, CURRENCY),
+    ("time_zone", OPTIONAL, Shape::Text(1, 64)),
+    ("loyalty_id", OPTIONAL, ID),
+    ("customer_id", OPTIONAL, ID),
+    ("is_void", OPTIONAL, Shape::Truth),
+    ("is_training", OPTIONAL, Shape::Truth),
+    ("is_offline", OPTIONAL, Shape::Truth),
+    ("lines", REQUIRED, Shape::Objects(2_000, BASKET_LINE)),
+    ("tenders", OPTIONAL, Shape::Objects(50, TENDER)),
+];
+const BASKET_LINE: &[Field] = &[
+    ("item_id", REQUIRED, ID),
+    ("category", OPTIONAL, LABEL),
+    ("quantity", OPTIONAL, Shape::Whole(1, 100_000)),
+    ("amount_minor", REQUIRED, MONEY),
+    ("discount_minor", OPTIONAL, MONEY),
+    ("coupon", OPTIONAL, Shape::Text(0, 128)),
+    ("is_return", OPTIONAL, Shape::Truth),
+    ("is_void", OPTIONAL, Shape::Truth),
+];
+const TENDER: &[Field] = &[
+    ("kind", REQUIRED, Shape::Text(1, 32)),
+    ("amount_minor", REQUIRED, Shape::Whole(-1_000_000_000_000, 1_000_000_000_000)),
+    ("card_token", OPTIONAL, ID),
+];
+const ACCOUNT: &[Field] = &[
+    ("event_id", REQUIRED, ID),
+    ("event_time_ms", REQUIRED, TIME),
+    ("customer_id", REQUIRED, ID),
+    ("visitor_id", OPTIONAL, ID),
+    ("device_id", OPTIONAL, ID),
+    ("ip", OPTIONAL, IP),
+    ("channel", OPTIONAL, Shape::Text(1, 32)),
+    ("loyalty_id", OPTIONAL, ID),
+    ("card_token", OPTIONAL, ID),
 ];
 
 const CLICK: &[Field] = &[
@@ -554,6 +689,22 @@ fn keeps(value: &Value, shape: Shape, faults: &mut BTreeSet<&'static str>) {
         }
         (Shape::Capitals(many), Value::String(text)) => {
             let keeps = text.len() == many && text.bytes().all(|byte| byte.is_ascii_uppercase());
+            (!keeps).then_some("out_of_range")
+        }
+        (Shape::Day, Value::String(text)) => {
+            let parts: Vec<&str> = text.split('-').collect();
+            let number = |part: &str, digits: usize| {
+                let fits = part.len() == digits && part.bytes().all(|digit| digit.is_ascii_digit());
+                fits.then(|| part.parse::<u32>().expect("digits"))
+            };
+            let keeps = match parts[..] {
+                [year, month, day] => {
+                    number(year, 4).is_some()
+                        && number(month, 2).is_some_and(|month| (1..=12).contains(&month))
+                        && number(day, 2).is_some_and(|day| (1..=31).contains(&day))
+                }
+                _ => false,
+            };
             (!keeps).then_some("out_of_range")
         }
         (Shape::OneOf(names), Value::String(text)) => {

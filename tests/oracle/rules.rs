@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 /// The version of the rules.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// What the score must reach for each decision, mildest first.
 pub const THRESHOLDS: [(&str, f64); 3] = [("review", 0.4), ("step_up", 0.6), ("decline", 0.85)];
 
@@ -128,5 +128,31 @@ pub const RULES: &[Rule] = &[
         action: None,
         reads: &["visitor_clicks__count_1h", "amount_minor"],
         when: |at| at.number("visitor_clicks__count_1h") < 2.0 && at.number("amount_minor") > 5000.0,
+    },
+    Rule {
+        id: "account_taken_over",
+        live: false,
+        code: "ACCOUNT_TAKEOVER",
+        weight: 0.6,
+        action: None,
+        reads: &[
+            "customer_logins__count_24h",
+            "customer_credentials__count_24h",
+            "customer_addresses__count_24h",
+        ],
+        when: |at| {
+            let changes =
+                at.number("customer_credentials__count_24h") + at.number("customer_addresses__count_24h");
+            at.number("customer_logins__count_24h") >= 3.0 && changes >= 1.0
+        },
+    },
+    Rule {
+        id: "credential_stuffing_by_ip",
+        live: false,
+        code: "CREDENTIAL_STUFFING",
+        weight: 0.4,
+        action: None,
+        reads: &["ip_logins__customer_distinct_1h"],
+        when: |at| at.number("ip_logins__customer_distinct_1h") >= 5.0,
     },
 ];

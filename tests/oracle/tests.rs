@@ -641,6 +641,10 @@ fn a_decision_is_made_when_all_parts_are_there() {
               "because": ["ip_velocity__amount_mean_10m", "ip_velocity__card_distinct_10m"] },
             { "rule": "many_cards_of_one_customer", "because": ["customer_velocity__card_distinct_24h"] },
             { "rule": "no_clicks_before", "because": ["visitor_clicks__count_1h"] },
+            { "rule": "account_taken_over", "because": [
+                "customer_addresses__count_24h", "customer_credentials__count_24h", "customer_logins__count_24h",
+            ] },
+            { "rule": "credential_stuffing_by_ip", "because": ["ip_logins__customer_distinct_1h"] },
         ])
     );
     assert_eq!(value["missing_parts"], json!([]));

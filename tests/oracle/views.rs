@@ -13,11 +13,30 @@ pub enum EventSource {
     Click,
     /// `label`
     Label,
+    /// `order_placed`
+    OrderPlaced,
+    /// `pos_transaction`
+    Basket,
+    /// `login_failed`
+    LoginFailed,
+    /// `credential_changed`
+    CredentialChanged,
+    /// `address_changed`
+    AddressChanged,
 }
 
-/// Every source.
-pub const SOURCES: [EventSource; 4] =
-    [EventSource::Attempted, EventSource::Result, EventSource::Click, EventSource::Label];
+/// Every source that a view reads.
+pub const SOURCES: [EventSource; 9] = [
+    EventSource::Attempted,
+    EventSource::Result,
+    EventSource::Click,
+    EventSource::Label,
+    EventSource::OrderPlaced,
+    EventSource::Basket,
+    EventSource::LoginFailed,
+    EventSource::CredentialChanged,
+    EventSource::AddressChanged,
+];
 
 /// A view as declared.
 #[derive(Debug, Clone)]
@@ -73,7 +92,9 @@ const D30: (&str, i64) = ("30d", 2_592_000_000);
 #[must_use]
 pub fn defaults() -> Vec<View> {
     use EntityKind::{Card, Customer, Device, Ip, Store, Terminal, Visitor};
-    use EventSource::{Attempted, Click, Label, Result};
+    use EventSource::{
+        AddressChanged, Attempted, Basket, Click, CredentialChanged, Label, LoginFailed, OrderPlaced, Result,
+    };
     use Feature::{Count, Distinct, Last, Max, Mean, StandardDeviation, Sum, TimeSinceFirst, TimeSinceLast};
     let amount = FieldId::AmountMinor;
     let card = Distinct(FieldId::Card);
@@ -113,6 +134,18 @@ pub fn defaults() -> Vec<View> {
             Attempted,
             &[H1, H24, D7, D30],
             &[Count, Sum(amount), Mean(amount), StandardDeviation(amount), card],
+        ),
+        view("customer_logins", Customer, LoginFailed, &[H1, H24], &[Count, Distinct(FieldId::Ip)]),
+        view("customer_credentials", Customer, CredentialChanged, &[H24], &[Count, TimeSinceLast]),
+        view("customer_addresses", Customer, AddressChanged, &[H24], &[Count]),
+        view("ip_logins", Ip, LoginFailed, &[M10, H1], &[Count, Distinct(FieldId::Customer)]),
+        view("customer_orders", Customer, OrderPlaced, &[D30], &[Count, Sum(amount)]),
+        view(
+            "customer_baskets",
+            Customer,
+            Basket,
+            &[D30],
+            &[Count, Sum(amount), Sum(FieldId::ReturnedMinor)],
         ),
         view(
             "device_velocity",

@@ -101,7 +101,6 @@ fn json_of_body(body: &Body<'_>) -> Value {
             }
             json!({"click": shown})
         }
-        Body::ClickValues(values) => json!({"click": {"values": json_of_values(values)}}),
         Body::Payment(payment) => json!({"payment": {
             "payment_id": payment.payment_id,
             "expected": names(payment.expected),
@@ -113,10 +112,7 @@ fn json_of_body(body: &Body<'_>) -> Value {
             "outcome": label.outcome,
             "source": label.source,
         }}),
-        Body::LabelValues(values) => json!({"label": {"values": json_of_values(values)}}),
-        Body::PaymentResult { status, values } => {
-            json!({"payment_result": {"status": status, "values": json_of_values(values)}})
-        }
+        Body::Values(source, values) => json!({source.name(): {"values": json_of_values(values)}}),
     }
 }
 

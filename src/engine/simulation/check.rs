@@ -6,6 +6,7 @@ use super::world::World;
 use crate::codec::clickstream::Click;
 use crate::codec::labels::Decoded as DecodedLabel;
 use crate::codec::payments::Decoded;
+use crate::codec::{accounts, orders, pos};
 use crate::engine::arrival::restore_at_once;
 use crate::engine::decide::{Decide, DecideTask};
 use crate::engine::ingest::Ingest;
@@ -55,6 +56,23 @@ fn routed(world: &World) -> Routed {
                     router.label(&label, EventTime(label.fields.known_at_ms), &mut count);
                     let ids: &mut BTreeSet<String> = labels.entry(label.decision).or_default();
                     ids.insert(label.fields.event_id.as_str().to_owned());
+                }
+            }
+            Topic::Orders => {
+                if let Ok((orders::Decoded::Order(order), _)) = orders::Decoded::decode(payload, 1 << 20) {
+                    router.order(&order, EventTime(order.fields.event_time_ms), &mut count);
+                }
+            }
+            Topic::Pos => {
+                if let Ok((pos::Decoded::Transaction(basket), _)) = pos::Decoded::decode(payload, 1 << 20) {
+                    router.basket(&basket, EventTime(basket.event_time_ms), &mut count);
+                }
+            }
+            Topic::Accounts => {
+                if let Ok((accounts::Decoded::Account(account), _)) =
+                    accounts::Decoded::decode(payload, 1 << 20)
+                {
+                    router.account(&account, EventTime(account.fields.event_time_ms), &mut count);
                 }
             }
             _ => {

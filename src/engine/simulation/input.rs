@@ -54,6 +54,11 @@ pub(super) fn produce(random: &mut Random) -> Vec<Raw> {
             let label = label(&format!("l{number}"), random.below(70), random.below(3), time_ms);
             records.extend(std::iter::repeat_n(label, 1 + usize::from(random.below(5) == 0)));
         }
+        if random.below(6) == 0 {
+            // a failed login, an order or a basket of the customer of a visitor; now and then twice
+            let event = shop(&format!("s{number}"), random.below(3), visitor, time_ms);
+            records.extend(std::iter::repeat_n(event, 1 + usize::from(random.below(5) == 0)));
+        }
         if random.below(20) == 0 {
             records.push((Topic::Clickstream, value("v0", "{broken".to_owned(), time_ms)));
         }
@@ -87,11 +92,36 @@ fn label(event: &str, payment: u64, card: u64, time_ms: i64) -> Raw {
     (Topic::Labels, value(&format!("p{payment}"), json.to_string(), time_ms))
 }
 
+fn shop(event: &str, which: u64, customer: u64, time_ms: i64) -> Raw {
+    let customer = format!("k{customer}");
+    let (topic, key, mut json) = match which {
+        0 => (Topic::Accounts, customer.clone(), serde_json::json!({"event_name": "login_failed"})),
+        1 => {
+            let order = serde_json::json!({
+                "event_name": "order_placed", "order_id": event, "currency": "EUR", "value_minor": 500,
+            });
+            (Topic::Orders, customer.clone(), order)
+        }
+        _ => {
+            let basket = serde_json::json!({
+                "event_name": "pos_transaction", "store_id": "s1", "workstation_id": "w1", "sequence_number": 1,
+                "business_day": "2026-01-05", "currency": "EUR", "lines": [{"item_id": "i", "amount_minor": 700}],
+            });
+            (Topic::Pos, "s1".to_owned(), basket)
+        }
+    };
+    for (name, text) in [("event_id", event), ("customer_id", customer.as_str())] {
+        json[name] = serde_json::json!(text);
+    }
+    json["event_time_ms"] = serde_json::json!(time_ms);
+    (topic, value(&key, json.to_string(), time_ms))
+}
+
 fn payment(event: &str, payment: &str, visitor: u64, card: u64, device: u64, time_ms: i64) -> Raw {
     let json = serde_json::json!({
         "event_id": event, "event_name": "payment_attempted", "event_time_ms": time_ms, "payment_id": payment,
         "card_token": format!("c{card}"), "amount_minor": 1_000, "currency": "EUR",
-        "visitor_id": format!("v{visitor}"), "device_id": format!("d{device}"), "ip": "192.0.2.1",
+        "visitor_id": format!("v{visitor}"), "customer_id": format!("k{visitor}"), "device_id": format!("d{device}"), "ip": "192.0.2.1",
     });
     (Topic::Payments, value(&format!("c{card}"), json.to_string(), time_ms))
 }
