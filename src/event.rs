@@ -2,9 +2,10 @@
 //!
 //! [`entity`] names whom an event concerns, [`copy`] is the compact form in which an event travels
 //! to each of them through the entity log, [`part`] is what comes to a payment's decision
-//! through the decision log, [`monitor`] is what travels on to whoever watches the scores, [`public`] are the records other teams read. None of them knows JSON dialects,
+//! through the decision log, [`calendar`] counts days, [`monitor`] is what travels on to whoever watches the scores, [`public`] are the records other teams read. None of them knows JSON dialects,
 //! Kafka or the clock.
 
+pub mod calendar;
 pub mod copy;
 pub mod entity;
 pub mod monitor;
@@ -13,8 +14,8 @@ pub mod public;
 pub mod source;
 
 pub use copy::{
-    Body, ClickCopy, ClickName, Copy, FieldId, ItemRef, LabelCopy, LabelOutcome, PaymentCopy, ResultStatus,
-    Value,
+    BasketCopy, Body, ClickCopy, ClickName, Copy, FieldId, ItemRef, LabelCopy, LabelOutcome, PaymentCopy,
+    ResultStatus, Value,
 };
 pub use entity::{EntityKind, EntitySet, key_hash};
 pub use part::{Deadline, DecisionEvent, DecisionId, Label, LabelOrigin, Part, PaymentContext};

@@ -6,12 +6,13 @@
 //! - [`codec`]: bytes to events; [`log`]: frames, positions, and the log as a trait, in memory and over Kafka;
 //! - [`state`], [`operator`], [`progress`]: what a task keeps, what an operator is, how far things are;
 //! - [`checkpoint`]: a task's state as immutable files, found, added to and folded;
-//! - [`session`], [`feature`], [`fraud`], [`ingest`]: the shop's logic, pure;
+//! - [`session`], [`feature`], [`fraud`], [`business`], [`ingest`]: the shop's logic, pure;
 //! - [`engine`]: stages, tasks, and the worker that carries them over a log;
 //! - [`generate`]: seeded traffic with planted truth;
 //! - [`recommend`], [`view`]: what is recommended, and what was published last;
 //! - [`config`], [`crash_points`], [`telemetry`], [`serve`], [`store`], [`slot`], [`cli`]: the edge.
 
+pub mod business;
 pub mod checkpoint;
 pub mod cli;
 pub mod codec;

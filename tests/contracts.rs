@@ -14,6 +14,7 @@ use tillstream::codec::pos::Decoded as DecodedTransaction;
 use tillstream::codec::{Reject, RejectReason};
 use tillstream::event::public::{
     FraudFeatures, FraudScore, LabelledScore, LateRecord, ScoreQuality, SessionFeatures, SessionRecord,
+    StoreDayRecord,
 };
 
 const BYTES_MAX: usize = 1 << 20;
@@ -304,6 +305,7 @@ fn public_records_are_what_their_schemas_say() {
     public::<LabelledScore<'static>>("labelled_score");
     public::<ScoreQuality<'static>>("score_quality");
     public::<LateRecord<'static>>("late");
+    public::<StoreDayRecord<'static>>("store_day");
 }
 
 #[test]
@@ -320,6 +322,7 @@ fn every_schema_has_a_test_here() {
         "labelled_score",
         "score_quality",
         "late",
+        "store_day",
         "order",
         "pos_transaction",
         "account_event",

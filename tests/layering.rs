@@ -18,6 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("session", &["event", "ledger", "operator", "state", "time"]),
     ("feature", &["event", "fault", "time"]),
     ("fraud", &["event", "fault", "log", "time"]),
+    ("business", &["event", "ledger", "operator", "time"]),
     ("ingest", &["codec", "event", "feature", "log", "time"]),
     ("generate", &["event", "time"]),
     ("monitor", &["event", "time"]),
@@ -26,6 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
+            "business",
             "checkpoint",
             "codec",
             "crash_points",

@@ -326,3 +326,79 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
             && live_models > SEEDS
     );
 }
+
+/// Transactions of three stores over three days: some cancelled, in training, rung up offline, with returns and coupons, in two
+/// currencies, hours out of order, now and then twice.
+fn baskets(random: &mut Random) -> Vec<serde_json::Value> {
+    let mut made = Vec::new();
+    for number in 0..200_u64 {
+        let time = 1_767_607_200_000 + number as i64 * 1_200_000 - random.below(6 * 3_600_000) as i64;
+        let day = ["2026-01-05", "2026-01-06", "2026-01-07"][(number / 67) as usize];
+        let mut one_in = |many| random.below(many) == 0;
+        let flags = json!({"is_void": one_in(12), "is_training": one_in(12), "is_offline": one_in(6)});
+        let again = one_in(9);
+        let lines: Vec<_> = (0..random.below(4))
+            .map(|line| {
+                let amount = random.below(5_000);
+                json!({
+                    "item_id": format!("i{line}"), "amount_minor": amount, "quantity": 1 + random.below(3),
+                    "discount_minor": amount / 10, "coupon": if amount.is_multiple_of(4) { "SPRING" } else { "" },
+                    "is_return": random.below(5) == 0, "is_void": random.below(7) == 0,
+                })
+            })
+            .collect();
+        let mut basket = json!({
+            "event_id": format!("b{number}"), "event_name": "pos_transaction", "event_time_ms": time,
+            "store_id": format!("s{}", random.below(3)), "workstation_id": "w1", "sequence_number": number,
+            "business_day": day, "currency": if random.below(8) == 0 { "CHF" } else { "EUR" }, "lines": lines,
+        });
+        for (name, flag) in flags.as_object().expect("an object") {
+            basket[name] = flag.clone();
+        }
+        made.extend(std::iter::repeat_n(basket, 1 + usize::from(again)));
+    }
+    made
+}
+
+#[test]
+fn the_days_of_stores_are_those_of_the_oracle() {
+    let config = resolve(&Tree::new(), Path::new(".")).unwrap_or_else(|faults| panic!("{faults:?}"));
+    let mut days = 0;
+    for seed in 1..=SEEDS {
+        let mut engine =
+            Engine::new(&config.fold, config.partitions, config.idle_timeout, config.decision_deadline);
+        let baskets = baskets(&mut Random::new(seed));
+        for basket in &baskets {
+            let store = basket["store_id"].as_str().expect("a text");
+            engine.append(&Destination::ByKey(Topic::Pos), record(store, basket.to_string()));
+        }
+        engine.round().expect("memory does not fail");
+        engine.end_of_time().expect("memory does not fail");
+        let mut last = std::collections::BTreeMap::new();
+        for record in public(&engine, Topic::BusinessDays) {
+            let key = (record.key.clone(), record.value["business_day"].to_string());
+            let known: &mut Public = last.entry(key).or_insert_with(|| record.clone());
+            if known.value["revision"].as_u64() <= record.value["revision"].as_u64() {
+                *known = record;
+            }
+        }
+        let found = last.into_values().map(|mut record| {
+            assert_eq!(record.value["is_final"], true, "seed {seed}: {record:?}");
+            let fields = record.value.as_object_mut().expect("an object");
+            fields.remove("revision");
+            fields.remove("is_final");
+            record
+        });
+        let found: Vec<_> = found.collect();
+        let expected = oracle::days::final_days(&baskets).into_iter().map(|value| {
+            let store = value["store_id"].as_str().expect("a text").to_owned();
+            Public::new(Topic::BusinessDays.name(), &store, value)
+        });
+        let expected: Vec<_> = expected.collect();
+        days += expected.len();
+        oracle::compare::multiset(&expected, &found).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
+        assert!(engine.ledger().balances(), "seed {seed}");
+    }
+    println!("{days} days of stores");
+    assert!(days as u64 >= 8 * SEEDS);
+}

@@ -14,6 +14,8 @@
 mod benchmark;
 #[path = "real_data/neighbours.rs"]
 mod neighbours;
+#[path = "real_data/tills.rs"]
+mod tills;
 
 use benchmark::Transaction;
 use parquet::file::reader::SerializedFileReader;

@@ -165,6 +165,7 @@ const FILES: [&str; Topic::ALL.len()] = [
     include_str!("../../topics/scores.fraud.yaml"),
     include_str!("../../topics/labelled.fraud.yaml"),
     include_str!("../../topics/quality.fraud.yaml"),
+    include_str!("../../topics/business.days.yaml"),
     include_str!("../../topics/late.yaml"),
     include_str!("../../topics/dead-letter.yaml"),
 ];

@@ -423,8 +423,11 @@ mod tests {
         ] {
             let rest = r#""event_id": "e", "event_time_ms": 1, "customer_id": "c", "device_id": "d", "ip": "10.0.0.1",
                 "card_token": "t", "store_id": "s", "terminal_id": "p"}"#;
-            let kinds = kinds_with_copies(source, (event.to_owned() + rest).as_bytes());
-            assert_eq!(kinds, named_by(source).expect("not all"), "{}", source.name());
+            let mut kinds = kinds_with_copies(source, (event.to_owned() + rest).as_bytes());
+            let mut named = named_by(source).expect("not all").to_vec();
+            kinds.sort_unstable();
+            named.sort_unstable();
+            assert_eq!(kinds, named, "{}", source.name());
         }
     }
 

@@ -7,11 +7,14 @@
 #![expect(clippy::indexing_slicing, reason = "arrays are as long as the enum that indexes them")]
 
 mod checkpoint;
+mod days;
 
 use super::inbound;
 use super::outputs::Outputs;
 use super::settings::{FoldSettings, Topology, shape};
 use super::stage::{FoldError, Stage};
+use crate::business::days::DayOutput;
+use crate::business::{DaySettings, Days, StoreDays};
 #[cfg(test)]
 use crate::event::EntityKind;
 use crate::event::Source;
@@ -49,6 +52,7 @@ pub struct Keyed {
     topology: Arc<Topology>,
     fold: FoldVersion,
     sessions: Sessions,
+    days: Days,
 }
 
 /// Which operator a timer belongs to.
@@ -56,6 +60,7 @@ pub struct Keyed {
 enum Operator {
     Sessions,
     Features,
+    Days,
 }
 
 /// The windowed features of one entity, one state per group of views.
@@ -77,9 +82,12 @@ pub struct KeyedTask {
     pub refused: BTreeMap<Refusal, u64>,
     /// Sessions made final before their time, because their visitor had too many open.
     pub sessions_closed_early: u64,
+    /// Days of stores made final before their time, because their store had too many open.
+    pub days_closed_early: u64,
     dedup: Dedup,
     sessions: KeyedState<OwnedEntityKey, VisitorState>,
     features: KeyedState<OwnedEntityKey, EntityFeatures>,
+    days: KeyedState<OwnedEntityKey, StoreDays>,
     /// By operator and hash of the key.
     timers: Timers<(Operator, u64)>,
     scratch: Scratch,
@@ -92,6 +100,7 @@ pub struct KeyedTask {
 #[derive(Debug, Default)]
 struct Scratch {
     session_outputs: Vec<SessionOutput>,
+    day_outputs: Vec<DayOutput>,
     values: Vec<(u32, f64)>,
     estimates: Vec<(u32, f64)>,
     touched: Touched,
@@ -136,7 +145,8 @@ impl Keyed {
     pub fn new(settings: Arc<FoldSettings>, topology: Arc<Topology>) -> Keyed {
         let fold = settings.fold_version(&topology);
         let sessions = Sessions { settings: settings.sessions };
-        Keyed { settings, topology, fold, sessions }
+        let days = Days { settings: DaySettings { allowed_lateness: settings.sessions.allowed_lateness } };
+        Keyed { settings, topology, fold, sessions, days }
     }
 
     fn fold_frame(
@@ -178,6 +188,13 @@ impl Keyed {
                 Body::Values(Source::Click, values) => self.fold_click_values(task, copy, values, place, out),
                 Body::Payment(payment) => self.fold_payment(task, copy, payment, out),
                 Body::Label(label) => self.pass_on_label(copy, label, place, watermark, out),
+                Body::Basket(basket, values) => {
+                    let disposition = self.fold_basket(task, copy, basket, place, out);
+                    if disposition != Disposition::Late && !basket.is_void && !basket.is_training {
+                        self.fold_values(task, copy, Source::PosTransaction, values);
+                    }
+                    disposition
+                }
                 // what happened to money and accounts counts however late it is known
                 Body::Values(source, values) => {
                     self.fold_values(task, copy, *source, values);
@@ -373,6 +390,7 @@ impl Keyed {
                 match operator {
                     Operator::Sessions => self.fire_session_timer(task, &key, watermark, out),
                     Operator::Features => self.forget_features(task, &key, watermark),
+                    Operator::Days => self.fire_day_timer(task, &key, watermark, out),
                 }
             }
         }
@@ -432,7 +450,7 @@ impl Stage for Keyed {
     type Task = KeyedTask;
 
     const PUBLISHES: &'static [Topic] =
-        &[Topic::Sessions, Topic::FeaturesSession, Topic::FeaturesFraud, Topic::Late];
+        &[Topic::Sessions, Topic::FeaturesSession, Topic::FeaturesFraud, Topic::Late, Topic::BusinessDays];
 
     fn downstream(&self) -> Option<(Topic, u32)> {
         Some((Topic::Decision, self.topology.partitions(Topic::Decision)))
@@ -452,9 +470,11 @@ impl Stage for Keyed {
             ledger: KeyedLedger::default(),
             refused: BTreeMap::new(),
             sessions_closed_early: 0,
+            days_closed_early: 0,
             dedup: Dedup::new(self.settings.dedup_horizon, tracking),
             sessions: KeyedState::new(tracking),
             features: KeyedState::new(tracking),
+            days: KeyedState::new(tracking),
             timers: Timers::default(),
             scratch: Scratch::default(),
             #[cfg(test)]
@@ -522,6 +542,11 @@ impl KeyedTask {
                 });
                 keys
             }
+            Operator::Days => {
+                let mut keys = self.days.keys_of(hash);
+                keys.retain(|key| self.days.get(key.borrowed()).and_then(StoreDays::timer) == Some(at));
+                keys
+            }
         }
     }
 
@@ -547,6 +572,7 @@ impl KeyedTask {
     #[cfg(test)]
     pub(crate) fn is_same(&self, other: &KeyedTask) -> bool {
         let sessions = |task: &KeyedTask| task.sessions.iter().collect();
+        let days = |task: &KeyedTask| -> BTreeMap<_, _> { task.days.iter().collect() };
         let features = |task: &KeyedTask| task.features.iter().map(|(k, v)| (k, format!("{v:?}"))).collect();
         let (ours, theirs): (BTreeMap<_, _>, BTreeMap<_, _>) = (sessions(self), sessions(other));
         let (our_features, their_features): (BTreeMap<_, _>, BTreeMap<_, _>) =
@@ -558,6 +584,8 @@ impl KeyedTask {
             && other.has_its_timers()
             && self.dedup.remembers_the_same(&other.dedup, self.sources.watermark())
             && ours == theirs
+            && days(self) == days(other)
+            && self.days_closed_early == other.days_closed_early
             && our_features == their_features
     }
 
@@ -566,8 +594,10 @@ impl KeyedTask {
     fn has_its_timers(&self) -> bool {
         let sessions = self.sessions.iter().map(|(key, state)| (state.timer(), Operator::Sessions, key));
         let features = self.features.iter().map(|(key, state)| (state.timer, Operator::Features, key));
+        let days = self.days.iter().map(|(key, state)| (state.timer(), Operator::Days, key));
         sessions
             .chain(features)
+            .chain(days)
             .all(|(timer, operator, key)| timer.is_none_or(|at| self.timers.holds(at, &(operator, key.hash))))
     }
 

@@ -39,6 +39,8 @@ pub enum Body<'a> {
     Label(#[serde(borrow)] LabelCopy<'a>),
     /// Any event, for an entity's views: only the fields those views read.
     Values(Source, Vec<(FieldId, Value)>),
+    /// A transaction of a till, for its store's days, and the fields that the store's own views read, if it counts for them.
+    Basket(#[serde(borrow)] BasketCopy<'a>, Vec<(FieldId, Value)>),
 }
 
 impl Body<'_> {
@@ -50,6 +52,7 @@ impl Body<'_> {
             Body::Payment(_) => Source::PaymentAttempted,
             Body::Label(_) => Source::Label,
             Body::Values(source, _) => *source,
+            Body::Basket(..) => Source::PosTransaction,
         }
     }
 }
@@ -176,6 +179,35 @@ pub struct LabelCopy<'a> {
     pub outcome: LabelOutcome,
     /// Who says so, such as `chargeback`.
     pub source: &'a str,
+}
+
+/// A completed transaction of a till, as its store's days see it.
+///
+/// Sums are over the lines; a line that was cancelled is in none of them. They have no sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BasketCopy<'a> {
+    /// The day on which the store books it, counted from 1970-01-01, see [`super::calendar::day_number`].
+    pub business_day: i32,
+    /// ISO 4217 currency of the amounts.
+    pub currency: &'a str,
+    /// It was cancelled before its end.
+    pub is_void: bool,
+    /// The till was in training mode.
+    pub is_training: bool,
+    /// It was rung up while the till had no connection.
+    pub is_offline: bool,
+    /// What was paid for the items sold, in minor units of `currency`.
+    pub sold_minor: i64,
+    /// What was paid back for the items returned, in minor units of `currency`.
+    pub returned_minor: i64,
+    /// Pieces sold, at least 1 per line that sells.
+    pub sold_items: u32,
+    /// Pieces returned, at least 1 per line that returns.
+    pub returned_items: u32,
+    /// What was taken off the lines, in minor units of `currency`.
+    pub discount_minor: i64,
+    /// Lines with a coupon.
+    pub coupons: u32,
 }
 
 /// What a payment turned out to be.

@@ -314,6 +314,44 @@ pub struct DecisionQuality {
     pub fraud: u64,
 }
 
+/// A revision of what a store's tills took on one of its days. Topic `business.days`, key = store id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreDayRecord<'a> {
+    /// Whose day.
+    pub store_id: Text<'a>,
+    /// The store's own day as `YYYY-MM-DD`.
+    pub business_day: Text<'a>,
+    /// 1 for the first publication of this day, then one more each time.
+    pub revision: u32,
+    /// No further revision will come.
+    pub is_final: bool,
+    /// Transactions neither void nor in training, with at least one line that was not cancelled.
+    pub baskets: u64,
+    /// Of these, those in which money was paid back for an item.
+    pub returns: u64,
+    /// Pieces sold.
+    pub items_sold: u64,
+    /// Pieces returned.
+    pub items_returned: u64,
+    /// What was paid less what was paid back, in minor units by currency.
+    pub revenue_minor: BTreeMap<Text<'a>, i64>,
+    /// What was taken off, in minor units by currency, where anything was.
+    pub discount_minor: BTreeMap<Text<'a>, i64>,
+    /// Lines with a coupon.
+    pub coupons: u64,
+    /// Transactions that were cancelled before their end.
+    pub voids: u64,
+    /// Transactions of tills in training mode, cancelled or not.
+    pub trainings: u64,
+    /// Baskets that were rung up while the till had no connection.
+    pub offline: u64,
+    /// When the first basket ended; absent without any.
+    pub first_ms: Option<EventTime>,
+    /// When the last basket ended; absent without any.
+    pub last_ms: Option<EventTime>,
+}
+
 /// A label that no decision took. On topic `dead-letter`, key = decision id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -18,6 +18,7 @@ use crate::event::{
     PaymentContext, PaymentCopy, ResultStatus, Source, Value, key_hash,
 };
 use crate::feature::FeaturePlan;
+use crate::ingest::basket::basket;
 use crate::ingest::pseudonym::Pseudonyms;
 use crate::time::EventTime;
 use std::borrow::Cow;
@@ -154,30 +155,37 @@ impl Router<'_> {
         self.for_views(order.source, &ids, (fields.event_id.as_str(), time), value, each);
     }
 
-    /// The copies of a transaction of a till, handed to `each` in the order of the kinds. A till is known by its store and its
-    /// number there; who shows a loyalty card and no customer's number is the customer of that card.
-    pub fn basket(&self, basket: &Transaction<'_>, time: EventTime, each: impl FnMut(&Copy<'_>)) {
-        if basket.is_void == Some(true) || basket.is_training == Some(true) {
-            return;
-        }
-        let store = Some(basket.store_id.clone());
-        let till = format!("{}/{}", basket.store_id.as_str(), basket.workstation_id.as_str());
+    /// The copies of a transaction of a till, handed to `each` in the order of the kinds, but for the store's, which comes first. A
+    /// till is known by its store and its number there; who shows a loyalty card and no customer's number is the customer of
+    /// that card. What is void or was training is for the store's days alone.
+    pub fn basket(&self, transaction: &Transaction<'_>, time: EventTime, mut each: impl FnMut(&Copy<'_>)) {
+        let basket = basket(transaction);
+        let counts = !basket.is_void && !basket.is_training;
+        let store = Some(transaction.store_id.clone());
+        let till = format!("{}/{}", transaction.store_id.as_str(), transaction.workstation_id.as_str());
         let till = Some(Text(Cow::Owned(till)));
-        let customer = if basket.customer_id.is_some() { &basket.customer_id } else { &basket.loyalty_id };
-        let named = Named { store: &store, terminal: &till, customer, ..Named::NOBODY };
-        let card = basket.tenders().find_map(|tender| as_str(&tender.card_token));
-        let ids = self.ids(named, card, time);
-        let sums = BasketSums::of(basket);
+        let customer = transaction.customer_id.as_ref().or(transaction.loyalty_id.as_ref()).cloned();
+        let named = Named { store: &store, terminal: &till, customer: &customer, ..Named::NOBODY };
+        let card = transaction.tenders().find_map(|tender| as_str(&tender.card_token));
+        let mut ids = if counts { self.ids(named, card, time) } else { Ids::default() };
         let value = |field| match field {
-            FieldId::AmountMinor => Some(Value::Number(sums.sold_minor - sums.returned_minor)),
-            FieldId::ReturnedMinor => Some(Value::Number(sums.returned_minor)),
-            FieldId::DiscountMinor => Some(Value::Number(sums.discount_minor)),
-            FieldId::ItemCount => Some(Value::Number(sums.sold_items)),
-            FieldId::Currency => hashed(Some(basket.currency.as_str())),
+            FieldId::AmountMinor => Some(Value::Number(basket.sold_minor - basket.returned_minor)),
+            FieldId::ReturnedMinor => Some(Value::Number(basket.returned_minor)),
+            FieldId::DiscountMinor => Some(Value::Number(basket.discount_minor)),
+            FieldId::ItemCount => Some(Value::Number(basket.sold_items.into())),
+            FieldId::Currency => hashed(Some(basket.currency)),
             _ => None,
         };
-        let event = (basket.event_id.as_str(), time);
-        self.for_views(Source::PosTransaction, &ids, event, value, each);
+        let (key, event_id) = (transaction.store_id.as_str(), transaction.event_id.as_str());
+        let values = if counts {
+            self.values(EntityKind::Store, Source::PosTransaction, &ids, value)
+        } else {
+            Vec::new()
+        };
+        let body = Body::Basket(basket, values);
+        each(&copy(EntityKind::Store, key, event_id, time, body));
+        ids.ids[EntityKind::Store.index()] = None;
+        self.for_views(Source::PosTransaction, &ids, (event_id, time), value, each);
     }
 
     /// The copies of an account's event, handed to `each` in the order of the kinds.
@@ -286,31 +294,6 @@ impl Ids<'_> {
     ) -> Copy<'c> {
         let key = self.get(kind).expect("a copy goes to an entity that is there");
         copy(kind, key, payment.event_id.as_str(), time, body)
-    }
-}
-
-/// What a transaction of a till comes to; lines that were cancelled count for nothing.
-#[derive(Debug, Clone, Copy, Default)]
-struct BasketSums {
-    sold_minor: i64,
-    returned_minor: i64,
-    discount_minor: i64,
-    sold_items: i64,
-}
-
-impl BasketSums {
-    fn of(basket: &Transaction<'_>) -> BasketSums {
-        let mut sums = BasketSums::default();
-        for line in basket.lines().filter(|line| line.is_void != Some(true)) {
-            sums.discount_minor += line.discount_minor.unwrap_or(0);
-            if line.is_return == Some(true) {
-                sums.returned_minor += line.amount_minor;
-            } else {
-                sums.sold_minor += line.amount_minor;
-                sums.sold_items += line.quantity.unwrap_or(1);
-            }
-        }
-        sums
     }
 }
 

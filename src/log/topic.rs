@@ -20,13 +20,14 @@ pub enum Topic {
     ScoresFraud,
     LabelledFraud,
     QualityFraud,
+    BusinessDays,
     Late,
     DeadLetter,
 }
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Topic; 18] = [
+    pub const ALL: [Topic; 19] = [
         Topic::Clickstream,
         Topic::Payments,
         Topic::Labels,
@@ -43,6 +44,7 @@ impl Topic {
         Topic::ScoresFraud,
         Topic::LabelledFraud,
         Topic::QualityFraud,
+        Topic::BusinessDays,
         Topic::Late,
         Topic::DeadLetter,
     ];
@@ -57,13 +59,14 @@ impl Topic {
         Topic::Catalogue,
     ];
     /// The public topics.
-    pub const PUBLIC: [Topic; 8] = [
+    pub const PUBLIC: [Topic; 9] = [
         Topic::Sessions,
         Topic::FeaturesSession,
         Topic::FeaturesFraud,
         Topic::ScoresFraud,
         Topic::LabelledFraud,
         Topic::QualityFraud,
+        Topic::BusinessDays,
         Topic::Late,
         Topic::DeadLetter,
     ];
@@ -88,6 +91,7 @@ impl Topic {
             Topic::ScoresFraud => "scores.fraud",
             Topic::LabelledFraud => "labelled.fraud",
             Topic::QualityFraud => "quality.fraud",
+            Topic::BusinessDays => "business.days",
             Topic::Late => "late",
             Topic::DeadLetter => "dead-letter",
         }

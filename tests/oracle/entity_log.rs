@@ -195,6 +195,7 @@ fn stream(copy: &EventCopy<'_>) -> &'static str {
         Body::Click(_) | Body::Values(Source::Click, _) => "click",
         Body::Payment(_) => "payment_attempted",
         Body::Label(_) => "label",
+        Body::Basket(..) => "pos_transaction",
         Body::Values(source, _) => match source.name() {
             order if order.starts_with("order_") => "order",
             "login" | "login_failed" | "sign_up" | "credential_changed" | "address_changed" => "account",
@@ -404,6 +405,11 @@ impl<'a> Task<'a> {
             }
             Body::Values(source, values) => self.fold(copy, read_by_views(*source), event(values)),
             Body::Payment(payment) => self.payment(copy, payment, &event(&payment.values)),
+            Body::Basket(basket, values) => {
+                if !basket.is_void && !basket.is_training {
+                    self.fold(copy, EventSource::Basket, event(values));
+                }
+            }
             Body::Label(label) => self.outcome.labels.push(PlainLabel {
                 decision: label.decision,
                 event_id: copy.event_id.to_owned(),
@@ -451,6 +457,10 @@ impl<'a> Task<'a> {
                 !open.iter().any(|session| session.touches(time, gap)) && time + gap + lateness <= watermark
             }
             Body::Values(Source::Click, _) => time <= watermark - lateness,
+            // a business day is final 36 h after its end
+            Body::Basket(ref basket, _) => {
+                (i64::from(basket.business_day) + 1) * 86_400_000 + 129_600_000 + lateness <= watermark
+            }
             Body::Payment(_) | Body::Label(_) | Body::Values(..) => false,
         }
     }

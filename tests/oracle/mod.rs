@@ -6,12 +6,14 @@
 //! [`entity_log`] folds a whole entity log, [`decision_log`] a whole decision log,
 //! [`monitor_log`] a whole monitor log; each keeps every
 //! event of a key and computes every answer from all of them again. [`compare`] says how what was
-//! published differs from what should have been. Where the documents leave a choice, [`Reading`]
+//! published differs from what should have been. [`days`] sums raw transactions of tills by business
+//! day. Where the documents leave a choice, [`Reading`]
 //! names the one taken.
 
 #![allow(dead_code, reason = "each test that includes the oracle uses a part of it")]
 
 pub mod compare;
+pub mod days;
 pub mod decision_log;
 pub mod entity_log;
 pub mod features;

@@ -136,7 +136,12 @@ pub fn outcome(
         let event = Event { object: &object, time, pseudonym: &pseudonym };
         let entities = if record.topic == "pos" { event.entities_of_a_basket() } else { event.entities() };
         let routed = match judgement {
+            Judgement::Shop(None) if record.topic == "pos" => EntitySet::default().with(EntityKind::Store),
             Judgement::Shop(None) => EntitySet::default(),
+            // its store books every transaction
+            Judgement::Shop(Some(EventSource::Basket)) => {
+                kinds(views, &entities, &[EventSource::Basket]).with(EntityKind::Store)
+            }
             Judgement::Shop(Some(source)) => kinds(views, &entities, &[source]),
             Judgement::Click => kinds(views, &entities, &[EventSource::Click]).with(EntityKind::Visitor),
             Judgement::Result => kinds(views, &entities, &[EventSource::Result]),

@@ -112,6 +112,9 @@ fn json_of_body(body: &Body<'_>) -> Value {
             "outcome": label.outcome,
             "source": label.source,
         }}),
+        Body::Basket(basket, values) => {
+            json!({"basket": {"figures": basket, "values": json_of_values(values)}})
+        }
         Body::Values(source, values) => json!({source.name(): {"values": json_of_values(values)}}),
     }
 }

@@ -1,5 +1,5 @@
-//! What a checkpoint of a keyed task holds: sources, ledger and counts whole; sessions, features and event ids by key.
-//! Timers follow from sessions and features.
+//! What a checkpoint of a keyed task holds: sources, ledger and counts whole; sessions, features, days and event ids by key.
+//! Timers follow from sessions, features and days.
 
 use super::{KeyedTask, Operator};
 use crate::checkpoint::file::EXPIRING;
@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 const SESSIONS: Table = 0;
 const FEATURES: Table = 1;
+const DAYS: Table = 2;
 const EVENT_IDS: Table = EXPIRING;
 
 /// The state that is written whole each time.
@@ -24,18 +25,21 @@ struct Whole<'a> {
     ledger: Cow<'a, KeyedLedger>,
     refused: Cow<'a, BTreeMap<Refusal, u64>>,
     sessions_closed_early: u64,
+    days_closed_early: u64,
 }
 
 impl Checkpointed for KeyedTask {
     fn cut(&mut self) -> Vec<u8> {
         self.sessions.cut();
         self.features.cut();
+        self.days.cut();
         self.dedup.cut();
         let whole = Whole {
             sources: Cow::Borrowed(&self.sources),
             ledger: Cow::Borrowed(&self.ledger),
             refused: Cow::Borrowed(&self.refused),
             sessions_closed_early: self.sessions_closed_early,
+            days_closed_early: self.days_closed_early,
         };
         postcard::to_stdvec(&whole).expect("state holds nothing that postcard refuses")
     }
@@ -44,6 +48,7 @@ impl Checkpointed for KeyedTask {
         into.fill(SESSIONS, bytes_max, |entries, bytes_max| self.sessions.encode_some(entries, bytes_max))
             && into
                 .fill(FEATURES, bytes_max, |entries, bytes_max| self.features.encode_some(entries, bytes_max))
+            && into.fill(DAYS, bytes_max, |entries, bytes_max| self.days.encode_some(entries, bytes_max))
             && into
                 .fill(EVENT_IDS, bytes_max, |entries, bytes_max| self.dedup.encode_some(entries, bytes_max))
     }
@@ -62,11 +67,12 @@ impl Checkpointed for KeyedTask {
         self.ledger = whole.ledger.into_owned();
         self.refused = whole.refused.into_owned();
         self.sessions_closed_early = whole.sessions_closed_early;
+        self.days_closed_early = whole.days_closed_early;
         Ok(())
     }
 
     fn restore_block(&mut self, table: Table, block: Bytes) -> Result<(), Damage> {
-        let KeyedTask { sessions, features, timers, dedup, .. } = self;
+        let KeyedTask { sessions, features, days, timers, dedup, .. } = self;
         let mut set = |operator, hash, value: &[u8]| {
             if let Some(at) = decode_first::<Option<EventTime>>(value)? {
                 timers.set(at, (operator, hash));
@@ -76,6 +82,7 @@ impl Checkpointed for KeyedTask {
         match table {
             SESSIONS => sessions.restore(block, |hash, (_, value)| set(Operator::Sessions, hash, value)),
             FEATURES => features.restore(block, |hash, (_, value)| set(Operator::Features, hash, value)),
+            DAYS => days.restore(block, |hash, (_, value)| set(Operator::Days, hash, value)),
             EVENT_IDS => restore_event_ids(dedup, &block),
             other => Err(Damage::Content(format!("no table {other}"))),
         }
