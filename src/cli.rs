@@ -6,6 +6,7 @@ mod against_state;
 mod audit;
 mod config;
 mod demo;
+mod features;
 mod generate;
 mod inspect;
 mod lines;
@@ -70,6 +71,8 @@ enum Command {
     Verify(verify::Verify),
     /// Fold a range of an internal log again, and compare with what was published.
     Replay(replay::Replay),
+    /// Read the feature log: what decisions saw, for training.
+    Features(features::Features),
     /// Print the records of a topic, internal frames included.
     Inspect(inspect::Inspect),
     /// Check or show the configuration.
@@ -112,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::Topics(command) => command.execute(),
         Command::Verify(command) => command.execute(),
         Command::Replay(command) => command.execute(),
+        Command::Features(command) => command.execute(),
         Command::Inspect(command) => command.execute(),
         Command::Config(command) => command.execute(),
         Command::Completion { shell } => completion(shell),

@@ -2,6 +2,7 @@
 //!
 //! Every fault is reported at once, each with its path. Unknown keys are faults.
 
+mod archive;
 mod declared;
 mod kafka;
 mod layers;
@@ -9,6 +10,7 @@ mod reader;
 mod resolve;
 mod serve;
 
+pub use archive::ArchiveConfig;
 pub use kafka::KafkaConfig;
 pub use layers::{Tree, read_layers};
 pub use resolve::{

@@ -10,8 +10,10 @@
 //! - [`engine`]: stages, tasks, and the worker that carries them over a log;
 //! - [`generate`]: seeded traffic with planted truth;
 //! - [`recommend`], [`view`]: what is recommended, and what was published last;
+//! - [`archive`]: the feature log;
 //! - [`config`], [`crash_points`], [`telemetry`], [`serve`], [`store`], [`slot`], [`cli`]: the edge.
 
+pub mod archive;
 pub mod business;
 pub mod checkpoint;
 pub mod cli;

@@ -28,6 +28,21 @@ pub struct LogRecord {
     pub timestamp_ms: Option<i64>,
 }
 
+impl LogRecord {
+    /// The id of a public record: what its header `ce_id` says. None if it has none, or one of another form.
+    #[must_use]
+    pub fn id(&self) -> Option<RecordId> {
+        match &self.headers {
+            Headers::None => None,
+            Headers::CloudEvent { id, .. } => Some(*id),
+            Headers::Verbatim(headers) => {
+                let (_, id) = headers.iter().find(|(name, _)| name == "ce_id")?;
+                std::str::from_utf8(id).ok()?.parse().ok()
+            }
+        }
+    }
+}
+
 /// A record that was read, with its place.
 #[derive(Debug, Clone)]
 pub struct Fetched {

@@ -28,7 +28,7 @@ const RETRY_LAST: Duration = Duration::from_secs(10);
 const OBJECT_STORE_RETRIES: usize = 3;
 const OBJECT_STORE_RETRY_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Where checkpoints lie.
+/// Where checkpoints, or the feature log, lie.
 #[derive(Debug, Clone)]
 pub struct Place {
     store: Arc<dyn ObjectStore>,
@@ -61,6 +61,11 @@ impl Place {
     /// Where an object of that name lies directly in this place.
     pub(crate) fn object(&self, name: &str) -> (Arc<dyn ObjectStore>, ObjectPath) {
         (self.store.clone(), self.prefix.clone().join(name))
+    }
+
+    /// The store, and the path in it below which everything lies.
+    pub(crate) fn root(&self) -> (Arc<dyn ObjectStore>, ObjectPath) {
+        (self.store.clone(), self.prefix.clone())
     }
 
     fn object_store(url: &str) -> Result<Place, String> {

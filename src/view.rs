@@ -8,7 +8,7 @@ use crate::codec::catalogue::CatalogueItem;
 use crate::codec::text::as_str;
 use crate::event::public::Action;
 use crate::event::{DecisionId, EntityKind, LabelOutcome};
-use crate::log::{Fetched, Headers, LogRecord, RecordId, Topic};
+use crate::log::{Fetched, LogRecord, RecordId, Topic};
 use crate::recommend::{ClosedSession, Item, Pace, RecommendSettings, Recommender};
 use crate::time::EventTime;
 use bounded::Bounded;
@@ -178,7 +178,7 @@ impl View {
             return Ok(None);
         }
         let json = text(&fetched.record).ok_or(Unreadable)?;
-        let id = record_id(&fetched.record).ok_or(Unreadable)?;
+        let id = fetched.record.id().ok_or(Unreadable)?;
         let published = |event_time| Published { json: json.into(), event_time, id };
         match fetched.partition.topic {
             Topic::FeaturesSession => self.take_running(json, published),
@@ -320,12 +320,6 @@ fn read<'j, T: serde::Deserialize<'j>>(json: &'j str) -> Result<T, Unreadable> {
 
 fn text(record: &LogRecord) -> Option<&str> {
     std::str::from_utf8(record.value.as_deref()?).ok()
-}
-
-fn record_id(record: &LogRecord) -> Option<RecordId> {
-    let Headers::Verbatim(headers) = &record.headers else { return None };
-    let (_, id) = headers.iter().find(|(name, _)| name == "ce_id")?;
-    std::str::from_utf8(id).ok()?.parse().ok()
 }
 
 /// The new record, unless it comes again, or what is known was made later in the same log.

@@ -13,8 +13,8 @@ use tillstream::codec::payments::Decoded;
 use tillstream::codec::pos::Decoded as DecodedTransaction;
 use tillstream::codec::{Reject, RejectReason};
 use tillstream::event::public::{
-    FraudFeatures, FraudScore, LabelledScore, LateRecord, ScoreQuality, SessionFeatures, SessionRecord,
-    StoreDayRecord,
+    DecisionVector, FraudFeatures, FraudScore, LabelledScore, LateRecord, ScoreQuality, SessionFeatures,
+    SessionRecord, StoreDayRecord,
 };
 
 const BYTES_MAX: usize = 1 << 20;
@@ -303,6 +303,7 @@ fn public_records_are_what_their_schemas_say() {
     public::<FraudFeatures<'static>>("fraud_features");
     public::<FraudScore<'static>>("fraud_score");
     public::<LabelledScore<'static>>("labelled_score");
+    public::<DecisionVector<'static>>("decision_vector");
     public::<ScoreQuality<'static>>("score_quality");
     public::<LateRecord<'static>>("late");
     public::<StoreDayRecord<'static>>("store_day");
@@ -320,6 +321,7 @@ fn every_schema_has_a_test_here() {
         "fraud_score",
         "label",
         "labelled_score",
+        "decision_vector",
         "score_quality",
         "late",
         "store_day",

@@ -282,7 +282,7 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
             .unwrap_or_else(|wrong| panic!("seed {seed}, parts: {wrong}"));
         oracle::compare::labels(&entity.labels, &decision.labels)
             .unwrap_or_else(|wrong| panic!("seed {seed}, labels: {wrong}"));
-        for topic in [Topic::ScoresFraud, Topic::LabelledFraud, Topic::DeadLetter] {
+        for topic in [Topic::ScoresFraud, Topic::LabelledFraud, Topic::VectorsFraud, Topic::DeadLetter] {
             let expected = oracle::of_topic(&decision.public, topic.name());
             oracle::compare::multiset(&expected, &public(&engine, topic))
                 .unwrap_or_else(|wrong| panic!("seed {seed}, {topic}: {wrong}"));

@@ -119,6 +119,11 @@ fn shown(config: &Config) -> String {
         },
         "http": {"listen": config.listen.to_string()},
         "serve": served(&config.serve),
+        "archive": config.archive.as_ref().map(|archive| serde_json::json!({
+            "url": archive.url,
+            "interval": duration(archive.limits.interval),
+            "records_max": archive.limits.records_max,
+        })),
         "recommend": recommended(&config.serve.view.recommend),
         "memory": {
             "raw_partitions": config.partitions.raw,

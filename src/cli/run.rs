@@ -2,6 +2,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "topics that are missing were refused before")]
 
+mod archiving;
 mod broker_limits;
 mod heartbeats;
 mod restore_log;
@@ -11,6 +12,7 @@ mod stopping;
 mod topic_watch;
 
 use super::{CliError, ConfigFile, start_logging};
+use crate::archive::Set;
 use crate::config::{Config, Role};
 use crate::engine::decide::Decide;
 use crate::engine::ingest::Ingest;
@@ -31,6 +33,7 @@ use crate::telemetry::metrics::{self, Samples};
 use crate::time::{Clock, ProcessingTime, Stopwatch, SystemClock};
 use crate::view::View;
 use anyhow::Context as _;
+use archiving::keep_the_archive;
 use heartbeats::{HANG_PATIENCE, Heartbeats};
 use restore_log::RestoreLog;
 use serving::{Serving, keep_the_view};
@@ -78,6 +81,8 @@ struct Instance {
     client: ClientSettings,
     /// Where checkpoints lie.
     place: Place,
+    /// Where the feature log lies.
+    archive: Option<Place>,
     topology: Arc<Topology>,
     stop: Arc<AtomicBool>,
     /// By role: whether it has read what was there, and whether it has ended.
@@ -119,6 +124,7 @@ impl Run {
             return Err(CliError::Usage(format!("the configuration has faults:\n{message}")));
         }
         let place = place_of(&config)?;
+        let archive = archive_place_of(&config)?;
         start_logging(config.log_format);
         // recommendations take a thread for a millisecond each; probes alone need one
         let threads = if config.roles.contains(&Role::Serve) { 2 } else { 1 };
@@ -127,7 +133,8 @@ impl Run {
             .enable_all()
             .build()
             .context("starting tokio")?;
-        let outcome = runtime.block_on(serve(config, place, self.start_anew)).map_err(CliError::Failed);
+        let outcome =
+            runtime.block_on(serve(config, (place, archive), self.start_anew)).map_err(CliError::Failed);
         // a worker that hangs in the client library must not keep the process
         runtime.shutdown_background();
         outcome
@@ -143,6 +150,15 @@ pub(super) fn needs_slot(config: &Config) -> bool {
 pub(super) fn place_of(config: &Config) -> Result<Place, CliError> {
     Place::new(&config.checkpoints.url, &config.checkpoints.folder)
         .map_err(|fault| CliError::Usage(format!("checkpoints.url: {fault}")))
+}
+
+/// Where the feature log lies, if this instance writes it.
+pub(super) fn archive_place_of(config: &Config) -> Result<Option<Place>, CliError> {
+    let Some(archive) = config.archive.as_ref().filter(|_| config.roles.contains(&Role::Archive)) else {
+        return Ok(None);
+    };
+    let place = Place::new(&archive.url, &archive.folder);
+    place.map(Some).map_err(|fault| CliError::Usage(format!("archive.url: {fault}")))
 }
 
 /// The consumer group of a role.
@@ -164,7 +180,7 @@ pub(super) fn client_settings(config: &Config) -> ClientSettings {
 
 async fn serve(
     config: Config,
-    place: Place,
+    (place, archive): (Place, Option<Place>),
     start_anew: Vec<(TopicPartition, Offset)>,
 ) -> anyhow::Result<()> {
     let mut client = client_settings(&config);
@@ -180,6 +196,7 @@ async fn serve(
     let instance = Instance {
         client,
         place,
+        archive,
         topology: Arc::new(topology),
         status: Status::new(stop.clone()),
         stop,
@@ -198,7 +215,13 @@ async fn serve(
         instance.status.set(role_name(*role), RoleStatus { waits_for, samples: Samples::default() });
     }
     let workers: Vec<_> = instance.config.roles.iter().map(|role| spawn(*role, instance.clone())).collect();
-    let read: &[Topic] = if instance.config.roles.contains(&Role::Serve) { &View::TOPICS } else { &[] };
+    let mut read: Vec<Topic> = Vec::new();
+    if instance.config.roles.contains(&Role::Serve) {
+        read.extend(View::TOPICS);
+    }
+    if instance.config.roles.contains(&Role::Archive) {
+        read.extend(Set::TOPICS);
+    }
     let mut finished = tokio::task::spawn_blocking(move || join(workers));
     let outcome = tokio::select! {
         outcome = &mut finished => outcome,
@@ -313,7 +336,11 @@ impl Instance {
     /// Ingest writes nothing before the roles behind it have found that they can go on: frames of a new
     /// configuration behind uncommitted ones of the old would stop both.
     fn wait_for_those_behind(&self) {
-        let behind = self.config.roles.iter().filter(|role| !matches!(role, Role::Ingest | Role::Serve));
+        let behind = self
+            .config
+            .roles
+            .iter()
+            .filter(|role| !matches!(role, Role::Ingest | Role::Serve | Role::Archive));
         let can_go_on = || behind.clone().all(|role| Instance::is(&*self.caught_up, *role));
         self.wait_until(can_go_on, START_PATIENCE);
     }
@@ -421,6 +448,7 @@ fn live(role: Role, instance: &Instance) -> anyhow::Result<()> {
         Role::Decide => lives(instance, role, &[Topic::Decision], Samples::decide, || {
             Decide::new(settings.clone(), topology.clone())
         }),
+        Role::Archive => keep_the_archive(instance),
         Role::Serve => {
             keep_the_view(instance);
             Ok(())

@@ -164,6 +164,7 @@ const FILES: [&str; Topic::ALL.len()] = [
     include_str!("../../topics/features.fraud.yaml"),
     include_str!("../../topics/scores.fraud.yaml"),
     include_str!("../../topics/labelled.fraud.yaml"),
+    include_str!("../../topics/vectors.fraud.yaml"),
     include_str!("../../topics/quality.fraud.yaml"),
     include_str!("../../topics/business.days.yaml"),
     include_str!("../../topics/late.yaml"),

@@ -1,5 +1,6 @@
 //! The resolved configuration.
 
+use super::archive::{self, ArchiveConfig};
 use super::declared::{self, Views};
 use super::kafka::{KafkaConfig, kafka};
 use super::layers::Tree;
@@ -44,16 +45,19 @@ pub enum Role {
     Monitor,
     /// The public topics to answers over HTTP.
     Serve,
+    /// What decisions saw, and what became of it, to the feature log.
+    Archive,
 }
 
 impl Role {
     /// Every role with its name.
-    pub const ALL: [(&'static str, Role); 5] = [
+    pub const ALL: [(&'static str, Role); 6] = [
         ("ingest", Role::Ingest),
         ("keyed", Role::Keyed),
         ("decide", Role::Decide),
         ("monitor", Role::Monitor),
         ("serve", Role::Serve),
+        ("archive", Role::Archive),
     ];
 }
 
@@ -123,6 +127,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The API.
     pub serve: ServeConfig,
+    /// The feature log, if there is one.
+    pub archive: Option<ArchiveConfig>,
     /// How logs are written.
     pub log_format: LogFormat,
     /// Of `process` and `demo`.
@@ -157,7 +163,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
     }
     let slot = slot(&mut root, &mut faults);
     let kafka = kafka(root.section("kafka", &mut faults), folder, &mut faults);
-    let roles = roles(&mut root, &mut faults);
+    let mut roles = roles(&mut root, &mut faults);
     let exactly_once = exactly_once(&mut root, &mut faults);
     let commit_interval = root.duration("commit_interval", Duration::from_secs(1), MILLISECOND, &mut faults);
     let log_format = root.choice("log_format", LogFormat::Auto, &LogFormat::ALL, &mut faults);
@@ -195,6 +201,14 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
     let recommend = serve::recommend(root.section("recommend", &mut faults), &mut faults);
     let section = root.section("serve", &mut faults);
     let serve = serve::serve(section, recommend, (payload_bytes_max, decision_deadline), folder, &mut faults);
+    let archive = archive::archive(root.section("archive", &mut faults), folder, &mut faults);
+    let names_archive = root.list("roles", &mut Vec::new());
+    let names_archive =
+        names_archive.is_some_and(|roles| roles.iter().any(|role| role.as_str() == Some("archive")));
+    if archive.is_none() && names_archive {
+        faults.push(Fault::new("archive.url", "is required by the role `archive`"));
+    }
+    roles.retain(|role| *role != Role::Archive || archive.is_some());
     let partitions = partitions(root.section("memory", &mut faults), &mut faults);
     let keys = pseudonym_keys(root.section("pseudonyms", &mut faults), folder, &mut faults);
     let mut file = |key| root.optional_text(key, &mut faults).map(|file| folder.join(file));
@@ -245,6 +259,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
         checkpoints,
         listen,
         serve,
+        archive,
         log_format,
         partitions,
         files,

@@ -10,7 +10,7 @@ use super::inbound;
 use super::outputs::Outputs;
 use super::settings::{FoldSettings, TOMBSTONE_SKEW, Topology, shape};
 use super::stage::{DeadlineChange, FoldError, Stage};
-use crate::event::public::{FraudScore, Text};
+use crate::event::public::{DecisionVector, FraudScore, Text};
 use crate::event::{Deadline, DecisionEvent, DecisionId, Part};
 use crate::fraud::gather::{Gather, OpenGather, OwnedContext, PartOutcome};
 use crate::fraud::label::{Decided, LabelEnd, Labelling};
@@ -238,6 +238,8 @@ impl Decide {
         let mut score = score_record(decision, &gather, verdict, self.settings.rules.version());
         score.model = model.as_ref().and_then(|asked| asked.public(&inputs, contribution));
         out.publish(Topic::ScoresFraud, "tillstream.fraud_score.v1", &score.decision_id, &score);
+        let vector = self.vector(&gather, &score);
+        out.publish(Topic::VectorsFraud, "tillstream.decision_vector.v1", &score.decision_id, &vector);
         let decided = decided(&score, model);
         self.await_label(task, decision, decided, out);
         let closed_at = task.sources.now(gather.time);
@@ -249,10 +251,35 @@ impl Decide {
     }
 }
 
+impl Decide {
+    /// What rules and model read for a score.
+    fn vector<'v>(&'v self, gather: &'v OpenGather, score: &'v FraudScore<'_>) -> DecisionVector<'v> {
+        let named =
+            |(id, value): &(u32, f64)| Some((Cow::Borrowed(self.settings.plan.name_of_any(*id)?), *value));
+        let channel = gather.payment.as_ref().and_then(|payment| payment.channel.as_deref());
+        DecisionVector {
+            decision_id: Cow::Borrowed(&*score.decision_id),
+            payment_id: score.payment_id.as_deref().map(Cow::Borrowed),
+            event_time_ms: score.event_time_ms,
+            amount_minor: score.amount_minor,
+            currency: score.currency.as_deref().map(Cow::Borrowed),
+            channel: channel.map(Cow::Borrowed),
+            score: score.score,
+            decision: score.decision,
+            rules_version: score.rules_version,
+            model_score: score.model.as_ref().map(|model| model.score),
+            model_version: score.model.as_ref().map(|model| model.version),
+            features: gather.features.iter().filter_map(named).collect(),
+            missing_parts: score.missing_parts.clone(),
+        }
+    }
+}
+
 impl Stage for Decide {
     type Task = DecideTask;
 
-    const PUBLISHES: &'static [Topic] = &[Topic::ScoresFraud, Topic::LabelledFraud, Topic::DeadLetter];
+    const PUBLISHES: &'static [Topic] =
+        &[Topic::ScoresFraud, Topic::LabelledFraud, Topic::VectorsFraud, Topic::DeadLetter];
 
     fn downstream(&self) -> Option<(Topic, u32)> {
         Some((Topic::Monitor, self.topology.partitions(Topic::Monitor)))

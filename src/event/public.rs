@@ -266,6 +266,38 @@ pub struct LabelledScore<'a> {
     pub label_id: Text<'a>,
 }
 
+/// The vector that a decision used. Topic `vectors.fraud`, key = decision id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionVector<'a> {
+    /// As in the score (32 hexadecimal digits).
+    pub decision_id: Text<'a>,
+    /// The payment. Absent if its own part never came.
+    pub payment_id: Option<Text<'a>>,
+    /// When it was attempted: the values are as of this time.
+    pub event_time_ms: EventTime,
+    /// Amount in minor units of `currency`.
+    pub amount_minor: Option<i64>,
+    /// ISO 4217.
+    pub currency: Option<Text<'a>>,
+    /// The payment's channel.
+    pub channel: Option<Text<'a>>,
+    /// As it was published.
+    pub score: f64,
+    /// What was done.
+    pub decision: Action,
+    /// The version of the rules that decided.
+    pub rules_version: u32,
+    /// The probability of fraud by the model, live or in shadow.
+    pub model_score: Option<f64>,
+    /// The version of the weights it had.
+    pub model_version: Option<u32>,
+    /// Flat feature name and value, values made of several included; one without a value is left out.
+    pub features: BTreeMap<Text<'a>, f64>,
+    /// The kinds whose part had not come when the deadline was reached.
+    pub missing_parts: Vec<EntityKind>,
+}
+
 /// How good the scores of one day are, by the labels that have come for it. Topic `quality.fraud`, key = name of the score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -102,6 +102,15 @@ impl FeaturePlan {
         self.features.values()
     }
 
+    /// The flat name of that number: of a feature, or of a value made of several.
+    #[must_use]
+    pub fn name_of_any(&self, id: u32) -> Option<&str> {
+        let feature = self.names.get(&id).map(String::as_str);
+        feature.or_else(|| {
+            self.derived.iter().find(|derived| derived.id == id).map(|derived| derived.name.as_str())
+        })
+    }
+
     /// The feature of that flat name.
     #[must_use]
     pub fn feature(&self, name: &str) -> Option<&Feature> {

@@ -19,6 +19,7 @@ pub enum Topic {
     FeaturesFraud,
     ScoresFraud,
     LabelledFraud,
+    VectorsFraud,
     QualityFraud,
     BusinessDays,
     Late,
@@ -27,7 +28,7 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Topic; 19] = [
+    pub const ALL: [Topic; 20] = [
         Topic::Clickstream,
         Topic::Payments,
         Topic::Labels,
@@ -43,6 +44,7 @@ impl Topic {
         Topic::FeaturesFraud,
         Topic::ScoresFraud,
         Topic::LabelledFraud,
+        Topic::VectorsFraud,
         Topic::QualityFraud,
         Topic::BusinessDays,
         Topic::Late,
@@ -59,12 +61,13 @@ impl Topic {
         Topic::Catalogue,
     ];
     /// The public topics.
-    pub const PUBLIC: [Topic; 9] = [
+    pub const PUBLIC: [Topic; 10] = [
         Topic::Sessions,
         Topic::FeaturesSession,
         Topic::FeaturesFraud,
         Topic::ScoresFraud,
         Topic::LabelledFraud,
+        Topic::VectorsFraud,
         Topic::QualityFraud,
         Topic::BusinessDays,
         Topic::Late,
@@ -90,6 +93,7 @@ impl Topic {
             Topic::FeaturesFraud => "features.fraud",
             Topic::ScoresFraud => "scores.fraud",
             Topic::LabelledFraud => "labelled.fraud",
+            Topic::VectorsFraud => "vectors.fraud",
             Topic::QualityFraud => "quality.fraud",
             Topic::BusinessDays => "business.days",
             Topic::Late => "late",

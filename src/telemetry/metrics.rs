@@ -101,6 +101,11 @@ metrics! {
     VIEW_UNREADABLE = "tillstream_view_unreadable_records_total" Counter ["topic"] "Published records that the view left out, because they are not what it knows of their contract.";
     VIEW_ENTRIES = "tillstream_view_entries" Gauge ["of"] "What the view knows: visitors, entities, decisions, sessions, catalogue, popular_items.";
     MACHINE_SESSIONS = "tillstream_machine_sessions_total" Counter [] "Sessions that nothing is recommended from, because a machine clicked.";
+    ARCHIVED_ROWS = "tillstream_archived_rows_total" Counter ["set"] "Rows that this instance has put into the feature log: vectors or labels.";
+    ARCHIVED_RANGES = "tillstream_archived_ranges_total" Counter ["set"] "Ranges of offsets that this instance has put into the feature log.";
+    ARCHIVE_UNREADABLE = "tillstream_archive_unreadable_records_total" Counter ["set"] "Published records that are not archived, because they are not what is known of their contract.";
+    ARCHIVE_LAG = "tillstream_archive_lag_records" Gauge [] "Published records that the archive has not read yet.";
+    ARCHIVE_OLDEST = "tillstream_archive_oldest_record_seconds" Gauge [] "For how long the oldest record that was read waits to be archived.";
     PARTITIONS_LOST = "tillstream_partitions_lost_total" Counter ["stage"] "Partitions that went to others before this member could finish them: what it had published may be published again.";
     LIVES = "tillstream_lives_total" Counter ["stage"] "Lives begun: 1, and one more after each failure.";
 }

@@ -250,6 +250,11 @@ impl Task<'_> {
         self.tombstones.insert(decision, from + self.settings.dedup_horizon + TOMBSTONE_BEYOND_HORIZON);
         let score = score(decision, &gather.parts, &self.served);
         self.outcome.public.push(Public::new("scores.fraud", &decision.to_string(), score.clone()));
+        self.outcome.public.push(Public::new(
+            "vectors.fraud",
+            &decision.to_string(),
+            vector(&gather.parts, &score),
+        ));
         let until = self.now(time) + self.settings.label_horizon;
         let was_labelled = self.decided.contains_key(&decision) && self.labels.contains_key(&decision);
         if !was_labelled {
@@ -304,6 +309,55 @@ pub fn score(decision: DecisionId, parts: &[PlainPart], served: &Served) -> Valu
         "missing_parts": missing(parts),
         "rules_version": VERSION,
     })
+}
+
+/// The record of `vectors.fraud` for these parts and their score: every value of the default views by name.
+fn vector(parts: &[PlainPart], score: &Value) -> Value {
+    let mut features = Map::new();
+    for view in super::views::defaults() {
+        for feature in &view.features {
+            let windows: Vec<&str> = if feature.has_window() {
+                view.windows.iter().map(|(name, _)| *name).collect()
+            } else {
+                vec![""]
+            };
+            for window in windows {
+                let name = view.flat_name(*feature, window);
+                let id = feature_id(&name);
+                if let Some(value) = parts.iter().find_map(|part| part.features.get(&id)) {
+                    features.insert(name, json!(value));
+                }
+            }
+        }
+    }
+    let mean = features.get("card_velocity__amount_mean_7d").and_then(Value::as_f64);
+    if let (Some(amount), Some(mean)) = (score["amount_minor"].as_f64(), mean)
+        && (amount / mean).is_finite()
+    {
+        features.insert("derived__amount_to_card_mean".to_owned(), json!(amount / mean));
+    }
+    let context = parts.iter().map(|part| &part.context).find(|context| !context.is_null());
+    let of_model = |field: &str| score["model"].get(field).cloned().unwrap_or(Value::Null);
+    let mut vector = json!({
+        "channel": context.map_or(Value::Null, |context| context["channel"].clone()),
+        "features": features,
+        "model_score": of_model("score"),
+        "model_version": of_model("version"),
+    });
+    for field in [
+        "decision_id",
+        "payment_id",
+        "event_time_ms",
+        "amount_minor",
+        "currency",
+        "score",
+        "decision",
+        "rules_version",
+        "missing_parts",
+    ] {
+        vector[field] = score[field].clone();
+    }
+    vector
 }
 
 /// What the rule reads, or the names of what is missing of it, sorted.

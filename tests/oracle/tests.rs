@@ -618,7 +618,7 @@ fn a_decision_is_made_when_all_parts_are_there() {
     log.frame(ONE, &parts, Promise::Unknown);
     let outcome = decision_log::outcome(&log.log(), &Settings::default());
     assert_eq!((outcome.ignored_parts, outcome.late_parts, outcome.open), (2, 1, 0));
-    let [score] = &outcome.public[..] else { panic!("one score") };
+    let [score, _vector] = &outcome.public[..] else { panic!("one score") };
     let value = &score.value;
     // Fired: card_on_many_devices 0.5, burst_on_card 0.45, unusual_amount 0.4 (50000 > 10 · 1000).
     assert!((value["score"].as_f64().expect("a number") - (1.0 - 0.5 * 0.55 * 0.6)).abs() < 1e-12);
@@ -665,7 +665,7 @@ fn a_deadline_closes_the_gather_that_it_was_set_for() {
     let outcome = decision_log::outcome(&log.log(), &Settings::default());
     assert_eq!((outcome.deadlines, outcome.idle_deadlines), (1, 2));
     assert_eq!((outcome.late_parts, outcome.open), (2, 1), "the tombstone ends at two hours");
-    let [score] = &outcome.public[..] else { panic!("one score") };
+    let [score, _vector] = &outcome.public[..] else { panic!("one score") };
     assert_eq!(score.value["missing_parts"], json!(["card"]));
     assert_eq!((&score.value["payment_id"], &score.value["amount_minor"]), (&Json::Null, &Json::Null));
     assert_eq!((&score.value["score"], &score.value["decision"]), (&json!(0.0), &json!("approve")));

@@ -17,7 +17,7 @@ const TIMES_MISSING: u32 = 3;
 pub(super) async fn changed(
     client: ClientSettings,
     topology: Arc<Topology>,
-    read: &'static [Topic],
+    read: Vec<Topic>,
 ) -> anyhow::Error {
     let admin = match Admin::new(&client) {
         Ok(admin) => Arc::new(admin),
@@ -31,7 +31,7 @@ pub(super) async fn changed(
         let asking = tokio::task::spawn_blocking(move || asked.topic_sizes(&names));
         // a broker that does not answer says nothing of its topics
         let Ok(Ok(found)) = asking.await else { continue };
-        match difference(&topology, &found, read) {
+        match difference(&topology, &found, &read) {
             None => missing = 0,
             Some(Difference::Missing(_)) if missing + 1 < TIMES_MISSING => missing += 1,
             Some(difference) => return anyhow::anyhow!("{difference}"),

@@ -1,14 +1,17 @@
-//! Reads public topics from a moment on and goes on for ever, outside any group: what a view is built from.
+//! Reads public topics from a moment or from given offsets on and goes on for ever, outside any group: what a view is
+//! built from, and what is archived.
 
 use super::client::{ClientSettings, tell};
 use super::statistics::Distance;
-use crate::log::{Fetched, LogError, Polled, Topic};
+use crate::log::position::Offset;
+use crate::log::{Fetched, LogError, Polled, Topic, TopicPartition};
 use crate::time::{Clock, ProcessingTime, SystemClock};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::{ClientContext, Offset as KafkaOffset};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -70,32 +73,47 @@ impl Tail {
     ///
     /// [`LogError`] if no broker answers within ten seconds, or a topic is not there.
     pub fn open(settings: &ClientSettings, topics: &[(Topic, TailStart)]) -> Result<Tail, LogError> {
-        let failed = |fault: KafkaError| LogError::Kafka(fault.to_string());
-        let mut config = settings.consumer(&format!("{}-view", settings.application));
-        // nobody's member; a place that retention has cut off meanwhile is no loss for a view
-        config.remove("group.instance.id");
-        let consumer: BaseConsumer<Context> = config
-            .set("auto.offset.reset", "earliest")
-            .set("statistics.interval.ms", "500")
-            .create_with_context(Context::default())
-            .map_err(failed)?;
+        // a place that retention has cut off meanwhile is no loss for a view
+        let consumer = consumer(settings, "view", "earliest")?;
         let mut list = TopicPartitionList::new();
         for (topic, start) in topics {
-            let metadata = consumer.fetch_metadata(Some(topic.name()), PATIENCE).map_err(failed)?;
-            let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
-            if partitions.is_empty() {
-                return Err(LogError::Kafka(format!("there is no topic {topic}")));
-            }
-            for partition in partitions {
+            for partition in partitions_of(&consumer, *topic)? {
                 let from = match start {
                     TailStart::Earliest => KafkaOffset::Beginning,
                     // looked up below, all at once
                     TailStart::Since(time) => KafkaOffset::Offset(time.0.max(0)),
                 };
-                list.add_partition_offset(topic.name(), partition.id(), from).map_err(failed)?;
+                list.add_partition_offset(topic.name(), partition, from).map_err(failed)?;
             }
         }
         consumer.assign(&looked_up(&consumer, &list)?).map_err(failed)?;
+        Ok(Tail { consumer })
+    }
+
+    /// Of all partitions of these topics, each from the offset that is named for it; from the first record there is,
+    /// where none is named. What retention has cut off is skipped, and logged as an error with the number of offsets.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Fatal`] if a partition ends before the offset that is named for it: it is not the log from which
+    /// that offset came. [`LogError`] if no broker answers within ten seconds, or a topic is not there.
+    pub fn open_at(
+        settings: &ClientSettings,
+        topics: &[(Topic, BTreeMap<u32, Offset>)],
+    ) -> Result<Tail, LogError> {
+        let consumer = consumer(settings, "archive", "error")?;
+        let mut list = TopicPartitionList::new();
+        for (topic, places) in topics {
+            for native in partitions_of(&consumer, *topic)? {
+                let number = u32::try_from(native).expect("Kafka counts partitions from 0");
+                let partition = TopicPartition::new(*topic, number);
+                let (first, end) =
+                    consumer.fetch_watermarks(topic.name(), native, PATIENCE).map_err(failed)?;
+                let from = place_to_read(partition, places.get(&number).copied(), (first, end))?;
+                list.add_partition_offset(topic.name(), native, KafkaOffset::Offset(from)).map_err(failed)?;
+            }
+        }
+        consumer.assign(&list).map_err(failed)?;
         Ok(Tail { consumer })
     }
 
@@ -116,6 +134,9 @@ impl Tail {
             Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::UnknownTopicOrPartition))) => {
                 Err(LogError::Kafka("a topic that is read is gone".to_owned()))
             }
+            Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => {
+                Err(LogError::Kafka("retention has cut what was to be read next".to_owned()))
+            }
             // the client library tries on, at its own pace
             Some(Err(fault)) => {
                 tracing::debug!(%fault, "reading public topics");
@@ -131,12 +152,56 @@ impl Tail {
     }
 }
 
+fn failed(fault: KafkaError) -> LogError {
+    LogError::Kafka(fault.to_string())
+}
+
+/// Nobody's member. `reset` is what happens where the offset to be read is not there.
+fn consumer(settings: &ClientSettings, reader: &str, reset: &str) -> Result<BaseConsumer<Context>, LogError> {
+    let mut config = settings.consumer(&format!("{}-{reader}", settings.application));
+    config.remove("group.instance.id");
+    config
+        .set("auto.offset.reset", reset)
+        .set("statistics.interval.ms", "500")
+        .create_with_context(Context::default())
+        .map_err(failed)
+}
+
+fn partitions_of(consumer: &BaseConsumer<Context>, topic: Topic) -> Result<Vec<i32>, LogError> {
+    let metadata = consumer.fetch_metadata(Some(topic.name()), PATIENCE).map_err(failed)?;
+    let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
+    if partitions.is_empty() {
+        return Err(LogError::Kafka(format!("there is no topic {topic}")));
+    }
+    Ok(partitions.iter().map(|partition| partition.id()).collect())
+}
+
+/// Where reading begins in a partition that reaches from `first` to `end`.
+fn place_to_read(
+    partition: TopicPartition,
+    wanted: Option<Offset>,
+    (first, end): (Offset, Offset),
+) -> Result<Offset, LogError> {
+    match wanted {
+        None => Ok(first),
+        Some(wanted) if wanted > end => Err(LogError::Fatal(format!(
+            "{partition} ends at offset {end}, and was read up to offset {wanted} before: the topic was made again, \
+             or its end is lost"
+        ))),
+        Some(wanted) if wanted < first => {
+            let gone = first - wanted;
+            tracing::error!(%partition, wanted, first, gone, "retention has cut offsets that were not read");
+            Ok(first)
+        }
+        Some(wanted) => Ok(wanted),
+    }
+}
+
 /// The offsets of the times in `list`; where a partition has nothing so young, its end as it was before that was asked.
 fn looked_up(
     consumer: &BaseConsumer<Context>,
     list: &TopicPartitionList,
 ) -> Result<TopicPartitionList, LogError> {
-    let failed = |fault: KafkaError| LogError::Kafka(fault.to_string());
     let mut times = TopicPartitionList::new();
     let mut starts = TopicPartitionList::new();
     for element in list.elements() {
@@ -160,4 +225,20 @@ fn looked_up(
         }
     }
     Ok(starts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_retention_has_cut_is_skipped_and_another_log_is_refused() {
+        let partition = TopicPartition::new(Topic::ScoresFraud, 0);
+        let from = |wanted| place_to_read(partition, wanted, (10, 20));
+        for (wanted, expected) in [(None, 10), (Some(9), 10), (Some(10), 10), (Some(11), 11), (Some(20), 20)]
+        {
+            assert_eq!(from(wanted).expect("it is this log"), expected, "{wanted:?}");
+        }
+        assert!(matches!(from(Some(21)), Err(LogError::Fatal(_))));
+    }
 }

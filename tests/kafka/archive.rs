@@ -1,0 +1,137 @@
+//! The feature log: after any crash each decision once, as it was published.
+
+use crate::support::Shop;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::time::{Duration, Instant};
+
+/// Crashes, and payments between two of them.
+const CRASHES: usize = 20;
+
+#[test]
+fn the_feature_log_has_each_decision_once_after_twenty_crashes() {
+    let shop = Shop::open(2);
+    shop.configure("archive: { url: log, interval: 1s }");
+    let (engine, archive) = ("[ingest, keyed, decide, monitor]", "[archive]");
+    let mut instance = shop.spawned_in("engine", "TILLSTREAM__ROLES", engine);
+    for crash in 0..CRASHES {
+        let mut writer = shop.spawned_in("archive", "TILLSTREAM__ROLES", archive);
+        let seed = crash.to_string();
+        shop.run(&["generate", "--kafka", "--seed", &seed, "--events", "4000", "--per-second", "3000"]);
+        if crash == CRASHES / 2 {
+            label(&shop);
+        }
+        writer.kill();
+        // what the engine published and had not committed comes again
+        if crash % 7 == 6 {
+            instance.kill();
+            instance = shop.spawned_in("engine", "TILLSTREAM__ROLES", engine);
+        }
+    }
+    let writer = shop.spawned_in("archive", "TILLSTREAM__ROLES", archive);
+    let begun = Instant::now();
+    loop {
+        let published = published(&shop, "vectors.fraud");
+        let scores = published_of(&shop, "scores.fraud");
+        let labelled = published_of(&shop, "labelled.fraud");
+        let found = exported(&shop);
+        let is_whole = published.len() == scores && found.len() == published.len();
+        let labels = found.values().filter(|(_, outcome)| outcome.is_some()).count();
+        if is_whole && labels == labelled && labels > 100 && found.len() > 1_000 {
+            for (decision, (features, _)) in &found {
+                assert_eq!(Some(features), published.get(decision), "{decision}");
+            }
+            println!("{} decisions, {labels} of them labelled, after {CRASHES} crashes", found.len());
+            break;
+        }
+        assert!(
+            begun.elapsed() < Duration::from_secs(120),
+            "{} vectors of {scores} scores were published, and {} are in the feature log, {labels} of {labelled} labelled",
+            published.len(),
+            found.len()
+        );
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert!(writer.stop().success(), "a clean stop ends with 0");
+}
+
+/// Says of every payment that is scored so far what it was.
+fn label(shop: &Shop) {
+    let producer: ThreadedProducer<DefaultProducerContext> =
+        ClientConfig::new().set("bootstrap.servers", shop.brokers()).create().expect("a producer");
+    for score in values(shop, "scores.fraud") {
+        let Some(payment) = score["payment_id"].as_str() else { continue };
+        let label = json!({
+            "event_id": format!("label-{payment}"), "event_name": "label", "known_at_ms": score["event_time_ms"],
+            "payment_id": payment, "outcome": "legitimate", "source": "review",
+        });
+        let value = label.to_string();
+        producer
+            .send(BaseRecord::to("labels").key(payment).payload(&value))
+            .map_err(|(fault, _)| fault)
+            .expect("room");
+    }
+    producer.flush(Duration::from_secs(10)).expect("a broker");
+}
+
+/// The values of a topic's records.
+fn values(shop: &Shop, topic: &str) -> Vec<Value> {
+    let said = shop.run(&["inspect", topic, "--limit", "10000000"]);
+    let values = said.lines().filter_map(|line| line.strip_prefix("  {"));
+    values.map(|rest| serde_json::from_str(&format!("{{{rest}")).expect("a value is JSON")).collect()
+}
+
+/// By decision the features of each record; a record that comes again says the same.
+fn published(shop: &Shop, topic: &str) -> BTreeMap<String, BTreeMap<String, f64>> {
+    let mut found = BTreeMap::new();
+    for value in values(shop, topic) {
+        let features = value["features"].as_object().expect("an object");
+        let features: BTreeMap<String, f64> =
+            features.iter().map(|(name, value)| (name.clone(), value.as_f64().expect("a number"))).collect();
+        let decision = value["decision_id"].as_str().expect("a text").to_owned();
+        let known = found.entry(decision).or_insert_with(|| features.clone());
+        assert_eq!(*known, features);
+    }
+    found
+}
+
+/// How many decisions a topic is about.
+fn published_of(shop: &Shop, topic: &str) -> usize {
+    let decisions = values(shop, topic).into_iter().map(|value| value["decision_id"].to_string());
+    decisions.collect::<BTreeSet<_>>().len()
+}
+
+type Exported = BTreeMap<String, (BTreeMap<String, f64>, Option<String>)>;
+
+/// The export of all days by decision: features and outcome. A decision that is there twice is a fault.
+fn exported(shop: &Shop) -> Exported {
+    use parquet::file::reader::SerializedFileReader;
+    use parquet::record::Field;
+    let file = shop.folder.path().join("export.parquet");
+    let out = file.to_str().expect("UTF-8");
+    let arguments = ["features", "export", "--from", "2020-01-01", "--to", "2099-12-31", "--out", out];
+    if shop.try_to_run(&arguments).0 != Some(0) {
+        return Exported::new();
+    }
+    let mut found = Exported::new();
+    for row in SerializedFileReader::new(File::open(&file).expect("a file")).expect("Parquet").into_iter() {
+        let row = row.expect("readable");
+        let (mut decision, mut outcome, mut features) = (String::new(), None, BTreeMap::new());
+        for (name, field) in row.get_column_iter() {
+            match (name.as_str(), field) {
+                ("decision_id", Field::Str(text)) => decision.clone_from(text),
+                ("outcome", Field::Str(text)) => outcome = Some(text.clone()),
+                (name, Field::Double(value)) if name.contains("__") => {
+                    features.insert(name.to_owned(), *value);
+                }
+                _ => {}
+            }
+        }
+        let before = found.insert(decision.clone(), (features, outcome));
+        assert!(before.is_none(), "{decision} is there twice");
+    }
+    found
+}
