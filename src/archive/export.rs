@@ -3,7 +3,7 @@
 
 use super::day::{Day, Days};
 use super::rows::{Set, batches, feature_fields, file_properties, vector_fields};
-use super::store::{ArchiveError, Manifest, ObjectArchive, day_of};
+use super::store::{ArchiveError, ObjectArchive, day_of};
 use crate::log::position::Offset;
 use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray, new_null_array};
 use arrow::compute::interleave_record_batch;
@@ -77,37 +77,19 @@ impl Chosen {
         }
         let ranges: BTreeSet<(u32, Offset)> = listed.values().flatten().map(|(_, range)| *range).collect();
         let manifests = archive.manifests(set, &ranges.into_iter().collect::<Vec<_>>())?;
-        let named: BTreeSet<&str> =
-            manifests.values().flat_map(|manifest| manifest.files.iter().map(String::as_str)).collect();
-        let mut files = BTreeMap::new();
-        for (day, of_day) in listed {
-            // a writer that died, or came second, has left files that nobody names
-            let of_day = of_day.into_iter().map(|(path, _)| path).filter(|path| named.contains(&**path));
-            files.insert(day, of_day.collect::<Vec<_>>());
+        // a listing only finds ranges; what counts is what their manifests name, written meanwhile or not
+        let mut files = BTreeMap::<Day, Vec<String>>::new();
+        for path in manifests.values().flat_map(|manifest| &manifest.files) {
+            if let Some(day) = day_of(path).filter(|day| days.contains(*day)) {
+                files.entry(day).or_default().push(path.clone());
+            }
         }
-        refuse_what_is_gone(set, days, &manifests, &files)?;
         let features = manifests.values().flat_map(|manifest| manifest.features.iter().cloned()).collect();
         Ok(Chosen { files, features })
     }
 
     fn of(&self, day: Day) -> &[String] {
         self.files.get(&day).map_or(&[], Vec::as_slice)
-    }
-}
-
-/// A range of which one file lies there and another does not would be half a range.
-fn refuse_what_is_gone(
-    set: Set,
-    days: Days,
-    manifests: &BTreeMap<(u32, Offset), Manifest>,
-    files: &BTreeMap<Day, Vec<String>>,
-) -> Result<(), ArchiveError> {
-    let there: BTreeSet<&String> = files.values().flatten().collect();
-    let named = manifests.values().flat_map(|manifest| &manifest.files);
-    let mut wanted = named.filter(|path| day_of(path).is_some_and(|day| days.contains(day)));
-    match wanted.find(|path| !there.contains(path)) {
-        Some(path) => Err(ArchiveError::Missing { path: format!("{}/{path}", set.name()) }),
-        None => Ok(()),
     }
 }
 
@@ -193,6 +175,9 @@ fn in_order(batches: &[RecordBatch]) -> Vec<(usize, usize)> {
         rows.extend((0..batch.num_rows()).map(|row| (times.value(row), ids.value(row), (number, row))));
     }
     rows.sort_unstable();
+    // a payment that was scored again much later has one decision and two vectors: the first was archived first
+    let mut seen = BTreeSet::new();
+    rows.retain(|(_, decision, _)| seen.insert(*decision));
     rows.into_iter().map(|(_, _, place)| place).collect()
 }
 

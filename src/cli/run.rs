@@ -246,7 +246,10 @@ async fn serve(
             };
             match tokio::time::timeout(STOP_PATIENCE, drained).await {
                 Ok(outcome) => outcome?,
-                Err(_) => anyhow::bail!("the stop took longer than {STOP_PATIENCE:?}: what was in flight is done again"),
+                Err(_) => {
+                    serving.finish().await;
+                    anyhow::bail!("the stop took longer than {STOP_PATIENCE:?}: what was in flight is done again")
+                }
             }
         }
     };

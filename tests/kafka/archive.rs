@@ -1,5 +1,6 @@
 //! The feature log: after any crash each decision once, as it was published.
 
+use crate::judge::alone;
 use crate::support::Shop;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
@@ -13,6 +14,7 @@ const CRASHES: usize = 20;
 
 #[test]
 fn the_feature_log_has_each_decision_once_after_twenty_crashes() {
+    let _alone = alone();
     let shop = Shop::open(2);
     shop.configure("archive: { url: log, interval: 1s }");
     let (engine, archive) = ("[ingest, keyed, decide, monitor]", "[archive]");

@@ -41,6 +41,9 @@ fn produce_a_giant(shop: &Shop) {
     producer.flush(Duration::from_secs(20)).expect("the broker takes it");
 }
 
+/// What keeps an offset of its own: the partitions of all that the stages read.
+const TASKS: usize = (Topic::RAW.len() + 3) * PARTITIONS as usize;
+
 #[test]
 fn two_instances_on_kafka_publish_what_the_oracle_says() {
     let _alone = alone();
@@ -322,7 +325,7 @@ fn other_views(shop: &Shop) -> Vec<(&'static str, String)> {
 /// `config check --against-state` says so before it happens.
 fn what_becomes_of_the_state(shop: &Shop) {
     let told = shop.run(&["config", "check", "--against-state"]);
-    assert_eq!(told.matches(" kept ").count(), 24, "the same configuration: {told}");
+    assert_eq!(told.matches(" kept ").count(), TASKS, "the same configuration: {told}");
     let (code, told, errors) =
         shop.try_to_run_with(&["config", "check", "--against-state"], &other_views(shop));
     assert_eq!(code, Some(0), "{errors}");
@@ -364,7 +367,7 @@ fn a_changed_configuration_goes_on_after_a_stop_under_load() {
         what_becomes_of_the_state(&shop);
         shop.configure("sessions: { gap: 20m }");
         let told = shop.run(&["config", "check", "--against-state"]);
-        assert_eq!(told.matches(" kept ").count(), 24, "a gap applies from here on: {told}");
+        assert_eq!(told.matches(" kept ").count(), TASKS, "a gap applies from here on: {told}");
         let second = shop.instance();
         feed.join().expect("generated");
         second

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::archive::range::RangeLimits;
+use crate::archive::store::Manifest;
 use crate::archive::store::RangeStore;
 use crate::archive::writer::Writer;
 use crate::generate::random::Random;
@@ -183,7 +184,7 @@ fn half_a_range_is_refused() {
         marks: Vec::new(),
     };
     let mut archive = archive();
-    archive.put(Set::Vectors, "day=2026-01-05/0-0-9.parquet", Vec::new()).expect("memory answers");
+    archive.put(Set::Vectors, "day=2026-01-06/0-0-9.parquet", Vec::new()).expect("memory answers");
     assert_eq!(archive.create(Set::Vectors, &manifest).expect("memory answers"), None);
     let refused = export(&archive, days("2026-01-05", "2026-01-06"), Vec::<u8>::new(), &mut |_| {});
     assert!(matches!(refused, Err(ArchiveError::Missing { .. })), "{refused:?}");

@@ -163,6 +163,8 @@ fn consumer(settings: &ClientSettings, reader: &str, reset: &str) -> Result<Base
     config
         .set("auto.offset.reset", reset)
         .set("statistics.interval.ms", "500")
+        // what is there comes at once all the same; only empty answers wait
+        .set("fetch.wait.max.ms", "100")
         .create_with_context(Context::default())
         .map_err(failed)
 }
