@@ -4,6 +4,7 @@
 //!
 //! - [`time`], [`event`], [`fault`], [`ledger`]: the words everything else is written in;
 //! - [`codec`]: bytes to events; [`log`]: frames, positions, and the log as a trait, in memory and over Kafka;
+//! - [`ftrl`]: logistic regression that learns online;
 //! - [`state`], [`operator`], [`progress`]: what a task keeps, what an operator is, how far things are;
 //! - [`checkpoint`]: a task's state as immutable files, found, added to and folded;
 //! - [`session`], [`feature`], [`fraud`], [`business`], [`ingest`]: the shop's logic, pure;
@@ -25,6 +26,7 @@ pub mod event;
 pub mod fault;
 pub mod feature;
 pub mod fraud;
+pub mod ftrl;
 pub mod generate;
 pub mod ingest;
 pub mod ledger;

@@ -9,7 +9,10 @@ use crate::codec::text::as_str;
 use crate::event::public::Action;
 use crate::event::{DecisionId, EntityKind, LabelOutcome};
 use crate::log::{Fetched, LogRecord, RecordId, Topic};
-use crate::recommend::{ClosedSession, Item, Pace, RecommendSettings, Recommender};
+use crate::recommend::{
+    ClosedSession, Intent, IntentModel, IntentQuality, Item, MOMENTS_MAX, Moment, Pace, RecommendSettings,
+    Recommender,
+};
 use crate::time::EventTime;
 use bounded::Bounded;
 use heads::{FeaturesHead, LabelHead, RunningHead, ScoreHead, SessionHead};
@@ -92,6 +95,9 @@ pub struct View {
     decisions: Bounded<DecisionId, KnownDecision>,
     decided: Bounded<(EntityKind, Box<str>), Arc<[DecisionId]>>,
     recommender: RwLock<Recommender>,
+    /// Of each visitor, how the running session stood, to be learned from when it ends.
+    moments: Bounded<Box<str>, Arc<[Moment]>>,
+    intent: RwLock<IntentModel>,
     payload_bytes_max: usize,
 }
 
@@ -106,6 +112,8 @@ impl View {
             decisions: Bounded::new(settings.decisions_max),
             decided: Bounded::new(settings.entities_max),
             recommender: RwLock::new(Recommender::new(settings.recommend)),
+            moments: Bounded::new(settings.visitors_max),
+            intent: RwLock::new(IntentModel::default()),
             payload_bytes_max: settings.payload_bytes_max,
         }
     }
@@ -159,6 +167,19 @@ impl View {
     /// What recommends. Whoever holds it keeps records from being taken.
     pub fn recommender(&self) -> RwLockReadGuard<'_, Recommender> {
         self.recommender.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a running session that stands so will come to, and how well that is known.
+    #[must_use]
+    pub fn intent(&self, running: &RunningHead<'_>) -> (Intent, IntentQuality) {
+        let model = self.intent.read().unwrap_or_else(PoisonError::into_inner);
+        (model.intent(&moment(running)), model.quality())
+    }
+
+    /// How well it is known what sessions will come to.
+    #[must_use]
+    pub fn intent_quality(&self) -> IntentQuality {
+        self.intent.read().unwrap_or_else(PoisonError::into_inner).quality()
     }
 
     /// Visitors, entities and decisions that are kept.
@@ -230,6 +251,7 @@ impl View {
                 }
             });
         }
+        self.keep_moment(&visitor, moment(&head));
         Ok(Some(News::Running(visitor, new)))
     }
 
@@ -245,8 +267,34 @@ impl View {
         }
         if head.is_final {
             self.write_recommender(|recommender| recommender.close(&closed(&head)));
+            self.learn_from(&visitor, &head);
         }
         Ok(Some(News::Session(visitor, new)))
+    }
+
+    /// Keeps how a session stands, if that is a step from how it stood.
+    fn keep_moment(&self, visitor: &str, now: Moment) {
+        self.moments.update(&Box::from(visitor), |known| {
+            let known = known.map_or(&[][..], |known| known);
+            // the moments of one session have falling times only where another has begun
+            let of_it: Vec<Moment> =
+                known.iter().copied().filter(|before| before.events < now.events).collect();
+            let is_a_step = of_it.last().is_none_or(|before| now.is_a_step_from(before));
+            let forgotten = (of_it.len() + 1).saturating_sub(MOMENTS_MAX);
+            is_a_step.then(|| of_it.into_iter().skip(forgotten).chain([now]).collect())
+        });
+    }
+
+    /// A session has ended: how it stood is learned from, unless a machine clicked.
+    fn learn_from(&self, visitor: &str, session: &SessionHead<'_>) {
+        let pace = Pace { events: session.events, duration_ms: session.duration_ms };
+        let known = self.moments.get(&Box::from(visitor)).unwrap_or_default();
+        let within = |moment: &&Moment| session.start_ms <= moment.time && moment.time <= session.end_ms;
+        let moments: Vec<Moment> = known.iter().filter(within).copied().collect();
+        if !moments.is_empty() && !self.recommender().is_a_machines(pace) {
+            let mut model = self.intent.write().unwrap_or_else(PoisonError::into_inner);
+            model.ended(&moments, session.purchases);
+        }
     }
 
     fn take_score(
@@ -330,6 +378,20 @@ fn newer(known: Option<&Published>, new: &Published) -> Option<Published> {
             && (new.offset, new.index) <= (old.offset, old.index)
     });
     (!is_older).then(|| new.clone())
+}
+
+fn moment(running: &RunningHead<'_>) -> Moment {
+    Moment {
+        time: running.event_time_ms,
+        events: running.events,
+        depth: running.depth,
+        dwell_ms: running.dwell_ms,
+        searches: running.searches,
+        cart_adds: running.cart_adds,
+        cart_pieces: running.cart.values().fold(0, |pieces, more| pieces.saturating_add(*more)),
+        checkouts: running.checkouts,
+        purchases: running.purchases,
+    }
 }
 
 /// The items of a running session that were looked at since it was `before`, the newest first: those that stand above what was

@@ -1,5 +1,6 @@
 //! `tillstream demo`: the whole engine on generated traffic, live on the terminal.
 
+mod shown;
 mod tally;
 
 use super::generate::topic_of;
@@ -10,6 +11,7 @@ use crate::log::{Destination, LogRecord};
 use crate::time::{Clock, Stopwatch, SystemClock};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
+use shown::Shown;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +20,8 @@ use tally::Tally;
 
 /// How long the engine works between two looks at the clock.
 const TICK: Duration = Duration::from_millis(2);
+/// Of event time, whatever it takes to play it.
+const DAY_SECONDS: f64 = 86_400.0;
 /// How often the summary is drawn.
 const REDRAW: Duration = Duration::from_millis(250);
 
@@ -52,12 +56,18 @@ impl Demo {
             reason = "a positive count of records"
         )]
         let events = events as u64;
-        let settings =
-            GenerateSettings { seed: self.seed, events, labelled: 0.3, ..GenerateSettings::default() };
+        let settings = GenerateSettings {
+            seed: self.seed,
+            events,
+            events_per_second: events as f64 / DAY_SECONDS,
+            labelled: 0.3,
+            ..GenerateSettings::default()
+        };
         let mut generator = Generator::new(settings);
         let mut engine =
             Engine::new(&config.fold, config.partitions, config.idle_timeout, config.decision_deadline);
         let mut tally = Tally::default();
+        let mut shown = Shown::new(&config);
         let stopped = interrupted()?;
         let screen = screen(self.duration);
         let clock = Stopwatch::start();
@@ -72,7 +82,10 @@ impl Demo {
             }
             engine.broker().borrow_mut().set_now(SystemClock.now());
             engine.until_quiet().context("running the stages")?;
-            engine.take_public(|partition, record| tally.published(partition.topic, record, clock.elapsed()));
+            engine.take_public(|partition, record| {
+                tally.published(partition.topic, record, clock.elapsed());
+                shown.published(partition, record);
+            });
             if now >= drawn + REDRAW {
                 drawn = now;
                 engine.trim();
@@ -86,9 +99,12 @@ impl Demo {
         }
         let ran = clock.elapsed();
         engine.end_of_time().context("closing what is open")?;
-        engine.take_public(|partition, record| tally.published(partition.topic, record, clock.elapsed()));
+        engine.take_public(|partition, record| {
+            tally.published(partition.topic, record, clock.elapsed());
+            shown.published(partition, record);
+        });
         screen.finish_and_clear();
-        let report = tally.report(&engine, generator.truth(), ran);
+        let report = tally.report(&engine, generator.truth(), &shown.lines(), ran);
         std::io::stdout().write_all(report.as_bytes()).context("printing")?;
         if !engine.ledger().balances() {
             return Err(anyhow::anyhow!("the ledger does not balance").into());

@@ -5,12 +5,11 @@
 //! [`Served`] is the version that a decision is
 //! made with. Pure: it knows neither labels nor logs, nor when something became known.
 
-mod ftrl;
 mod served;
 mod spec;
 mod tokens;
 
-pub use ftrl::Learner;
+pub use crate::ftrl::{Learner, Learning, Token};
 pub use served::{Opinion, Served};
-pub use spec::{Learning, ModelSpec};
-pub use tokens::{Model, Token};
+pub use spec::ModelSpec;
+pub use tokens::Model;

@@ -128,7 +128,9 @@ impl Recommender {
         self.popularity.add(item, category, time, weight);
     }
 
-    fn is_a_machines(&self, pace: Pace) -> bool {
+    /// Whether a machine clicks so fast.
+    #[must_use]
+    pub fn is_a_machines(&self, pace: Pace) -> bool {
         let per_minute = f64::from(pace.events) * 60_000.0 / pace.duration_ms.max(1) as f64;
         pace.events >= MACHINE_EVENTS && per_minute > f64::from(self.events_per_minute_max)
     }

@@ -146,6 +146,7 @@ fn routes_of(state: &ApiState) -> OpenApiRouter<ApiState> {
     use ClientRole::{Analyst, Checkout, Page};
     let page = OpenApiRouter::new()
         .routes(routes!(visitors::recommendations))
+        .routes(routes!(visitors::intent))
         .routes(routes!(visitors::recommendations_for))
         .routes(routes!(visitors::events));
     let session = OpenApiRouter::new().routes(routes!(visitors::session));

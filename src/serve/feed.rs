@@ -145,6 +145,10 @@ fn samples(live: &Live) -> Samples {
     {
         samples.count(metrics::VIEW_ENTRIES, &[what], size as u64);
     }
+    let intent = live.view.intent_quality();
+    samples.count(metrics::INTENT_SESSIONS, &[], intent.sessions);
+    samples.add(metrics::INTENT_LOG_LOSS, &["model"], intent.log_loss);
+    samples.add(metrics::INTENT_LOG_LOSS, &["rate"], intent.log_loss_of_rate);
     samples.count(metrics::MACHINE_SESSIONS, &[], sizes.machines);
     samples
 }

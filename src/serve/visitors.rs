@@ -64,6 +64,49 @@ pub(super) async fn session(
     }))
 }
 
+/// What a running session will come to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SessionIntent {
+    visitor_id: String,
+    /// The probability that the session ends with a purchase, one more if there was one; null while too few sessions have ended.
+    purchase: Option<f64>,
+    /// The probability that what is in the cart is left there; null without a cart, or while too few sessions have ended.
+    abandonment: Option<f64>,
+    /// Sessions that it was learned from.
+    learned_from: u64,
+    /// How well it has said it, over about a thousand moments of sessions: the mean of −ln of what was said of what came.
+    log_loss: f64,
+    /// The same of one who says the rate of purchases each time: more than `log_loss`, or it is worth nothing.
+    log_loss_of_rate: f64,
+    /// Age of the newest click that is in it, in milliseconds.
+    freshness_ms: i64,
+}
+
+/// What the running session of a visitor will come to.
+#[utoipa::path(
+    get, path = "/v1/visitors/{visitor_id}/intent", tag = "page",
+    params(("visitor_id" = String, Path, description = "As in the visitor's clicks.")),
+    responses((status = 200, body = inline(Lagged<SessionIntent>)))
+)]
+pub(super) async fn intent(
+    State(api): State<ApiState>,
+    FromPath(visitor_id): FromPath<String>,
+) -> Result<Json<Lagged<SessionIntent>>, Problem> {
+    let unknown = || Problem::not_found("this visitor has no running session");
+    let running = api.live.view.running_session(&visitor_id).ok_or_else(unknown)?;
+    let head: RunningHead<'_> = serde_json::from_str(&running.json).map_err(|_| unknown())?;
+    let (intent, quality) = api.live.view.intent(&head);
+    Ok(api.lagged(SessionIntent {
+        visitor_id,
+        purchase: intent.purchase,
+        abandonment: intent.abandonment,
+        learned_from: quality.sessions,
+        log_loss: quality.log_loss,
+        log_loss_of_rate: quality.log_loss_of_rate,
+        freshness_ms: SystemClock.now().0 - running.event_time.0,
+    }))
+}
+
 /// A record as it was published.
 pub(super) fn raw(record: &Published) -> Box<RawValue> {
     RawValue::from_string(record.json.to_string()).expect("what the view takes was read as JSON")

@@ -100,6 +100,8 @@ metrics! {
     VIEW_LAG_AGE = "tillstream_view_lag_age_seconds" Gauge [] "How long ago it was found out how many published records the view has not read.";
     VIEW_UNREADABLE = "tillstream_view_unreadable_records_total" Counter ["topic"] "Published records that the view left out, because they are not what it knows of their contract.";
     VIEW_ENTRIES = "tillstream_view_entries" Gauge ["of"] "What the view knows: visitors, entities, decisions, sessions, catalogue, popular_items.";
+    INTENT_SESSIONS = "tillstream_intent_sessions_total" Counter [] "Sessions that it was learned from what running ones will come to.";
+    INTENT_LOG_LOSS = "tillstream_intent_log_loss" Gauge ["of"] "Mean loss of what was said of purchases, by the model and by one who says the rate each time.";
     MACHINE_SESSIONS = "tillstream_machine_sessions_total" Counter [] "Sessions that nothing is recommended from, because a machine clicked.";
     ARCHIVED_ROWS = "tillstream_archived_rows_total" Counter ["set"] "Rows that this instance has put into the feature log: vectors or labels.";
     ARCHIVED_RANGES = "tillstream_archived_ranges_total" Counter ["set"] "Ranges of offsets that this instance has put into the feature log.";

@@ -21,6 +21,19 @@ pub struct RunningHead<'a> {
     pub events: u32,
     /// From the first to the newest.
     pub dwell_ms: i64,
+    /// `page_view` and `view_item` events.
+    pub depth: u32,
+    /// Searches.
+    pub searches: u32,
+    /// `add_to_cart` events.
+    pub cart_adds: u32,
+    /// `begin_checkout` events.
+    pub checkouts: u32,
+    /// `purchase` events.
+    pub purchases: u32,
+    /// What is in the cart.
+    #[serde(borrow)]
+    pub cart: BTreeMap<Text<'a>, u32>,
     /// How often each category was touched.
     #[serde(borrow)]
     pub categories: BTreeMap<Text<'a>, u32>,
@@ -40,6 +53,8 @@ pub struct SessionHead<'a> {
     pub session_id: Text<'a>,
     /// No further revision will come.
     pub is_final: bool,
+    /// Its first event.
+    pub start_ms: EventTime,
     /// Its last event.
     pub end_ms: EventTime,
     /// From the first to the last.

@@ -1,5 +1,6 @@
 //! The API: who may ask, a score on request, sessions and recommendations as they change.
 
+use crate::judge::alone;
 use crate::support::{Answer, Caller, Instance, Shop};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
@@ -46,6 +47,7 @@ fn is_problem(answer: &Answer, status: u16) {
 
 #[test]
 fn a_posted_payment_is_scored_once_and_a_fallback_answers_in_time_where_the_broker_does_not() {
+    let _alone = alone();
     let shop = Shop::open(2);
     let fallback = "{ amount_up_to_minor: 5000, decision: approve }, { channel: store, decision: review }";
     shop.declare_clients(&format!("{{ budget: {}ms, fallback: [{fallback}] }}", BUDGET.as_millis()));
@@ -153,6 +155,7 @@ fn nothing_personal_is_shown(instance: &Instance) {
 
 #[test]
 fn a_client_beyond_its_rate_is_told_when_to_come_again() {
+    let _alone = alone();
     let shop = Shop::open(1);
     std::fs::write(shop.folder.path().join("slow"), "token-of-the-slow-one").expect("a writable folder");
     shop.configure(
@@ -168,6 +171,7 @@ fn a_client_beyond_its_rate_is_told_when_to_come_again() {
 
 #[test]
 fn requests_made_from_the_document_find_no_fault_of_the_server() {
+    let _alone = alone();
     let shop = Shop::open(1);
     std::fs::write(shop.folder.path().join("all"), "token-of-one-who-may-all").expect("a writable folder");
     shop.configure(
@@ -186,7 +190,7 @@ fn requests_made_from_the_document_find_no_fault_of_the_server() {
         .expect("bash runs");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("Tested: 8"), "{said}");
+    assert!(said.contains("Tested: 9"), "{said}");
     assert!(instance.metric("tillstream_http_requests_total", &["status=\"200\""]) > 0.0);
     assert_eq!(instance.metric("tillstream_http_requests_total", &["status=\"50"]), 0.0);
 }
@@ -242,6 +246,7 @@ fn recommended(instance: &Instance, path: &str) -> Vec<(String, String)> {
 
 #[test]
 fn a_page_follows_its_visitor_and_what_is_retired_is_in_no_answer() {
+    let _alone = alone();
     let shop = Shop::open(2);
     shop.declare_clients("{}");
     // sessions that end within a test

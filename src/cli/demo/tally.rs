@@ -25,8 +25,8 @@ pub(super) struct Tally {
     flagged: BTreeMap<String, Action>,
     decided: BTreeMap<Action, u64>,
     last: VecDeque<String>,
-    /// How good the scores are by the labels that came, in a line.
-    quality: Option<String>,
+    /// How good the scores of the day with the most labels are by them, in a line, and how many labels these are.
+    quality: Option<(u64, String)>,
 }
 
 #[derive(Deserialize)]
@@ -63,8 +63,9 @@ impl Tally {
         if topic == Topic::QualityFraud
             && let Ok(quality) = serde_json::from_slice::<ScoreQuality<'_>>(value)
             && quality.score == FRAUD
+            && self.quality.as_ref().is_none_or(|(labelled, _)| *labelled <= quality.labelled)
         {
-            self.quality = Some(line_of_quality(&quality));
+            self.quality = Some((quality.labelled, line_of_quality(&quality)));
         }
         if topic != Topic::ScoresFraud {
             return;
@@ -128,7 +129,7 @@ impl Tally {
     }
 
     /// The table at the end.
-    pub(super) fn report(&self, engine: &Engine, truth: &[Truth], ran: Duration) -> String {
+    pub(super) fn report(&self, engine: &Engine, truth: &[Truth], shown: &[String], ran: Duration) -> String {
         let ledger = engine.ledger();
         let found = self.found(truth);
         let mut text = String::new();
@@ -179,8 +180,11 @@ impl Tally {
             ),
         );
         line(&mut text, format_args!("honest payments stopped: {}", found.honest_flagged));
-        if let Some(quality) = &self.quality {
+        if let Some((_, quality)) = &self.quality {
             line(&mut text, format_args!("by their labels: {quality}"));
+        }
+        for shown in shown {
+            line(&mut text, format_args!("{shown}"));
         }
         line(
             &mut text,

@@ -1,8 +1,8 @@
 //! The weights that a decide task scores with: versions of them come through its log.
 
-use super::ftrl::Weights;
-use super::tokens::{Model, Token};
+use super::tokens::Model;
 use crate::event::part::WeightsSlice;
+use crate::ftrl::{Token, Weights};
 use serde::{Deserialize, Serialize};
 
 /// The version of a model's weights that is in force, and the slices of the next one that have come.

@@ -4,7 +4,8 @@ use super::super::names::Names;
 use super::tokens::Model;
 use crate::event::monitor::FRAUD;
 use crate::fault::Fault;
-use serde::{Deserialize, Serialize};
+use crate::ftrl::Learning;
+use serde::Deserialize;
 
 /// What a model reads, and how it learns.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -32,26 +33,6 @@ pub struct ModelSpec {
     /// After so many labels its weights go out, at the latest when an hour of event time begins: at least 1.
     #[serde(default = "two_hundred")]
     pub publish_after: u64,
-}
-
-/// The settings of FTRL-Proximal (McMahan et al. 2013).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Learning {
-    /// How large the steps are: 10⁻⁶ to 10⁶, as below.
-    pub alpha: f64,
-    /// How much smaller the first steps are than they would be: at least 0.
-    pub beta: f64,
-    /// What keeps weights at 0: at least 0.
-    pub l1: f64,
-    /// What keeps weights small: at least 0.
-    pub l2: f64,
-}
-
-impl Default for Learning {
-    fn default() -> Learning {
-        Learning { alpha: 0.05, beta: 1.0, l1: 0.0, l2: 1.0 }
-    }
 }
 
 fn two() -> u32 {

@@ -2,12 +2,9 @@
 
 use super::super::inputs::{Inputs, Known};
 use super::super::names::{PaymentField, Variable};
-use super::spec::{Learning, ModelSpec};
+use super::spec::ModelSpec;
+use crate::ftrl::{Learning, Token};
 use xxhash_rust::xxh3::xxh3_64;
-
-/// A bucket of an input, or two of a cross, by number: a function of the names and the bucket alone. XXH3, lower 32 bits; two
-/// of some ten thousand share a number with a probability of about 1 %, and then share a weight.
-pub type Token = u32;
 
 /// A model, ready to read payments. Immutable.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,17 +1,39 @@
 //! Logistic regression by FTRL-Proximal: McMahan et al., *Ad Click Prediction: a View from the Trenches* (KDD 2013),
 //! Algorithm 1, with inputs that are there or not.
 
-use super::spec::Learning;
-use super::tokens::Token;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-/// What there is to add up for one payment: a weight of 0 for every token that is not here.
+/// What is there of an input: a bucket of it, or two of a cross, by number. Where numbers are hashes, two of some ten thousand
+/// share one with a probability of about 1 %, and then share a weight.
+pub type Token = u32;
+
+/// The settings of FTRL-Proximal (McMahan et al. 2013).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Learning {
+    /// How large the steps are: 10⁻⁶ to 10⁶, as below.
+    pub alpha: f64,
+    /// How much smaller the first steps are than they would be: at least 0.
+    pub beta: f64,
+    /// What keeps weights at 0: at least 0.
+    pub l1: f64,
+    /// What keeps weights small: at least 0.
+    pub l2: f64,
+}
+
+impl Default for Learning {
+    fn default() -> Learning {
+        Learning { alpha: 0.05, beta: 1.0, l1: 0.0, l2: 1.0 }
+    }
+}
+
+/// What there is to add up for one case: a weight of 0 for every token that is not here.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Weights {
-    /// What every payment has.
-    pub(super) bias: f64,
+pub struct Weights {
+    /// What every case has.
+    pub bias: f64,
     by_token: BTreeMap<Token, f64>,
 }
 
@@ -24,17 +46,19 @@ const LOG_ODDS_MAX: f64 = 35.0;
 
 impl Weights {
     /// The weight of a token.
-    pub(super) fn of(&self, token: Token) -> f64 {
+    #[must_use]
+    pub fn of(&self, token: Token) -> f64 {
         self.by_token.get(&token).copied().unwrap_or(0.0)
     }
 
     /// Sets the weight of a token.
-    pub(super) fn set(&mut self, token: Token, weight: f64) {
+    pub fn set(&mut self, token: Token, weight: f64) {
         self.by_token.insert(token, weight);
     }
 
-    /// The probability of fraud, above 0 and below 1.
-    pub(super) fn score(&self, tokens: &[Token]) -> f64 {
+    /// The probability, above 0 and below 1.
+    #[must_use]
+    pub fn score(&self, tokens: &[Token]) -> f64 {
         probability(self.bias + tokens.iter().map(|token| self.of(*token)).sum::<f64>())
     }
 }
@@ -50,7 +74,7 @@ struct Coordinate {
     n: f64,
 }
 
-/// Learns weights from one payment after the other.
+/// Learns weights from one case after the other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Learner {
     learning: Learning,
@@ -81,15 +105,15 @@ impl Learner {
         Learner { learning, bias: Coordinate::default(), by_token: BTreeMap::new() }
     }
 
-    /// The probability of fraud by what has been learned so far, above 0 and below 1.
+    /// The probability by what has been learned so far, above 0 and below 1.
     #[must_use]
     pub fn score(&self, tokens: &[Token]) -> f64 {
         probability(self.bias() + tokens.iter().map(|token| self.weight(*token)).sum::<f64>())
     }
 
-    /// Learns what a payment with these tokens was. Once there are 200,000 of them, no new ones are learned.
-    pub fn learn(&mut self, tokens: &[Token], is_fraud: bool) {
-        let gradient = self.score(tokens) - f64::from(u8::from(is_fraud));
+    /// Learns what a case with these tokens was. Once there are 200,000 of them, no new ones are learned.
+    pub fn learn(&mut self, tokens: &[Token], happened: bool) {
+        let gradient = self.score(tokens) - f64::from(u8::from(happened));
         self.bias.learn(gradient, &self.learning);
         for token in tokens {
             let has_room = self.by_token.len() < TOKENS_MAX;
@@ -103,7 +127,7 @@ impl Learner {
         }
     }
 
-    /// The weight that every payment has.
+    /// The weight that every case has.
     #[must_use]
     pub fn bias(&self) -> f64 {
         self.bias.weight(&self.learning)
