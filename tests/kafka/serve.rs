@@ -109,8 +109,13 @@ fn scored_once(shop: &Shop, instance: &Instance) {
     let history = get(instance, ANALYST, "/v1/decisions?payment_id=p2").json()["history"].clone();
     assert_eq!(history["card"][0]["decision_id"], json!(decision), "{history}");
     let card = answer["score"]["entities"]["card"].as_str().expect("a pseudonym").to_owned();
-    let features = get(instance, ANALYST, &format!("/v1/features/card_velocity/{card}")).json();
-    assert_eq!(features["features"]["count_1h"], json!(2.0), "{features}");
+    // features are read beside scores, not before them
+    let path = format!("/v1/features/card_velocity/{card}");
+    let begun = Instant::now();
+    while get(instance, ANALYST, &path).json()["features"]["count_1h"] != json!(2.0) {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", get(instance, ANALYST, &path));
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let records = shop.run(&["inspect", "payments"]);
     assert_eq!(records.matches("\"payment_id\":\"p1\"").count(), 1, "appended once: {records}");
 }
