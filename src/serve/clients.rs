@@ -24,7 +24,7 @@ impl ClientRole {
 /// A client of the API. Knows a token's hash only.
 #[derive(Debug)]
 pub struct Client {
-    /// Its name, for logs and metrics.
+    /// Its name in the configuration.
     pub name: String,
     token: blake3::Hash,
     roles: Vec<ClientRole>,
