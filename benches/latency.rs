@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use support::{Instance, Shop};
-use tillstream::codec::payments::{Decoded, PaymentKind};
+use tillstream::codec::payments::{Payment, PaymentKind};
 use tillstream::event::DecisionId;
 use tillstream::generate::{GenerateSettings, Generator, RawTopic};
 use tillstream::log::Topic;
@@ -148,8 +148,8 @@ fn produce(shop: &Shop, hop_topic: &str, seconds: u64, rate: u64) -> (Sent, Sent
 
 /// The decision about a payment that will be scored: some of the traffic is broken on purpose, and gets none.
 fn decision_of(value: &[u8]) -> Option<String> {
-    match Decoded::decode(value, 1 << 20) {
-        Ok((Decoded::Payment(payment), _)) if matches!(payment.kind, PaymentKind::Attempted { .. }) => {
+    match Payment::decode(value, 1 << 20) {
+        Ok((Some(payment), _)) if matches!(payment.kind, PaymentKind::Attempted { .. }) => {
             Some(DecisionId::of_payment(payment.payment_id.as_str()).to_string())
         }
         _ => None,

@@ -7,6 +7,7 @@
 
 use crate::codec::RejectReason;
 use crate::event::EntityKind;
+use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 
 const KINDS: usize = EntityKind::ALL.len();
@@ -47,6 +48,16 @@ impl Disposition {
     /// Every disposition.
     pub const ALL: [Disposition; 4] =
         [Disposition::Applied, Disposition::LateApplied, Disposition::Late, Disposition::Duplicate];
+
+    /// What is folded at this watermark, which an event of `time` may be behind.
+    #[must_use]
+    pub fn folded(time: EventTime, watermark: Option<EventTime>) -> Disposition {
+        if watermark.is_some_and(|watermark| time < watermark) {
+            Disposition::LateApplied
+        } else {
+            Disposition::Applied
+        }
+    }
 
     /// Its name in metrics and files.
     #[must_use]

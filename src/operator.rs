@@ -60,10 +60,10 @@ impl<'c, O> Context<'c, O> {
         self.outputs.push(output);
     }
 
-    /// Asks to be called for this key when the watermark reaches `at`, in place of an earlier wish: its state says which
-    /// counts. Once per call.
-    pub fn set_timer(&mut self, at: EventTime) {
-        self.timer = Some(at);
+    /// Asks to be called for this key when the watermark reaches `at`, unless `set`, what its state says of the timer that
+    /// is set, comes no later. Once per call.
+    pub fn call_at(&mut self, at: EventTime, set: &mut Option<EventTime>) {
+        self.timer = sooner(set, at).or(self.timer);
     }
 
     /// The timer that was asked for.
@@ -71,4 +71,10 @@ impl<'c, O> Context<'c, O> {
     pub fn timer(&self) -> Option<EventTime> {
         self.timer
     }
+}
+
+/// Moves the timer that is `set` to `at`, unless it comes no later; returns it where it has moved.
+pub fn sooner(set: &mut Option<EventTime>, at: EventTime) -> Option<EventTime> {
+    let moves = set.is_none_or(|set| at < set);
+    moves.then(|| *set.insert(at))
 }

@@ -4,13 +4,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use tillstream::codec::accounts::Decoded as DecodedAccount;
+use tillstream::codec::accounts::Account;
 use tillstream::codec::catalogue::CatalogueItem;
 use tillstream::codec::clickstream::Click;
-use tillstream::codec::labels::Decoded as DecodedLabel;
-use tillstream::codec::orders::Decoded as DecodedOrder;
-use tillstream::codec::payments::Decoded;
-use tillstream::codec::pos::Decoded as DecodedTransaction;
+use tillstream::codec::labels::Label;
+use tillstream::codec::orders::Order;
+use tillstream::codec::payments::Payment;
+use tillstream::codec::pos::Transaction;
 use tillstream::codec::{Reject, RejectReason};
 use tillstream::event::public::{
     DecisionVector, FraudFeatures, FraudScore, LabelledScore, LateRecord, ScoreQuality, SessionFeatures,
@@ -64,12 +64,12 @@ fn is_named_by_its_records(contract: &str) -> bool {
 fn decode(contract: &str, payload: &[u8]) -> Result<(), Reject> {
     match contract {
         "clickstream" => Click::decode(payload, BYTES_MAX).map(|_| ()),
-        "label" => DecodedLabel::decode(payload, BYTES_MAX).map(|_| ()),
-        "order" => DecodedOrder::decode(payload, BYTES_MAX).map(|_| ()),
-        "pos_transaction" => DecodedTransaction::decode(payload, BYTES_MAX).map(|_| ()),
-        "account_event" => DecodedAccount::decode(payload, BYTES_MAX).map(|_| ()),
+        "label" => Label::decode(payload, BYTES_MAX).map(|_| ()),
+        "order" => Order::decode(payload, BYTES_MAX).map(|_| ()),
+        "pos_transaction" => Transaction::decode(payload, BYTES_MAX).map(|_| ()),
+        "account_event" => Account::decode(payload, BYTES_MAX).map(|_| ()),
         "catalogue_item" => CatalogueItem::decode(payload, BYTES_MAX).map(|_| ()),
-        _ => Decoded::decode(payload, BYTES_MAX).map(|_| ()),
+        _ => Payment::decode(payload, BYTES_MAX).map(|_| ()),
     }
 }
 
@@ -274,10 +274,10 @@ fn unknown_fields_and_names_are_kept_and_counted() {
     let (click, unknown) = Click::decode(click, BYTES_MAX).expect("unknown things are no error");
     assert_eq!((click.event_name.as_str(), unknown), ("waved", 2));
     let other = br#"{"event_name":"payment_captured","anything":[1]}"#;
-    assert_eq!(Decoded::decode(other, BYTES_MAX), Ok((Decoded::UnknownName, 0)));
-    assert_eq!(DecodedOrder::decode(other, BYTES_MAX), Ok((DecodedOrder::UnknownName, 0)));
-    assert_eq!(DecodedTransaction::decode(other, BYTES_MAX), Ok((DecodedTransaction::UnknownName, 0)));
-    assert_eq!(DecodedAccount::decode(other, BYTES_MAX), Ok((DecodedAccount::UnknownName, 0)));
+    assert_eq!(Payment::decode(other, BYTES_MAX), Ok((None, 0)));
+    assert_eq!(Order::decode(other, BYTES_MAX), Ok((None, 0)));
+    assert_eq!(Transaction::decode(other, BYTES_MAX), Ok((None, 0)));
+    assert_eq!(Account::decode(other, BYTES_MAX), Ok((None, 0)));
 }
 
 /// Golden public records fit their schema, and the Rust type gives them back as they are.

@@ -143,11 +143,7 @@ impl KeyedOperator for Days {
             days.close_early().into_iter().for_each(|closed| cx.emit(closed));
             self.set_timer(days, cx);
         }
-        if cx.watermark().is_some_and(|watermark| time < watermark) {
-            Disposition::LateApplied
-        } else {
-            Disposition::Applied
-        }
+        Disposition::folded(time, cx.watermark())
     }
 
     fn on_timer(&self, _store: &str, state: &mut Option<StoreDays>, cx: &mut Context<'_, DayOutput>) {
@@ -170,10 +166,8 @@ impl Days {
 
     /// Asks for the next call that these days need, unless one is set that comes no later.
     fn set_timer(&self, days: &mut StoreDays, cx: &mut Context<'_, DayOutput>) {
-        let next = days.next_due(self.settings);
-        if let Some(next) = next.filter(|next| days.timer.is_none_or(|timer| *next < timer)) {
-            days.timer = Some(next);
-            cx.set_timer(next);
+        if let Some(next) = days.next_due(self.settings) {
+            cx.call_at(next, &mut days.timer);
         }
     }
 }

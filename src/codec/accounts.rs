@@ -42,30 +42,21 @@ pub struct Account<'a> {
     pub fields: AccountFields<'a>,
 }
 
-/// What a record of the accounts topic is.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Decoded<'a> {
-    /// An account event.
-    Account(Box<Account<'a>>),
-    /// An event that the contract does not know: kept and counted.
-    UnknownName,
-}
-
-impl<'a> Decoded<'a> {
-    /// Reads an account event, and counts the fields that the contract does not know.
+impl<'a> Account<'a> {
+    /// Reads an account event, none if the contract does not know its name, and counts the fields that it does not know.
     ///
     /// # Errors
     ///
     /// [`Reject`]: the payload is not what the contract says.
-    pub fn decode(payload: &'a [u8], bytes_max: usize) -> Result<(Decoded<'a>, u32), Reject> {
+    pub fn decode(payload: &'a [u8], bytes_max: usize) -> Result<(Option<Account<'a>>, u32), Reject> {
         let name = event_name(payload, bytes_max)?;
         let is_ours = |source: &Source| source.stream() == Source::Login.stream();
         let Some(source) = Source::from_name(name.as_str()).filter(is_ours) else {
-            return Ok((Decoded::UnknownName, 0));
+            return Ok((None, 0));
         };
         let (fields, unknown_fields) = read_object::<AccountFields<'a>>(payload, bytes_max)?;
         fields.check()?;
-        Ok((Decoded::Account(Box::new(Account { source, fields })), unknown_fields))
+        Ok((Some(Account { source, fields }), unknown_fields))
     }
 }
 

@@ -52,27 +52,18 @@ pub struct Label<'a> {
     pub fields: LabelFields<'a>,
 }
 
-/// What a record of the labels topic is.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Decoded<'a> {
-    /// A label.
-    Label(Box<Label<'a>>),
-    /// An event that the contract does not know: kept and counted.
-    UnknownName,
-}
-
-impl<'a> Decoded<'a> {
-    /// Reads a label, and counts the fields that the contract does not know.
+impl<'a> Label<'a> {
+    /// Reads a label, none if the contract does not know its name, and counts the fields that it does not know.
     ///
     /// # Errors
     ///
     /// [`Reject`]: the payload is not what the contract says.
-    pub fn decode(payload: &'a [u8], bytes_max: usize) -> Result<(Decoded<'a>, u32), Reject> {
+    pub fn decode(payload: &'a [u8], bytes_max: usize) -> Result<(Option<Label<'a>>, u32), Reject> {
         if event_name(payload, bytes_max)?.as_str() != "label" {
-            return Ok((Decoded::UnknownName, 0));
+            return Ok((None, 0));
         }
         let (fields, unknown) = read_object::<LabelFields<'a>>(payload, bytes_max)?;
-        Ok((Decoded::Label(Box::new(fields.into_label()?)), unknown))
+        Ok((Some(fields.into_label()?), unknown))
     }
 }
 

@@ -67,30 +67,21 @@ pub struct Order<'a> {
     pub fields: OrderFields<'a>,
 }
 
-/// What a record of the orders topic is.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Decoded<'a> {
-    /// An order event.
-    Order(Box<Order<'a>>),
-    /// An event that the contract does not know: kept and counted.
-    UnknownName,
-}
-
-impl<'a> Decoded<'a> {
-    /// Reads an order event, and counts the fields that the contract does not know.
+impl<'a> Order<'a> {
+    /// Reads an order event, none if the contract does not know its name, and counts the fields that it does not know.
     ///
     /// # Errors
     ///
     /// [`Reject`]: the payload is not what the contract says.
-    pub fn decode(payload: &'a [u8], bytes_max: usize) -> Result<(Decoded<'a>, u32), Reject> {
+    pub fn decode(payload: &'a [u8], bytes_max: usize) -> Result<(Option<Order<'a>>, u32), Reject> {
         let name = event_name(payload, bytes_max)?;
         let is_ours = |source: &Source| source.stream() == Source::OrderPlaced.stream();
         let Some(source) = Source::from_name(name.as_str()).filter(is_ours) else {
-            return Ok((Decoded::UnknownName, 0));
+            return Ok((None, 0));
         };
         let (fields, unknown_fields) = read_object::<OrderFields<'a>>(payload, bytes_max)?;
         fields.check()?;
-        Ok((Decoded::Order(Box::new(Order { source, fields })), unknown_fields))
+        Ok((Some(Order { source, fields }), unknown_fields))
     }
 }
 

@@ -78,29 +78,20 @@ pub enum PaymentKind {
     Result(ResultStatus),
 }
 
-/// What a record of the payments topic is.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Decoded<'a> {
-    /// One of the two contracts.
-    Payment(Box<Payment<'a>>),
-    /// An event that the contracts do not know: kept and counted.
-    UnknownName,
-}
-
-impl<'a> Decoded<'a> {
-    /// Reads a payment event, and counts the fields that the contracts do not know.
+impl<'a> Payment<'a> {
+    /// Reads a payment event, none if the contracts do not know its name, and counts the fields that they do not know.
     ///
     /// # Errors
     ///
     /// [`Reject`]: the payload is not what its contract says.
-    pub fn decode(payload: &'a [u8], bytes_max: usize) -> Result<(Decoded<'a>, u32), Reject> {
+    pub fn decode(payload: &'a [u8], bytes_max: usize) -> Result<(Option<Payment<'a>>, u32), Reject> {
         let read = || read_object::<PaymentFields<'a>>(payload, bytes_max);
         let (payment, unknown_fields) = match event_name(payload, bytes_max)?.as_str() {
             "payment_attempted" => read().and_then(|(fields, unknown)| Ok((fields.attempted()?, unknown)))?,
             "payment_result" => read().and_then(|(fields, unknown)| Ok((fields.result()?, unknown)))?,
-            _ => return Ok((Decoded::UnknownName, 0)),
+            _ => return Ok((None, 0)),
         };
-        Ok((Decoded::Payment(Box::new(payment)), unknown_fields))
+        Ok((Some(payment), unknown_fields))
     }
 }
 

@@ -74,28 +74,19 @@ pub struct Tender<'a> {
     pub card_token: Option<Text<'a>>,
 }
 
-/// What a record of the pos topic is.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Decoded<'a> {
-    /// A transaction.
-    Transaction(Box<Transaction<'a>>),
-    /// An event that the contract does not know: kept and counted.
-    UnknownName,
-}
-
-impl<'a> Decoded<'a> {
-    /// Reads a transaction, and counts the fields that the contract does not know.
+impl<'a> Transaction<'a> {
+    /// Reads a transaction, none if the contract does not know its name, and counts the fields that it does not know.
     ///
     /// # Errors
     ///
     /// [`Reject`]: the payload is not what the contract says.
-    pub fn decode(payload: &'a [u8], bytes_max: usize) -> Result<(Decoded<'a>, u32), Reject> {
+    pub fn decode(payload: &'a [u8], bytes_max: usize) -> Result<(Option<Transaction<'a>>, u32), Reject> {
         if event_name(payload, bytes_max)?.as_str() != "pos_transaction" {
-            return Ok((Decoded::UnknownName, 0));
+            return Ok((None, 0));
         }
         let (transaction, unknown_fields) = read_object::<Transaction<'a>>(payload, bytes_max)?;
         transaction.check()?;
-        Ok((Decoded::Transaction(Box::new(transaction)), unknown_fields))
+        Ok((Some(transaction), unknown_fields))
     }
 }
 
@@ -187,7 +178,7 @@ mod tests {
                 "workstation_id":"w","sequence_number":1,"business_day":"2026-01-05","currency":"EUR",
                 "lines":[{lines}],"tenders":[{tender}]}}"#
             );
-            let reject = Decoded::decode(payload.as_bytes(), 1 << 20).map(|_| ()).expect_err(path);
+            let reject = Transaction::decode(payload.as_bytes(), 1 << 20).map(|_| ()).expect_err(path);
             assert_eq!((reject.reason, reject.path.as_str()), (reason, path), "{reject}");
         }
     }

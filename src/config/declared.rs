@@ -269,8 +269,10 @@ fn walk_rule(mut rule: Section<'_>, faults: &mut Vec<Fault>) -> RuleSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::accounts::Account;
     use crate::codec::clickstream::Click;
-    use crate::codec::{accounts, orders, pos};
+    use crate::codec::orders::Order;
+    use crate::codec::pos::Transaction;
     use crate::config::resolve::{DEFAULT_FEATURES, DEFAULT_RULES};
     use crate::ingest::pseudonym::{PseudonymKey, Pseudonyms};
     use crate::ingest::route::Router;
@@ -453,18 +455,18 @@ mod tests {
         let (time, bytes_max) = (EventTime(1), 1 << 10);
         match source {
             Source::Click => router.click(&Click::decode(event, bytes_max).expect("good").0, time, each),
-            Source::OrderPlaced => match orders::Decoded::decode(event, bytes_max).expect("good").0 {
-                orders::Decoded::Order(order) => router.order(&order, time, each),
-                orders::Decoded::UnknownName => panic!("known"),
-            },
-            Source::PosTransaction => match pos::Decoded::decode(event, bytes_max).expect("good").0 {
-                pos::Decoded::Transaction(basket) => router.basket(&basket, time, each),
-                pos::Decoded::UnknownName => panic!("known"),
-            },
-            _ => match accounts::Decoded::decode(event, bytes_max).expect("good").0 {
-                accounts::Decoded::Account(account) => router.account(&account, time, each),
-                accounts::Decoded::UnknownName => panic!("known"),
-            },
+            Source::OrderPlaced => {
+                let (order, _) = Order::decode(event, bytes_max).expect("good");
+                router.order(&order.expect("known"), time, each);
+            }
+            Source::PosTransaction => {
+                let (basket, _) = Transaction::decode(event, bytes_max).expect("good");
+                router.basket(&basket.expect("known"), time, each);
+            }
+            _ => {
+                let (account, _) = Account::decode(event, bytes_max).expect("good");
+                router.account(&account.expect("known"), time, each);
+            }
         }
         kinds
     }

@@ -7,13 +7,13 @@ use super::outputs::Outputs;
 use super::settings::{FoldSettings, Topology, shape};
 use super::stage::{FoldError, Stage};
 use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode};
-use crate::codec::accounts::Decoded as DecodedAccount;
+use crate::codec::accounts::Account;
 use crate::codec::catalogue::CatalogueItem;
 use crate::codec::clickstream::Click;
-use crate::codec::labels::Decoded as DecodedLabel;
-use crate::codec::orders::Decoded as DecodedOrder;
-use crate::codec::payments::Decoded;
-use crate::codec::pos::Decoded as DecodedBasket;
+use crate::codec::labels::Label;
+use crate::codec::orders::Order;
+use crate::codec::payments::Payment;
+use crate::codec::pos::Transaction;
 use crate::codec::{Reject, RejectReason};
 use crate::event::entity::partition_of;
 use crate::event::{ClickName, Copy};
@@ -68,108 +68,72 @@ impl Ingest {
 
     fn take(&self, task: &mut IngestTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), Reject> {
         match fetched.partition.topic {
-            Topic::Payments => self.take_payment(task, fetched, out),
-            Topic::Labels => self.take_label(task, fetched, out),
-            Topic::Orders => self.take_order(task, fetched, out),
-            Topic::Pos => self.take_basket(task, fetched, out),
-            Topic::Accounts => self.take_account(task, fetched, out),
-            Topic::Catalogue => self.take_item(task, fetched),
-            _ => self.take_click(task, fetched, out),
+            Topic::Clickstream => {
+                let click = self.read(task, fetched, Click::decode)?;
+                let known = ClickName::from_wire(click.event_name.as_str()) != ClickName::Other;
+                task.ledger.unknown_names += u64::from(!known);
+                let time = self.event_time(task, click.event_time_ms, fetched);
+                self.router().click(&click, time, |copy| self.send(copy, &mut task.ledger, out));
+            }
+            Topic::Payments => {
+                let Some(payment) = self.read_known(task, fetched, Payment::decode)? else { return Ok(()) };
+                let time = self.event_time(task, payment.time_ms, fetched);
+                self.router().payment(&payment, time, |copy| self.send(copy, &mut task.ledger, out));
+            }
+            Topic::Labels => {
+                let Some(label) = self.read_known(task, fetched, Label::decode)? else { return Ok(()) };
+                let time = self.event_time(task, label.fields.known_at_ms, fetched);
+                self.router().label(&label, time, |copy| self.send(copy, &mut task.ledger, out));
+            }
+            Topic::Orders => {
+                let Some(order) = self.read_known(task, fetched, Order::decode)? else { return Ok(()) };
+                let time = self.event_time(task, order.fields.event_time_ms, fetched);
+                self.router().order(&order, time, |copy| self.send(copy, &mut task.ledger, out));
+            }
+            Topic::Pos => {
+                let Some(basket) = self.read_known(task, fetched, Transaction::decode)? else {
+                    return Ok(());
+                };
+                let time = self.event_time(task, basket.event_time_ms, fetched);
+                self.router().basket(&basket, time, |copy| self.send(copy, &mut task.ledger, out));
+            }
+            Topic::Accounts => {
+                let Some(account) = self.read_known(task, fetched, Account::decode)? else { return Ok(()) };
+                let time = self.event_time(task, account.fields.event_time_ms, fetched);
+                self.router().account(&account, time, |copy| self.send(copy, &mut task.ledger, out));
+            }
+            // what the shop sells goes no further from here: who serves it reads the topic itself; a tombstone is an item that left
+            Topic::Catalogue if payload(fetched).is_empty() && fetched.record.key.is_some() => {}
+            Topic::Catalogue => {
+                self.read(task, fetched, CatalogueItem::decode)?;
+            }
+            other => unreachable!("{other:?} is not a raw topic"),
         }
-    }
-
-    fn take_click(&self, task: &mut IngestTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), Reject> {
-        let (click, unknown_fields) = Click::decode(payload(fetched), self.settings.payload_bytes_max)?;
-        task.ledger.unknown_fields += u64::from(unknown_fields);
-        let known = ClickName::from_wire(click.event_name.as_str()) != ClickName::Other;
-        task.ledger.unknown_names += u64::from(!known);
-        let time = self.event_time(task, click.event_time_ms, fetched);
-        self.router().click(&click, time, |copy| self.send(copy, &mut task.ledger, out));
         Ok(())
     }
 
-    fn take_payment(
+    /// Decodes the payload, and counts the fields that its contract does not know.
+    fn read<'f, T>(
         &self,
         task: &mut IngestTask,
-        fetched: &Fetched,
-        out: &mut Outputs,
-    ) -> Result<(), Reject> {
-        let (decoded, unknown_fields) = Decoded::decode(payload(fetched), self.settings.payload_bytes_max)?;
+        fetched: &'f Fetched,
+        decode: impl FnOnce(&'f [u8], usize) -> Result<(T, u32), Reject>,
+    ) -> Result<T, Reject> {
+        let (event, unknown_fields) = decode(payload(fetched), self.settings.payload_bytes_max)?;
         task.ledger.unknown_fields += u64::from(unknown_fields);
-        let Decoded::Payment(payment) = decoded else {
-            task.ledger.unknown_names += 1;
-            return Ok(());
-        };
-        let time = self.event_time(task, payment.time_ms, fetched);
-        self.router().payment(&payment, time, |copy| self.send(copy, &mut task.ledger, out));
-        Ok(())
+        Ok(event)
     }
 
-    fn take_label(&self, task: &mut IngestTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), Reject> {
-        let (decoded, unknown_fields) =
-            DecodedLabel::decode(payload(fetched), self.settings.payload_bytes_max)?;
-        task.ledger.unknown_fields += u64::from(unknown_fields);
-        let DecodedLabel::Label(label) = decoded else {
-            task.ledger.unknown_names += 1;
-            return Ok(());
-        };
-        let time = self.event_time(task, label.fields.known_at_ms, fetched);
-        self.router().label(&label, time, |copy| self.send(copy, &mut task.ledger, out));
-        Ok(())
-    }
-
-    fn take_order(&self, task: &mut IngestTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), Reject> {
-        let (decoded, unknown_fields) =
-            DecodedOrder::decode(payload(fetched), self.settings.payload_bytes_max)?;
-        task.ledger.unknown_fields += u64::from(unknown_fields);
-        let DecodedOrder::Order(order) = decoded else {
-            task.ledger.unknown_names += 1;
-            return Ok(());
-        };
-        let time = self.event_time(task, order.fields.event_time_ms, fetched);
-        self.router().order(&order, time, |copy| self.send(copy, &mut task.ledger, out));
-        Ok(())
-    }
-
-    fn take_basket(&self, task: &mut IngestTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), Reject> {
-        let (decoded, unknown_fields) =
-            DecodedBasket::decode(payload(fetched), self.settings.payload_bytes_max)?;
-        task.ledger.unknown_fields += u64::from(unknown_fields);
-        let DecodedBasket::Transaction(basket) = decoded else {
-            task.ledger.unknown_names += 1;
-            return Ok(());
-        };
-        let time = self.event_time(task, basket.event_time_ms, fetched);
-        self.router().basket(&basket, time, |copy| self.send(copy, &mut task.ledger, out));
-        Ok(())
-    }
-
-    fn take_account(
+    /// As [`Ingest::read`]; an event whose name no contract knows is counted.
+    fn read_known<'f, T>(
         &self,
         task: &mut IngestTask,
-        fetched: &Fetched,
-        out: &mut Outputs,
-    ) -> Result<(), Reject> {
-        let (decoded, unknown_fields) =
-            DecodedAccount::decode(payload(fetched), self.settings.payload_bytes_max)?;
-        task.ledger.unknown_fields += u64::from(unknown_fields);
-        let DecodedAccount::Account(account) = decoded else {
-            task.ledger.unknown_names += 1;
-            return Ok(());
-        };
-        let time = self.event_time(task, account.fields.event_time_ms, fetched);
-        self.router().account(&account, time, |copy| self.send(copy, &mut task.ledger, out));
-        Ok(())
-    }
-
-    /// What the shop sells goes no further from here: who serves it reads the topic itself. A tombstone is an item that left.
-    fn take_item(&self, task: &mut IngestTask, fetched: &Fetched) -> Result<(), Reject> {
-        if payload(fetched).is_empty() && fetched.record.key.is_some() {
-            return Ok(());
-        }
-        let (_, unknown_fields) = CatalogueItem::decode(payload(fetched), self.settings.payload_bytes_max)?;
-        task.ledger.unknown_fields += u64::from(unknown_fields);
-        Ok(())
+        fetched: &'f Fetched,
+        decode: impl FnOnce(&'f [u8], usize) -> Result<(Option<T>, u32), Reject>,
+    ) -> Result<Option<T>, Reject> {
+        let event = self.read(task, fetched, decode)?;
+        task.ledger.unknown_names += u64::from(event.is_none());
+        Ok(event)
     }
 
     fn router(&self) -> Router<'_> {

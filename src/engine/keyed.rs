@@ -29,7 +29,7 @@ use crate::ledger::{Disposition, KeyedLedger};
 use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId};
 use crate::log::position::{Offset, Position};
 use crate::log::{Fetched, Start, Topic, TopicPartition};
-use crate::operator::{Context, KeyedOperator};
+use crate::operator::{Context, KeyedOperator, sooner};
 use crate::progress::sources::{Admission, Refusal, Sources};
 use crate::session::operator::{ClickInput, ClosedSession, SessionOutput};
 use crate::session::{Sessions, VisitorState, record};
@@ -38,6 +38,7 @@ use crate::state::{Dedup, EntityKey, KeyedState, StateKey, Timers, Tracking};
 use crate::time::EventTime;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -198,7 +199,7 @@ impl Keyed {
                 // what happened to money and accounts counts however late it is known
                 Body::Values(source, values) => {
                     self.fold_values(task, copy, *source, values);
-                    behind(copy.time, watermark)
+                    Disposition::folded(copy.time, watermark)
                 }
             }
         } else {
@@ -257,7 +258,7 @@ impl Keyed {
             return Disposition::Late;
         }
         self.fold_values(task, copy, Source::Click, values);
-        behind(copy.time, watermark)
+        Disposition::folded(copy.time, watermark)
     }
 
     /// Folds into the group of this source, if the kind has one.
@@ -317,7 +318,7 @@ impl Keyed {
             estimates: named(&task.scratch.estimates),
         };
         out.publish(Topic::FeaturesFraud, "tillstream.fraud_features.v1", copy.key, &record);
-        behind(copy.time, task.sources.watermark())
+        Disposition::folded(copy.time, task.sources.watermark())
     }
 
     /// A label goes on to the decision that it is about. None is ever too late here.
@@ -339,7 +340,7 @@ impl Keyed {
             origin,
         });
         self.send_to_decision(label.decision, &event, out);
-        behind(copy.time, watermark)
+        Disposition::folded(copy.time, watermark)
     }
 
     fn send_to_decision(&self, decision: DecisionId, event: &DecisionEvent<'_>, out: &mut Outputs) {
@@ -528,25 +529,9 @@ impl KeyedTask {
     /// The keys of this hash whose state has this timer still: at most one, but for an accident.
     fn keys_with_timer(&mut self, at: EventTime, operator: Operator, hash: u64) -> Vec<OwnedEntityKey> {
         match operator {
-            Operator::Sessions => {
-                let mut keys = self.sessions.keys_of(hash);
-                keys.retain(|key| {
-                    self.sessions.get(key.borrowed()).and_then(VisitorState::timer) == Some(at)
-                });
-                keys
-            }
-            Operator::Features => {
-                let mut keys = self.features.keys_of(hash);
-                keys.retain(|key| {
-                    self.features.get(key.borrowed()).and_then(|features| features.timer) == Some(at)
-                });
-                keys
-            }
-            Operator::Days => {
-                let mut keys = self.days.keys_of(hash);
-                keys.retain(|key| self.days.get(key.borrowed()).and_then(StoreDays::timer) == Some(at));
-                keys
-            }
+            Operator::Sessions => keys_where(&mut self.sessions, hash, |state| state.timer() == Some(at)),
+            Operator::Features => keys_where(&mut self.features, hash, |state| state.timer == Some(at)),
+            Operator::Days => keys_where(&mut self.days, hash, |state| state.timer() == Some(at)),
         }
     }
 
@@ -633,12 +618,19 @@ impl EntityFeatures {
 
     /// Returns the timer to set so that the entity is looked at no later than `at`.
     fn arm(&mut self, at: EventTime) -> Option<EventTime> {
-        if self.timer.is_some_and(|timer| timer <= at) {
-            return None;
-        }
-        self.timer = Some(at);
-        self.timer
+        sooner(&mut self.timer, at)
     }
+}
+
+/// The keys of this hash whose state `is` so, in order.
+fn keys_where<V: DeserializeOwned>(
+    table: &mut KeyedState<OwnedEntityKey, V>,
+    hash: u64,
+    is: impl Fn(&V) -> bool,
+) -> Vec<OwnedEntityKey> {
+    let mut keys = table.keys_of(hash);
+    keys.retain(|key| table.get(key.borrowed()).is_some_and(&is));
+    keys
 }
 
 fn key_of<'a>(copy: &Copy<'a>) -> EntityKey<'a> {
@@ -648,14 +640,6 @@ fn key_of<'a>(copy: &Copy<'a>) -> EntityKey<'a> {
 /// An event id is one entity's and one stream's.
 fn seen_as(copy: &Copy<'_>) -> u64 {
     copy.hash.wrapping_add(copy.body.source().stream())
-}
-
-fn behind(time: EventTime, watermark: Option<EventTime>) -> Disposition {
-    if watermark.is_some_and(|watermark| time < watermark) {
-        Disposition::LateApplied
-    } else {
-        Disposition::Applied
-    }
 }
 
 fn set_features_timer(timers: &mut Timers<(Operator, u64)>, timer: Option<EventTime>, key: EntityKey<'_>) {

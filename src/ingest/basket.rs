@@ -52,7 +52,6 @@ fn is_true(fact: Option<bool>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::pos::Decoded;
 
     /// Reads a transaction of 2026-01-05 in euros with these lines, and more fields if need be, and looks at its copy.
     fn with_basket(lines: &str, more: &str, look: impl FnOnce(BasketCopy<'_>)) {
@@ -61,9 +60,8 @@ mod tests {
             "workstation_id":"w","sequence_number":1,"business_day":"2026-01-05","currency":"EUR",
             "lines":[{lines}]{more}}}"#
         );
-        let (decoded, _) = Decoded::decode(payload.as_bytes(), 1 << 20).unwrap();
-        let Decoded::Transaction(transaction) = decoded else { panic!("a transaction: {payload}") };
-        look(basket(&transaction));
+        let (transaction, _) = Transaction::decode(payload.as_bytes(), 1 << 20).unwrap();
+        look(basket(&transaction.unwrap()));
     }
 
     const EMPTY: BasketCopy<'static> = BasketCopy {

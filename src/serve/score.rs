@@ -3,7 +3,7 @@
 use super::api::{ApiState, Lagged};
 use super::problem::Problem;
 use super::visitors::raw;
-use crate::codec::payments::{Decoded, Payment, PaymentKind};
+use crate::codec::payments::{Payment, PaymentKind};
 use crate::codec::text::{AnyJson, as_str};
 use crate::codec::{Reject, RejectReason};
 use crate::event::DecisionId;
@@ -164,19 +164,15 @@ struct Attempt<'b> {
 
 impl<'b> Attempt<'b> {
     fn read(body: &'b [u8], bytes_max: usize) -> Result<Attempt<'b>, Problem> {
-        let (decoded, _) = Decoded::decode(body, bytes_max).map_err(|reject| refused(&reject))?;
-        match decoded {
-            Decoded::Payment(payment) => match payment.kind {
-                PaymentKind::Attempted { amount_minor } => Ok(Attempt {
-                    card: payment.card_token.as_str().to_owned(),
-                    decision: DecisionId::of_payment(payment.payment_id.as_str()),
-                    amount_minor,
-                    payment: *payment,
-                }),
-                PaymentKind::Result(_) => Err(not_an_attempt()),
-            },
-            Decoded::UnknownName => Err(not_an_attempt()),
-        }
+        let (payment, _) = Payment::decode(body, bytes_max).map_err(|reject| refused(&reject))?;
+        let payment = payment.ok_or_else(not_an_attempt)?;
+        let PaymentKind::Attempted { amount_minor } = payment.kind else { return Err(not_an_attempt()) };
+        Ok(Attempt {
+            card: payment.card_token.as_str().to_owned(),
+            decision: DecisionId::of_payment(payment.payment_id.as_str()),
+            amount_minor,
+            payment,
+        })
     }
 
     /// Whether it cannot be the payment that was scored under its id.

@@ -213,11 +213,7 @@ impl KeyedOperator for Sessions {
         state.running = time;
         self.close_early(visitor, state, cx);
         self.set_timer(state, cx);
-        if cx.watermark().is_some_and(|watermark| time < watermark) {
-            Disposition::LateApplied
-        } else {
-            Disposition::Applied
-        }
+        Disposition::folded(time, cx.watermark())
     }
 
     fn on_timer(&self, visitor: &str, state: &mut Option<VisitorState>, cx: &mut Context<'_, SessionOutput>) {
@@ -291,10 +287,8 @@ impl Sessions {
         // sessions are ordered by their ends: behind the first that is not yet published none is due earlier
         let unpublished = state.open.iter().position(|session| !session.current);
         let first = state.open.iter().take(unpublished.map_or(usize::MAX, |place| place + 1));
-        let next = first.map(due).chain(state.closed.front().map(forget)).min();
-        if let Some(next) = next.filter(|next| state.timer.is_none_or(|timer| *next < timer)) {
-            state.timer = Some(next);
-            cx.set_timer(next);
+        if let Some(next) = first.map(due).chain(state.closed.front().map(forget)).min() {
+            cx.call_at(next, &mut state.timer);
         }
     }
 }

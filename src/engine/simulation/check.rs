@@ -3,10 +3,12 @@
 
 use super::input;
 use super::world::World;
+use crate::codec::accounts::Account;
 use crate::codec::clickstream::Click;
-use crate::codec::labels::Decoded as DecodedLabel;
-use crate::codec::payments::Decoded;
-use crate::codec::{accounts, orders, pos};
+use crate::codec::labels::Label;
+use crate::codec::orders::Order;
+use crate::codec::payments::Payment;
+use crate::codec::pos::Transaction;
 use crate::engine::arrival::restore_at_once;
 use crate::engine::decide::{Decide, DecideTask};
 use crate::engine::ingest::Ingest;
@@ -46,32 +48,30 @@ fn routed(world: &World) -> Routed {
         };
         match topic {
             Topic::Payments => {
-                if let Ok((Decoded::Payment(payment), _)) = Decoded::decode(payload, 1 << 20) {
+                if let Ok((Some(payment), _)) = Payment::decode(payload, 1 << 20) {
                     router.payment(&payment, EventTime(payment.time_ms), &mut count);
                     decisions.insert(DecisionId::of_payment(payment.payment_id.as_str()));
                 }
             }
             Topic::Labels => {
-                if let Ok((DecodedLabel::Label(label), _)) = DecodedLabel::decode(payload, 1 << 20) {
+                if let Ok((Some(label), _)) = Label::decode(payload, 1 << 20) {
                     router.label(&label, EventTime(label.fields.known_at_ms), &mut count);
                     let ids: &mut BTreeSet<String> = labels.entry(label.decision).or_default();
                     ids.insert(label.fields.event_id.as_str().to_owned());
                 }
             }
             Topic::Orders => {
-                if let Ok((orders::Decoded::Order(order), _)) = orders::Decoded::decode(payload, 1 << 20) {
+                if let Ok((Some(order), _)) = Order::decode(payload, 1 << 20) {
                     router.order(&order, EventTime(order.fields.event_time_ms), &mut count);
                 }
             }
             Topic::Pos => {
-                if let Ok((pos::Decoded::Transaction(basket), _)) = pos::Decoded::decode(payload, 1 << 20) {
+                if let Ok((Some(basket), _)) = Transaction::decode(payload, 1 << 20) {
                     router.basket(&basket, EventTime(basket.event_time_ms), &mut count);
                 }
             }
             Topic::Accounts => {
-                if let Ok((accounts::Decoded::Account(account), _)) =
-                    accounts::Decoded::decode(payload, 1 << 20)
-                {
+                if let Ok((Some(account), _)) = Account::decode(payload, 1 << 20) {
                     router.account(&account, EventTime(account.fields.event_time_ms), &mut count);
                 }
             }
