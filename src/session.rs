@@ -2,6 +2,7 @@
 
 pub mod facts;
 pub mod operator;
+pub mod purchase;
 pub mod record;
 
 pub use facts::{Facts, LAST_ITEMS_MAX};

@@ -78,8 +78,10 @@ impl Producers {
             ["page_view", "view_item", "add_to_cart", "remove_from_cart", "begin_checkout", "purchase"];
         let name = NAMES[self.random.below(6) as usize];
         let item = self.random.below(30);
+        // some purchases say which order they are, and some orders are told of twice
+        let order = (self.random.below(3) > 0).then(|| format!("o{}", self.random.below(self.number + 1)));
         let event = json!({
-            "event_id": self.event_id(), "event_name": name, "event_time_ms": time, "visitor_id": format!("v{visitor}"),
+            "event_id": self.event_id(), "event_name": name, "transaction_id": order, "event_time_ms": time, "visitor_id": format!("v{visitor}"),
             "device_id": format!("d{}", visitor % 3), "page_location": format!("/p/{item}"),
             "currency": "EUR", "value_minor": 100 * item,
             "items": [{"item_id": format!("i{item}"), "item_category": format!("c{}", item % 5), "price_minor": 100 * item}],
@@ -128,7 +130,13 @@ impl Producers {
             }
             1 => {
                 let name = ORDERS[self.random.below(3) as usize];
-                let event = json!({"event_name": name, "order_id": "o", "customer_id": customer, "currency": "EUR", "value_minor": amount});
+                let visitor = (self.random.below(3) > 0).then(|| format!("v{}", self.random.below(6)));
+                let order = format!("o{}", self.random.below(self.number + 1));
+                let items = json!([{"item_id": format!("i{}", amount % 30), "category": "c7", "quantity": 1 + amount % 2}]);
+                let event = json!({
+                    "event_name": name, "order_id": order, "customer_id": customer, "visitor_id": visitor,
+                    "currency": "EUR", "value_minor": amount, "items": items,
+                });
                 (Topic::Orders, customer, event)
             }
             _ => {

@@ -185,7 +185,7 @@ impl Keyed {
         let watermark = task.sources.watermark();
         let disposition = if task.dedup.is_new(seen_as(copy), copy.event_id, copy.time, watermark) {
             match &copy.body {
-                Body::Click(click) => self.fold_click(task, copy, click, place, out),
+                Body::Click(click) | Body::Order(click) => self.fold_click(task, copy, click, place, out),
                 Body::Values(Source::Click, values) => self.fold_click_values(task, copy, values, place, out),
                 Body::Payment(payment) => self.fold_payment(task, copy, payment, out),
                 Body::Label(label) => self.pass_on_label(copy, label, place, watermark, out),
@@ -220,7 +220,8 @@ impl Keyed {
     ) -> Disposition {
         let key = key_of(copy);
         let mut cx = Context::new(task.sources.watermark(), &mut task.scratch.session_outputs);
-        let input = ClickInput { time: copy.time, event_id: copy.event_id, click };
+        let is_order = matches!(copy.body, Body::Order(_));
+        let input = ClickInput { time: copy.time, event_id: copy.event_id, is_order, click };
         let disposition =
             task.sessions.update(key, |state| self.sessions.on_event(copy.key, input, state, &mut cx));
         if let Some(timer) = cx.timer() {
@@ -238,7 +239,7 @@ impl Keyed {
             return disposition;
         }
         task.scratch.touched.insert(key);
-        self.fold_values(task, copy, Source::Click, &click.values);
+        self.fold_values(task, copy, copy.body.source(), &click.values);
         disposition
     }
 

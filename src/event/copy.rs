@@ -33,6 +33,8 @@ pub struct Copy<'a> {
 pub enum Body<'a> {
     /// A click, for the visitor's session.
     Click(#[serde(borrow)] ClickCopy<'a>),
+    /// An order that was placed, for the visitor's session: as the purchase that it is.
+    Order(#[serde(borrow)] ClickCopy<'a>),
     /// A payment attempt: this entity owes a part of its feature vector.
     Payment(#[serde(borrow)] PaymentCopy<'a>),
     /// What became known about a payment, for the payment itself.
@@ -49,6 +51,7 @@ impl Body<'_> {
     pub fn source(&self) -> Source {
         match self {
             Body::Click(_) => Source::Click,
+            Body::Order(_) => Source::OrderPlaced,
             Body::Payment(_) => Source::PaymentAttempted,
             Body::Label(_) => Source::Label,
             Body::Values(source, _) => *source,
@@ -74,6 +77,8 @@ pub struct ClickCopy<'a> {
     pub currency: Option<&'a str>,
     /// The value of a purchase or refund in minor units of `currency`.
     pub value_minor: Option<i64>,
+    /// Which order a purchase is, if it says so: XXH3, 64 bits, of the order's id.
+    pub order: Option<u64>,
     /// The items concerned.
     #[serde(borrow)]
     pub items: Vec<ItemRef<'a>>,

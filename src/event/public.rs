@@ -38,7 +38,7 @@ pub struct SessionRecord<'a> {
     pub customer_id: Option<Text<'a>>,
     /// The latest known device.
     pub device_id: Option<Text<'a>>,
-    /// Events of any name.
+    /// Events of any name, and orders that were placed.
     pub events: u32,
     /// `page_view` events.
     pub page_views: u32,
@@ -52,7 +52,7 @@ pub struct SessionRecord<'a> {
     pub cart_removes: u32,
     /// `begin_checkout` events.
     pub checkouts: u32,
-    /// `purchase` events.
+    /// `purchase` events and orders that were placed; what names one order counts once.
     pub purchases: u32,
     /// `refund` events.
     pub refunds: u32,
@@ -114,7 +114,7 @@ pub struct SessionFeatures<'a> {
     pub event_time_ms: EventTime,
     /// `page_view` and `view_item` events.
     pub depth: u32,
-    /// Events of any name.
+    /// Events of any name, and orders that were placed.
     pub events: u32,
     /// From the first to the newest event.
     pub dwell_ms: i64,
@@ -126,7 +126,7 @@ pub struct SessionFeatures<'a> {
     pub cart_adds: u32,
     /// `begin_checkout` events.
     pub checkouts: u32,
-    /// `purchase` events.
+    /// `purchase` events and orders that were placed; what names one order counts once.
     pub purchases: u32,
     /// How often each category was touched.
     pub categories: BTreeMap<Text<'a>, u32>,

@@ -9,7 +9,7 @@ use crate::codec::accounts::Account;
 use crate::codec::clickstream::Click;
 use crate::codec::labels::Label;
 use crate::codec::object::Object;
-use crate::codec::orders::Order;
+use crate::codec::orders::{Order, OrderFields};
 use crate::codec::payments::{Payment, PaymentKind};
 use crate::codec::pos::Transaction;
 use crate::codec::text::{AnyJson, Text, as_str};
@@ -135,8 +135,9 @@ impl Router<'_> {
         each(&copy(EntityKind::Payment, &key, event_id, time, Body::Label(body)));
     }
 
-    /// The copies of an order event, handed to `each` in the order of the kinds.
-    pub fn order(&self, order: &Order<'_>, time: EventTime, each: impl FnMut(&Copy<'_>)) {
+    /// The copies of an order event, handed to `each` in the order of the kinds. An order that was placed is a purchase to its
+    /// visitor's session.
+    pub fn order(&self, order: &Order<'_>, time: EventTime, mut each: impl FnMut(&Copy<'_>)) {
         let fields = &order.fields;
         let named = Named {
             visitor: &fields.visitor_id,
@@ -144,7 +145,7 @@ impl Router<'_> {
             customer: &fields.customer_id,
             ..Named::NOBODY
         };
-        let ids = self.ids(named, as_str(&fields.card_token), time);
+        let mut ids = self.ids(named, as_str(&fields.card_token), time);
         let pieces = fields.items().map(|item| item.quantity.unwrap_or(1)).sum();
         let value = |field| match field {
             FieldId::AmountMinor => fields.value_minor.map(Value::Number),
@@ -152,7 +153,14 @@ impl Router<'_> {
             FieldId::Currency => hashed(Some(fields.currency.as_str())),
             _ => None,
         };
-        self.for_views(order.source, &ids, (fields.event_id.as_str(), time), value, each);
+        let event_id = fields.event_id.as_str();
+        if let (Source::OrderPlaced, Some(visitor)) = (order.source, as_str(&fields.visitor_id)) {
+            let values = self.values(EntityKind::Visitor, order.source, &ids, value);
+            let body = Body::Order(order_copy(fields, ids.get(EntityKind::Customer), values));
+            each(&copy(EntityKind::Visitor, visitor, event_id, time, body));
+            ids.ids[EntityKind::Visitor.index()] = None;
+        }
+        self.for_views(order.source, &ids, (event_id, time), value, each);
     }
 
     /// The copies of a transaction of a till, handed to `each` in the order of the kinds, but for the store's, which comes first. A
@@ -360,9 +368,39 @@ fn click_copy<'a>(
         campaign,
         currency: as_str(&click.currency),
         value_minor: click.value_minor,
+        order: as_str(&click.transaction_id).map(order_hash),
         items: items.collect(),
         values,
     }
+}
+
+fn order_copy<'a>(
+    order: &'a OrderFields<'_>,
+    customer: Option<&'a str>,
+    values: Vec<(FieldId, Value)>,
+) -> ClickCopy<'a> {
+    let items = order.items().map(|item| ItemRef {
+        item: item.item_id.as_str(),
+        category: as_str(&item.category),
+        price_minor: item.price_minor,
+        quantity: item.quantity.and_then(|pieces| u32::try_from(pieces).ok()).unwrap_or(1),
+    });
+    ClickCopy {
+        name: ClickName::Purchase,
+        customer,
+        device: None,
+        page: None,
+        campaign: None,
+        currency: Some(order.currency.as_str()),
+        value_minor: order.value_minor,
+        order: Some(order_hash(order.order_id.as_str())),
+        items: items.collect(),
+        values,
+    }
+}
+
+fn order_hash(id: &str) -> u64 {
+    xxh3_64(id.as_bytes())
 }
 
 fn context<'a>(payment: &'a Payment<'_>, amount_minor: i64) -> PaymentContext<'a> {

@@ -1,10 +1,12 @@
 //! What a session says of its clicks, independent of the order in which they came.
 //!
 //! Every part is a commutative, associative sum: of counts, of the first or last by (time, event id),
-//! of the most recent distinct items. Bounded: 20 items, 64 categories, 100 items in the cart.
+//! of the most recent distinct items, of the orders by their ids. Bounded: 20 items, 64 categories, 100 items in the cart, 256 orders.
 
 #![expect(clippy::indexing_slicing, reason = "places come from a search in the same list")]
 
+use super::operator::ClickInput;
+use super::purchase::{Purchase, Purchases};
 use crate::event::{ClickCopy, ClickName, ItemRef};
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
@@ -63,12 +65,14 @@ pub struct Prices {
 pub struct Facts {
     /// How many of what.
     pub counts: Counts,
-    /// Purchases less refunds by currency.
+    /// Purchases less refunds by currency, but for [`Facts::orders`].
     pub revenue_minor: BTreeMap<Box<str>, i64>,
-    /// Touches by category.
+    /// Touches by category, but for [`Facts::orders`].
     pub categories: BTreeMap<Box<str>, u32>,
-    /// Added less removed and purchased, by item; may be below zero while events are missing.
+    /// Added less removed and purchased, by item, but for [`Facts::orders`]; may be below zero while events are missing.
     pub cart: BTreeMap<Box<str>, i64>,
+    /// Purchases that say which order they are.
+    pub orders: Purchases,
     /// Distinct touched items with the newest time of each; newest first, then by id.
     pub last_items: Vec<(EventTime, Box<str>)>,
     /// Prices of viewed items.
@@ -86,16 +90,18 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Adds a click.
-    pub fn add(&mut self, click: &ClickCopy<'_>, event_id: &str, time: EventTime) {
-        self.counts.add(click.name);
-        self.add_revenue(click);
-        if touches_items(click.name) {
-            for item in &click.items {
-                self.touch(item, click.name, time);
-            }
-        }
+    /// Adds a click, or an order as a purchase.
+    pub fn add(&mut self, input: &ClickInput<'_>) {
+        let ClickInput { time, event_id, is_order, click } = *input;
         let at = (time, xxh3_64(event_id.as_bytes()));
+        self.counts.events += 1;
+        match click.order.filter(|_| click.name == ClickName::Purchase) {
+            Some(order) => {
+                self.orders.add(order, Purchase::of(click, !is_order, at));
+                click.items.iter().for_each(|item| self.see_item(item.item, time));
+            }
+            None => self.add_plain(click, time),
+        }
         set_last(&mut self.customer, click.customer, at);
         set_last(&mut self.device, click.device, at);
         set_last(&mut self.exit_page, click.page, at);
@@ -122,6 +128,7 @@ impl Facts {
             *self.cart.entry(item).or_default() += pieces;
         }
         keep_first(&mut self.cart, CART_ITEMS_MAX);
+        self.orders.merge(other.orders);
         for (time, item) in other.last_items {
             self.see_item(&item, time);
         }
@@ -134,6 +141,17 @@ impl Facts {
         self.exit_page = later(self.exit_page.take(), other.exit_page);
         self.landing_page = earlier(self.landing_page.take(), other.landing_page);
         self.campaign = earlier(self.campaign.take(), other.campaign);
+    }
+
+    /// Adds what need not be told apart from the rest.
+    fn add_plain(&mut self, click: &ClickCopy<'_>, time: EventTime) {
+        self.counts.add(click.name);
+        self.add_revenue(click);
+        if touches_items(click.name) {
+            for item in &click.items {
+                self.touch(item, click.name, time);
+            }
+        }
     }
 
     fn add_revenue(&mut self, click: &ClickCopy<'_>) {
@@ -210,7 +228,6 @@ fn touches_items(name: ClickName) -> bool {
 
 impl Counts {
     fn add(&mut self, name: ClickName) {
-        self.events += 1;
         match name {
             ClickName::PageView => self.page_views += 1,
             ClickName::ViewItem => self.item_views += 1,
@@ -279,7 +296,8 @@ fn earlier<T: Ord>(one: Option<Stamped<T>>, other: Option<Stamped<T>>) -> Option
     }
 }
 
-fn keep_first<V>(map: &mut BTreeMap<Box<str>, V>, max: usize) {
+/// Keeps `max` entries: the first in the order of the keys, which are the same in whatever order they came.
+pub(super) fn keep_first<K: Ord, V>(map: &mut BTreeMap<K, V>, max: usize) {
     while map.len() > max {
         map.pop_last();
     }

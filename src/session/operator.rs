@@ -161,13 +161,15 @@ impl SessionOutput {
     }
 }
 
-/// A click, as the operator takes it.
+/// A click, or an order that was placed, as the operator takes it.
 #[derive(Debug, Clone, Copy)]
 pub struct ClickInput<'a> {
     /// When.
     pub time: EventTime,
     /// The producer's id of the event.
     pub event_id: &'a str,
+    /// Whether the shop says so itself, and not the visitor's browser.
+    pub is_order: bool,
     /// What.
     pub click: &'a ClickCopy<'a>,
 }
@@ -205,7 +207,7 @@ impl KeyedOperator for Sessions {
         let state = state.get_or_insert_default();
         let place = state.join(touched, time, visitor);
         let session = &mut state.open[place];
-        session.facts.add(input.click, input.event_id, time);
+        session.facts.add(&input);
         session.current = false;
         if session.published.is_some() && cx.reached(session.end.plus(self.settings.gap)) {
             session.publish(visitor, Standing::Open, cx);
@@ -419,10 +421,12 @@ mod tests {
                 campaign: None,
                 currency: None,
                 value_minor: None,
+                order: None,
                 items: Vec::new(),
                 values: Vec::new(),
             };
-            let input = ClickInput { time: EventTime(time_ms), event_id: "e", click: &click };
+            let input =
+                ClickInput { time: EventTime(time_ms), event_id: "e", is_order: false, click: &click };
             let mut cx = Context::new(watermark, &mut self.out);
             SESSIONS.on_event("v", input, &mut self.state, &mut cx)
         }

@@ -1,6 +1,6 @@
 //! Sessions as public records.
 
-use super::facts::{Counts, Facts, Prices};
+use super::facts::{CATEGORIES_MAX, Counts, Facts, Prices, keep_first};
 use super::operator::{OpenSession, SessionId, SessionOutput, Standing};
 use crate::event::public::{
     Campaign, MissedSession, Outcome, PriceLevel, SessionFeatures, SessionRecord, Text,
@@ -23,7 +23,7 @@ pub fn session_record<'a>(visitor: &'a str, output: &'a SessionOutput) -> Option
         cart_adds,
         cart_removes,
         checkouts,
-        purchases,
+        purchases: _,
         refunds,
         other_events,
     } = facts.counts;
@@ -45,11 +45,11 @@ pub fn session_record<'a>(visitor: &'a str, output: &'a SessionOutput) -> Option
         cart_adds,
         cart_removes,
         checkouts,
-        purchases,
+        purchases: purchases(facts),
         refunds,
         other_events,
-        revenue_minor: borrowed(&facts.revenue_minor),
-        categories: borrowed(&facts.categories),
+        revenue_minor: revenue(facts),
+        categories: categories(facts),
         last_items: last_items(facts),
         cart: cart(facts),
         landing_page: facts.landing_page.as_ref().map(|page| Cow::Borrowed(&*page.value)),
@@ -58,7 +58,7 @@ pub fn session_record<'a>(visitor: &'a str, output: &'a SessionOutput) -> Option
             let (source, medium, name) = &campaign.value;
             Campaign { source: text(source), medium: text(medium), name: text(name) }
         }),
-        outcome: outcome(&facts.counts),
+        outcome: outcome(facts),
     })
 }
 
@@ -77,8 +77,8 @@ pub fn session_features<'a>(visitor: &'a str, session: &'a OpenSession) -> Sessi
         item_views: facts.counts.item_views,
         cart_adds: facts.counts.cart_adds,
         checkouts: facts.counts.checkouts,
-        purchases: facts.counts.purchases,
-        categories: borrowed(&facts.categories),
+        purchases: purchases(facts),
+        categories: categories(facts),
         price_level: facts.prices.map(price_level),
         cart: cart(facts),
         last_items: last_items(facts),
@@ -103,17 +103,37 @@ fn borrowed<V: Copy>(map: &BTreeMap<Box<str>, V>) -> BTreeMap<Text<'_>, V> {
     map.iter().map(|(key, value)| (Cow::Borrowed(&**key), *value)).collect()
 }
 
+fn purchases(facts: &Facts) -> u32 {
+    facts.counts.purchases + facts.orders.count()
+}
+
+fn revenue(facts: &Facts) -> BTreeMap<Text<'_>, i64> {
+    let mut revenue = borrowed(&facts.revenue_minor);
+    for (currency, value) in facts.orders.iter().filter_map(|order| order.value.as_ref()) {
+        *revenue.entry(Cow::Borrowed(&**currency)).or_default() += value;
+    }
+    revenue
+}
+
+fn categories(facts: &Facts) -> BTreeMap<Text<'_>, u32> {
+    let mut categories = borrowed(&facts.categories);
+    for category in facts.orders.items().filter_map(|bought| bought.category.as_deref()) {
+        *categories.entry(Cow::Borrowed(category)).or_default() += 1;
+    }
+    keep_first(&mut categories, CATEGORIES_MAX);
+    categories
+}
+
 fn cart(facts: &Facts) -> BTreeMap<Text<'_>, u32> {
-    facts
-        .cart
-        .iter()
-        .filter_map(|(item, pieces)| {
-            u32::try_from(*pieces)
-                .ok()
-                .filter(|pieces| *pieces > 0)
-                .map(|pieces| (Cow::Borrowed(&**item), pieces))
-        })
-        .collect()
+    let mut cart = borrowed(&facts.cart);
+    for bought in facts.orders.items() {
+        if let Some(pieces) = cart.get_mut(&*bought.item) {
+            *pieces -= i64::from(bought.pieces);
+        }
+    }
+    let above_zero =
+        |(item, pieces)| u32::try_from(pieces).ok().filter(|pieces| *pieces > 0).map(|pieces| (item, pieces));
+    cart.into_iter().filter_map(above_zero).collect()
 }
 
 fn last_items(facts: &Facts) -> Vec<Text<'_>> {
@@ -129,8 +149,9 @@ fn price_level(prices: Prices) -> PriceLevel {
     }
 }
 
-fn outcome(counts: &Counts) -> Outcome {
-    if counts.purchases > 0 {
+fn outcome(facts: &Facts) -> Outcome {
+    let counts = &facts.counts;
+    if purchases(facts) > 0 {
         Outcome::Purchased
     } else if counts.checkouts > 0 {
         Outcome::CheckoutAbandoned

@@ -193,6 +193,7 @@ fn read_by_views(source: Source) -> EventSource {
 fn stream(copy: &EventCopy<'_>) -> &'static str {
     match copy.body {
         Body::Click(_) | Body::Values(Source::Click, _) => "click",
+        Body::Order(_) => "order",
         Body::Payment(_) => "payment_attempted",
         Body::Label(_) => "label",
         Body::Basket(..) => "pos_transaction",
@@ -398,10 +399,10 @@ impl<'a> Task<'a> {
         }
         let event = |values: &[_]| Event { time: copy.time.0, values: values.to_vec() };
         match &copy.body {
-            Body::Click(click) => {
+            Body::Click(click) | Body::Order(click) => {
                 let shown = !behind || self.settings.reading.late_applied_is_shown;
                 self.click(copy, click, shown);
-                self.fold(copy, EventSource::Click, event(&click.values));
+                self.fold(copy, read_by_views(copy.body.source()), event(&click.values));
             }
             Body::Values(source, values) => self.fold(copy, read_by_views(*source), event(values)),
             Body::Payment(payment) => self.payment(copy, payment, &event(&payment.values)),
@@ -442,7 +443,9 @@ impl<'a> Task<'a> {
     /// What is as good as a watermark for the session of this click.
     fn closed_through(&self, copy: &EventCopy<'_>) -> Option<i64> {
         match copy.body {
-            Body::Click(_) => self.visitors.get(copy.key).and_then(|visitor| visitor.closed_through),
+            Body::Click(_) | Body::Order(_) => {
+                self.visitors.get(copy.key).and_then(|visitor| visitor.closed_through)
+            }
             _ => None,
         }
     }
@@ -451,7 +454,7 @@ impl<'a> Task<'a> {
         let Some(watermark) = self.sources.watermark.max(self.closed_through(copy)) else { return false };
         let (time, lateness, gap) = (copy.time.0, self.settings.allowed_lateness, self.settings.gap);
         match copy.body {
-            Body::Click(_) => {
+            Body::Click(_) | Body::Order(_) => {
                 let open = self.visitors.get(copy.key).map_or(&[][..], |visitor| &visitor.open);
                 // With an open session it would be merged into one that is not final.
                 !open.iter().any(|session| session.touches(time, gap)) && time + gap + lateness <= watermark
@@ -467,7 +470,7 @@ impl<'a> Task<'a> {
 
     fn late(&mut self, copy: &EventCopy<'_>, origin: &Origin) {
         let missed = match copy.body {
-            Body::Click(_) => {
+            Body::Click(_) | Body::Order(_) => {
                 self.visited(copy.key).late = true;
                 self.closed_near(copy.key, copy.time.0)
             }
@@ -675,6 +678,7 @@ fn kept(copy: &EventCopy<'_>, click: &ClickCopy<'_>) -> Click {
         campaign: click.campaign.map(|(source, medium, name)| [own(source), own(medium), own(name)]),
         currency: own(click.currency),
         value: click.value_minor,
+        purchase: click.order.map(|order| (order, matches!(copy.body, Body::Order(_)))),
         items: click
             .items
             .iter()

@@ -142,6 +142,11 @@ pub fn outcome(
             Judgement::Shop(Some(EventSource::Basket)) => {
                 kinds(views, &entities, &[EventSource::Basket]).with(EntityKind::Store)
             }
+            // to the session of the visitor who placed it, whoever has views on it
+            Judgement::Shop(Some(EventSource::OrderPlaced)) => {
+                let visitor = entities.keys().copied().filter(|kind| *kind == EntityKind::Visitor);
+                visitor.chain(kinds(views, &entities, &[EventSource::OrderPlaced]).iter()).collect()
+            }
             Judgement::Shop(Some(source)) => kinds(views, &entities, &[source]),
             Judgement::Click => kinds(views, &entities, &[EventSource::Click]).with(EntityKind::Visitor),
             Judgement::Result => kinds(views, &entities, &[EventSource::Result]),
@@ -152,8 +157,12 @@ pub fn outcome(
             *outcome.copies.entry(kind).or_default() += 1;
         }
         if routed.contains(EntityKind::Visitor) {
-            let click = (judgement == Judgement::Click).then(|| event.click(&entities));
-            let event_id = event.required("event_id");
+            let (click, stream) = match judgement {
+                Judgement::Click => (Some(event.click(&entities)), "click"),
+                Judgement::Shop(_) => (Some(event.order(&entities)), "order"),
+                _ => (None, "payment"),
+            };
+            let event_id = format!("{stream} {}", event.required("event_id"));
             heard.entry(entities[&EntityKind::Visitor].clone()).or_default().push(Heard {
                 event_id,
                 time,
@@ -190,8 +199,9 @@ pub fn outcome(
     outcome
 }
 
-/// What a visitor's task hears: a click, or a payment attempt, whose id counts too.
+/// What a visitor's task hears: a click, an order as a purchase, or a payment attempt.
 struct Heard {
+    /// With its stream: each has ids of its own.
     event_id: String,
     time: i64,
     click: Option<Click>,
@@ -306,16 +316,35 @@ impl<P: Fn(EntityKind, &str, EventTime) -> String> Event<'_, P> {
                 .map(|campaign| ["source", "medium", "name"].map(|field| text(campaign, field))),
             currency: text(self.object, "currency"),
             value: whole(self.object, "value_minor"),
-            items: items.into_iter().flatten().map(item).collect(),
+            purchase: text(self.object, "transaction_id").map(|id| (session::order(&id), false)),
+            items: items.into_iter().flatten().map(|value| item(value, "item_category")).collect(),
+        }
+    }
+
+    /// An order that was placed, as its visitor's session sees it.
+    fn order(&self, entities: &BTreeMap<EntityKind, String>) -> Click {
+        let items = self.object.get("items").and_then(Value::as_array);
+        Click {
+            time: self.time,
+            order: session::order(&self.required("event_id")),
+            name: ClickName::Purchase,
+            customer: entities.get(&EntityKind::Customer).cloned(),
+            device: None,
+            page: None,
+            campaign: None,
+            currency: text(self.object, "currency"),
+            value: whole(self.object, "value_minor"),
+            purchase: Some((session::order(&self.required("order_id")), true)),
+            items: items.into_iter().flatten().map(|value| item(value, "category")).collect(),
         }
     }
 }
 
-fn item(item: &Value) -> Item {
+fn item(item: &Value, category: &str) -> Item {
     let item = item.as_object().expect("judged");
     Item {
         item: text(item, "item_id").expect("judged"),
-        category: text(item, "item_category"),
+        category: text(item, category),
         price: whole(item, "price_minor"),
         quantity: whole(item, "quantity").map_or(1, |pieces| u32::try_from(pieces).expect("judged")),
     }

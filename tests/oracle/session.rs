@@ -23,6 +23,8 @@ pub struct Click {
     pub campaign: Option<[Option<String>; 3]>,
     pub currency: Option<String>,
     pub value: Option<i64>,
+    /// The order that a purchase names, and whether the shop says so itself.
+    pub purchase: Option<(u64, bool)>,
     pub items: Vec<Item>,
 }
 
@@ -161,7 +163,22 @@ impl<'a> Clicks<'a> {
     }
 
     fn named(&self, names: &[ClickName]) -> usize {
-        self.0.iter().filter(|click| names.contains(&click.name)).count()
+        self.0.iter().filter(|click| names.contains(&click.name) && self.counts(click)).count()
+    }
+
+    /// Whether it is not a purchase that is told of in another place which is believed more: the shop's own word, then what
+    /// came first.
+    fn counts(&self, click: &Click) -> bool {
+        let Some((order, from_shop)) = click.purchase.filter(|_| click.name == ClickName::Purchase) else {
+            return true;
+        };
+        let standing = |told: &Click, from_shop: bool| (!from_shop, told.time, told.order);
+        !self.0.iter().any(|other| {
+            other.name == ClickName::Purchase
+                && other.purchase.is_some_and(|(id, by_shop)| {
+                    id == order && standing(other, by_shop) < standing(click, from_shop)
+                })
+        })
     }
 
     fn searches(&self) -> usize {
@@ -194,7 +211,9 @@ impl<'a> Clicks<'a> {
                 ClickName::Refund => -1,
                 _ => continue,
             };
-            if let (Some(currency), Some(value)) = (&click.currency, click.value) {
+            if let (Some(currency), Some(value)) = (&click.currency, click.value)
+                && self.counts(click)
+            {
                 *revenue.entry(currency.as_str()).or_default() += sign * value;
             }
         }
@@ -203,7 +222,7 @@ impl<'a> Clicks<'a> {
 
     fn categories(&self) -> BTreeMap<&'a str, u32> {
         let mut counts = BTreeMap::new();
-        for (_, item) in self.touched() {
+        for (_, item) in self.touched().filter(|(click, _)| self.counts(click)) {
             if let Some(category) = &item.category {
                 *counts.entry(category.as_str()).or_default() += 1;
             }
@@ -215,7 +234,7 @@ impl<'a> Clicks<'a> {
     /// something left are shown.
     fn cart(&self) -> BTreeMap<&'a str, i64> {
         let mut pieces: BTreeMap<&str, i64> = BTreeMap::new();
-        for (click, item) in self.touched() {
+        for (click, item) in self.touched().filter(|(click, _)| self.counts(click)) {
             let sign = match click.name {
                 ClickName::AddToCart => 1,
                 ClickName::RemoveFromCart | ClickName::Purchase => -1,

@@ -105,6 +105,7 @@ fn clicked(
             campaign: None,
             currency: None,
             value_minor: None,
+            order: None,
             items,
             values: Vec::new(),
         }),

@@ -94,12 +94,12 @@ fn json_of_part(part: &Part<'_>, plan: &FeaturePlan) -> String {
 
 fn json_of_body(body: &Body<'_>) -> Value {
     match body {
-        Body::Click(click) => {
+        Body::Click(click) | Body::Order(click) => {
             let mut shown = json!(click);
             if let Some(fields) = shown.as_object_mut() {
                 fields.insert("values".to_owned(), json_of_values(&click.values));
             }
-            json!({"click": shown})
+            json!({body.source().name(): shown})
         }
         Body::Payment(payment) => json!({"payment": {
             "payment_id": payment.payment_id,

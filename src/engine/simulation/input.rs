@@ -32,7 +32,8 @@ pub(super) fn produce(random: &mut Random) -> Vec<Raw> {
                 time_ms,
             )
         } else {
-            click(&format!("e{number}"), visitor, time_ms)
+            let order = (random.below(8) == 0).then(|| format!("o{}", random.below(4)));
+            click(&format!("e{number}"), (visitor, order), time_ms)
         };
         if random.below(10) == 0 {
             records.push(record.clone());
@@ -46,7 +47,7 @@ pub(super) fn produce(random: &mut Random) -> Vec<Raw> {
         }
         if random.below(15) == 0 {
             // late, unless nothing has come yet that says so
-            let click = click(&format!("{OLD}{number}"), visitor, time_ms - OLD_MS);
+            let click = click(&format!("{OLD}{number}"), (visitor, None), time_ms - OLD_MS);
             records.extend(std::iter::repeat_n(click, 1 + index(random, 2)));
         }
         if random.below(4) == 0 {
@@ -55,8 +56,9 @@ pub(super) fn produce(random: &mut Random) -> Vec<Raw> {
             records.extend(std::iter::repeat_n(label, 1 + usize::from(random.below(5) == 0)));
         }
         if random.below(6) == 0 {
-            // a failed login, an order or a basket of the customer of a visitor; now and then twice
-            let event = shop(&format!("s{number}"), random.below(3), visitor, time_ms);
+            // a failed login, an order or a basket of a visitor; now and then twice, or two of one order
+            let order = format!("o{}", random.below(4));
+            let event = shop(&format!("s{number}"), (random.below(3), &order), visitor, time_ms);
             records.extend(std::iter::repeat_n(event, 1 + usize::from(random.below(5) == 0)));
         }
         if random.below(20) == 0 {
@@ -75,9 +77,12 @@ fn value(key: &str, json: String, timestamp_ms: i64) -> LogRecord {
     }
 }
 
-fn click(event: &str, visitor: u64, time_ms: i64) -> Raw {
+/// A look at an item, or the purchase that is an order.
+fn click(event: &str, (visitor, order): (u64, Option<String>), time_ms: i64) -> Raw {
+    let name = if order.is_some() { "purchase" } else { "view_item" };
     let json = serde_json::json!({
-        "event_id": event, "event_name": "view_item", "event_time_ms": time_ms, "visitor_id": format!("v{visitor}"),
+        "event_id": event, "event_name": name, "event_time_ms": time_ms, "visitor_id": format!("v{visitor}"),
+        "transaction_id": order,
         "items": [{"item_id": format!("i{visitor}"), "price_minor": 100}],
     });
     (Topic::Clickstream, value(&format!("v{visitor}"), json.to_string(), time_ms))
@@ -92,13 +97,14 @@ fn label(event: &str, payment: u64, card: u64, time_ms: i64) -> Raw {
     (Topic::Labels, value(&format!("p{payment}"), json.to_string(), time_ms))
 }
 
-fn shop(event: &str, which: u64, customer: u64, time_ms: i64) -> Raw {
-    let customer = format!("k{customer}");
+fn shop(event: &str, (which, order): (u64, &str), visitor: u64, time_ms: i64) -> Raw {
+    let customer = format!("k{visitor}");
     let (topic, key, mut json) = match which {
         0 => (Topic::Accounts, customer.clone(), serde_json::json!({"event_name": "login_failed"})),
         1 => {
             let order = serde_json::json!({
-                "event_name": "order_placed", "order_id": event, "currency": "EUR", "value_minor": 500,
+                "event_name": "order_placed", "order_id": order, "currency": "EUR", "value_minor": 500,
+                "visitor_id": format!("v{visitor}"), "items": [{"item_id": "i1", "quantity": 2}],
             });
             (Topic::Orders, customer.clone(), order)
         }
