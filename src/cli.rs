@@ -12,6 +12,7 @@ mod inspect;
 mod lines;
 mod process;
 mod replay;
+mod rules;
 mod run;
 mod topics;
 mod verify;
@@ -67,6 +68,8 @@ enum Command {
     Demo(demo::Demo),
     /// Compare the topics with a broker, or make what is missing. Never deletes.
     Topics(topics::Topics),
+    /// Show or change the rules while the engine runs.
+    Rules(rules::Rules),
     /// Prove from the logs that nothing is missing or doubled.
     Verify(verify::Verify),
     /// Fold a range of an internal log again, and compare with what was published.
@@ -113,6 +116,7 @@ pub fn main() -> ExitCode {
         Command::Generate(command) => command.execute(),
         Command::Demo(command) => command.execute(),
         Command::Topics(command) => command.execute(),
+        Command::Rules(command) => command.execute(),
         Command::Verify(command) => command.execute(),
         Command::Replay(command) => command.execute(),
         Command::Features(command) => command.execute(),

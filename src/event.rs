@@ -15,8 +15,8 @@ pub mod source;
 
 pub use copy::{
     BasketCopy, Body, ClickCopy, ClickName, Copy, FieldId, ItemRef, LabelCopy, LabelOutcome, PaymentCopy,
-    ResultStatus, Value,
+    ResultStatus, RulesCopy, Value,
 };
 pub use entity::{EntityKind, EntitySet, key_hash};
-pub use part::{Deadline, DecisionEvent, DecisionId, Label, LabelOrigin, Part, PaymentContext};
+pub use part::{Deadline, DecisionEvent, DecisionId, Label, Part, PaymentContext, PublishedRules, RawOrigin};
 pub use source::Source;

@@ -11,6 +11,7 @@ use tillstream::codec::labels::Label;
 use tillstream::codec::orders::Order;
 use tillstream::codec::payments::Payment;
 use tillstream::codec::pos::Transaction;
+use tillstream::codec::rules::RulesPublished;
 use tillstream::codec::{Reject, RejectReason};
 use tillstream::event::public::{
     DecisionVector, FraudFeatures, FraudScore, LabelledScore, LateRecord, ScoreQuality, SessionFeatures,
@@ -18,7 +19,7 @@ use tillstream::event::public::{
 };
 
 const BYTES_MAX: usize = 1 << 20;
-const RAW: [&str; 8] = [
+const RAW: [&str; 9] = [
     "clickstream",
     "payment_attempted",
     "payment_result",
@@ -27,6 +28,7 @@ const RAW: [&str; 8] = [
     "pos_transaction",
     "account_event",
     "catalogue_item",
+    "rules_published",
 ];
 
 fn folder(contract: &str) -> PathBuf {
@@ -69,6 +71,7 @@ fn decode(contract: &str, payload: &[u8]) -> Result<(), Reject> {
         "pos_transaction" => Transaction::decode(payload, BYTES_MAX).map(|_| ()),
         "account_event" => Account::decode(payload, BYTES_MAX).map(|_| ()),
         "catalogue_item" => CatalogueItem::decode(payload, BYTES_MAX).map(|_| ()),
+        "rules_published" => RulesPublished::decode(payload, BYTES_MAX).map(|_| ()),
         _ => Payment::decode(payload, BYTES_MAX).map(|_| ()),
     }
 }
@@ -329,6 +332,7 @@ fn every_schema_has_a_test_here() {
         "pos_transaction",
         "account_event",
         "catalogue_item",
+        "rules_published",
     ];
     let folders = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas"))
         .expect("the folder is there");

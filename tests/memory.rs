@@ -45,6 +45,8 @@ struct Seen {
     days_published: u64,
     versions: u64,
     live_models: u64,
+    rules_taken: u64,
+    rules_handed_back: u64,
 }
 
 /// Producers without manners.
@@ -52,6 +54,8 @@ struct Producers {
     random: Random,
     now: i64,
     number: u64,
+    /// The version of the rules that were published last.
+    published: u64,
 }
 
 impl Producers {
@@ -158,9 +162,34 @@ impl Producers {
         (topic, record(&key, event.to_string()))
     }
 
+    /// The rules that come with the program, somewhat changed; about every other publication is of no higher version.
+    fn rules(&mut self, time: i64) -> (Topic, LogRecord) {
+        let defaults = include_str!("../src/config/defaults/rules.yaml");
+        self.published += self.random.below(2);
+        let mut text = defaults.replace("version: 2", &format!("version: {}", self.published));
+        for (from, to) in [
+            ("review: 0.4", "review: 0.35"),
+            ("weight: 0.45", "weight: 0.6"),
+            ("state: shadow", "state: live"),
+            ("weight: 0.8", "weight: 0.3"),
+        ] {
+            assert!(defaults.contains(from), "{from}");
+            if self.random.below(2) == 0 {
+                text = text.replace(from, to);
+            }
+        }
+        let event = json!({
+            "event_id": self.event_id(), "event_name": "rules_published", "event_time_ms": time, "rules": text,
+        });
+        (Topic::Rules, record("rules", event.to_string()))
+    }
+
     fn next(&mut self) -> (Topic, LogRecord) {
         self.now += self.random.below(20_000) as i64;
         let time = self.time();
+        if self.random.below(150) == 0 {
+            return self.rules(time);
+        }
         if self.random.below(6) == 0 {
             return self.label(time);
         }
@@ -188,7 +217,8 @@ fn record(key: &str, json: String) -> LogRecord {
 }
 
 fn produce(engine: &mut Engine, seed: u64) {
-    let mut producers = Producers { random: Random::new(seed), now: 1_767_607_200_000, number: 0 };
+    let mut producers =
+        Producers { random: Random::new(seed), now: 1_767_607_200_000, number: 0, published: 1 };
     for round in 0..ROUNDS {
         let wandering = if round == 0 && seed.is_multiple_of(2) { 90 } else { 0 };
         let backwards = seed.is_multiple_of(4);
@@ -233,7 +263,10 @@ fn public(engine: &Engine, topic: Topic) -> Vec<Public> {
     let mut records = Vec::new();
     each(engine, topic, |_, _, record| {
         let key = String::from_utf8(record.key.clone().expect("a public record has a key")).expect("UTF-8");
-        let value = serde_json::from_slice(record.value.as_deref().expect("and a value")).expect("JSON");
+        let value = record.value.as_deref().expect("and a value");
+        // a file of rules is handed back as it is
+        let value = serde_json::from_slice(value)
+            .unwrap_or_else(|_| json!({ "text": String::from_utf8(value.to_vec()).expect("UTF-8") }));
         records.push(Public::new(topic.name(), &key, value));
     });
     records
@@ -280,6 +313,9 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
         let is_live = |record: &&Public| record.value["model"]["is_live"] == true;
         seen.live_models += decision.public.iter().filter(is_live).count() as u64;
         seen.judged += monitor.judged;
+        seen.rules_taken += decision.rules_taken;
+        let (published, read) = (entity.rules * u64::from(PARTITIONS), decision.rules);
+        assert_eq!(published, read, "seed {seed}: rules are in each partition");
         seen.days_published += monitor.public.len() as u64;
         for topic in [Topic::Sessions, Topic::FeaturesSession, Topic::FeaturesFraud, Topic::Late] {
             let expected = oracle::of_topic(&entity.public, topic.name());
@@ -296,7 +332,11 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
                 .unwrap_or_else(|wrong| panic!("seed {seed}, {topic}: {wrong}"));
             match topic {
                 Topic::LabelledFraud => seen.labelled += expected.len() as u64,
-                Topic::DeadLetter => seen.labels_handed_back += expected.len() as u64,
+                Topic::DeadLetter => {
+                    let rules = expected.iter().filter(|record| record.key == "rules").count() as u64;
+                    seen.rules_handed_back += rules;
+                    seen.labels_handed_back += expected.len() as u64 - rules;
+                }
                 _ => {}
             }
         }
@@ -323,6 +363,8 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
         days_published,
         versions,
         live_models,
+        rules_taken,
+        rules_handed_back,
     } = seen;
     assert!(
         [late, late_applied, duplicates, closed_early, turned_to_buckets, labelled, labels_handed_back]
@@ -332,6 +374,8 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
             && days_published > SEEDS
             && versions > SEEDS
             && live_models > SEEDS
+            && rules_taken > SEEDS
+            && rules_handed_back > SEEDS
     );
 }
 

@@ -598,3 +598,53 @@ fn without_a_broker_generate_and_inspect_name_the_one_that_does_not_answer() {
     }
     assert!(begun.elapsed().as_secs() < 40, "{:?}", begun.elapsed());
 }
+
+fn rules_line(version: u32, when: &str, time_ms: i64) -> String {
+    let rules = format!(
+        "version: {version}\nthresholds: {{ review: 0.3, step_up: 0.6, decline: 0.85 }}\n\
+         rules:\n  - {{ id: any, state: live, when: {when}, code: ANY, weight: 0.5 }}\n"
+    );
+    let event = json!({"event_id": format!("rules-{version}-{time_ms}"), "event_name": "rules_published",
+        "event_time_ms": time_ms, "rules": rules});
+    event.to_string() + "\n"
+}
+
+#[test]
+fn rules_that_are_published_judge_what_follows_them_and_faulty_or_outdated_ones_are_handed_back() {
+    let input = [
+        payment_line("before", START_MS),
+        rules_line(9, "amount_minor > 1.0", START_MS + 1),
+        payment_line("under 9", START_MS + 2),
+        rules_line(10, "amount > 1.0", START_MS + 3),
+        rules_line(8, "amount_minor > 1.0", START_MS + 4),
+        payment_line("still under 9", START_MS + 5),
+        rules_line(11, "amount_minor > 100000.0", START_MS + 6),
+        payment_line("under 11", START_MS + 7),
+    ];
+    let folder = good(&input.concat(), &[]);
+    let scores = lines(folder.path(), "scores.fraud");
+    let of = |payment: &str| {
+        let score = scores.iter().find(|score| score["value"]["payment_id"] == payment).expect(payment);
+        let reasons = score["value"]["reasons"].as_array().expect("a list").len();
+        (score["value"]["rules_version"].clone(), reasons)
+    };
+    assert_eq!(of("before"), (json!(2), 0));
+    assert_eq!(of("under 9"), (json!(9), 1));
+    assert_eq!(of("still under 9"), (json!(9), 1));
+    assert_eq!(of("under 11"), (json!(11), 0));
+    let letters = lines(folder.path(), "dead-letter");
+    let header = |letter: &Value, name: &str| letter["headers"][name].clone();
+    let mut why: Vec<_> = letters
+        .iter()
+        .map(|letter| (header(letter, "tillstream-reason"), header(letter, "tillstream-path")))
+        .collect();
+    why.sort_by_key(|(reason, _)| reason.to_string());
+    let expected = [
+        (json!("bad_rules"), json!("rules.rules[0].when")),
+        (json!("outdated_rules"), json!("rules.version")),
+    ];
+    assert_eq!(why, expected, "{letters:?}");
+    let message = letters.iter().map(|letter| header(letter, "__streams.errors.message").to_string());
+    assert!(message.clone().any(|message| message.contains("column 1: unknown name `amount`")));
+    assert!(message.clone().any(|message| message.contains("version 8 is not above 9")));
+}

@@ -86,7 +86,9 @@ impl Printer<'_> {
             text.push_str(&format!("  {name}: {}\n", String::from_utf8_lossy(&value)));
         }
         match fetched.partition.topic {
-            Topic::Entity | Topic::Decision => text.push_str(&self.frames(value, fetched.partition.topic)),
+            Topic::Entity | Topic::Decision | Topic::Monitor => {
+                text.push_str(&self.frames(value, fetched.partition.topic))
+            }
             _ => text.push_str(&format!("  {}\n", self.json(&String::from_utf8_lossy(value), 2))),
         }
         text

@@ -56,6 +56,7 @@ pub(super) fn record_of_line(line: &[u8]) -> (Topic, LogRecord) {
         Some(name) if name.starts_with("order_") => Topic::Orders,
         Some("pos_transaction") => Topic::Pos,
         Some("label") => Topic::Labels,
+        Some("rules_published") => Topic::Rules,
         _ => Topic::Clickstream,
     };
     let key = bare.and_then(|bare| match topic {
@@ -63,6 +64,7 @@ pub(super) fn record_of_line(line: &[u8]) -> (Topic, LogRecord) {
         Topic::Labels => text_of(bare.payment_id).or_else(|| text_of(bare.decision_id)),
         Topic::Orders => [bare.customer_id, bare.visitor_id, bare.order_id].into_iter().find_map(text_of),
         Topic::Pos => text_of(bare.store_id),
+        Topic::Rules => Some("rules".to_owned()),
         _ => text_of(bare.visitor_id),
     });
     let record = LogRecord {

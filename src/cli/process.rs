@@ -84,7 +84,7 @@ fn read(
     progress: &ProgressBar,
 ) -> Result<(), CliError> {
     let (mut line, mut number, mut waiting) = (Vec::new(), 0_u64, 0);
-    let mut was_label = false;
+    let mut judged = false;
     loop {
         line.clear();
         let bytes =
@@ -100,10 +100,11 @@ fn read(
             continue;
         }
         let (topic, record) = record_of_line(event);
-        // a label counts for what follows it in the file and not for what stands before it; the partitions of one round have
-        // no order among each other
-        if (topic == Topic::Labels) != was_label {
-            was_label = topic == Topic::Labels;
+        // labels and rules count for what follows them in the file and not for what stands before them; the partitions of one
+        // round have no order among each other
+        let judges = matches!(topic, Topic::Labels | Topic::Rules);
+        if judges != judged {
+            judged = judges;
             engine.ingest().context("running ingest")?;
         }
         append(engine, topic, record, number);

@@ -26,6 +26,7 @@ use crate::log::kafka::{Admin, BrokerTopic, ClientSettings, KafkaLog, SESSION_TI
 use crate::log::position::Offset;
 use crate::log::{Log, LogError, Topic, TopicPartition};
 use crate::serve::live::Live;
+use crate::serve::rules::RulesInForce;
 use crate::serve::{RoleStatus, Status};
 use crate::slot::Held;
 use crate::store::{Place, StorageThread};
@@ -204,7 +205,7 @@ async fn serve(
         ended: Arc::default(),
         lives: Arc::new(AtomicU64::new(u64::try_from(SystemClock.now().0).unwrap_or_default() << 16)),
         heartbeats: Arc::new(Heartbeats::new()),
-        live: Arc::new(Live::new(config.serve.view)),
+        live: Arc::new(Live::new(config.serve.view, RulesInForce::declared(&config.fold))),
         anew: start_anew.into_iter().collect(),
         config: Arc::new(config),
     };
@@ -218,6 +219,7 @@ async fn serve(
     let mut read: Vec<Topic> = Vec::new();
     if instance.config.roles.contains(&Role::Serve) {
         read.extend(View::TOPICS);
+        read.push(Topic::Rules);
     }
     if instance.config.roles.contains(&Role::Archive) {
         read.extend(Set::TOPICS);

@@ -156,6 +156,7 @@ const FILES: [&str; Topic::ALL.len()] = [
     include_str!("../../topics/pos.yaml"),
     include_str!("../../topics/accounts.yaml"),
     include_str!("../../topics/catalogue.yaml"),
+    include_str!("../../topics/rules.yaml"),
     include_str!("../../topics/tillstream.entity.yaml"),
     include_str!("../../topics/tillstream.decision.yaml"),
     include_str!("../../topics/tillstream.monitor.yaml"),

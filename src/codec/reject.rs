@@ -19,11 +19,12 @@ pub enum RejectReason {
     WrongType,
     MissingField,
     OutOfRange,
+    BadRules,
 }
 
 impl RejectReason {
     /// Every reason.
-    pub const ALL: [RejectReason; 7] = [
+    pub const ALL: [RejectReason; 8] = [
         RejectReason::Empty,
         RejectReason::TooLarge,
         RejectReason::TooDeep,
@@ -31,6 +32,7 @@ impl RejectReason {
         RejectReason::WrongType,
         RejectReason::MissingField,
         RejectReason::OutOfRange,
+        RejectReason::BadRules,
     ];
 
     /// Its name.
@@ -44,6 +46,7 @@ impl RejectReason {
             RejectReason::WrongType => "wrong_type",
             RejectReason::MissingField => "missing_field",
             RejectReason::OutOfRange => "out_of_range",
+            RejectReason::BadRules => "bad_rules",
         }
     }
 }

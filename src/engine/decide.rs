@@ -4,8 +4,10 @@
 mod checkpoint;
 mod labels;
 mod model;
+mod rules;
 
 use self::model::{Asked, ask};
+use self::rules::Published;
 use super::inbound;
 use super::outputs::Outputs;
 use super::settings::{FoldSettings, TOMBSTONE_SKEW, Topology, shape};
@@ -60,6 +62,8 @@ pub struct DecideTask {
     labelling: KeyedState<DecisionId, Labelling>,
     /// What the model scores with.
     served: Served,
+    /// Rules that came through the log.
+    published: Option<Published>,
     label_ends: Timers<DecisionId>,
     open: u64,
     tombstones: Timers<DecisionId>,
@@ -96,6 +100,12 @@ impl DecideTask {
         self.open
     }
 
+    /// The version of the rules that came through the log last and were accepted; 0 if none came.
+    #[must_use]
+    pub fn published_rules(&self) -> u32 {
+        self.published.as_ref().map_or(0, |published| published.version)
+    }
+
     /// Whether two tasks are in the same state.
     #[cfg(test)]
     pub(crate) fn is_same(&self, other: &DecideTask) -> bool {
@@ -112,6 +122,7 @@ impl DecideTask {
             && ours == theirs
             && self.has_the_same_labels(other)
             && self.served == other.served
+            && self.published == other.published
     }
 
     /// Whether every tombstone is to be forgotten in its time.
@@ -148,7 +159,7 @@ impl Decide {
         task: &mut DecideTask,
         frame: &Frame<'_>,
         fold: FoldVersion,
-        offset: Offset,
+        fetched: &Fetched,
         out: &mut Outputs,
     ) -> Result<(), FrameError> {
         match task.sources.admit(frame, fold) {
@@ -157,7 +168,7 @@ impl Decide {
                 for event in frame.events::<DecisionEvent<'_>>() {
                     let (position, event) = event?;
                     if position > applied {
-                        self.fold_event(task, &event, offset, out);
+                        self.fold_event(task, &event, fetched, out);
                     }
                 }
                 task.sources.applied(frame, fold);
@@ -172,17 +183,18 @@ impl Decide {
         &self,
         task: &mut DecideTask,
         event: &DecisionEvent<'_>,
-        offset: Offset,
+        fetched: &Fetched,
         out: &mut Outputs,
     ) {
         match event {
-            DecisionEvent::Part(part) => self.fold_part(task, part, offset, out),
+            DecisionEvent::Part(part) => self.fold_part(task, part, fetched.offset, out),
             DecisionEvent::Label(label) => self.fold_label(task, label, out),
             DecisionEvent::Weights(slice) => {
                 if let Some(model) = &self.settings.model {
                     task.served.take(model, slice);
                 }
             }
+            DecisionEvent::Rules(rules) => self.take_rules(task, rules, fetched.partition.partition, out),
         }
     }
 
@@ -233,9 +245,10 @@ impl Decide {
         let inputs = Inputs { features: &gather.features, time: gather.time, context: context.as_ref() };
         let model = self.settings.model.as_ref().map(|model| ask(model, &task.served, &inputs));
         let live = model.as_ref().and_then(|asked| asked.opinion.as_ref()).filter(|opinion| opinion.is_live);
-        let verdict = self.settings.rules.evaluate(&inputs, live.map(|opinion| opinion.score));
+        let rules = self.rules(task);
+        let verdict = rules.evaluate(&inputs, live.map(|opinion| opinion.score));
         let contribution = verdict.model_contribution;
-        let mut score = score_record(decision, &gather, verdict, self.settings.rules.version());
+        let mut score = score_record(decision, &gather, verdict, rules.version());
         score.model = model.as_ref().and_then(|asked| asked.public(&inputs, contribution));
         out.publish(Topic::ScoresFraud, "tillstream.fraud_score.v1", &score.decision_id, &score);
         let vector = self.vector(&gather, &score);
@@ -307,6 +320,7 @@ impl Stage for Decide {
             gathers: KeyedState::new(tracking),
             labelling: KeyedState::new(tracking),
             served: Served::default(),
+            published: None,
             label_ends: Timers::default(),
             open: 0,
             tombstones: Timers::default(),
@@ -331,7 +345,7 @@ impl Stage for Decide {
             match item {
                 Item::Join(sources) => task.sources.join(sources, record.fold),
                 Item::Frame(frame) => {
-                    self.fold_frame(task, frame, record.fold, fetched.offset, out)
+                    self.fold_frame(task, frame, record.fold, fetched, out)
                         .map_err(|fault| inbound::fault(fetched, fault))?;
                 }
                 Item::Deadline(deadline) => self.fold_deadline(task, *deadline, out),

@@ -14,9 +14,12 @@ use crate::codec::labels::Label;
 use crate::codec::orders::Order;
 use crate::codec::payments::Payment;
 use crate::codec::pos::Transaction;
+use crate::codec::rules::RulesPublished;
 use crate::codec::{Reject, RejectReason};
 use crate::event::entity::partition_of;
 use crate::event::{ClickName, Copy};
+use crate::fault::Fault;
+use crate::fraud::RuleSet;
 use crate::ingest::dead_letter::dead_letter;
 use crate::ingest::route::Router;
 use crate::ledger::IngestLedger;
@@ -102,6 +105,17 @@ impl Ingest {
                 let time = self.event_time(task, account.fields.event_time_ms, fetched);
                 self.router().account(&account, time, |copy| self.send(copy, &mut task.ledger, out));
             }
+            Topic::Rules => {
+                let Some(published) = self.read_known(task, fetched, RulesPublished::decode)? else {
+                    return Ok(());
+                };
+                let rules = RuleSet::read(published.rules.as_str(), &self.settings.plan.feature_names())
+                    .map_err(|faults| refused(&faults))?;
+                let time = self.event_time(task, published.event_time_ms, fetched);
+                let router = self.router();
+                router
+                    .rules(&published, rules.version(), time, |copy| self.send(copy, &mut task.ledger, out));
+            }
             // what the shop sells goes no further from here: who serves it reads the topic itself; a tombstone is an item that left
             Topic::Catalogue if payload(fetched).is_empty() && fetched.record.key.is_some() => {}
             Topic::Catalogue => {
@@ -170,6 +184,16 @@ impl Ingest {
         let partitions = self.topology.partitions(Topic::Entity);
         (partition_of(hash, partitions) + self.misroute) % partitions
     }
+}
+
+/// Why rules are refused: the first fault, and how many more there are.
+fn refused(faults: &[Fault]) -> Reject {
+    let more = match faults.len() {
+        0 | 1 => String::new(),
+        some => format!(" (and {} more)", some - 1),
+    };
+    let (path, message) = faults.first().map_or(("rules", ""), |first| (&first.path, &first.message));
+    Reject::at(RejectReason::BadRules, path, format!("{message}{more}"))
 }
 
 fn payload(fetched: &Fetched) -> &[u8] {

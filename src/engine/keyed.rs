@@ -21,8 +21,8 @@ use crate::event::Source;
 use crate::event::entity::partition_of;
 use crate::event::public::{FraudFeatures, LateRecord, Origin};
 use crate::event::{
-    Body, ClickCopy, Copy, DecisionEvent, DecisionId, FieldId, Label, LabelCopy, LabelOrigin, Part,
-    PaymentCopy, Value,
+    Body, ClickCopy, Copy, DecisionEvent, DecisionId, FieldId, Label, LabelCopy, Part, PaymentCopy,
+    PublishedRules, RawOrigin, RulesCopy, Value,
 };
 use crate::feature::GroupState;
 use crate::ledger::{Disposition, KeyedLedger};
@@ -140,6 +140,12 @@ struct Place<'p> {
     position: Position,
 }
 
+impl Place<'_> {
+    fn origin(self) -> RawOrigin {
+        RawOrigin { partition: self.source.partition, offset: self.position.offset }
+    }
+}
+
 impl Keyed {
     /// Over these topics.
     #[must_use]
@@ -189,6 +195,7 @@ impl Keyed {
                 Body::Values(Source::Click, values) => self.fold_click_values(task, copy, values, place, out),
                 Body::Payment(payment) => self.fold_payment(task, copy, payment, out),
                 Body::Label(label) => self.pass_on_label(copy, label, place, watermark, out),
+                Body::Rules(rules) => self.pass_on_rules(copy, rules, place, watermark, out),
                 Body::Basket(basket, values) => {
                     let disposition = self.fold_basket(task, copy, basket, place, out);
                     if disposition != Disposition::Late && !basket.is_void && !basket.is_training {
@@ -239,7 +246,8 @@ impl Keyed {
             return disposition;
         }
         task.scratch.touched.insert(key);
-        self.fold_values(task, copy, copy.body.source(), &click.values);
+        let source = if is_order { Source::OrderPlaced } else { Source::Click };
+        self.fold_values(task, copy, source, &click.values);
         disposition
     }
 
@@ -331,16 +339,32 @@ impl Keyed {
         watermark: Option<EventTime>,
         out: &mut Outputs,
     ) -> Disposition {
-        let origin = LabelOrigin { partition: place.source.partition, offset: place.position.offset };
         let event = DecisionEvent::Label(Label {
             decision: label.decision,
             event_id: copy.event_id,
             known_at: copy.time,
             outcome: label.outcome,
             source: label.source,
-            origin,
+            origin: place.origin(),
         });
         self.send_to_decision(label.decision, &event, out);
+        Disposition::folded(copy.time, watermark)
+    }
+
+    /// Rules go on into every partition of the decision log, whenever they were published.
+    fn pass_on_rules(
+        &self,
+        copy: &Copy<'_>,
+        rules: &RulesCopy<'_>,
+        place: Place<'_>,
+        watermark: Option<EventTime>,
+        out: &mut Outputs,
+    ) -> Disposition {
+        let RulesCopy { version, text } = *rules;
+        let event = DecisionEvent::Rules(PublishedRules { version, text, origin: place.origin() });
+        for partition in 0..self.topology.partitions(Topic::Decision) {
+            out.event(partition, &event);
+        }
         Disposition::folded(copy.time, watermark)
     }
 
@@ -640,7 +664,7 @@ fn key_of<'a>(copy: &Copy<'a>) -> EntityKey<'a> {
 
 /// An event id is one entity's and one stream's.
 fn seen_as(copy: &Copy<'_>) -> u64 {
-    copy.hash.wrapping_add(copy.body.source().stream())
+    copy.hash.wrapping_add(copy.body.stream())
 }
 
 fn set_features_timer(timers: &mut Timers<(Operator, u64)>, timer: Option<EventTime>, key: EntityKey<'_>) {

@@ -43,20 +43,34 @@ pub enum Body<'a> {
     Values(Source, Vec<(FieldId, Value)>),
     /// A transaction of a till, for its store's days, and the fields that the store's own views read, if it counts for them.
     Basket(#[serde(borrow)] BasketCopy<'a>, Vec<(FieldId, Value)>),
+    /// Other rules, for every partition of the decision log.
+    Rules(#[serde(borrow)] RulesCopy<'a>),
+}
+
+/// Rules that were published, and found good under the views.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RulesCopy<'a> {
+    /// The version that they give themselves.
+    pub version: u32,
+    /// Their file.
+    pub text: &'a str,
 }
 
 impl Body<'_> {
-    /// Which events it is of.
+    /// Which stream of events it is of, see [`Source::stream`].
     #[must_use]
-    pub fn source(&self) -> Source {
-        match self {
+    pub fn stream(&self) -> u64 {
+        let source = match self {
             Body::Click(_) => Source::Click,
             Body::Order(_) => Source::OrderPlaced,
             Body::Payment(_) => Source::PaymentAttempted,
             Body::Label(_) => Source::Label,
             Body::Values(source, _) => *source,
             Body::Basket(..) => Source::PosTransaction,
-        }
+            // under a key that is nobody else's
+            Body::Rules(_) => return 0,
+        };
+        source.stream()
     }
 }
 

@@ -24,11 +24,13 @@ pub enum EntityKind {
     Terminal = 6,
     /// A payment itself, by its decision's id: labels are routed to it. It has no views and owes no part.
     Payment = 7,
+    /// What runs the shop's scoring: rules are routed to it, under one key. It has no views and owes no part.
+    Control = 8,
 }
 
 impl EntityKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [EntityKind; 8] = [
+    pub const ALL: [EntityKind; 9] = [
         EntityKind::Visitor,
         EntityKind::Customer,
         EntityKind::Card,
@@ -37,11 +39,12 @@ impl EntityKind {
         EntityKind::Store,
         EntityKind::Terminal,
         EntityKind::Payment,
+        EntityKind::Control,
     ];
 
-    /// The kinds that views can be about: all but the payment.
+    /// The kinds that views can be about.
     pub fn viewed() -> impl Iterator<Item = EntityKind> {
-        EntityKind::ALL.into_iter().filter(|kind| *kind != EntityKind::Payment)
+        EntityKind::ALL.into_iter().filter(|kind| !matches!(kind, EntityKind::Payment | EntityKind::Control))
     }
 
     /// The name used in configuration, records and metric labels.
@@ -56,6 +59,7 @@ impl EntityKind {
             EntityKind::Store => "store",
             EntityKind::Terminal => "terminal",
             EntityKind::Payment => "payment",
+            EntityKind::Control => "control",
         }
     }
 
@@ -81,19 +85,19 @@ impl std::fmt::Display for EntityKind {
 /// A set of kinds, one bit each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct EntitySet(pub u8);
+pub struct EntitySet(pub u16);
 
 impl EntitySet {
     /// The set with `kind` added.
     #[must_use]
     pub fn with(self, kind: EntityKind) -> EntitySet {
-        EntitySet(self.0 | 1 << kind as u8)
+        EntitySet(self.0 | 1 << kind as u16)
     }
 
     /// Whether `kind` is in it.
     #[must_use]
     pub fn contains(self, kind: EntityKind) -> bool {
-        self.0 & (1 << kind as u8) != 0
+        self.0 & (1 << kind as u16) != 0
     }
 
     /// Whether every kind of `other` is in it.

@@ -58,6 +58,20 @@ pub enum DecisionEvent<'a> {
     Label(Label<'a>),
     /// A model has learned: a part of a version of its weights.
     Weights(WeightsSlice),
+    /// Other rules.
+    #[serde(borrow)]
+    Rules(PublishedRules<'a>),
+}
+
+/// Rules that were published. They are in force from here on if their version is above that of those that are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PublishedRules<'a> {
+    /// The version that they give themselves.
+    pub version: u32,
+    /// Their file.
+    pub text: &'a str,
+    /// Where it stands in the raw topic.
+    pub origin: RawOrigin,
 }
 
 /// A slice of a version of a model's weights.
@@ -97,13 +111,13 @@ pub struct Label<'a> {
     /// Who says so.
     pub source: &'a str,
     /// Where it stands in the raw topic.
-    pub origin: LabelOrigin,
+    pub origin: RawOrigin,
 }
 
-/// Where a label stands in its raw topic.
+/// Where a record stands in its raw topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "as in Kafka")]
-pub struct LabelOrigin {
+pub struct RawOrigin {
     pub partition: u32,
     pub offset: i64,
 }

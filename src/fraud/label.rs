@@ -5,7 +5,7 @@
 
 use crate::event::monitor::ModelInput;
 use crate::event::public::Action;
-use crate::event::{Label, LabelOrigin, LabelOutcome};
+use crate::event::{Label, LabelOutcome, RawOrigin};
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -58,7 +58,7 @@ pub struct ParkedLabel {
     pub known_at: EventTime,
     pub outcome: LabelOutcome,
     pub source: Box<str>,
-    pub origin: LabelOrigin,
+    pub origin: RawOrigin,
 }
 
 /// Where a label ended.
@@ -192,7 +192,7 @@ mod tests {
             known_at: EventTime(50),
             outcome: LabelOutcome::Fraud,
             source: "chargeback",
-            origin: LabelOrigin { partition: 0, offset: 3 },
+            origin: RawOrigin { partition: 0, offset: 3 },
         }
     }
 

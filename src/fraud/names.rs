@@ -1,6 +1,7 @@
 //! What a rule may read: the declared features, and the payment's own fields.
 
 use super::nearest::nearest;
+use crate::event::part::feature_id;
 use std::collections::BTreeMap;
 
 /// Something a rule reads.
@@ -55,8 +56,19 @@ impl Variable {
 #[derive(Debug)]
 pub(super) struct Names<'n> {
     known: BTreeMap<&'n str, Variable>,
-    /// Whether there may be more views than those of the known features.
-    some_views_unread: bool,
+    /// What a name that looks like one of a feature stands for where no feature has it.
+    unknown: Unknown,
+}
+
+/// What is made of the name of a feature that is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unknown {
+    /// It is a fault.
+    Fault,
+    /// A number, if no feature of its view is known: the view could not be read.
+    OfUnreadView,
+    /// A number, of which there is never a value: its view is no more.
+    OfOtherViews,
 }
 
 impl<'n> Names<'n> {
@@ -65,25 +77,34 @@ impl<'n> Names<'n> {
     pub(super) fn new(features: &'n [(String, u32)]) -> Names<'n> {
         let features = features.iter().map(|(name, id)| (name.as_str(), Variable::Feature(*id)));
         let fields = PaymentField::ALL.map(|(name, field)| (name, Variable::Field(field)));
-        Names { known: features.chain(fields).collect(), some_views_unread: false }
+        Names { known: features.chain(fields).collect(), unknown: Unknown::Fault }
     }
 
     /// As [`Names::new`], where other views could not be read: whatever is named like a feature of a view that
     /// has none among `features` counts as a number.
     pub(super) fn beside_faulty_views(features: &'n [(String, u32)]) -> Names<'n> {
-        Names { some_views_unread: true, ..Names::new(features) }
+        Names { unknown: Unknown::OfUnreadView, ..Names::new(features) }
+    }
+
+    /// As [`Names::new`], for rules that were found good under other views: what is named like a feature is one.
+    pub(super) fn of_other_views(features: &'n [(String, u32)]) -> Names<'n> {
+        Names { unknown: Unknown::OfOtherViews, ..Names::new(features) }
     }
 
     /// What `name` stands for.
     pub(super) fn find(&self, name: &str) -> Option<Variable> {
         let known = self.known.get(name).copied();
-        known.or_else(|| self.may_be_of_an_unread_view(name).then_some(Variable::Feature(0)))
+        known.or_else(|| self.stands_for_a_feature(name).then(|| Variable::Feature(feature_id(name))))
     }
 
-    fn may_be_of_an_unread_view(&self, name: &str) -> bool {
+    fn stands_for_a_feature(&self, name: &str) -> bool {
         let view_of = |name: &str| name.split_once("__").map(|(view, _)| view.to_owned());
-        let view = view_of(name).filter(|_| self.some_views_unread);
-        view.is_some() && self.known.keys().all(|known| view_of(known) != view)
+        let view = view_of(name);
+        match self.unknown {
+            Unknown::Fault => false,
+            Unknown::OfUnreadView => view.is_some() && self.known.keys().all(|known| view_of(known) != view),
+            Unknown::OfOtherViews => view.is_some(),
+        }
     }
 
     /// `; nearest: ..` if there are names like `name`, else nothing.
@@ -113,8 +134,18 @@ mod tests {
         let features = [("card_velocity__count_1h".to_string(), 7)];
         let names = Names::beside_faulty_views(&features);
         assert_eq!(names.find("card_velocity__count_1h"), Some(Variable::Feature(7)));
-        assert_eq!(names.find("ip_velocity__count_1h"), Some(Variable::Feature(0)));
+        assert!(matches!(names.find("ip_velocity__count_1h"), Some(Variable::Feature(_))));
         assert_eq!(names.find("card_velocity__count_2h"), None);
+        assert_eq!(names.find("amount"), None);
+    }
+
+    #[test]
+    fn under_other_views_whatever_is_named_like_a_feature_is_one() {
+        let features = [("card_velocity__count_1h".to_string(), 7)];
+        let names = Names::of_other_views(&features);
+        assert_eq!(names.find("card_velocity__count_1h"), Some(Variable::Feature(7)));
+        let gone = Some(Variable::Feature(feature_id("card_velocity__count_2h")));
+        assert_eq!(names.find("card_velocity__count_2h"), gone);
         assert_eq!(names.find("amount"), None);
     }
 

@@ -87,6 +87,28 @@ impl RuleSet {
         RuleSet::compile_with(spec, &Names::new(feature_names))
     }
 
+    /// Reads and prepares the text of a file, as [`RuleSet::compile`] does.
+    ///
+    /// # Errors
+    ///
+    /// That it is no YAML of this shape, or every fault of the file.
+    pub fn read(text: &str, feature_names: &[(String, u32)]) -> Result<RuleSet, Vec<Fault>> {
+        RuleSet::compile(&RulesSpec::read(text)?, feature_names)
+    }
+
+    /// Reads and prepares the text of a file that was found good under other views. What it reads of views that are no longer
+    /// there has no value, so the rules that read it are not evaluated, and say so.
+    ///
+    /// # Errors
+    ///
+    /// As [`RuleSet::read`], but not that a feature is unknown.
+    pub fn read_under_other_views(
+        text: &str,
+        feature_names: &[(String, u32)],
+    ) -> Result<RuleSet, Vec<Fault>> {
+        RuleSet::compile_with(&RulesSpec::read(text)?, &Names::of_other_views(feature_names))
+    }
+
     /// As [`RuleSet::compile`], where `feature_names` are those of a part of the views, because others have
     /// faults. What rules read of the others is not judged, so the result is good for nothing but its faults.
     ///

@@ -4,6 +4,7 @@
 //! [`RuleSet::compile`](super::RuleSet::compile) does that, and reports all faults together.
 
 use crate::event::public::Action;
+use crate::fault::Fault;
 use serde::Deserialize;
 
 /// How long a condition may be, in bytes. The parser's stack grows with it (see `expression.rs`), and
@@ -20,6 +21,17 @@ pub struct RulesSpec {
     pub thresholds: Thresholds,
     /// In the order in which they are evaluated and listed.
     pub rules: Vec<RuleSpec>,
+}
+
+impl RulesSpec {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// One fault, with its place in the text: it is no YAML of this shape.
+    pub fn read(text: &str) -> Result<RulesSpec, Vec<Fault>> {
+        serde_saphyr::from_str(text).map_err(|fault| vec![Fault::new("rules", fault.to_string())])
+    }
 }
 
 /// From which score on an action is taken: `0 < review <= step_up <= decline <= 1`, inclusive.

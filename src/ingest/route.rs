@@ -12,10 +12,11 @@ use crate::codec::object::Object;
 use crate::codec::orders::{Order, OrderFields};
 use crate::codec::payments::{Payment, PaymentKind};
 use crate::codec::pos::Transaction;
+use crate::codec::rules::RulesPublished;
 use crate::codec::text::{AnyJson, Text, as_str};
 use crate::event::{
     Body, ClickCopy, ClickName, Copy, EntityKind, EntitySet, FieldId, ItemRef, LabelCopy, LabelOutcome,
-    PaymentContext, PaymentCopy, ResultStatus, Source, Value, key_hash,
+    PaymentContext, PaymentCopy, ResultStatus, RulesCopy, Source, Value, key_hash,
 };
 use crate::feature::FeaturePlan;
 use crate::ingest::basket::basket;
@@ -23,6 +24,9 @@ use crate::ingest::pseudonym::Pseudonyms;
 use crate::time::EventTime;
 use std::borrow::Cow;
 use xxhash_rust::xxh3::xxh3_64;
+
+/// Where all rules go, so that they keep their order.
+const RULES_KEY: &str = "rules";
 
 /// What routing goes by.
 #[derive(Debug, Clone, Copy)]
@@ -209,6 +213,18 @@ impl Router<'_> {
         };
         let ids = self.ids(named, as_str(&fields.card_token), time);
         self.for_views(account.source, &ids, (fields.event_id.as_str(), time), |_| None, each);
+    }
+
+    /// The copy of rules that were published and are good.
+    pub fn rules(
+        &self,
+        published: &RulesPublished<'_>,
+        version: u32,
+        time: EventTime,
+        mut each: impl FnMut(&Copy<'_>),
+    ) {
+        let body = Body::Rules(RulesCopy { version, text: published.rules.as_str() });
+        each(&copy(EntityKind::Control, RULES_KEY, published.event_id.as_str(), time, body));
     }
 
     /// A copy for each entity that has views on `source`; `value` says what the event's own fields hold.

@@ -11,6 +11,7 @@ pub enum Topic {
     Pos,
     Accounts,
     Catalogue,
+    Rules,
     Entity,
     Decision,
     Monitor,
@@ -28,7 +29,7 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Topic; 20] = [
+    pub const ALL: [Topic; 21] = [
         Topic::Clickstream,
         Topic::Payments,
         Topic::Labels,
@@ -36,6 +37,7 @@ impl Topic {
         Topic::Pos,
         Topic::Accounts,
         Topic::Catalogue,
+        Topic::Rules,
         Topic::Entity,
         Topic::Decision,
         Topic::Monitor,
@@ -51,7 +53,7 @@ impl Topic {
         Topic::DeadLetter,
     ];
     /// The raw topics, whose partitions are the sources of the entity log.
-    pub const RAW: [Topic; 7] = [
+    pub const RAW: [Topic; 8] = [
         Topic::Clickstream,
         Topic::Payments,
         Topic::Labels,
@@ -59,6 +61,7 @@ impl Topic {
         Topic::Pos,
         Topic::Accounts,
         Topic::Catalogue,
+        Topic::Rules,
     ];
     /// The public topics.
     pub const PUBLIC: [Topic; 10] = [
@@ -85,6 +88,7 @@ impl Topic {
             Topic::Pos => "pos",
             Topic::Accounts => "accounts",
             Topic::Catalogue => "catalogue",
+            Topic::Rules => "rules",
             Topic::Entity => "tillstream.entity",
             Topic::Decision => "tillstream.decision",
             Topic::Monitor => "tillstream.monitor",
@@ -102,11 +106,11 @@ impl Topic {
     }
 
     /// Whether it promises nothing about time: it brings back what is known of decisions, or what was learned from that, or what
-    /// happens to accounts, or what the shop sells. A shop that has no news of these for weeks must not hold the clicks and
-    /// payments of today.
+    /// happens to accounts, or what the shop sells, or how payments are judged. A shop that has no news of these for weeks must not
+    /// hold the clicks and payments of today.
     #[must_use]
     pub fn promises_no_time(self) -> bool {
-        matches!(self, Topic::Labels | Topic::Accounts | Topic::Catalogue | Topic::Monitor)
+        matches!(self, Topic::Labels | Topic::Accounts | Topic::Catalogue | Topic::Rules | Topic::Monitor)
     }
 
     /// The topic of that name.

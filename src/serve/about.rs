@@ -1,6 +1,7 @@
 //! What is declared: views, rules, the model, topics.
 
 use super::api::ApiState;
+use super::rules::KnownRules;
 use crate::engine::settings::FoldSettings;
 use crate::event::EntityKind;
 use crate::log::Topic;
@@ -15,10 +16,8 @@ use utoipa::ToSchema;
 pub(super) struct Declared {
     /// By name.
     views: BTreeMap<String, DeclaredView>,
-    /// Live and shadow rules, in the order of their file.
-    rules: Vec<DeclaredRule>,
-    /// The version that the file of the rules gives itself.
-    rules_version: u32,
+    #[serde(flatten)]
+    rules: KnownRules,
     /// The name of the model that learns, if there is one.
     model: Option<String>,
     /// The topics that are published to.
@@ -36,19 +35,8 @@ struct DeclaredView {
     kind: EntityKind,
 }
 
-/// A declared rule.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-struct DeclaredRule {
-    id: String,
-    /// Its reason code.
-    code: String,
-    weight: f64,
-    /// `live`, or `shadow`: evaluated, and without effect.
-    state: &'static str,
-}
-
 impl Declared {
-    pub(super) fn of(fold: &FoldSettings) -> Declared {
+    pub(super) fn of(fold: &FoldSettings, rules: KnownRules) -> Declared {
         let mut views = BTreeMap::<String, DeclaredView>::new();
         for feature in fold.plan.features() {
             if let Some((view, name)) = feature.name.split_once("__") {
@@ -60,16 +48,9 @@ impl Declared {
                 declared.features.push(name.to_owned());
             }
         }
-        let rules = fold.rules.declared().map(|rule| DeclaredRule {
-            id: rule.id.to_owned(),
-            code: rule.code.to_owned(),
-            weight: rule.weight,
-            state: if rule.is_live { "live" } else { "shadow" },
-        });
         Declared {
             views,
-            rules: rules.collect(),
-            rules_version: fold.rules.version(),
+            rules,
             model: fold.model.as_ref().map(|model| model.name().to_owned()),
             topics: Topic::PUBLIC.iter().map(|topic| topic.name()).collect(),
         }
@@ -81,8 +62,8 @@ impl Declared {
     }
 }
 
-/// What is declared: views, rules, the model, topics.
+/// What is declared: views, the model, topics, and the rules in force, published ones included.
 #[utoipa::path(get, path = "/v1/declared", tag = "about", responses((status = 200, body = Declared)))]
 pub(super) async fn declared(State(api): State<ApiState>) -> Json<Declared> {
-    Json(Declared::clone(&api.declared))
+    Json(Declared { rules: api.live.rules.known(), ..Declared::clone(&api.declared) })
 }

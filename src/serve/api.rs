@@ -105,14 +105,14 @@ impl Api {
     ) -> Api {
         let counts = Arc::new(Counts::new());
         let state = ApiState(Arc::new(Shared {
-            live,
             score: settings.score,
             submitter,
             stop: settings.stop,
             sent: Bounded::new(SENT_MAX),
             streams: Arc::new(Semaphore::new(settings.streams_max)),
             counts: counts.clone(),
-            declared: Declared::of(fold),
+            declared: Declared::of(fold, live.rules.known()),
+            live,
             payload_bytes_max: fold.payload_bytes_max,
             clients: settings.clients,
         }));

@@ -21,7 +21,10 @@ const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// A reader, and what it reads.
 const READERS: [(&str, &[Topic]); 2] = [
     ("scores", &[Topic::ScoresFraud, Topic::LabelledFraud]),
-    ("the rest", &[Topic::FeaturesFraud, Topic::FeaturesSession, Topic::Sessions, Topic::Catalogue]),
+    (
+        "the rest",
+        &[Topic::FeaturesFraud, Topic::FeaturesSession, Topic::Sessions, Topic::Catalogue, Topic::Rules],
+    ),
 ];
 
 /// What keeps a view up to date.
@@ -82,7 +85,7 @@ impl Feed<'_> {
         let now = SystemClock.now().0;
         let since = |back| TailStart::Since(ProcessingTime(now - millis(back)));
         let starts = topics.iter().map(|topic| match topic {
-            Topic::Catalogue => (*topic, TailStart::Earliest),
+            Topic::Catalogue | Topic::Rules => (*topic, TailStart::Earliest),
             Topic::Sessions => (*topic, since(self.sessions_history)),
             _ => (*topic, since(self.history)),
         });

@@ -1,5 +1,6 @@
 //! The view as it changes: who waits for a score, who follows a session, how far behind it is.
 
+use super::rules::RulesInForce;
 use crate::event::DecisionId;
 use crate::log::kafka::Behind;
 use crate::log::{Fetched, Topic};
@@ -17,6 +18,8 @@ use utoipa::ToSchema;
 pub struct Live {
     /// What is known.
     pub view: View,
+    /// The rules.
+    pub rules: RulesInForce,
     waiting: DashMap<DecisionId, Vec<oneshot::Sender<Decided>>>,
     following: DashMap<Box<str>, Vec<watch::Sender<Followed>>>,
     /// Of each reader.
@@ -44,11 +47,12 @@ pub struct Lag {
 }
 
 impl Live {
-    /// With an empty view.
+    /// With an empty view, and these rules until others are heard of.
     #[must_use]
-    pub fn new(settings: ViewSettings) -> Live {
+    pub fn new(settings: ViewSettings, rules: RulesInForce) -> Live {
         Live {
             view: View::new(settings),
+            rules,
             waiting: DashMap::new(),
             following: DashMap::new(),
             behind: Mutex::default(),
@@ -58,6 +62,9 @@ impl Live {
 
     /// Takes a record, and tells those who wait for it.
     pub fn take(&self, fetched: &Fetched) {
+        if fetched.partition.topic == Topic::Rules {
+            return self.rules.take(fetched);
+        }
         match self.view.take(fetched) {
             Ok(None) => {}
             Ok(Some(News::Score(decision, decided))) => {

@@ -73,6 +73,7 @@ metrics! {
     MISSING_PARTS = "tillstream_missing_parts_total" Counter [] "Parts that had not come when their decision was made.";
     PARTS = "tillstream_parts_total" Counter ["outcome"] "Parts by what they did: opened, added, repeated, foreign, late.";
     LABELS = "tillstream_labels_total" Counter ["end"] "Labels by where they ended: joined, repeated, second_label, no_decision.";
+    RULES_VERSION = "tillstream_rules_version" Gauge ["partition"] "The version of the rules that were published last and accepted; 0 where those of the configuration were never replaced.";
     PARKED_LABELS = "tillstream_parked_labels" Gauge ["partition"] "Labels that wait for their decision.";
     UNLABELLED = "tillstream_unlabelled_decisions" Gauge ["partition"] "Decisions that wait for their label.";
     JUDGED = "tillstream_judged_scores_total" Counter [] "Scores judged by their label.";
@@ -190,6 +191,7 @@ impl Samples {
         for end in LabelEnd::ALL {
             self.count(LABELS, &[end.name()], task.labels.get(&end).copied().unwrap_or(0));
         }
+        self.count(RULES_VERSION, &[&number], task.published_rules().into());
         self.count(PARKED_LABELS, &[&number], task.parked_labels);
         self.count(UNLABELLED, &[&number], task.unlabelled);
     }

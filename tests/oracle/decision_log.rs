@@ -2,7 +2,7 @@
 
 use super::entity_log::{PlainLabel, PlainPart};
 use super::model::{self, Served, Version};
-use super::rules::{Inputs, RULES, Rule, THRESHOLDS, VERSION};
+use super::rules::{InForce, Inputs, RULES, Rule};
 use super::sources::Sources;
 use super::{Log, Public, Settings};
 use serde_json::{Map, Value, json};
@@ -39,6 +39,10 @@ pub struct Outcome {
     pub watermarks: BTreeMap<u32, Option<i64>>,
     /// Frames that began above what was applied.
     pub refused_frames: u64,
+    /// Publications of rules that were read for the first time.
+    pub rules: u64,
+    /// How often they came into force.
+    pub rules_taken: u64,
 }
 
 /// Folds every partition of a decision log.
@@ -58,6 +62,7 @@ pub fn outcome(log: &Log, settings: &Settings) -> Outcome {
             decided: BTreeMap::new(),
             labels: BTreeMap::new(),
             served: Served::default(),
+            rules: InForce::default(),
             partition: *partition,
             outcome: &mut outcome,
         };
@@ -83,6 +88,7 @@ struct Task<'a> {
     /// The first label of each decision, and until when it is known, if the decision does not say so.
     labels: BTreeMap<DecisionId, (PlainLabel, i64)>,
     served: Served,
+    rules: InForce,
     partition: u32,
     outcome: &'a mut Outcome,
 }
@@ -126,6 +132,18 @@ impl Task<'_> {
                     self.served.take(&slice);
                     let versions = self.outcome.weights.entry(self.partition).or_default();
                     versions.push(model::version_of(&slice));
+                }
+                DecisionEvent::Rules(rules) if u64::from(rules.version) > self.rules.version => {
+                    self.rules = InForce::of(rules.text);
+                    self.outcome.rules += 1;
+                    self.outcome.rules_taken += 1;
+                }
+                DecisionEvent::Rules(rules) => {
+                    self.outcome.rules += 1;
+                    if self.partition == 0 {
+                        let value = json!({ "text": rules.text });
+                        self.outcome.public.push(Public::new("dead-letter", "rules", value));
+                    }
                 }
                 DecisionEvent::Label(label) => {
                     let label = PlainLabel::of(&label);
@@ -248,7 +266,7 @@ impl Task<'_> {
         let time = gather.parts[0].time;
         let from = time.max(self.sources.watermark.unwrap_or(time));
         self.tombstones.insert(decision, from + self.settings.dedup_horizon + TOMBSTONE_BEYOND_HORIZON);
-        let score = score(decision, &gather.parts, &self.served);
+        let score = score(decision, &gather.parts, &self.served, &self.rules);
         self.outcome.public.push(Public::new("scores.fraud", &decision.to_string(), score.clone()));
         self.outcome.public.push(Public::new(
             "vectors.fraud",
@@ -270,26 +288,27 @@ fn missing(parts: &[PlainPart]) -> Vec<EntityKind> {
     expected.iter().filter(|kind| parts.iter().all(|part| part.kind != *kind)).collect()
 }
 
-/// The record of `scores.fraud` for these parts, with the model's weights that are in force.
+/// The record of `scores.fraud` for these parts, with the model's weights and the rules that are in force.
 #[must_use]
-pub fn score(decision: DecisionId, parts: &[PlainPart], served: &Served) -> Value {
+pub fn score(decision: DecisionId, parts: &[PlainPart], served: &Served, in_force: &InForce) -> Value {
     let context = parts.iter().map(|part| &part.context).find(|context| !context.is_null());
     let of_payment = |field: &str| context.map_or(Value::Null, |context| context[field].clone());
-    let mut fired: Vec<(&Rule, Map<String, Value>)> = Vec::new();
+    let mut fired: Vec<Fired<'_>> = Vec::new();
     let mut shadow = Vec::new();
     let mut not_evaluated = Vec::new();
     for rule in RULES {
+        let Some((weight, live)) = in_force.rules.get(rule.id).copied() else { continue };
         match read(rule, context, parts) {
             Err(because) => not_evaluated.push(json!({ "rule": rule.id, "because": because })),
             Ok(inputs) if !(rule.when)(&Inputs(&inputs)) => {}
-            Ok(inputs) if rule.live => fired.push((rule, inputs)),
+            Ok(inputs) if live => fired.push(Fired { rule, weight, inputs }),
             Ok(_) => shadow.push(rule.id),
         }
     }
     let values = model::values(parts);
     let of_model = served.score(&values).filter(|(_, is_live)| *is_live).map(|(score, _)| score);
     let without = of_model.map_or(1.0, |score| 1.0 - score);
-    let score = 1.0 - fired.iter().map(|(rule, _)| 1.0 - rule.weight).product::<f64>() * without;
+    let score = 1.0 - fired.iter().map(|fired| 1.0 - fired.weight).product::<f64>() * without;
     let share = if of_model.is_some() { without.ln() / logarithms(&fired, without) } else { 0.0 };
     let entities: BTreeMap<&str, &str> =
         parts.iter().map(|part| (part.kind.name(), part.entity.as_str())).collect();
@@ -300,14 +319,14 @@ pub fn score(decision: DecisionId, parts: &[PlainPart], served: &Served) -> Valu
         "amount_minor": of_payment("amount_minor"),
         "currency": of_payment("currency"),
         "score": score,
-        "decision": decide(score, &fired),
+        "decision": decide(score, &fired, in_force),
         "reasons": reasons(&fired, without),
         "shadow": shadow,
         "not_evaluated": not_evaluated,
         "model": served.said(&values, share),
         "entities": entities,
         "missing_parts": missing(parts),
-        "rules_version": VERSION,
+        "rules_version": in_force.version,
     })
 }
 
@@ -393,35 +412,43 @@ fn read(
     if missing.is_empty() { Ok(inputs) } else { Err(missing) }
 }
 
-fn decide(score: f64, fired: &[(&Rule, Map<String, Value>)]) -> &'static str {
+/// A live rule that fired.
+struct Fired<'a> {
+    rule: &'a Rule,
+    weight: f64,
+    inputs: Map<String, Value>,
+}
+
+fn decide(score: f64, fired: &[Fired<'_>], in_force: &InForce) -> &'static str {
     const MILDEST_FIRST: [&str; 4] = ["approve", "review", "step_up", "decline"];
-    let reached = THRESHOLDS.iter().filter(|(_, threshold)| score >= *threshold).map(|(name, _)| *name);
-    let asked = fired.iter().filter_map(|(rule, _)| rule.action);
+    let thresholds = in_force.thresholds.iter();
+    let reached = thresholds.filter(|(_, threshold)| score >= *threshold).map(|(name, _)| *name);
+    let asked = fired.iter().filter_map(|fired| fired.rule.action);
     let rank = |name: &str| MILDEST_FIRST.iter().position(|known| *known == name);
     reached.chain(asked).max_by_key(|name| rank(name)).unwrap_or("approve")
 }
 
 /// Of all rules that fired and the model, ln(1 − weight).
-fn logarithms(fired: &[(&Rule, Map<String, Value>)], without: f64) -> f64 {
-    fired.iter().map(|(rule, _)| (1.0 - rule.weight).ln()).sum::<f64>() + without.ln()
+fn logarithms(fired: &[Fired<'_>], without: f64) -> f64 {
+    fired.iter().map(|fired| (1.0 - fired.weight).ln()).sum::<f64>() + without.ln()
 }
 
-fn reasons(fired: &[(&Rule, Map<String, Value>)], without: f64) -> Vec<Value> {
+fn reasons(fired: &[Fired<'_>], without: f64) -> Vec<Value> {
     let all = logarithms(fired, without);
-    let contribution = |rule: &Rule| (1.0 - rule.weight).ln() / all;
-    let mut sorted: Vec<&(&Rule, Map<String, Value>)> = fired.iter().collect();
-    sorted.sort_by(|(one, _), (other, _)| {
-        contribution(other).total_cmp(&contribution(one)).then(one.id.cmp(other.id))
+    let contribution = |fired: &Fired<'_>| (1.0 - fired.weight).ln() / all;
+    let mut sorted: Vec<&Fired<'_>> = fired.iter().collect();
+    sorted.sort_by(|one, other| {
+        contribution(other).total_cmp(&contribution(one)).then(one.rule.id.cmp(other.rule.id))
     });
     sorted
         .into_iter()
-        .map(|(rule, inputs)| {
+        .map(|fired| {
             json!({
-                "rule": rule.id,
-                "code": rule.code,
-                "weight": rule.weight,
-                "contribution": contribution(rule),
-                "inputs": inputs,
+                "rule": fired.rule.id,
+                "code": fired.rule.code,
+                "weight": fired.weight,
+                "contribution": contribution(fired),
+                "inputs": fired.inputs,
             })
         })
         .collect()

@@ -31,6 +31,8 @@ pub struct Outcome {
     pub visitors: BTreeMap<String, Visited>,
     /// Each partition's watermark at the end.
     pub watermarks: BTreeMap<u32, Option<i64>>,
+    /// Publications of rules that go on into every partition of the decision log.
+    pub rules: u64,
     /// Frames that began above what was applied.
     pub refused_frames: u64,
     /// How many groups of keys turned into buckets on the way (clicks do not turn: they begin there).
@@ -196,6 +198,7 @@ fn stream(copy: &EventCopy<'_>) -> &'static str {
         Body::Order(_) => "order",
         Body::Payment(_) => "payment_attempted",
         Body::Label(_) => "label",
+        Body::Rules(_) => "rules",
         Body::Basket(..) => "pos_transaction",
         Body::Values(source, _) => match source.name() {
             order if order.starts_with("order_") => "order",
@@ -402,7 +405,11 @@ impl<'a> Task<'a> {
             Body::Click(click) | Body::Order(click) => {
                 let shown = !behind || self.settings.reading.late_applied_is_shown;
                 self.click(copy, click, shown);
-                self.fold(copy, read_by_views(copy.body.source()), event(&click.values));
+                let source = match copy.body {
+                    Body::Order(_) => EventSource::OrderPlaced,
+                    _ => EventSource::Click,
+                };
+                self.fold(copy, source, event(&click.values));
             }
             Body::Values(source, values) => self.fold(copy, read_by_views(*source), event(values)),
             Body::Payment(payment) => self.payment(copy, payment, &event(&payment.values)),
@@ -411,6 +418,7 @@ impl<'a> Task<'a> {
                     self.fold(copy, EventSource::Basket, event(values));
                 }
             }
+            Body::Rules(_) => self.outcome.rules += 1,
             Body::Label(label) => self.outcome.labels.push(PlainLabel {
                 decision: label.decision,
                 event_id: copy.event_id.to_owned(),
@@ -464,7 +472,7 @@ impl<'a> Task<'a> {
             Body::Basket(ref basket, _) => {
                 (i64::from(basket.business_day) + 1) * 86_400_000 + 129_600_000 + lateness <= watermark
             }
-            Body::Payment(_) | Body::Label(_) | Body::Values(..) => false,
+            Body::Payment(_) | Body::Label(_) | Body::Rules(_) | Body::Values(..) => false,
         }
     }
 

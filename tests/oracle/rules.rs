@@ -1,6 +1,7 @@
-//! The default rules (src/config/defaults/rules.yaml), written out by hand.
+//! The default rules (src/config/defaults/rules.yaml), written out by hand, and others of the same ids.
 
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// The version of the rules.
 pub const VERSION: u32 = 2;
@@ -20,6 +21,50 @@ pub struct Rule {
     pub reads: &'static [&'static str],
     /// Whether it fires on what it reads; all of it is there.
     pub when: fn(&Inputs<'_>) -> bool,
+}
+
+/// Rules in force: those of [`RULES`] with their own version, thresholds, weights and states.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InForce {
+    pub version: u64,
+    pub thresholds: Vec<(&'static str, f64)>,
+    /// Weight of each rule that is evaluated, and whether it is live.
+    pub rules: BTreeMap<&'static str, (f64, bool)>,
+}
+
+impl Default for InForce {
+    fn default() -> InForce {
+        let rules = RULES.iter().map(|rule| (rule.id, (rule.weight, rule.live)));
+        InForce { version: VERSION.into(), thresholds: THRESHOLDS.to_vec(), rules: rules.collect() }
+    }
+}
+
+impl InForce {
+    /// What a file says of the rules that are known here. The conditions are those of [`RULES`].
+    ///
+    /// # Panics
+    ///
+    /// If it is no file of such rules.
+    #[must_use]
+    pub fn of(text: &str) -> InForce {
+        let file: Value = serde_saphyr::from_str(text).expect("YAML");
+        let of_rule = |rule: &'static Rule| {
+            let rules = file["rules"].as_array().expect("rules");
+            let declared = rules.iter().find(|declared| declared["id"] == rule.id)?;
+            let is_live = match declared["state"].as_str()? {
+                "live" => true,
+                "shadow" => false,
+                _ => return None,
+            };
+            Some((rule.id, (declared["weight"].as_f64()?, is_live)))
+        };
+        let threshold = |name: &'static str| (name, file["thresholds"][name].as_f64().expect("a number"));
+        InForce {
+            version: file["version"].as_u64().expect("a version"),
+            thresholds: THRESHOLDS.iter().map(|(name, _)| threshold(name)).collect(),
+            rules: RULES.iter().filter_map(of_rule).collect(),
+        }
+    }
 }
 
 /// The values that a rule reads.

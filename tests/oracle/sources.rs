@@ -43,7 +43,8 @@ impl Sources {
         for (id, name) in joining {
             let source = self.source(*id);
             // what is known of decisions comes when it comes
-            source.counts = !["labels", "accounts", "catalogue", "tillstream.monitor"].contains(name);
+            source.counts =
+                !["labels", "accounts", "catalogue", "rules", "tillstream.monitor"].contains(name);
             (*name).clone_into(&mut source.name);
         }
     }

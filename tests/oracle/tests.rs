@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tillstream::event::part::PaymentContext;
 use tillstream::event::{
     Body, ClickCopy, ClickName, Copy as EventCopy, Deadline, DecisionEvent, DecisionId, EntityKind,
-    EntitySet, FieldId, ItemRef, Label, LabelOrigin, LabelOutcome, Part, PaymentCopy, Value, key_hash,
+    EntitySet, FieldId, ItemRef, Label, LabelOutcome, Part, PaymentCopy, RawOrigin, Value, key_hash,
 };
 use tillstream::log::frame::{EventsWriter, FoldVersion, Frame, Item, Life, Promise, Record, SourceId};
 use tillstream::log::position::Position;
@@ -679,7 +679,7 @@ fn label<'a>(payment: &str, event_id: &'a str, known_at: i64) -> DecisionEvent<'
         known_at: EventTime(known_at),
         outcome: LabelOutcome::Fraud,
         source: "review",
-        origin: LabelOrigin { partition: 0, offset: 0 },
+        origin: RawOrigin { partition: 0, offset: 0 },
     })
 }
 

@@ -64,6 +64,7 @@ pub(super) fn json_of_decision_event(event: &DecisionEvent<'_>, plan: &FeaturePl
     match event {
         DecisionEvent::Part(part) => json_of_part(part, plan),
         DecisionEvent::Weights(slice) => text_of(slice),
+        DecisionEvent::Rules(rules) => text_of(rules),
         DecisionEvent::Label(label) => text_of(&ShownLabel {
             decision: label.decision.to_string(),
             label: label.event_id,
@@ -99,7 +100,8 @@ fn json_of_body(body: &Body<'_>) -> Value {
             if let Some(fields) = shown.as_object_mut() {
                 fields.insert("values".to_owned(), json_of_values(&click.values));
             }
-            json!({body.source().name(): shown})
+            let name = if matches!(body, Body::Order(_)) { "order" } else { "click" };
+            json!({name: shown})
         }
         Body::Payment(payment) => json!({"payment": {
             "payment_id": payment.payment_id,
@@ -115,6 +117,7 @@ fn json_of_body(body: &Body<'_>) -> Value {
         Body::Basket(basket, values) => {
             json!({"basket": {"figures": basket, "values": json_of_values(values)}})
         }
+        Body::Rules(rules) => json!({"rules": rules}),
         Body::Values(source, values) => json!({source.name(): {"values": json_of_values(values)}}),
     }
 }

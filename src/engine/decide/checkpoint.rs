@@ -1,6 +1,7 @@
 //! What a checkpoint of a decide task holds: sources and counts whole; gathers, tombstones and what waits for a label by decision.
 
 use super::DecideTask;
+use super::rules::Published;
 use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode};
 use crate::event::DecisionId;
 use crate::fraud::gather::{Gather, PartOutcome};
@@ -30,6 +31,7 @@ struct Whole<'a> {
     parked_labels: u64,
     unlabelled: u64,
     served: Cow<'a, Served>,
+    published: Option<Published>,
 }
 
 impl Checkpointed for DecideTask {
@@ -47,6 +49,7 @@ impl Checkpointed for DecideTask {
             parked_labels: self.parked_labels,
             unlabelled: self.unlabelled,
             served: Cow::Borrowed(&self.served),
+            published: self.published.clone(),
         };
         postcard::to_stdvec(&whole).expect("state holds nothing that postcard refuses")
     }
@@ -74,6 +77,7 @@ impl Checkpointed for DecideTask {
         self.parked_labels = whole.parked_labels;
         self.unlabelled = whole.unlabelled;
         self.served = whole.served.into_owned();
+        self.published = whole.published;
         Ok(())
     }
 

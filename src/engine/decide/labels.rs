@@ -5,7 +5,7 @@ use crate::engine::outputs::Outputs;
 use crate::event::entity::partition_of;
 use crate::event::monitor::{FRAUD, LabelledDecision, MonitorEvent, monitor_hash};
 use crate::event::public::{LabelledScore, UnmatchedLabel};
-use crate::event::{DecisionId, Label, LabelOrigin};
+use crate::event::{DecisionId, Label, RawOrigin};
 use crate::fraud::label::{Decided, LabelEnd, Labelled, Labelling, ParkedLabel};
 use crate::ingest::dead_letter::Why;
 use crate::log::{Headers, LogRecord, Topic, TopicPartition};
@@ -141,7 +141,7 @@ fn hand_back(decision: DecisionId, label: &ParkedLabel, end: LabelEnd, out: &mut
         _ => "no decision was made within the horizon (labels.horizon)",
     };
     let why = Why { reason: end.name(), path: "$", message };
-    let LabelOrigin { partition, offset } = label.origin;
+    let RawOrigin { partition, offset } = label.origin;
     let origin = (TopicPartition::new(Topic::Labels, partition), offset);
     let record = UnmatchedLabel {
         decision_id: Cow::Owned(decision.to_string()),

@@ -9,6 +9,7 @@ use crate::codec::labels::Label;
 use crate::codec::orders::Order;
 use crate::codec::payments::Payment;
 use crate::codec::pos::Transaction;
+use crate::codec::rules::RulesPublished;
 use crate::engine::arrival::restore_at_once;
 use crate::engine::decide::{Decide, DecideTask};
 use crate::engine::ingest::Ingest;
@@ -18,6 +19,7 @@ use crate::engine::outputs::Outputs;
 use crate::engine::stage::Stage;
 use crate::event::public::LabelledScore;
 use crate::event::{DecisionId, EntityKind};
+use crate::fraud::RuleSet;
 use crate::ingest::route::Router;
 use crate::ledger::Disposition;
 use crate::log::{Append, Destination, Fetched, Headers, Start, Topic, TopicPartition};
@@ -35,12 +37,15 @@ struct Routed {
     decisions: BTreeSet<DecisionId>,
     /// The ids of the labels of each decision.
     labels: BTreeMap<DecisionId, BTreeSet<String>>,
+    /// The highest version of the rules above that of the settings; 0 if there is none.
+    rules: u32,
 }
 
 /// What was routed, by what was produced.
 fn routed(world: &World) -> Routed {
     let router = Router { plan: &world.settings.plan, pseudonyms: &world.settings.pseudonyms };
     let (mut copies, mut decisions, mut labels) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+    let mut highest = 0;
     for (topic, record) in &world.produced {
         let payload = record.value.as_deref().unwrap_or_default();
         let mut count = |copy: &crate::event::Copy<'_>| {
@@ -70,6 +75,18 @@ fn routed(world: &World) -> Routed {
                     router.basket(&basket, EventTime(basket.event_time_ms), &mut count);
                 }
             }
+            Topic::Rules => {
+                if let Ok((Some(published), _)) = RulesPublished::decode(payload, 1 << 20)
+                    && let Ok(rules) =
+                        RuleSet::read(published.rules.as_str(), &world.settings.plan.feature_names())
+                {
+                    let time = EventTime(published.event_time_ms);
+                    if rules.version() > world.settings.rules.version() {
+                        highest = highest.max(rules.version());
+                    }
+                    router.rules(&published, rules.version(), time, &mut count);
+                }
+            }
             Topic::Accounts => {
                 if let Ok((Some(account), _)) = Account::decode(payload, 1 << 20) {
                     router.account(&account, EventTime(account.fields.event_time_ms), &mut count);
@@ -82,7 +99,7 @@ fn routed(world: &World) -> Routed {
             }
         }
     }
-    Routed { copies, decisions, labels }
+    Routed { copies, decisions, labels, rules: highest }
 }
 
 fn fresh_fold<S: Stage>(world: &World, stage: &S, log: Topic) -> Vec<(S::Task, Vec<Append>)> {
@@ -151,7 +168,7 @@ fn check_restored<S: Stage>(
 }
 
 pub(super) fn check(world: &World) -> Result<(), String> {
-    let Routed { copies, decisions, labels } = routed(world);
+    let Routed { copies, decisions, labels, rules } = routed(world);
     let (keyed, decide) = (keyed(world), decide(world));
     let (settings, topology) = (&world.settings, &world.topology);
     check_restored(
@@ -176,6 +193,7 @@ pub(super) fn check(world: &World) -> Result<(), String> {
     check_copies(&copies, &keyed)?;
     check_decisions(&decisions, &decide)?;
     check_labels(&decisions, &labels, &decide)?;
+    check_rules(rules, &decide)?;
     check_judged(&decide, &monitor)?;
     check_published(world, monitor.into_iter().flat_map(|(_, public)| public).collect(), "monitor")?;
     let public = |(_, public): (_, Vec<Append>)| public;
@@ -267,13 +285,24 @@ fn check_labels(
         }
     }
     let parked: u64 = decide.iter().map(|(task, _)| task.parked_labels).sum();
-    let second = published(decide, Topic::DeadLetter).count() as u64;
+    let is_of_a_label = |append: &&Append| append.key.as_deref() != Some(b"rules".as_slice());
+    let second = published(decide, Topic::DeadLetter).filter(is_of_a_label).count() as u64;
     if !joined.is_empty() || parked != waiting || second != others {
         return Err(format!(
             "labels: {joined:?} of nothing, {parked} for {waiting} wait, {second} for {others} came second"
         ));
     }
     Ok(())
+}
+
+/// The highest version of the rules came into force in every partition.
+fn check_rules(highest: u32, decide: &[(DecideTask, Vec<Append>)]) -> Result<(), String> {
+    match decide.iter().find(|(task, _)| task.published_rules() != highest) {
+        Some((task, _)) => {
+            Err(format!("rules of version {} are in force, not {highest}", task.published_rules()))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Every decision that has met its label was judged once.

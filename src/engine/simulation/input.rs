@@ -61,6 +61,10 @@ pub(super) fn produce(random: &mut Random) -> Vec<Raw> {
             let event = shop(&format!("s{number}"), (random.below(3), &order), visitor, time_ms);
             records.extend(std::iter::repeat_n(event, 1 + usize::from(random.below(5) == 0)));
         }
+        if random.below(12) == 0 {
+            // some with a fault, some of no higher version than those before
+            records.push(rules(&format!("r{number}"), random.below(6), time_ms));
+        }
         if random.below(20) == 0 {
             records.push((Topic::Clickstream, value("v0", "{broken".to_owned(), time_ms)));
         }
@@ -121,6 +125,20 @@ fn shop(event: &str, (which, order): (u64, &str), visitor: u64, time_ms: i64) ->
     }
     json["event_time_ms"] = serde_json::json!(time_ms);
     (topic, value(&key, json.to_string(), time_ms))
+}
+
+fn rules(event: &str, version: u64, time_ms: i64) -> Raw {
+    let name = if version == 0 { "nobody_knows__this" } else { "amount_minor" };
+    let text = format!(
+        "version: {}\nthresholds: {{ review: 0.3, step_up: 0.6, decline: 0.85 }}\n\
+         rules: [{{ id: r, state: live, when: {name} > 1, code: R, weight: 0.{} }}]\n",
+        version + 1,
+        version + 1
+    );
+    let json = serde_json::json!({
+        "event_id": event, "event_name": "rules_published", "event_time_ms": time_ms, "rules": text,
+    });
+    (Topic::Rules, value("rules", json.to_string(), time_ms))
 }
 
 fn payment(event: &str, payment: &str, visitor: u64, card: u64, device: u64, time_ms: i64) -> Raw {

@@ -1,0 +1,79 @@
+//! The rules that are in force: those of the file, until others of a higher version come through the log.
+
+use super::{Decide, DecideTask};
+use crate::engine::outputs::Outputs;
+use crate::event::PublishedRules;
+use crate::fraud::RuleSet;
+use crate::ingest::dead_letter::Why;
+use crate::log::{Headers, LogRecord, Topic, TopicPartition};
+use serde::{Deserialize, Serialize};
+use std::cell::OnceCell;
+
+/// Rules that came through the log last.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Published {
+    pub(super) version: u32,
+    text: Box<str>,
+    /// Ready to be evaluated; nothing if this program finds a fault in them that the one before did not find.
+    #[serde(skip)]
+    compiled: OnceCell<Option<RuleSet>>,
+}
+
+/// Made ready again where it is needed.
+impl Clone for Published {
+    fn clone(&self) -> Published {
+        Published { version: self.version, text: self.text.clone(), compiled: OnceCell::new() }
+    }
+}
+
+impl PartialEq for Published {
+    fn eq(&self, other: &Published) -> bool {
+        (self.version, &self.text) == (other.version, &other.text)
+    }
+}
+
+impl Decide {
+    /// The rules that are in force: of the highest version.
+    pub(super) fn rules<'r>(&'r self, task: &'r DecideTask) -> &'r RuleSet {
+        let file = &self.settings.rules;
+        let newer = task.published.as_ref().filter(|published| published.version > file.version());
+        newer.and_then(|published| published.rules(&self.settings.plan.feature_names())).unwrap_or(file)
+    }
+
+    /// Rules have come. Those whose version is not above that of the ones in force are handed back, once for all partitions.
+    pub(super) fn take_rules(
+        &self,
+        task: &mut DecideTask,
+        rules: &PublishedRules<'_>,
+        partition: u32,
+        out: &mut Outputs,
+    ) {
+        let in_force = self.rules(task).version();
+        if rules.version > in_force {
+            let (version, text) = (rules.version, rules.text.into());
+            task.published = Some(Published { version, text, compiled: OnceCell::new() });
+        } else if partition == 0 {
+            hand_back(rules, in_force, out);
+        }
+    }
+}
+
+impl Published {
+    fn rules(&self, feature_names: &[(String, u32)]) -> Option<&RuleSet> {
+        let read = || RuleSet::read_under_other_views(&self.text, feature_names).ok();
+        self.compiled.get_or_init(read).as_ref()
+    }
+}
+
+/// A dead letter: the file of the rules, and where the record stands.
+fn hand_back(rules: &PublishedRules<'_>, in_force: u32, out: &mut Outputs) {
+    let message = format!("version {} is not above {in_force}, which is in force", rules.version);
+    let why = Why { reason: "outdated_rules", path: "rules.version", message: &message };
+    let origin = (TopicPartition::new(Topic::Rules, rules.origin.partition), rules.origin.offset);
+    out.publish_verbatim(Topic::DeadLetter, |id| LogRecord {
+        key: Some(b"rules".to_vec()),
+        value: Some(rules.text.as_bytes().to_vec()),
+        headers: Headers::Verbatim(why.headers(origin, id).collect()),
+        timestamp_ms: None,
+    });
+}
