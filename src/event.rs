@@ -14,8 +14,8 @@ pub mod public;
 pub mod source;
 
 pub use copy::{
-    BasketCopy, Body, ClickCopy, ClickName, Copy, FieldId, ItemRef, LabelCopy, LabelOutcome, PaymentCopy,
-    ResultStatus, RulesCopy, Value,
+    BasketCopy, Body, ClickCopy, ClickName, Copy, FieldId, Forwarded, ItemRef, LabelCopy, LabelOutcome,
+    PaymentCopy, ResultStatus, RulesCopy, Value,
 };
 pub use entity::{EntityKind, EntitySet, key_hash};
 pub use part::{Deadline, DecisionEvent, DecisionId, Label, Part, PaymentContext, PublishedRules, RawOrigin};

@@ -30,6 +30,7 @@ pub mod ftrl;
 pub mod generate;
 pub mod ingest;
 pub mod ledger;
+pub mod link;
 pub mod log;
 pub mod monitor;
 pub mod operator;

@@ -22,7 +22,7 @@ use std::path::Path;
 use std::time::Duration;
 use tillstream::config::{Tree, resolve};
 use tillstream::engine::process::Engine;
-use tillstream::event::EntityKind;
+use tillstream::event::{EntityKind, Forwarded};
 use tillstream::generate::random::Random;
 use tillstream::log::{Destination, LogRecord, Topic, TopicPartition};
 
@@ -47,6 +47,7 @@ struct Seen {
     live_models: u64,
     rules_taken: u64,
     rules_handed_back: u64,
+    forwarded: u64,
 }
 
 /// Producers without manners.
@@ -102,7 +103,7 @@ impl Producers {
             "amount_minor": 100 + self.random.below(9_000), "currency": "EUR",
             "visitor_id": format!("v{}", self.random.below(6)), "device_id": format!("d{}", self.random.below(40)),
             "ip": format!("192.0.2.{}", self.random.below(9)), "store_id": "s1",
-            "customer_id": format!("k{}", self.random.below(4)),
+            "customer_id": (self.random.below(2) == 0).then(|| format!("k{}", self.random.below(4))),
         });
         (Topic::Payments, record(&format!("card{card}"), event.to_string()))
     }
@@ -129,7 +130,17 @@ impl Producers {
         let (topic, key, event) = match self.random.below(3) {
             0 => {
                 let name = ACCOUNTS[self.random.below(5) as usize];
-                let event = json!({"event_name": name, "customer_id": customer, "ip": format!("192.0.2.{}", amount % 9)});
+                let mut event = json!({"event_name": name, "customer_id": customer, "ip": format!("192.0.2.{}", amount % 9)});
+                let belongs = [
+                    ("visitor_id", format!("v{}", amount % 6)),
+                    ("card_token", format!("card{}", amount % 5)),
+                    ("loyalty_id", format!("n{}", amount % 3)),
+                ];
+                for (field, id) in belongs {
+                    if self.random.below(2) == 0 {
+                        event[field] = json!(id);
+                    }
+                }
                 (Topic::Accounts, customer, event)
             }
             1 => {
@@ -138,7 +149,8 @@ impl Producers {
                 let order = format!("o{}", self.random.below(self.number + 1));
                 let items = json!([{"item_id": format!("i{}", amount % 30), "category": "c7", "quantity": 1 + amount % 2}]);
                 let event = json!({
-                    "event_name": name, "order_id": order, "customer_id": customer, "visitor_id": visitor,
+                    "event_name": name, "order_id": order, "customer_id": amount.is_multiple_of(2).then_some(&customer),
+                    "visitor_id": visitor,
                     "currency": "EUR", "value_minor": amount, "items": items,
                 });
                 (Topic::Orders, customer, event)
@@ -150,7 +162,10 @@ impl Producers {
                 ]);
                 let event = json!({
                     "event_name": "pos_transaction", "store_id": "s1", "workstation_id": "w1", "sequence_number": amount,
-                    "business_day": "2026-01-05", "currency": "EUR", "lines": lines, "loyalty_id": customer,
+                    "business_day": "2026-01-05", "currency": "EUR", "lines": lines,
+                    "customer_id": amount.is_multiple_of(4).then_some(&customer),
+                    "loyalty_id": amount.is_multiple_of(3).then(|| format!("n{}", amount % 3)),
+                    "tenders": if amount.is_multiple_of(2) { json!([{"kind": "card", "amount_minor": amount, "card_token": format!("card{}", amount % 5)}]) } else { json!(null) },
                     "is_void": amount.is_multiple_of(7), "is_training": amount.is_multiple_of(11),
                 });
                 (Topic::Pos, "s1".to_owned(), event)
@@ -272,6 +287,18 @@ fn public(engine: &Engine, topic: Topic) -> Vec<Public> {
     records
 }
 
+/// What went on to linked customers.
+fn forwarded(engine: &Engine) -> Vec<Public> {
+    let mut records = Vec::new();
+    each(engine, Topic::Linked, |_, _, record| {
+        let bytes = record.value.as_deref().expect("a value");
+        let forwarded: Forwarded<'_> = postcard::from_bytes(bytes).expect("a copy");
+        let value = oracle::entity_log::plain_forwarded(&forwarded.copy);
+        records.push(Public::new(Topic::Linked.name(), forwarded.copy.key, value));
+    });
+    records
+}
+
 #[test]
 fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
     let with_model: Tree =
@@ -317,6 +344,10 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
         let (published, read) = (entity.rules * u64::from(PARTITIONS), decision.rules);
         assert_eq!(published, read, "seed {seed}: rules are in each partition");
         seen.days_published += monitor.public.len() as u64;
+        let expected = oracle::of_topic(&entity.public, Topic::Linked.name());
+        oracle::compare::multiset(&expected, &forwarded(&engine))
+            .unwrap_or_else(|wrong| panic!("seed {seed}, forwarded: {wrong}"));
+        seen.forwarded += expected.len() as u64;
         for topic in [Topic::Sessions, Topic::FeaturesSession, Topic::FeaturesFraud, Topic::Late] {
             let expected = oracle::of_topic(&entity.public, topic.name());
             oracle::compare::multiset(&expected, &public(&engine, topic))
@@ -365,6 +396,7 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
         live_models,
         rules_taken,
         rules_handed_back,
+        forwarded,
     } = seen;
     assert!(
         [late, late_applied, duplicates, closed_early, turned_to_buckets, labelled, labels_handed_back]
@@ -376,6 +408,7 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
             && live_models > SEEDS
             && rules_taken > SEEDS
             && rules_handed_back > SEEDS
+            && forwarded > SEEDS
     );
 }
 

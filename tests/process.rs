@@ -648,3 +648,52 @@ fn rules_that_are_published_judge_what_follows_them_and_faulty_or_outdated_ones_
     assert!(message.clone().any(|message| message.contains("column 1: unknown name `amount`")));
     assert!(message.clone().any(|message| message.contains("version 8 is not above 9")));
 }
+
+fn login_line(customer: &str, visitor: &str, time_ms: i64) -> String {
+    let event = json!({"event_id": format!("login-{customer}-{visitor}-{time_ms}"), "event_name": "login", "event_time_ms": time_ms,
+        "customer_id": customer, "visitor_id": visitor});
+    envelope("accounts", customer, time_ms, event)
+}
+
+#[test]
+fn a_payment_that_names_no_customer_counts_for_the_one_who_logged_in_unless_too_many_did() {
+    let anonymous = |payment: &str, time_ms| payment_line(payment, time_ms);
+    let of_ada = |payment: &str, time_ms| {
+        let event = json!({"event_id": format!("e-{payment}"), "event_name": "payment_attempted", "event_time_ms": time_ms,
+            "payment_id": payment, "card_token": "tok_2", "amount_minor": 1_250, "currency": "EUR", "customer_id": "ada"});
+        envelope("payments", "tok_2", time_ms, event)
+    };
+    let input = [
+        anonymous("before", START_MS),
+        login_line("ada", "v1", START_MS + 10),
+        anonymous("linked", START_MS + 20),
+        // what goes on to a linked customer comes with the next round
+        (0..2_000).map(|click| click_line("v2", &format!("c{click}"), START_MS + 25)).collect(),
+        of_ada("her own", START_MS + 30),
+        login_line("bob", "v1", START_MS + 40),
+        anonymous("of bob", START_MS + 50),
+        login_line("cleo", "v1", START_MS + 60),
+        anonymous("of strangers", START_MS + 70),
+    ];
+    let folder = good(&input.concat(), &[]);
+    let scores = lines(folder.path(), "scores.fraud");
+    let vectors = lines(folder.path(), "vectors.fraud");
+    let of = |payment: &str| {
+        let about = |records: &[Value]| {
+            records.iter().find(|record| record["value"]["payment_id"] == payment).expect(payment)["value"]
+                .clone()
+        };
+        let (score, vector) = (about(&scores), about(&vectors));
+        assert_eq!(score["missing_parts"], json!([]), "{score}");
+        (score["entities"]["customer"].clone(), vector["features"]["customer_velocity__count_1h"].clone())
+    };
+    let (ada, bob) = (of("her own").0, of("of bob").0);
+    assert!(ada.is_string() && bob.is_string() && ada != bob);
+    assert_eq!(of("before"), (Value::Null, Value::Null));
+    assert_eq!(of("linked"), (ada.clone(), json!(1.0)));
+    assert_eq!(of("her own"), (ada, json!(2.0)), "one history, however she was known");
+    assert_eq!(of("of bob").1, json!(1.0));
+    assert_eq!(of("of strangers"), (Value::Null, Value::Null), "three customers within a day");
+    let ledger = ledger(folder.path());
+    assert_eq!(ledger["decisions"]["without_parts"], json!(0), "{ledger}");
+}

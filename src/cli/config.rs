@@ -105,6 +105,11 @@ fn shown(config: &Config) -> String {
             "first_start": name_of(&FIRST_STARTS, config.first_start),
         },
         "dedup": {"horizon": duration(fold.dedup_horizon)},
+        "links": {
+            "horizon": duration(fold.links.horizon),
+            "shared_within": duration(fold.links.shared_within),
+            "customers_max": fold.links.customers_max,
+        },
         "sessions": {
             "gap": duration(fold.sessions.gap),
             "allowed_lateness": duration(fold.sessions.allowed_lateness),

@@ -100,9 +100,9 @@ fn read(
             continue;
         }
         let (topic, record) = record_of_line(event);
-        // labels and rules count for what follows them in the file and not for what stands before them; the partitions of one
-        // round have no order among each other
-        let judges = matches!(topic, Topic::Labels | Topic::Rules);
+        // labels, rules and logins count for what follows them in the file and not for what stands before them; the partitions of
+        // one round have no order among each other
+        let judges = matches!(topic, Topic::Labels | Topic::Rules | Topic::Accounts);
         if judges != judged {
             judged = judges;
             engine.ingest().context("running ingest")?;

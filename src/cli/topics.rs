@@ -157,6 +157,7 @@ const FILES: [&str; Topic::ALL.len()] = [
     include_str!("../../topics/accounts.yaml"),
     include_str!("../../topics/catalogue.yaml"),
     include_str!("../../topics/rules.yaml"),
+    include_str!("../../topics/tillstream.linked.yaml"),
     include_str!("../../topics/tillstream.entity.yaml"),
     include_str!("../../topics/tillstream.decision.yaml"),
     include_str!("../../topics/tillstream.monitor.yaml"),
@@ -175,7 +176,9 @@ const FILES: [&str; Topic::ALL.len()] = [
 /// Of each topic that tillstream writes, how many bytes a record must be allowed to have.
 pub(super) fn record_bytes_wanted() -> BTreeMap<&'static str, u64> {
     let of = |file: TopicFile| {
-        let topic = Topic::from_name(&file.name).filter(|topic| !Topic::RAW.contains(topic))?;
+        let topic = Topic::from_name(&file.name)?;
+        let is_written = !Topic::RAW.contains(&topic) || topic == Topic::Linked;
+        let topic = is_written.then_some(topic)?;
         Some((topic.name(), file.config.get("max.message.bytes")?.parse().ok()?))
     };
     files().filter_map(of).collect()

@@ -274,6 +274,7 @@ mod tests {
     use crate::codec::orders::Order;
     use crate::codec::pos::Transaction;
     use crate::config::resolve::{DEFAULT_FEATURES, DEFAULT_RULES};
+    use crate::event::Body;
     use crate::ingest::pseudonym::{PseudonymKey, Pseudonyms};
     use crate::ingest::route::Router;
     use crate::time::EventTime;
@@ -451,7 +452,13 @@ mod tests {
         let pseudonyms = Pseudonyms::new(vec![key]);
         let router = Router { plan: &plan, pseudonyms: &pseudonyms };
         let mut kinds = Vec::new();
-        let each = |copy: &crate::event::Copy<'_>| kinds.push(copy.kind.name());
+        // what links, and what goes on to a linked customer, is for no view of the kind itself
+        let is_for_views = |body: &Body<'_>| !matches!(body, Body::Link(..) | Body::ForLinked(..));
+        let each = |copy: &crate::event::Copy<'_>| {
+            if is_for_views(&copy.body) {
+                kinds.push(copy.kind.name());
+            }
+        };
         let (time, bytes_max) = (EventTime(1), 1 << 10);
         match source {
             Source::Click => router.click(&Click::decode(event, bytes_max).expect("good").0, time, each),

@@ -11,6 +11,7 @@ use crate::engine::process::Partitions;
 use crate::engine::settings::FoldSettings;
 use crate::fault::Fault;
 use crate::ingest::pseudonym::{PseudonymKey, Pseudonyms};
+use crate::link::LinkSettings;
 use crate::log::{Start, Topic};
 use crate::session::SessionSettings;
 use crate::time::EventTime;
@@ -186,6 +187,8 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
 
     let sessions = sessions(root.section("sessions", &mut faults), &mut faults);
 
+    let links = links(root.section("links", &mut faults), &mut faults);
+
     let mut decisions = root.section("decisions", &mut faults);
     let decision_deadline =
         decisions.duration("deadline", Duration::from_millis(200), MILLISECOND, &mut faults);
@@ -230,7 +233,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
     let has_own_keys = !keys.is_empty();
     let pseudonyms = Pseudonyms::new(if has_own_keys { keys } else { vec![demo_key()] });
     let fingerprint = format!(
-        "{payload_bytes_max} {out_of_orderness:?} {future_bound:?} {dedup_horizon:?} {label_horizon:?} {sessions:?} {} {features_spec:?} {rules_spec:?} {model:?}",
+        "{payload_bytes_max} {out_of_orderness:?} {future_bound:?} {dedup_horizon:?} {label_horizon:?} {sessions:?} {links:?} {} {features_spec:?} {rules_spec:?} {model:?}",
         pseudonyms.version()
     );
     let fold = Arc::new(FoldSettings {
@@ -240,6 +243,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
         dedup_horizon,
         label_horizon,
         sessions,
+        links,
         plan: *plan,
         rules,
         model,
@@ -316,6 +320,17 @@ fn exactly_once(root: &mut Section<'_>, faults: &mut Vec<Fault>) -> Vec<Topic> {
 
 fn first_start(ingest: &mut Section<'_>, faults: &mut Vec<Fault>) -> Start {
     ingest.choice("first_start", Start::Earliest, &FIRST_STARTS, faults)
+}
+
+fn links(mut section: Section<'_>, faults: &mut Vec<Fault>) -> LinkSettings {
+    let day = Duration::from_secs(86_400);
+    let links = LinkSettings {
+        horizon: section.duration("horizon", 30 * day, MILLISECOND, faults),
+        shared_within: section.duration("shared_within", day, Duration::ZERO, faults),
+        customers_max: section.count("customers_max", 2, 0..=16, faults) as usize,
+    };
+    section.finish(faults);
+    links
 }
 
 fn sessions(mut section: Section<'_>, faults: &mut Vec<Fault>) -> SessionSettings {

@@ -17,7 +17,7 @@ use crate::codec::pos::Transaction;
 use crate::codec::rules::RulesPublished;
 use crate::codec::{Reject, RejectReason};
 use crate::event::entity::partition_of;
-use crate::event::{ClickName, Copy};
+use crate::event::{ClickName, Copy, Forwarded};
 use crate::fault::Fault;
 use crate::fraud::RuleSet;
 use crate::ingest::dead_letter::dead_letter;
@@ -115,6 +115,12 @@ impl Ingest {
                 let router = self.router();
                 router
                     .rules(&published, rules.version(), time, |copy| self.send(copy, &mut task.ledger, out));
+            }
+            Topic::Linked => {
+                let forwarded: Forwarded<'_> = postcard::from_bytes(payload(fetched)).map_err(|fault| {
+                    Reject::at(RejectReason::WrongType, "$", format!("no copy of this program's: {fault}"))
+                })?;
+                self.router().forwarded(&forwarded, |copy| self.send(copy, &mut task.ledger, out));
             }
             // what the shop sells goes no further from here: who serves it reads the topic itself; a tombstone is an item that left
             Topic::Catalogue if payload(fetched).is_empty() && fetched.record.key.is_some() => {}

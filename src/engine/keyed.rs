@@ -8,6 +8,7 @@
 
 mod checkpoint;
 mod days;
+mod links;
 
 use super::inbound;
 use super::outputs::Outputs;
@@ -15,7 +16,6 @@ use super::settings::{FoldSettings, Topology, shape};
 use super::stage::{FoldError, Stage};
 use crate::business::days::DayOutput;
 use crate::business::{DaySettings, Days, StoreDays};
-#[cfg(test)]
 use crate::event::EntityKind;
 use crate::event::Source;
 use crate::event::entity::partition_of;
@@ -26,6 +26,7 @@ use crate::event::{
 };
 use crate::feature::GroupState;
 use crate::ledger::{Disposition, KeyedLedger};
+use crate::link::Links;
 use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId};
 use crate::log::position::{Offset, Position};
 use crate::log::{Fetched, Start, Topic, TopicPartition};
@@ -62,6 +63,7 @@ enum Operator {
     Sessions,
     Features,
     Days,
+    Links,
 }
 
 /// The windowed features of one entity, one state per group of views.
@@ -83,18 +85,21 @@ pub struct KeyedTask {
     pub refused: BTreeMap<Refusal, u64>,
     /// Sessions made final before their time, because their visitor had too many open.
     pub sessions_closed_early: u64,
+    /// Events that went on to the customer whom their entity is linked to.
+    pub forwarded: u64,
     /// Days of stores made final before their time, because their store had too many open.
     pub days_closed_early: u64,
     dedup: Dedup,
     sessions: KeyedState<OwnedEntityKey, VisitorState>,
     features: KeyedState<OwnedEntityKey, EntityFeatures>,
     days: KeyedState<OwnedEntityKey, StoreDays>,
+    links: KeyedState<OwnedEntityKey, Links>,
     /// By operator and hash of the key.
     timers: Timers<(Operator, u64)>,
     scratch: Scratch,
     /// Every copy that was admitted, and how it ended, for the simulation.
     #[cfg(test)]
-    pub(crate) observed: Vec<((EntityKind, String, String), Disposition)>,
+    pub(crate) observed: Vec<(CopyName, Disposition)>,
 }
 
 /// Memory that is used again from event to event; empty between them.
@@ -195,6 +200,8 @@ impl Keyed {
                 Body::Values(Source::Click, values) => self.fold_click_values(task, copy, values, place, out),
                 Body::Payment(payment) => self.fold_payment(task, copy, payment, out),
                 Body::Label(label) => self.pass_on_label(copy, label, place, watermark, out),
+                Body::Link(_, customer) => self.fold_link(task, copy, customer),
+                Body::ForLinked(source, values) => self.fold_for_linked(task, copy, (*source, values), out),
                 Body::Rules(rules) => self.pass_on_rules(copy, rules, place, watermark, out),
                 Body::Basket(basket, values) => {
                     let disposition = self.fold_basket(task, copy, basket, place, out);
@@ -214,7 +221,7 @@ impl Keyed {
         };
         task.ledger.count(copy.kind, disposition);
         #[cfg(test)]
-        task.observed.push(((copy.kind, copy.key.to_owned(), copy.event_id.to_owned()), disposition));
+        task.observed.push((name_of_copy(copy), disposition));
     }
 
     fn fold_click(
@@ -298,6 +305,8 @@ impl Keyed {
         out: &mut Outputs,
     ) -> Disposition {
         self.evaluate_payment(task, copy, payment);
+        let goes_on = self.forward_payment(task, copy, payment, out);
+        let expected = if goes_on { payment.expected.with(EntityKind::Customer) } else { payment.expected };
         let decision = DecisionId::of_payment(payment.payment_id);
         let values = &task.scratch.values;
         let part = Part {
@@ -305,7 +314,7 @@ impl Keyed {
             event: xxh3_64(copy.event_id.as_bytes()),
             kind: copy.kind,
             entity: copy.key,
-            expected: payment.expected,
+            expected,
             time: copy.time,
             features: values.clone(),
             context: payment.context.clone(),
@@ -417,6 +426,7 @@ impl Keyed {
                     Operator::Sessions => self.fire_session_timer(task, &key, watermark, out),
                     Operator::Features => self.forget_features(task, &key, watermark),
                     Operator::Days => self.fire_day_timer(task, &key, watermark, out),
+                    Operator::Links => self.forget_links(task, &key, watermark),
                 }
             }
         }
@@ -475,8 +485,14 @@ impl Keyed {
 impl Stage for Keyed {
     type Task = KeyedTask;
 
-    const PUBLISHES: &'static [Topic] =
-        &[Topic::Sessions, Topic::FeaturesSession, Topic::FeaturesFraud, Topic::Late, Topic::BusinessDays];
+    const PUBLISHES: &'static [Topic] = &[
+        Topic::Sessions,
+        Topic::FeaturesSession,
+        Topic::FeaturesFraud,
+        Topic::Late,
+        Topic::BusinessDays,
+        Topic::Linked,
+    ];
 
     fn downstream(&self) -> Option<(Topic, u32)> {
         Some((Topic::Decision, self.topology.partitions(Topic::Decision)))
@@ -497,10 +513,12 @@ impl Stage for Keyed {
             refused: BTreeMap::new(),
             sessions_closed_early: 0,
             days_closed_early: 0,
+            forwarded: 0,
             dedup: Dedup::new(self.settings.dedup_horizon, tracking),
             sessions: KeyedState::new(tracking),
             features: KeyedState::new(tracking),
             days: KeyedState::new(tracking),
+            links: KeyedState::new(tracking),
             timers: Timers::default(),
             scratch: Scratch::default(),
             #[cfg(test)]
@@ -557,6 +575,7 @@ impl KeyedTask {
             Operator::Sessions => keys_where(&mut self.sessions, hash, |state| state.timer() == Some(at)),
             Operator::Features => keys_where(&mut self.features, hash, |state| state.timer == Some(at)),
             Operator::Days => keys_where(&mut self.days, hash, |state| state.timer() == Some(at)),
+            Operator::Links => keys_where(&mut self.links, hash, |state| state.timer() == Some(at)),
         }
     }
 
@@ -572,6 +591,12 @@ impl KeyedTask {
         self.features.len()
     }
 
+    /// How many visitors, cards and loyalty numbers are linked to a customer.
+    #[must_use]
+    pub fn linked(&self) -> usize {
+        self.links.len()
+    }
+
     /// How many event ids are remembered.
     #[must_use]
     pub fn remembered_ids(&self) -> usize {
@@ -583,6 +608,7 @@ impl KeyedTask {
     pub(crate) fn is_same(&self, other: &KeyedTask) -> bool {
         let sessions = |task: &KeyedTask| task.sessions.iter().collect();
         let days = |task: &KeyedTask| -> BTreeMap<_, _> { task.days.iter().collect() };
+        let links = |task: &KeyedTask| -> BTreeMap<_, _> { task.links.iter().collect() };
         let features = |task: &KeyedTask| task.features.iter().map(|(k, v)| (k, format!("{v:?}"))).collect();
         let (ours, theirs): (BTreeMap<_, _>, BTreeMap<_, _>) = (sessions(self), sessions(other));
         let (our_features, their_features): (BTreeMap<_, _>, BTreeMap<_, _>) =
@@ -595,6 +621,8 @@ impl KeyedTask {
             && self.dedup.remembers_the_same(&other.dedup, self.sources.watermark())
             && ours == theirs
             && days(self) == days(other)
+            && links(self) == links(other)
+            && self.forwarded == other.forwarded
             && self.days_closed_early == other.days_closed_early
             && our_features == their_features
     }
@@ -605,9 +633,11 @@ impl KeyedTask {
         let sessions = self.sessions.iter().map(|(key, state)| (state.timer(), Operator::Sessions, key));
         let features = self.features.iter().map(|(key, state)| (state.timer, Operator::Features, key));
         let days = self.days.iter().map(|(key, state)| (state.timer(), Operator::Days, key));
+        let links = self.links.iter().map(|(key, state)| (state.timer(), Operator::Links, key));
         sessions
             .chain(features)
             .chain(days)
+            .chain(links)
             .all(|(timer, operator, key)| timer.is_none_or(|at| self.timers.holds(at, &(operator, key.hash))))
     }
 
@@ -656,6 +686,15 @@ fn keys_where<V: DeserializeOwned>(
     let mut keys = table.keys_of(hash);
     keys.retain(|key| table.get(key.borrowed()).is_some_and(&is));
     keys
+}
+
+/// One copy: kind, key, event id and stream.
+#[cfg(test)]
+pub(crate) type CopyName = (EntityKind, String, String, u64);
+
+#[cfg(test)]
+pub(crate) fn name_of_copy(copy: &Copy<'_>) -> CopyName {
+    (copy.kind, copy.key.to_owned(), copy.event_id.to_owned(), copy.body.stream())
 }
 
 fn key_of<'a>(copy: &Copy<'a>) -> EntityKey<'a> {

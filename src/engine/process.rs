@@ -50,7 +50,7 @@ pub struct Partitions {
 #[must_use]
 pub fn topology(partitions: Partitions) -> Topology {
     let count = |topic: Topic| match topic {
-        Topic::Entity | Topic::Decision | Topic::Monitor => partitions.internal,
+        Topic::Linked | Topic::Entity | Topic::Decision | Topic::Monitor => partitions.internal,
         topic if Topic::PUBLIC.contains(&topic) => partitions.public,
         _ => partitions.raw,
     };
@@ -214,8 +214,8 @@ impl Engine {
     ///
     /// As [`Engine::round`].
     pub fn until_quiet(&mut self) -> Result<(), WorkerError> {
-        while self.ingest.cycle()? > 0 {}
-        while self.keyed.cycle()? > 0 {}
+        // keyed writes to ingest what goes on to linked customers, and that goes no further
+        while self.ingest.cycle()? + self.keyed.cycle()? > 0 {}
         // decide and monitor write to each other; a label leads to weights, and these to nothing
         while self.decide.cycle()? + self.monitor.cycle()? > 0 {}
         Ok(())

@@ -4,6 +4,7 @@ use crate::feature::FeaturePlan;
 use crate::fraud::RuleSet;
 use crate::fraud::model::Model;
 use crate::ingest::pseudonym::Pseudonyms;
+use crate::link::LinkSettings;
 use crate::log::frame::{FoldVersion, SourceId};
 use crate::log::{Topic, TopicPartition};
 use crate::session::SessionSettings;
@@ -32,6 +33,8 @@ pub struct FoldSettings {
     pub label_horizon: Duration,
     /// How sessions are cut.
     pub sessions: SessionSettings,
+    /// What a login is good for.
+    pub links: LinkSettings,
     /// The views.
     pub plan: FeaturePlan,
     /// The rules.
@@ -68,7 +71,7 @@ pub(super) fn shape(topology: &Topology, log: Topic, parts: impl std::fmt::Debug
 }
 
 fn is_internal(topic: Topic) -> bool {
-    matches!(topic, Topic::Entity | Topic::Decision | Topic::Monitor)
+    matches!(topic, Topic::Linked | Topic::Entity | Topic::Decision | Topic::Monitor)
 }
 
 /// A topic as the broker has it.

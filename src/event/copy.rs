@@ -43,8 +43,22 @@ pub enum Body<'a> {
     Values(Source, Vec<(FieldId, Value)>),
     /// A transaction of a till, for its store's days, and the fields that the store's own views read, if it counts for them.
     Basket(#[serde(borrow)] BasketCopy<'a>, Vec<(FieldId, Value)>),
+    /// A customer has logged in at this entity, or shown a loyalty number beside it; and which event says so.
+    Link(Source, #[serde(borrow)] &'a str),
+    /// An event that names no customer: what the views of the customer read whom this entity is linked to, if it is.
+    ForLinked(Source, Vec<(FieldId, Value)>),
     /// Other rules, for every partition of the decision log.
     Rules(#[serde(borrow)] RulesCopy<'a>),
+}
+
+/// A copy that goes on to the customer whom the entity is linked to that the event named.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Forwarded<'a> {
+    /// The kind of that entity.
+    pub from: EntityKind,
+    /// The customer's copy.
+    #[serde(borrow)]
+    pub copy: Copy<'a>,
 }
 
 /// Rules that were published, and found good under the views.
@@ -67,6 +81,9 @@ impl Body<'_> {
             Body::Label(_) => Source::Label,
             Body::Values(source, _) => *source,
             Body::Basket(..) => Source::PosTransaction,
+            // an event may be two of these to one entity
+            Body::ForLinked(source, _) => return 1_000 + source.stream(),
+            Body::Link(source, _) => return 2_000 + source.stream(),
             // under a key that is nobody else's
             Body::Rules(_) => return 0,
         };
@@ -183,6 +200,9 @@ pub struct PaymentCopy<'a> {
     pub expected: EntitySet,
     /// The fields that this entity's views read.
     pub values: Vec<(FieldId, Value)>,
+    /// Of a payment that names no customer, in the copy of its own entity: what the views of the customer read whom that entity is
+    /// linked to, if it is.
+    pub for_linked: Option<Vec<(FieldId, Value)>>,
     /// What rules may ask of the payment itself; in the copy of its own entity only (the visitor,
     /// else the customer, else the card).
     #[serde(borrow)]

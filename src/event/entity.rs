@@ -94,6 +94,12 @@ impl EntitySet {
         EntitySet(self.0 | 1 << kind as u16)
     }
 
+    /// What is in either.
+    #[must_use]
+    pub fn union(self, other: EntitySet) -> EntitySet {
+        EntitySet(self.0 | other.0)
+    }
+
     /// Whether `kind` is in it.
     #[must_use]
     pub fn contains(self, kind: EntityKind) -> bool {

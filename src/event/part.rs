@@ -133,7 +133,8 @@ pub struct Part<'a> {
     pub kind: EntityKind,
     /// Its id.
     pub entity: &'a str,
-    /// The kinds that owe a part, this one included; the same in every part of one event.
+    /// The kinds that owe a part, this one included; the same in every part of one event, but that of its own entity, and of the
+    /// customer whom that is linked to, which name this customer as well.
     pub expected: EntitySet,
     /// When the payment was attempted.
     pub time: EventTime,

@@ -26,7 +26,7 @@ pub enum Gather {
 pub struct OpenGather {
     /// The hash of the id of the event whose parts are gathered.
     pub event: u64,
-    /// The kinds that owe a part.
+    /// The kinds that owe a part, as far as the parts say that have come.
     pub expected: EntitySet,
     /// The kinds whose part has come.
     pub got: EntitySet,
@@ -136,7 +136,9 @@ impl OpenGather {
         self.expected.without(self.got)
     }
 
+    /// The part of the payment's own entity, which each of the others expects, may name one more: a customer whom it is linked to.
     fn take(&mut self, part: &Part<'_>) {
+        self.expected = self.expected.union(part.expected);
         self.got = self.got.with(part.kind);
         self.features.extend_from_slice(&part.features);
         self.entities.push((part.kind, part.entity.into()));

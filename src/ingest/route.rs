@@ -15,8 +15,8 @@ use crate::codec::pos::Transaction;
 use crate::codec::rules::RulesPublished;
 use crate::codec::text::{AnyJson, Text, as_str};
 use crate::event::{
-    Body, ClickCopy, ClickName, Copy, EntityKind, EntitySet, FieldId, ItemRef, LabelCopy, LabelOutcome,
-    PaymentContext, PaymentCopy, ResultStatus, RulesCopy, Source, Value, key_hash,
+    Body, ClickCopy, ClickName, Copy, EntityKind, EntitySet, FieldId, Forwarded, ItemRef, LabelCopy,
+    LabelOutcome, PaymentContext, PaymentCopy, ResultStatus, RulesCopy, Source, Value, key_hash,
 };
 use crate::feature::FeaturePlan;
 use crate::ingest::basket::basket;
@@ -90,6 +90,7 @@ impl Router<'_> {
         let values = self.values(EntityKind::Visitor, Source::Click, &ids, value);
         let visitor = click_copy(click, ids.get(EntityKind::Customer), values);
         each(&copy(EntityKind::Visitor, click.visitor_id.as_str(), event_id, time, Body::Click(visitor)));
+        self.for_linked(Source::Click, &ids, (event_id, time), value, &mut each);
         // the visitor has its own copy
         ids.ids[EntityKind::Visitor.index()] = None;
         self.for_views(Source::Click, &ids, (event_id, time), value, each);
@@ -111,6 +112,7 @@ impl Router<'_> {
                         values: self.values(kind, Source::PaymentAttempted, &ids, |field| {
                             payment_value(payment, field)
                         }),
+                        for_linked: (kind == own).then(|| self.values_for_linked(payment, &ids)).flatten(),
                         context: (kind == own).then(|| context(payment, amount_minor)),
                     };
                     each(&ids.copy(kind, payment, time, Body::Payment(body)));
@@ -162,6 +164,10 @@ impl Router<'_> {
             let values = self.values(EntityKind::Visitor, order.source, &ids, value);
             let body = Body::Order(order_copy(fields, ids.get(EntityKind::Customer), values));
             each(&copy(EntityKind::Visitor, visitor, event_id, time, body));
+        }
+        self.for_linked(order.source, &ids, (event_id, time), value, &mut each);
+        if order.source == Source::OrderPlaced {
+            // the visitor has its own copy
             ids.ids[EntityKind::Visitor.index()] = None;
         }
         self.for_views(order.source, &ids, (event_id, time), value, each);
@@ -197,11 +203,16 @@ impl Router<'_> {
         let body = Body::Basket(basket, values);
         each(&copy(EntityKind::Store, key, event_id, time, body));
         ids.ids[EntityKind::Store.index()] = None;
-        self.for_views(Source::PosTransaction, &ids, (event_id, time), value, each);
+        self.for_views(Source::PosTransaction, &ids, (event_id, time), value, &mut each);
+        self.link(Source::PosTransaction, EntityKind::Card, &ids, (event_id, time), &mut each);
+        if transaction.customer_id.is_none() {
+            self.for_linked(Source::PosTransaction, &ids, (event_id, time), value, &mut each);
+        }
     }
 
-    /// The copies of an account's event, handed to `each` in the order of the kinds.
-    pub fn account(&self, account: &Account<'_>, time: EventTime, each: impl FnMut(&Copy<'_>)) {
+    /// The copies of an account's event, handed to `each` in the order of the kinds, then what links: a login its visitor, and
+    /// whatever names a card or a loyalty number of the customer these. A failed login links nothing.
+    pub fn account(&self, account: &Account<'_>, time: EventTime, mut each: impl FnMut(&Copy<'_>)) {
         let fields = &account.fields;
         let customer = Some(fields.customer_id.clone());
         let named = Named {
@@ -211,8 +222,24 @@ impl Router<'_> {
             ip: &fields.ip,
             ..Named::NOBODY
         };
-        let ids = self.ids(named, as_str(&fields.card_token), time);
-        self.for_views(account.source, &ids, (fields.event_id.as_str(), time), |_| None, each);
+        let mut ids = self.ids(named, as_str(&fields.card_token), time);
+        let event = (fields.event_id.as_str(), time);
+        self.for_views(account.source, &ids, event, |_| None, &mut each);
+        if account.source == Source::LoginFailed {
+            return;
+        }
+        if matches!(account.source, Source::Login | Source::SignUp) {
+            self.link(account.source, EntityKind::Visitor, &ids, event, &mut each);
+        }
+        self.link(account.source, EntityKind::Card, &ids, event, &mut each);
+        if let Some(number) = self.pseudonym(EntityKind::Customer, &fields.loyalty_id, time) {
+            let customer = ids.ids[EntityKind::Customer.index()].replace(Cow::Owned(number));
+            if let Some(customer) =
+                customer.as_deref().filter(|customer| ids.get(EntityKind::Customer) != Some(*customer))
+            {
+                self.link_to(customer, account.source, EntityKind::Customer, &ids, event, &mut each);
+            }
+        }
     }
 
     /// The copy of rules that were published and are good.
@@ -225,6 +252,74 @@ impl Router<'_> {
     ) {
         let body = Body::Rules(RulesCopy { version, text: published.rules.as_str() });
         each(&copy(EntityKind::Control, RULES_KEY, published.event_id.as_str(), time, body));
+    }
+
+    /// The copies of what goes on to a customer whom another entity is linked to. A loyalty number that a card is linked to may be
+    /// linked to a customer in turn.
+    pub fn forwarded(&self, forwarded: &Forwarded<'_>, mut each: impl FnMut(&Copy<'_>)) {
+        let copy = &forwarded.copy;
+        each(copy);
+        if let (EntityKind::Card, Body::Values(source, values)) = (forwarded.from, &copy.body) {
+            each(&Copy { body: Body::ForLinked(*source, values.clone()), ..copy.clone() });
+        }
+    }
+
+    /// A copy for the event's own entity, if it names no customer, or by a loyalty number only, and customers have views on it.
+    fn for_linked(
+        &self,
+        source: Source,
+        ids: &Ids<'_>,
+        (event_id, time): (&str, EventTime),
+        value: impl Fn(FieldId) -> Option<Value>,
+        mut each: impl FnMut(&Copy<'_>),
+    ) {
+        let own = own_entity(ids.present());
+        let is_of_a_number = source == Source::PosTransaction;
+        if !self.plan.kinds_with(source).contains(EntityKind::Customer)
+            || (own == EntityKind::Customer && !is_of_a_number)
+            || (own == EntityKind::Visitor && ids.get(EntityKind::Customer).is_some())
+        {
+            return;
+        }
+        if let Some(key) = ids.get(own) {
+            let values = self.values(EntityKind::Customer, source, ids, value);
+            each(&copy(own, key, event_id, time, Body::ForLinked(source, values)));
+        }
+    }
+
+    /// What a linked customer's views read of a payment that names none.
+    fn values_for_linked(&self, payment: &Payment<'_>, ids: &Ids<'_>) -> Option<Vec<(FieldId, Value)>> {
+        let answers = ids.get(EntityKind::Customer).is_none() && self.plan.has_view(EntityKind::Customer);
+        let value = |field| payment_value(payment, field);
+        answers.then(|| self.values(EntityKind::Customer, Source::PaymentAttempted, ids, value))
+    }
+
+    /// A copy for the entity of that kind: the customer that the event names has logged in there.
+    fn link(
+        &self,
+        source: Source,
+        kind: EntityKind,
+        ids: &Ids<'_>,
+        event: (&str, EventTime),
+        each: impl FnMut(&Copy<'_>),
+    ) {
+        if let Some(customer) = ids.get(EntityKind::Customer) {
+            self.link_to(customer, source, kind, ids, event, each);
+        }
+    }
+
+    fn link_to(
+        &self,
+        customer: &str,
+        source: Source,
+        kind: EntityKind,
+        ids: &Ids<'_>,
+        (event_id, time): (&str, EventTime),
+        mut each: impl FnMut(&Copy<'_>),
+    ) {
+        if let Some(key) = ids.get(kind).filter(|_| self.plan.has_view(EntityKind::Customer)) {
+            each(&copy(kind, key, event_id, time, Body::Link(source, customer)));
+        }
     }
 
     /// A copy for each entity that has views on `source`; `value` says what the event's own fields hold.

@@ -12,6 +12,7 @@ pub enum Topic {
     Accounts,
     Catalogue,
     Rules,
+    Linked,
     Entity,
     Decision,
     Monitor,
@@ -29,7 +30,7 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Topic; 21] = [
+    pub const ALL: [Topic; 22] = [
         Topic::Clickstream,
         Topic::Payments,
         Topic::Labels,
@@ -38,6 +39,7 @@ impl Topic {
         Topic::Accounts,
         Topic::Catalogue,
         Topic::Rules,
+        Topic::Linked,
         Topic::Entity,
         Topic::Decision,
         Topic::Monitor,
@@ -52,8 +54,8 @@ impl Topic {
         Topic::Late,
         Topic::DeadLetter,
     ];
-    /// The raw topics, whose partitions are the sources of the entity log.
-    pub const RAW: [Topic; 8] = [
+    /// The raw topics, whose partitions are the sources of the entity log; what goes on to linked customers comes back among them.
+    pub const RAW: [Topic; 9] = [
         Topic::Clickstream,
         Topic::Payments,
         Topic::Labels,
@@ -62,6 +64,7 @@ impl Topic {
         Topic::Accounts,
         Topic::Catalogue,
         Topic::Rules,
+        Topic::Linked,
     ];
     /// The public topics.
     pub const PUBLIC: [Topic; 10] = [
@@ -89,6 +92,7 @@ impl Topic {
             Topic::Accounts => "accounts",
             Topic::Catalogue => "catalogue",
             Topic::Rules => "rules",
+            Topic::Linked => "tillstream.linked",
             Topic::Entity => "tillstream.entity",
             Topic::Decision => "tillstream.decision",
             Topic::Monitor => "tillstream.monitor",
@@ -106,11 +110,19 @@ impl Topic {
     }
 
     /// Whether it promises nothing about time: it brings back what is known of decisions, or what was learned from that, or what
-    /// happens to accounts, or what the shop sells, or how payments are judged. A shop that has no news of these for weeks must not
-    /// hold the clicks and payments of today.
+    /// happens to accounts, or what the shop sells, or how payments are judged, or what goes on to linked customers. A shop that has no news of
+    /// these for weeks must not hold the clicks and payments of today.
     #[must_use]
     pub fn promises_no_time(self) -> bool {
-        matches!(self, Topic::Labels | Topic::Accounts | Topic::Catalogue | Topic::Rules | Topic::Monitor)
+        matches!(
+            self,
+            Topic::Labels
+                | Topic::Accounts
+                | Topic::Catalogue
+                | Topic::Rules
+                | Topic::Linked
+                | Topic::Monitor
+        )
     }
 
     /// The topic of that name.

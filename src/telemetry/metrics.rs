@@ -84,6 +84,8 @@ metrics! {
     VISITORS = "tillstream_visitors" Gauge ["partition"] "Visitors with an open or lately closed session.";
     CLOSED_EARLY = "tillstream_sessions_closed_early_total" Counter [] "Sessions made final before their time, because their visitor had too many open while the watermark stood.";
     DAYS_CLOSED_EARLY = "tillstream_days_closed_early_total" Counter [] "Days of stores made final before their time, because their store had too many open.";
+    LINKED = "tillstream_linked_entities" Gauge ["partition"] "Visitors, cards and loyalty numbers that are linked to a customer.";
+    FORWARDED = "tillstream_forwarded_events_total" Counter [] "Events that went on to the customer whom their entity is linked to.";
     FEATURE_ENTITIES = "tillstream_feature_entities" Gauge ["partition"] "Entities with windowed features.";
     REMEMBERED_IDS = "tillstream_remembered_event_ids" Gauge ["partition"] "Event ids remembered for de-duplication.";
     LEDGER_BALANCED = "tillstream_ledger_balanced" Gauge ["stage", "partition"] "1 while the ledger of the partition balances.";
@@ -172,6 +174,8 @@ impl Samples {
         self.count(VISITORS, &[&number], task.visitors() as u64);
         self.count(CLOSED_EARLY, &[], task.sessions_closed_early);
         self.count(DAYS_CLOSED_EARLY, &[], task.days_closed_early);
+        self.count(LINKED, &[&number], task.linked() as u64);
+        self.count(FORWARDED, &[], task.forwarded);
         self.count(FEATURE_ENTITIES, &[&number], task.entities() as u64);
         self.count(REMEMBERED_IDS, &[&number], task.remembered_ids() as u64);
         self.count(LEDGER_BALANCED, &["keyed", &partition.to_string()], u64::from(task.ledger.balances()));

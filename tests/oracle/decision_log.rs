@@ -8,7 +8,7 @@ use super::{Log, Public, Settings};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use tillstream::event::part::feature_id;
-use tillstream::event::{Deadline, DecisionEvent, DecisionId, EntityKind};
+use tillstream::event::{Deadline, DecisionEvent, DecisionId, EntityKind, EntitySet};
 use tillstream::log::frame::{Frame, Item, Record};
 
 /// Added to the de-duplication horizon, it is how long a closed decision leaves a tombstone.
@@ -284,7 +284,7 @@ impl Task<'_> {
 
 /// The kinds that owe a part which is not among `parts`.
 fn missing(parts: &[PlainPart]) -> Vec<EntityKind> {
-    let expected = parts.first().map(|part| part.expected).unwrap_or_default();
+    let expected: EntitySet = parts.iter().flat_map(|part| part.expected.iter()).collect();
     expected.iter().filter(|kind| parts.iter().all(|part| part.kind != *kind)).collect()
 }
 

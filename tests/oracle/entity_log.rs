@@ -31,6 +31,8 @@ pub struct Outcome {
     pub visitors: BTreeMap<String, Visited>,
     /// Each partition's watermark at the end.
     pub watermarks: BTreeMap<u32, Option<i64>>,
+    /// Events that went on to a linked customer.
+    pub forwarded: u64,
     /// Publications of rules that go on into every partition of the decision log.
     pub rules: u64,
     /// Frames that began above what was applied.
@@ -191,22 +193,35 @@ fn read_by_views(source: Source) -> EventSource {
     }
 }
 
-/// Clicks, payment attempts, payment results, labels, orders, baskets and events of accounts each have event ids of their own.
-fn stream(copy: &EventCopy<'_>) -> &'static str {
+/// Clicks, payment attempts, payment results, labels, orders, baskets and events of accounts each have event ids of their own; so
+/// has what links, and what goes on to whom an entity is linked to.
+fn stream(copy: &EventCopy<'_>) -> String {
+    let of_source = |source: Source| match source.name() {
+        order if order.starts_with("order_") => "order",
+        "login" | "login_failed" | "sign_up" | "credential_changed" | "address_changed" => "account",
+        other => other,
+    };
     match copy.body {
-        Body::Click(_) | Body::Values(Source::Click, _) => "click",
-        Body::Order(_) => "order",
-        Body::Payment(_) => "payment_attempted",
-        Body::Label(_) => "label",
-        Body::Rules(_) => "rules",
-        Body::Basket(..) => "pos_transaction",
-        Body::Values(source, _) => match source.name() {
-            order if order.starts_with("order_") => "order",
-            "login" | "login_failed" | "sign_up" | "credential_changed" | "address_changed" => "account",
-            other => other,
-        },
+        Body::Click(_) => "click".to_owned(),
+        Body::Order(_) => "order".to_owned(),
+        Body::Payment(_) => "payment_attempted".to_owned(),
+        Body::Label(_) => "label".to_owned(),
+        Body::Rules(_) => "rules".to_owned(),
+        Body::Basket(..) => "pos_transaction".to_owned(),
+        Body::Values(source, _) => of_source(source).to_owned(),
+        Body::ForLinked(source, _) => format!("for linked, {}", of_source(source)),
+        Body::Link(source, _) => format!("link, {}", of_source(source)),
     }
 }
+
+/// What went on to a linked customer, in the form that [`super::compare`] takes.
+#[must_use]
+pub fn plain_forwarded(copy: &EventCopy<'_>) -> Value {
+    json!({ "copy": format!("{copy:?}") })
+}
+
+/// Logins of an entity that are kept: the newest.
+const LOGINS_MAX: usize = 16;
 
 /// Open sessions of a visitor, at most.
 const OPEN_MAX: usize = 32;
@@ -219,7 +234,9 @@ struct Task<'a> {
     offset: i64,
     sources: Sources,
     /// By entity and stream, the event ids seen and until which watermark each is remembered.
-    seen: BTreeMap<(EntityKind, String, &'static str), BTreeMap<String, i64>>,
+    seen: BTreeMap<(EntityKind, String, String), BTreeMap<String, i64>>,
+    /// Who has logged in where, and when.
+    logins: BTreeMap<(EntityKind, String), BTreeSet<(i64, String)>>,
     visitors: BTreeMap<String, Visitor>,
     /// When to look at which visitor's sessions.
     session_timers: BTreeSet<(i64, String)>,
@@ -311,6 +328,7 @@ impl<'a> Task<'a> {
             offset: -1,
             sources: Sources::default(),
             seen: BTreeMap::new(),
+            logins: BTreeMap::new(),
             visitors: BTreeMap::new(),
             session_timers: BTreeSet::new(),
             keys: BTreeMap::new(),
@@ -419,6 +437,18 @@ impl<'a> Task<'a> {
                 }
             }
             Body::Rules(_) => self.outcome.rules += 1,
+            Body::Link(_, customer) => {
+                let logins = self.logins.entry((copy.kind, copy.key.to_owned())).or_default();
+                logins.insert((copy.time.0, (*customer).to_owned()));
+                while logins.len() > LOGINS_MAX {
+                    logins.pop_first();
+                }
+            }
+            Body::ForLinked(source, values) => {
+                if let Some(customer) = self.linked(copy) {
+                    self.forward(copy, &customer, Body::Values(*source, values.clone()));
+                }
+            }
             Body::Label(label) => self.outcome.labels.push(PlainLabel {
                 decision: label.decision,
                 event_id: copy.event_id.to_owned(),
@@ -472,7 +502,12 @@ impl<'a> Task<'a> {
             Body::Basket(ref basket, _) => {
                 (i64::from(basket.business_day) + 1) * 86_400_000 + 129_600_000 + lateness <= watermark
             }
-            Body::Payment(_) | Body::Label(_) | Body::Rules(_) | Body::Values(..) => false,
+            Body::Payment(_)
+            | Body::Label(_)
+            | Body::Rules(_)
+            | Body::Link(..)
+            | Body::ForLinked(..)
+            | Body::Values(..) => false,
         }
     }
 
@@ -614,7 +649,42 @@ impl<'a> Task<'a> {
         self.key_timers.insert((forgotten, copy.kind, source, copy.key.to_owned()));
     }
 
+    /// The customer of the last login at this entity by the time of the event: of the last 30 days, and not where more than two
+    /// customers logged in within a day before the event.
+    fn linked(&self, copy: &EventCopy<'_>) -> Option<String> {
+        const DAY: i64 = 86_400_000;
+        let time = copy.time.0;
+        let logins = self.logins.get(&(copy.kind, copy.key.to_owned()))?;
+        let before: Vec<_> = logins.iter().filter(|(at, _)| *at <= time).collect();
+        let (at, customer) = before.last()?;
+        let of_a_day: BTreeSet<&str> =
+            before.iter().filter(|(at, _)| *at > time - DAY).map(|(_, customer)| customer.as_str()).collect();
+        (time - at <= 30 * DAY && of_a_day.len() <= 2).then(|| customer.clone())
+    }
+
+    fn forward(&mut self, copy: &EventCopy<'_>, customer: &str, body: Body<'_>) {
+        let kind = EntityKind::Customer;
+        let hash = tillstream::event::key_hash(kind, customer);
+        let copy = EventCopy { kind, hash, key: customer, body, ..*copy };
+        self.outcome.forwarded += 1;
+        self.publish("tillstream.linked", customer, plain_forwarded(&copy));
+    }
+
     fn payment(&mut self, copy: &EventCopy<'_>, payment: &PaymentCopy<'_>, event: &Event) {
+        let mut expected = payment.expected;
+        if let Some(values) = &payment.for_linked
+            && let Some(customer) = self.linked(copy)
+        {
+            expected = expected.with(EntityKind::Customer);
+            let body = PaymentCopy {
+                expected,
+                values: values.clone(),
+                for_linked: None,
+                context: None,
+                ..payment.clone()
+            };
+            self.forward(copy, &customer, Body::Payment(body));
+        }
         let mut answers: Vec<Answer> = Vec::new();
         for source in SOURCES {
             let Some(group) = self.groups.get(&(copy.kind, source)) else { continue };
@@ -653,7 +723,7 @@ impl<'a> Task<'a> {
             event: xxh3_64(copy.event_id.as_bytes()),
             kind: copy.kind,
             entity: copy.key.to_owned(),
-            expected: payment.expected,
+            expected,
             time: copy.time.0,
             features: features.iter().map(|(name, value)| (feature_id(name), *value)).collect(),
             context: json!(payment.context),

@@ -44,7 +44,8 @@ impl Sources {
             let source = self.source(*id);
             // what is known of decisions comes when it comes
             source.counts =
-                !["labels", "accounts", "catalogue", "rules", "tillstream.monitor"].contains(name);
+                !["labels", "accounts", "catalogue", "rules", "tillstream.linked", "tillstream.monitor"]
+                    .contains(name);
             (*name).clone_into(&mut source.name);
         }
     }

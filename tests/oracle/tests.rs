@@ -134,6 +134,7 @@ fn attempt<'a>(
                 (FieldId::AmountMinor, Value::Number(amount)),
                 (if own { FieldId::Device } else { FieldId::Card }, Value::Hash(other)),
             ],
+            for_linked: None,
             context: own.then_some(PaymentContext {
                 payment_id: id,
                 amount_minor: amount,

@@ -107,6 +107,7 @@ fn json_of_body(body: &Body<'_>) -> Value {
             "payment_id": payment.payment_id,
             "expected": names(payment.expected),
             "values": json_of_values(&payment.values),
+            "for_linked": payment.for_linked.as_deref().map(json_of_values),
             "context": payment.context,
         }}),
         Body::Label(label) => json!({"label": {
@@ -118,6 +119,10 @@ fn json_of_body(body: &Body<'_>) -> Value {
             json!({"basket": {"figures": basket, "values": json_of_values(values)}})
         }
         Body::Rules(rules) => json!({"rules": rules}),
+        Body::Link(source, customer) => json!({"link": {"event": source.name(), "customer": customer}}),
+        Body::ForLinked(source, values) => {
+            json!({"for_linked": {"event": source.name(), "values": json_of_values(values)}})
+        }
         Body::Values(source, values) => json!({source.name(): {"values": json_of_values(values)}}),
     }
 }
@@ -220,12 +225,12 @@ mod tests {
         let expected = EntitySet::default().with(EntityKind::Visitor).with(EntityKind::Card);
         let values =
             vec![(FieldId::AmountMinor, FieldValue::Number(1_250)), (FieldId::Ip, FieldValue::Hash(15))];
-        let payment = PaymentCopy { payment_id: "p", expected, values, context: None };
+        let payment = PaymentCopy { payment_id: "p", expected, values, for_linked: None, context: None };
         let (kind, time) = (EntityKind::Card, EventTime(5));
         let copy = Copy { kind, hash: 255, key: "c", event_id: "e", time, body: Body::Payment(payment) };
         assert_eq!(
             json_of_copy(&copy),
-            r#"{"kind":"card","hash":"00000000000000ff","key":"c","event_id":"e","time_ms":5,"payment":{"context":null,"expected":["visitor","card"],"payment_id":"p","values":{"amount":1250,"ip":"hash 000000000000000f"}}}"#
+            r#"{"kind":"card","hash":"00000000000000ff","key":"c","event_id":"e","time_ms":5,"payment":{"context":null,"expected":["visitor","card"],"for_linked":null,"payment_id":"p","values":{"amount":1250,"ip":"hash 000000000000000f"}}}"#
         );
         let views =
             "views: [{name: v, entity: card, source: payment_attempted, windows: [1h], features: [count]}]";

@@ -1,5 +1,5 @@
-//! What a checkpoint of a keyed task holds: sources, ledger and counts whole; sessions, features, days and event ids by key.
-//! Timers follow from sessions, features and days.
+//! What a checkpoint of a keyed task holds: sources, ledger and counts whole; sessions, features, days, links and event ids by
+//! key. Timers follow from all but the event ids.
 
 use super::{KeyedTask, Operator};
 use crate::checkpoint::file::EXPIRING;
@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 const SESSIONS: Table = 0;
 const FEATURES: Table = 1;
 const DAYS: Table = 2;
+const LINKS: Table = 3;
 const EVENT_IDS: Table = EXPIRING;
 
 /// The state that is written whole each time.
@@ -26,6 +27,7 @@ struct Whole<'a> {
     refused: Cow<'a, BTreeMap<Refusal, u64>>,
     sessions_closed_early: u64,
     days_closed_early: u64,
+    forwarded: u64,
 }
 
 impl Checkpointed for KeyedTask {
@@ -33,6 +35,7 @@ impl Checkpointed for KeyedTask {
         self.sessions.cut();
         self.features.cut();
         self.days.cut();
+        self.links.cut();
         self.dedup.cut();
         let whole = Whole {
             sources: Cow::Borrowed(&self.sources),
@@ -40,6 +43,7 @@ impl Checkpointed for KeyedTask {
             refused: Cow::Borrowed(&self.refused),
             sessions_closed_early: self.sessions_closed_early,
             days_closed_early: self.days_closed_early,
+            forwarded: self.forwarded,
         };
         postcard::to_stdvec(&whole).expect("state holds nothing that postcard refuses")
     }
@@ -49,6 +53,7 @@ impl Checkpointed for KeyedTask {
             && into
                 .fill(FEATURES, bytes_max, |entries, bytes_max| self.features.encode_some(entries, bytes_max))
             && into.fill(DAYS, bytes_max, |entries, bytes_max| self.days.encode_some(entries, bytes_max))
+            && into.fill(LINKS, bytes_max, |entries, bytes_max| self.links.encode_some(entries, bytes_max))
             && into
                 .fill(EVENT_IDS, bytes_max, |entries, bytes_max| self.dedup.encode_some(entries, bytes_max))
     }
@@ -68,11 +73,12 @@ impl Checkpointed for KeyedTask {
         self.refused = whole.refused.into_owned();
         self.sessions_closed_early = whole.sessions_closed_early;
         self.days_closed_early = whole.days_closed_early;
+        self.forwarded = whole.forwarded;
         Ok(())
     }
 
     fn restore_block(&mut self, table: Table, block: Bytes) -> Result<(), Damage> {
-        let KeyedTask { sessions, features, days, timers, dedup, .. } = self;
+        let KeyedTask { sessions, features, days, links, timers, dedup, .. } = self;
         let mut set = |operator, hash, value: &[u8]| {
             if let Some(at) = decode_first::<Option<EventTime>>(value)? {
                 timers.set(at, (operator, hash));
@@ -83,6 +89,7 @@ impl Checkpointed for KeyedTask {
             SESSIONS => sessions.restore(block, |hash, (_, value)| set(Operator::Sessions, hash, value)),
             FEATURES => features.restore(block, |hash, (_, value)| set(Operator::Features, hash, value)),
             DAYS => days.restore(block, |hash, (_, value)| set(Operator::Days, hash, value)),
+            LINKS => links.restore(block, |hash, (_, value)| set(Operator::Links, hash, value)),
             EVENT_IDS => restore_event_ids(dedup, &block),
             other => Err(Damage::Content(format!("no table {other}"))),
         }

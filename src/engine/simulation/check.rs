@@ -13,12 +13,12 @@ use crate::codec::rules::RulesPublished;
 use crate::engine::arrival::restore_at_once;
 use crate::engine::decide::{Decide, DecideTask};
 use crate::engine::ingest::Ingest;
-use crate::engine::keyed::{Keyed, KeyedTask};
+use crate::engine::keyed::{CopyName, Keyed, KeyedTask, name_of_copy};
 use crate::engine::monitor::{Monitor, MonitorTask};
 use crate::engine::outputs::Outputs;
 use crate::engine::stage::Stage;
 use crate::event::public::LabelledScore;
-use crate::event::{DecisionId, EntityKind};
+use crate::event::{DecisionId, Forwarded};
 use crate::fraud::RuleSet;
 use crate::ingest::route::Router;
 use crate::ledger::Disposition;
@@ -26,9 +26,6 @@ use crate::log::{Append, Destination, Fetched, Headers, Start, Topic, TopicParti
 use crate::state::Tracking;
 use crate::time::EventTime;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// One copy: kind, key, event id.
-type CopyName = (EntityKind, String, String);
 
 /// What follows from what was produced.
 struct Routed {
@@ -49,7 +46,7 @@ fn routed(world: &World) -> Routed {
     for (topic, record) in &world.produced {
         let payload = record.value.as_deref().unwrap_or_default();
         let mut count = |copy: &crate::event::Copy<'_>| {
-            *copies.entry((copy.kind, copy.key.to_owned(), copy.event_id.to_owned())).or_insert(0) += 1;
+            *copies.entry(name_of_copy(copy)).or_insert(0) += 1;
         };
         match topic {
             Topic::Payments => {
@@ -97,6 +94,13 @@ fn routed(world: &World) -> Routed {
                     router.click(&click, EventTime(click.event_time_ms), &mut count);
                 }
             }
+        }
+    }
+    for partition in world.topology.each_partition(&[Topic::Linked]) {
+        for (_, record) in world.read(partition) {
+            let bytes = record.value.as_deref().unwrap_or_default();
+            let forwarded: Forwarded<'_> = postcard::from_bytes(bytes).expect("a copy of ours");
+            router.forwarded(&forwarded, |copy| *copies.entry(name_of_copy(copy)).or_insert(0) += 1);
         }
     }
     Routed { copies, decisions, labels, rules: highest }

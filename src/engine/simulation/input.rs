@@ -58,7 +58,7 @@ pub(super) fn produce(random: &mut Random) -> Vec<Raw> {
         if random.below(6) == 0 {
             // a failed login, an order or a basket of a visitor; now and then twice, or two of one order
             let order = format!("o{}", random.below(4));
-            let event = shop(&format!("s{number}"), (random.below(3), &order), visitor, time_ms);
+            let event = shop(&format!("s{number}"), (random.below(4), &order), visitor, time_ms);
             records.extend(std::iter::repeat_n(event, 1 + usize::from(random.below(5) == 0)));
         }
         if random.below(12) == 0 {
@@ -105,6 +105,13 @@ fn shop(event: &str, (which, order): (u64, &str), visitor: u64, time_ms: i64) ->
     let customer = format!("k{visitor}");
     let (topic, key, mut json) = match which {
         0 => (Topic::Accounts, customer.clone(), serde_json::json!({"event_name": "login_failed"})),
+        3 => {
+            // of the neighbour, whose payments that name nobody count for this customer from here on
+            let login = serde_json::json!({
+                "event_name": "login", "visitor_id": format!("v{}", (visitor + 1) % 6), "loyalty_id": "n", "card_token": "c0",
+            });
+            (Topic::Accounts, customer.clone(), login)
+        }
         1 => {
             let order = serde_json::json!({
                 "event_name": "order_placed", "order_id": order, "currency": "EUR", "value_minor": 500,
@@ -116,12 +123,15 @@ fn shop(event: &str, (which, order): (u64, &str), visitor: u64, time_ms: i64) ->
             let basket = serde_json::json!({
                 "event_name": "pos_transaction", "store_id": "s1", "workstation_id": "w1", "sequence_number": 1,
                 "business_day": "2026-01-05", "currency": "EUR", "lines": [{"item_id": "i", "amount_minor": 700}],
+                "tenders": [{"kind": "card", "amount_minor": 700, "card_token": "c0"}],
             });
             (Topic::Pos, "s1".to_owned(), basket)
         }
     };
-    for (name, text) in [("event_id", event), ("customer_id", customer.as_str())] {
-        json[name] = serde_json::json!(text);
+    json["event_id"] = serde_json::json!(event);
+    // every other basket is of a card alone
+    if topic != Topic::Pos || time_ms % 2 == 0 {
+        json["customer_id"] = serde_json::json!(customer);
     }
     json["event_time_ms"] = serde_json::json!(time_ms);
     (topic, value(&key, json.to_string(), time_ms))
@@ -145,7 +155,7 @@ fn payment(event: &str, payment: &str, visitor: u64, card: u64, device: u64, tim
     let json = serde_json::json!({
         "event_id": event, "event_name": "payment_attempted", "event_time_ms": time_ms, "payment_id": payment,
         "card_token": format!("c{card}"), "amount_minor": 1_000, "currency": "EUR",
-        "visitor_id": format!("v{visitor}"), "customer_id": format!("k{visitor}"), "device_id": format!("d{device}"), "ip": "192.0.2.1",
+        "visitor_id": format!("v{visitor}"), "customer_id": (time_ms % 2 == 0).then(|| format!("k{visitor}")), "device_id": format!("d{device}"), "ip": "192.0.2.1",
     });
     (Topic::Payments, value(&format!("c{card}"), json.to_string(), time_ms))
 }

@@ -1,0 +1,191 @@
+//! Whose customer a visitor, a card or a loyalty number is: known from a login or a loyalty card, and from its time on.
+//!
+//! A link says that the customer who logged in last was there. It ends when nobody has logged in for the horizon, and it
+//! says nothing where many come and go: a terminal in a shop must not make one customer of strangers.
+//! Memory: at most 16 logins of an entity, about 50 bytes each.
+
+#![expect(clippy::indexing_slicing, reason = "places come from a search in the same list")]
+
+use crate::time::EventTime;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Logins of an entity that are kept: the newest.
+const LOGINS_MAX: usize = 16;
+
+/// What a link is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkSettings {
+    /// For how long after a login its customer is taken to be there.
+    pub horizon: Duration,
+    /// Within which time before an event so many customers make an entity a shared one.
+    pub shared_within: Duration,
+    /// How many customers may log in within that time for an entity to be linked at all.
+    pub customers_max: usize,
+}
+
+/// Who has logged in at an entity.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Links {
+    /// The timer that is set. First, so that a restore finds it without decoding the rest.
+    timer: Option<EventTime>,
+    /// When, and who; in order.
+    logins: Vec<(EventTime, Box<str>)>,
+}
+
+impl Links {
+    /// The timer that is set.
+    #[must_use]
+    pub fn timer(&self) -> Option<EventTime> {
+        self.timer
+    }
+
+    /// `customer` has logged in at `time`. In whatever order logins come, the same are kept.
+    pub fn add(&mut self, customer: &str, time: EventTime) {
+        let place = self.logins.partition_point(|(at, who)| (*at, &**who) < (time, customer));
+        let is_known = self.logins.get(place).is_some_and(|(at, who)| *at == time && **who == *customer);
+        if is_known {
+            return;
+        }
+        self.logins.insert(place, (time, customer.into()));
+        if self.logins.len() > LOGINS_MAX {
+            self.logins.remove(0);
+        }
+    }
+
+    /// Whose an event at `time` is, as far as is known: the customer of the last login before it, unless that lies more than the
+    /// horizon back, or too many customers have logged in within the time that makes an entity a shared one.
+    #[must_use]
+    pub fn customer(&self, time: EventTime, settings: LinkSettings) -> Option<&str> {
+        let before = &self.logins[..self.logins.partition_point(|(at, _)| *at <= time)];
+        let (at, customer) = before.last()?;
+        if *at < time.minus(settings.horizon) {
+            return None;
+        }
+        let recent = before.iter().rev().take_while(|(at, _)| *at > time.minus(settings.shared_within));
+        let mut customers: Vec<&str> = recent.map(|(_, who)| &**who).collect();
+        customers.sort_unstable();
+        customers.dedup();
+        (customers.len() <= settings.customers_max).then_some(&**customer)
+    }
+
+    /// Sets the timer at which it can be forgotten; returns it where it has moved.
+    pub fn arm(&mut self, settings: LinkSettings) -> Option<EventTime> {
+        let newest = self.logins.last().map(|(at, _)| at.plus(settings.horizon))?;
+        let moves = self.timer.is_none();
+        moves.then(|| *self.timer.insert(newest))
+    }
+
+    /// The timer was fired at `watermark`: what no event is linked by any more is forgotten. Returns the timer to set, none if
+    /// nothing is left.
+    pub fn forget(&mut self, watermark: EventTime, settings: LinkSettings) -> Option<EventTime> {
+        self.timer = None;
+        // an event behind the watermark may still come
+        let is_over = |(at, _): &(EventTime, Box<str>)| at.plus(settings.horizon) <= watermark;
+        let over = self.logins.partition_point(is_over);
+        self.logins.drain(..over);
+        self.arm(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000;
+    const SETTINGS: LinkSettings = LinkSettings {
+        horizon: Duration::from_secs(30 * 86_400),
+        shared_within: Duration::from_secs(86_400),
+        customers_max: 2,
+    };
+
+    fn links(logins: &[(&str, i64)]) -> Links {
+        let mut links = Links::default();
+        for (customer, hour) in logins {
+            links.add(customer, EventTime(hour * HOUR));
+        }
+        links
+    }
+
+    fn customer(links: &Links, hour: i64) -> Option<&str> {
+        links.customer(EventTime(hour * HOUR), SETTINGS)
+    }
+
+    #[test]
+    fn a_login_links_from_its_time_on_until_the_next_or_the_horizon() {
+        let links = links(&[("ada", 100), ("bob", 200)]);
+        let cases = [
+            (99, None),
+            (100, Some("ada")),
+            (199, Some("ada")),
+            (200, Some("bob")),
+            (200 + 720, Some("bob")),
+        ];
+        for (hour, expected) in cases {
+            assert_eq!(customer(&links, hour), expected, "{hour}");
+        }
+        assert_eq!(customer(&links, 200 + 721), None);
+    }
+
+    #[test]
+    fn where_more_than_two_customers_come_and_go_within_a_day_nobody_is_linked() {
+        let links = links(&[("ada", 0), ("bob", 1), ("cleo", 2), ("cleo", 30)]);
+        let cases = [
+            (1, Some("bob")),
+            (2, None),
+            (23, None),
+            // ada's login is a day ago
+            (24, Some("cleo")),
+            (30, Some("cleo")),
+        ];
+        for (hour, expected) in cases {
+            assert_eq!(customer(&links, hour), expected, "{hour}");
+        }
+    }
+
+    #[test]
+    fn logins_are_kept_alike_in_whatever_order_they_come() {
+        let told = [
+            ("ada", 1),
+            ("ada", 2),
+            ("bob", 3),
+            ("bob", 9),
+            ("ada", 5),
+            ("cleo", 40),
+            ("cleo", 41),
+            ("cleo", 42),
+        ];
+        let expected: Vec<_> = (0..80).map(|hour| customer(&links(&told), hour).map(str::to_owned)).collect();
+        let mut order = told;
+        for turn in 0..told.len() {
+            order.rotate_left(1);
+            order.swap(0, turn);
+            let found: Vec<_> =
+                (0..80).map(|hour| customer(&links(&order), hour).map(str::to_owned)).collect();
+            assert_eq!(found, expected, "{order:?}");
+        }
+    }
+
+    #[test]
+    fn of_many_logins_the_newest_are_kept_in_whatever_order_they_come() {
+        let told: Vec<_> = (0..1_000).map(|hour| ("ada", hour)).collect();
+        let links = links(&told);
+        assert_eq!(links.logins.len(), LOGINS_MAX);
+        assert_eq!(customer(&links, 999 + 720), Some("ada"));
+        let mut backwards = told.clone();
+        backwards.reverse();
+        assert_eq!(self::links(&backwards), links);
+    }
+
+    #[test]
+    fn it_is_forgotten_when_its_newest_login_is_beyond_the_horizon() {
+        let mut links = links(&[("ada", 0), ("bob", 10)]);
+        let end = |hour: i64| EventTime((hour + 720) * HOUR);
+        assert_eq!(links.arm(SETTINGS), Some(end(10)));
+        links.add("ada", EventTime(20 * HOUR));
+        assert_eq!(links.arm(SETTINGS), None, "it is looked at when the timer that is set is fired");
+        assert_eq!(links.forget(end(10), SETTINGS), Some(end(20)));
+        assert_eq!(customer(&links, 20), Some("ada"));
+        assert_eq!(links.forget(end(20), SETTINGS), None);
+    }
+}
