@@ -19,6 +19,7 @@ pub mod business;
 pub mod checkpoint;
 pub mod cli;
 pub mod codec;
+pub mod condition;
 pub mod config;
 pub mod crash_points;
 pub mod engine;

@@ -240,7 +240,9 @@ mod tests {
         let folder =
             std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/topics")).expect("the folder is there");
         assert_eq!(folder.count(), Topic::ALL.len(), "a file without a topic");
-        assert_eq!(record_bytes_wanted().len(), Topic::ALL.len() - Topic::RAW.len(), "each says how large");
+        // what shops write is theirs; of the raw topics this program writes one
+        let written = Topic::ALL.len() - Topic::RAW.len() + 1;
+        assert_eq!(record_bytes_wanted().len(), written, "each says how large");
     }
 
     #[test]

@@ -1,12 +1,9 @@
 //! The values that rules read for one payment.
 
-use super::bind::Slots;
 use super::names::{PaymentField, Variable};
+use crate::condition::{Known, Slots, Values};
 use crate::event::PaymentContext;
 use crate::time::EventTime;
-use cel::common::types::{CelDouble, CelString};
-use cel::common::value::CowVal;
-use cel::context::VariableResolver;
 
 /// What is known of a payment when it is decided.
 #[derive(Debug, Clone, Copy)]
@@ -18,13 +15,6 @@ pub struct Inputs<'a> {
     pub time: EventTime,
     /// The payment itself; absent if its own part has not come.
     pub context: Option<&'a PaymentContext<'a>>,
-}
-
-/// A value that is there.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Known<'a> {
-    Number(f64),
-    Text(&'a str),
 }
 
 impl<'a> Inputs<'a> {
@@ -40,17 +30,9 @@ impl<'a> Inputs<'a> {
     }
 
     /// The value of each slot.
-    pub(super) fn values(&self, slots: &Slots) -> Values<'a> {
+    pub(super) fn values(&self, slots: &Slots<Variable>) -> Values<'a> {
         debug_assert!(self.features.is_sorted_by(|one, other| one.0 < other.0), "features are in order");
-        Values(slots.variables().map(|variable| self.value(variable)).collect())
-    }
-
-    fn value(&self, variable: Variable) -> Value<'a> {
-        match self.known(variable) {
-            None => Value::Missing,
-            Some(Known::Number(number)) => Value::Number(number.into()),
-            Some(Known::Text(text)) => Value::Text(text.into()),
-        }
+        Values::new(slots.variables().map(|variable| self.known(variable)))
     }
 
     /// The value of `variable` in a reason; `null` if it is missing.
@@ -87,36 +69,6 @@ impl<'a> Inputs<'a> {
             PaymentField::IpCountry => context.ip_country,
             PaymentField::BillingCountry => context.billing_country,
             PaymentField::ShippingCountry => context.shipping_country,
-        }
-    }
-}
-
-/// The value of one slot, as `cel` takes it.
-#[derive(Debug)]
-enum Value<'a> {
-    Missing,
-    Number(CelDouble),
-    Text(CelString<'a>),
-}
-
-/// The values of all slots for one payment.
-#[derive(Debug)]
-pub(super) struct Values<'a>(Vec<Value<'a>>);
-
-impl Values<'_> {
-    /// Whether `slot` has no value.
-    pub(super) fn is_missing(&self, slot: usize) -> bool {
-        matches!(self.0.get(slot), None | Some(Value::Missing))
-    }
-}
-
-/// Names are slot numbers here; a list's name is not one, and is found in the shared context.
-impl VariableResolver for Values<'_> {
-    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
-        match self.0.get(variable.parse::<usize>().ok()?)? {
-            Value::Missing => None,
-            Value::Number(number) => Some(CowVal::Borrowed(number)),
-            Value::Text(text) => Some(CowVal::Borrowed(text)),
         }
     }
 }

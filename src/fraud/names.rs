@@ -1,6 +1,6 @@
 //! What a rule may read: the declared features, and the payment's own fields.
 
-use super::nearest::nearest;
+use crate::condition;
 use crate::event::part::feature_id;
 use std::collections::BTreeMap;
 
@@ -91,12 +91,6 @@ impl<'n> Names<'n> {
         Names { unknown: Unknown::OfOtherViews, ..Names::new(features) }
     }
 
-    /// What `name` stands for.
-    pub(super) fn find(&self, name: &str) -> Option<Variable> {
-        let known = self.known.get(name).copied();
-        known.or_else(|| self.stands_for_a_feature(name).then(|| Variable::Feature(feature_id(name))))
-    }
-
     fn stands_for_a_feature(&self, name: &str) -> bool {
         let view_of = |name: &str| name.split_once("__").map(|(view, _)| view.to_owned());
         let view = view_of(name);
@@ -106,17 +100,29 @@ impl<'n> Names<'n> {
             Unknown::OfOtherViews => view.is_some(),
         }
     }
+}
 
-    /// `; nearest: ..` if there are names like `name`, else nothing.
-    pub(super) fn suggestion(&self, name: &str) -> String {
-        let near = nearest(name, self.known.keys().copied());
-        if near.is_empty() { String::new() } else { format!("; nearest: `{}`", near.join("`, `")) }
+impl condition::Names for Names<'_> {
+    type Variable = Variable;
+
+    fn find(&self, name: &str) -> Option<Variable> {
+        let known = self.known.get(name).copied();
+        known.or_else(|| self.stands_for_a_feature(name).then(|| Variable::Feature(feature_id(name))))
+    }
+
+    fn is_text(variable: Variable) -> bool {
+        variable.is_text()
+    }
+
+    fn known(&self) -> impl Iterator<Item = &str> {
+        self.known.keys().copied()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::condition::Names as _;
 
     #[test]
     fn features_and_payment_fields_are_found_by_name() {

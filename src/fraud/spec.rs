@@ -7,10 +7,6 @@ use crate::event::public::Action;
 use crate::fault::Fault;
 use serde::Deserialize;
 
-/// How long a condition may be, in bytes. The parser's stack grows with it (see `expression.rs`), and
-/// so does what it costs to evaluate: there are no loops, so each operator is met at most once.
-pub const WHEN_BYTES_MAX: usize = 4096;
-
 /// The whole of `rules.yaml`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,7 +50,7 @@ pub struct RuleSpec {
     pub id: String,
     /// Whether it is evaluated, and whether it counts.
     pub state: RuleState,
-    /// The condition, in CEL, at most [`WHEN_BYTES_MAX`].
+    /// The condition, in CEL, at most [`WHEN_BYTES_MAX`](crate::condition::WHEN_BYTES_MAX).
     pub when: String,
     /// The reason code shown to others: `[A-Z][A-Z0-9_]*`.
     pub code: String,

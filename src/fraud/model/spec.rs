@@ -2,6 +2,7 @@
 
 use super::super::names::Names;
 use super::tokens::Model;
+use crate::condition::Names as _;
 use crate::event::monitor::FRAUD;
 use crate::fault::Fault;
 use crate::ftrl::Learning;

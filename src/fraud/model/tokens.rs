@@ -1,8 +1,9 @@
 //! From what is known of a payment to the buckets that a model has weights for.
 
-use super::super::inputs::{Inputs, Known};
+use super::super::inputs::Inputs;
 use super::super::names::{PaymentField, Variable};
 use super::spec::ModelSpec;
+use crate::condition::Known;
 use crate::ftrl::{Learning, Token};
 use xxhash_rust::xxh3::xxh3_64;
 

@@ -4,6 +4,7 @@
 //! CEL written down a second time; `Err` stands for ordering by what is not a number.
 
 use super::*;
+use crate::condition::NOT_A_NUMBER;
 use crate::event::PaymentContext;
 use crate::time::EventTime;
 use proptest::prelude::*;

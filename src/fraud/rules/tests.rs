@@ -1,4 +1,5 @@
 use super::*;
+use crate::condition::NOT_A_NUMBER;
 use crate::event::PaymentContext;
 use crate::time::EventTime;
 use serde_json::json;
@@ -211,7 +212,7 @@ fn all_faults_of_a_file_are_reported_together_in_its_order() {
             "rules.rules[0].weight: must be above 0 and below 1",
             "rules.rules[0].when: column 1: unknown name `x`",
             "rules.rules[0].when: column 10: unknown name `chanel`; nearest: `channel`",
-            "rules.rules[1].when: column 1: a rule wants a condition, and this is a number",
+            "rules.rules[1].when: column 1: a condition is wanted, and this is a number",
             "rules.rules[2].id: `b` is the id of rules[1] already",
             "rules.rules[2].when: column 12: mismatched input '<EOF>'",
         ]

@@ -1,11 +1,42 @@
 use super::*;
 
-/// The faults of a condition over two features and the payment's fields.
+/// Two features, and the fields of a payment.
+struct Payment;
+
+impl Payment {
+    const NUMBERS: [&str; 5] = [
+        "ip_velocity__card_distinct_10m",
+        "card_velocity__count_1h",
+        "amount_minor",
+        "hour_utc",
+        "weekday_utc",
+    ];
+    const TEXTS: [&str; 6] =
+        ["currency", "channel", "card_country", "ip_country", "billing_country", "shipping_country"];
+}
+
+impl Names for Payment {
+    /// Whether it is a text.
+    type Variable = bool;
+
+    fn find(&self, name: &str) -> Option<bool> {
+        let is_text = Payment::TEXTS.contains(&name);
+        (is_text || Payment::NUMBERS.contains(&name)).then_some(is_text)
+    }
+
+    fn is_text(is_text: bool) -> bool {
+        is_text
+    }
+
+    fn known(&self) -> impl Iterator<Item = &str> {
+        Payment::NUMBERS.into_iter().chain(Payment::TEXTS)
+    }
+}
+
+/// The faults of a condition over them.
 fn faults(when: &str) -> Vec<String> {
-    let features =
-        [("ip_velocity__card_distinct_10m".to_string(), 1), ("card_velocity__count_1h".to_string(), 2)];
     let expression = Expression::parse(when).unwrap_or_else(|fault| panic!("{when}: {fault}"));
-    check(&expression, &Names::new(&features))
+    check(&expression, &Payment)
 }
 
 #[test]
@@ -93,13 +124,13 @@ fn bad_rules_are_told_what_is_wrong_and_where() {
         ("amount_minor < 'a'", &["column 14: `<` compares a number with a text"]),
         ("1 == 'a'", &["column 3: `==` compares a whole number with a text"]),
         ("amount_minor < amount_minor < 3", &["column 29: `<` compares a condition with a whole number"]),
-        ("channel == null", &["column 12: there is no `null`: a rule that lacks a value is not evaluated"]),
+        ("channel == null", &["column 12: there is no `null`: what lacks a value is not evaluated"]),
         ("channel == b'a'", &["column 12: bytes are not allowed; write a text"]),
         // Conditions.
-        ("amount_minor", &["column 1: a rule wants a condition, and this is a number"]),
-        ("channel", &["column 1: a rule wants a condition, and this is a text"]),
-        ("amount_minor + 1.0", &["column 14: a rule wants a condition, and this is a number"]),
-        ("5", &["column 1: a rule wants a condition, and this is a whole number"]),
+        ("amount_minor", &["column 1: a condition is wanted, and this is a number"]),
+        ("channel", &["column 1: a condition is wanted, and this is a text"]),
+        ("amount_minor + 1.0", &["column 14: a condition is wanted, and this is a number"]),
+        ("5", &["column 1: a condition is wanted, and this is a whole number"]),
         ("amount_minor && true", &["column 1: `&&` wants a condition, and this is a number"]),
         ("true || channel", &["column 9: `||` wants a condition, and this is a text"]),
         ("!amount_minor", &["column 2: `!` wants a condition, and this is a number"]),

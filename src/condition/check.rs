@@ -1,6 +1,6 @@
 //! The types of a condition, checked before it ever runs.
 //!
-//! Whatever passes here evaluates to true or false for every payment that has the values it reads,
+//! Whatever passes here evaluates to true or false for every event that has the values it reads,
 //! with one exception: ordering by what is not a number (0.0 / 0.0) is an error at run time. The
 //! `cel` crate finds types only while it evaluates, and `||` even hides such an error, so that a
 //! misspelt name might never be seen. The language allowed is smaller than CEL: no macros, for they
@@ -9,8 +9,8 @@
 
 mod wording;
 
+use super::Names;
 use super::expression::Expression;
-use super::names::Names;
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, SelectExpr, operators};
 use wording::{decimals, refusal, symbol};
 
@@ -22,14 +22,14 @@ const TEXT_FUNCTIONS: [&str; 3] = ["startsWith", "endsWith", "contains"];
 const HEIGHT_MAX: usize = 64;
 
 /// What is wrong with `expression`, each fault with its place; empty if it may be evaluated.
-pub(super) fn check(expression: &Expression, names: &Names<'_>) -> Vec<String> {
+pub(super) fn check<N: Names>(expression: &Expression, names: &N) -> Vec<String> {
     if height(&expression.root) > HEIGHT_MAX {
         return vec![format!("more than {HEIGHT_MAX} operators stand in one another")];
     }
     let mut checker = Checker { expression, names, faults: Vec::new() };
     let kind = checker.kind(&expression.root);
     if let Some(kind) = kind.filter(|kind| *kind != Kind::Truth) {
-        checker.fault(&expression.root, format!("a rule wants a condition, and this is {kind}"));
+        checker.fault(&expression.root, format!("a condition is wanted, and this is {kind}"));
     }
     checker.faults
 }
@@ -64,13 +64,13 @@ impl Kind {
 }
 
 /// Walks the tree; `None` for the kind of what is faulty already, so that one fault is told once.
-struct Checker<'c> {
+struct Checker<'c, N> {
     expression: &'c Expression,
-    names: &'c Names<'c>,
+    names: &'c N,
     faults: Vec<String>,
 }
 
-impl Checker<'_> {
+impl<N: Names> Checker<'_, N> {
     fn fault(&mut self, node: &IdedExpr, message: impl std::fmt::Display) -> Option<Kind> {
         self.faults.push(format!("{}: {message}", self.expression.place(node)));
         None
@@ -96,15 +96,13 @@ impl Checker<'_> {
             LiteralValue::Int(_) | LiteralValue::UInt(_) => Some(Kind::Whole),
             LiteralValue::String(_) => Some(Kind::Text),
             LiteralValue::Bytes(_) => self.fault(node, "bytes are not allowed; write a text"),
-            LiteralValue::Null => {
-                self.fault(node, "there is no `null`: a rule that lacks a value is not evaluated")
-            }
+            LiteralValue::Null => self.fault(node, "there is no `null`: what lacks a value is not evaluated"),
         }
     }
 
     fn name(&mut self, node: &IdedExpr, name: &str) -> Option<Kind> {
         match self.names.find(name) {
-            Some(variable) if variable.is_text() => Some(Kind::Text),
+            Some(variable) if N::is_text(variable) => Some(Kind::Text),
             Some(_) => Some(Kind::Number),
             None => self.fault(node, format!("unknown name `{name}`{}", self.names.suggestion(name))),
         }

@@ -3,11 +3,16 @@
 //! The parser knows no macros here: `has(..)` and `x.all(..)` stay the calls they are written as,
 //! and the checker refuses them by name. What a name stands for is not known here.
 
-use super::spec::WHEN_BYTES_MAX;
+use super::Names;
+use super::check::check;
 use cel::common::ast::{IdedExpr, SourceInfo};
 use cel::parser::Parser;
 use cel::{Env, ParseError, ParseErrors};
 use std::fmt;
+
+/// How long a condition may be, in bytes. The parser's stack grows with it, and so does what it costs to evaluate: there are no
+/// loops, so each operator is met at most once.
+pub const WHEN_BYTES_MAX: usize = 4096;
 
 /// How deep brackets and `?:` may stand in one another. The parser recurses for each of them, and for
 /// each operator of a chain: within [`WHEN_BYTES_MAX`] it takes at most 1.2 MiB of stack (measured at
@@ -16,6 +21,17 @@ const NESTING_MAX: u16 = 32;
 
 /// How much of a parser's message is shown; it may quote the whole condition.
 const MESSAGE_CHARS_MAX: usize = 160;
+
+/// The tree of a condition that may be evaluated.
+///
+/// # Errors
+///
+/// All its faults, each with its place.
+pub fn checked<N: Names>(when: &str, names: &N) -> Result<IdedExpr, Vec<String>> {
+    let expression = Expression::parse(when).map_err(|fault| vec![fault])?;
+    let faults = check(&expression, names);
+    if faults.is_empty() { Ok(expression.root) } else { Err(faults) }
+}
 
 /// A condition that could be parsed.
 pub(super) struct Expression {
