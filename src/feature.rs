@@ -27,6 +27,7 @@ mod check;
 mod derived;
 mod distinct;
 mod ends;
+mod filter;
 mod group;
 mod layout;
 mod memory;
@@ -46,7 +47,8 @@ mod cases;
 #[cfg(test)]
 mod laws;
 
-pub use group::Group;
+pub use filter::Filters;
+pub use group::{Group, GroupId};
 pub use memory::MemoryBound;
 pub use plan::FeaturePlan;
 pub use spec::{DerivedSpec, FeatureSpec, FeaturesSpec, ViewSpec};

@@ -301,18 +301,26 @@ fn forwarded(engine: &Engine) -> Vec<Public> {
 
 #[test]
 fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
-    let with_model: Tree =
-        json!({"model": "tests/oracle/model.yaml"}).as_object().expect("an object").clone();
+    let defaults = include_str!("../src/config/defaults/features.yaml");
+    let (declared, made_of_several) = defaults.split_once("# values made of several").expect("the file");
+    let features = format!("{declared}{}# values made of several{made_of_several}", oracle::views::FILTERED);
+    let place = tempfile::tempdir().expect("a folder");
+    let file = place.path().join("features.yaml");
+    std::fs::write(&file, features).expect("a writable folder");
+    let tree: Tree =
+        json!({"model": "tests/oracle/model.yaml", "features": file}).as_object().expect("an object").clone();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let config = resolve(&with_model, folder).unwrap_or_else(|faults| panic!("{faults:?}"));
-    let (settings, views) = (Settings { model: true, ..Settings::settled() }, oracle::views::defaults());
+    let config = resolve(&tree, folder).unwrap_or_else(|faults| panic!("{faults:?}"));
+    let views = [oracle::views::defaults(), oracle::views::filtered()].concat();
+    let settings = Settings { model: true, ..Settings::settled() };
     let mut seen = Seen::default();
     for seed in 1..=SEEDS {
         let mut engine =
             Engine::new(&config.fold, config.partitions, config.idle_timeout, config.decision_deadline);
         produce(&mut engine, seed);
         let entity = oracle::entity_log::outcome(&internal_log(&engine, Topic::Entity), &settings, &views);
-        let decision = oracle::decision_log::outcome(&internal_log(&engine, Topic::Decision), &settings);
+        let decision =
+            oracle::decision_log::outcome(&internal_log(&engine, Topic::Decision), &settings, &views);
         let monitor = oracle::monitor_log::outcome(&internal_log(&engine, Topic::Monitor), &settings);
         let refused = [entity.refused_frames, decision.refused_frames, monitor.refused_frames];
         assert_eq!(refused, [0; 3], "seed {seed}");

@@ -216,6 +216,7 @@ fn walk_view(mut view: Section<'_>, faults: &mut Vec<Fault>) -> ViewSpec {
         source: view.text("source", "", faults),
         windows: view.each("windows", "must be a text", text_of, &String::new(), faults),
         delay: view.optional_text("delay", faults),
+        filter: view.optional_text("where", faults),
         include_current: view.truth("include_current", true, faults),
         features: view.each("features", AGGREGATE, feature, &FeatureSpec::Plain(String::new()), faults),
     };
@@ -352,7 +353,7 @@ mod tests {
                 "features.views[1].name: is required",
                 "features.views[1].windows: must be a list",
                 "features.views[1].window: is not a known key here; known are: name, entity, source, windows, \
-                 delay, include_current, features",
+                 delay, where, include_current, features",
                 "features.views[2].windows[0]: must be a text",
                 "features.views[2].include_current: must be true or false",
                 "features.views[2].features[0]: must be a feature such as `count` or `sum: amount`",
@@ -442,6 +443,7 @@ mod tests {
             source: source.name().to_owned(),
             windows: vec!["1h".to_owned()],
             delay: None,
+            filter: None,
             include_current: true,
             features: vec![FeatureSpec::Plain("count".to_owned())],
         };

@@ -24,7 +24,7 @@ use crate::event::{
     Body, ClickCopy, Copy, DecisionEvent, DecisionId, FieldId, Label, LabelCopy, Part, PaymentCopy,
     PublishedRules, RawOrigin, RulesCopy, Value,
 };
-use crate::feature::GroupState;
+use crate::feature::{GroupId, GroupState};
 use crate::ledger::{Disposition, KeyedLedger};
 use crate::link::Links;
 use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId};
@@ -71,7 +71,7 @@ enum Operator {
 struct EntityFeatures {
     /// When it is looked at next. First, so that a restore finds it without decoding the rest.
     timer: Option<EventTime>,
-    groups: Vec<(Source, GroupState)>,
+    groups: Vec<(GroupId, GroupState)>,
 }
 
 /// The state of one partition of the entity log.
@@ -277,7 +277,7 @@ impl Keyed {
         Disposition::folded(copy.time, watermark)
     }
 
-    /// Folds into the group of this source, if the kind has one.
+    /// Folds into the groups of this source that count such an event, if the kind has any.
     fn fold_values(
         &self,
         task: &mut KeyedTask,
@@ -285,14 +285,20 @@ impl Keyed {
         source: Source,
         values: &[(FieldId, Value)],
     ) {
-        let Some(group) = self.settings.plan.group(copy.kind, source) else { return };
+        let groups = self.settings.plan.groups_at(copy.kind, source).iter();
+        let mut groups = groups.filter(|group| group.counts(values)).peekable();
+        if groups.peek().is_none() {
+            return;
+        }
         let key = key_of(copy);
         let timer = task.features.update(key, |features| {
             let features = features.get_or_insert_default();
-            let state = features.group_mut(source, || GroupState::new(group));
-            state.fold(group, copy.time, values);
-            let at = state.forget_at(group);
-            features.arm(at)
+            let folded = groups.map(|group| {
+                let state = features.group_mut(group.id(), || GroupState::new(group));
+                state.fold(group, copy.time, values);
+                state.forget_at(group)
+            });
+            folded.min().and_then(|at| features.arm(at))
         });
         set_features_timer(&mut task.timers, timer, key);
     }
@@ -394,18 +400,19 @@ impl Keyed {
         let timer = task.features.update(key, |slot| {
             let features = slot.get_or_insert_default();
             let mut timer = None;
-            if let Some(group) = plan.group(copy.kind, Source::PaymentAttempted) {
-                let state = features.group_mut(Source::PaymentAttempted, || GroupState::new(group));
-                state.fold_and_evaluate(group, copy.time, &payment.values, values, estimates);
-                let at = state.forget_at(group);
-                timer = features.arm(at);
-            }
             for group in plan.groups_of(copy.kind) {
-                match features.group(group.source()) {
-                    // it has answered above
-                    _ if group.source() == Source::PaymentAttempted => {}
-                    Some(state) => state.evaluate(group, copy.time, values, estimates),
-                    None => GroupState::new(group).evaluate(group, copy.time, values, estimates),
+                let is_asked_of_itself =
+                    group.source() == Source::PaymentAttempted && group.counts(&payment.values);
+                if is_asked_of_itself {
+                    let state = features.group_mut(group.id(), || GroupState::new(group));
+                    state.fold_and_evaluate(group, copy.time, &payment.values, values, estimates);
+                    let at = state.forget_at(group);
+                    timer = features.arm(at).or(timer);
+                } else {
+                    match features.group(group.id()) {
+                        Some(state) => state.evaluate(group, copy.time, values, estimates),
+                        None => GroupState::new(group).evaluate(group, copy.time, values, estimates),
+                    }
                 }
             }
             if features.groups.is_empty() {
@@ -455,8 +462,8 @@ impl Keyed {
         let timer = task.features.update(key.borrowed(), |slot| {
             let features = slot.as_mut()?;
             features.timer = None;
-            let end = |(source, state): &(Source, GroupState)| {
-                plan.group(key.kind, *source).map_or(EventTime(i64::MIN), |group| state.forget_at(group))
+            let end = |(id, state): &(GroupId, GroupState)| {
+                plan.group(key.kind, *id).map_or(EventTime(i64::MIN), |group| state.forget_at(group))
             };
             features.groups.retain(|group| end(group) > watermark);
             match features.groups.iter().map(end).min() {
@@ -656,15 +663,15 @@ impl KeyedTask {
 }
 
 impl EntityFeatures {
-    fn group(&self, source: Source) -> Option<&GroupState> {
-        self.groups.iter().find(|(known, _)| *known == source).map(|(_, state)| state)
+    fn group(&self, id: GroupId) -> Option<&GroupState> {
+        self.groups.iter().find(|(known, _)| *known == id).map(|(_, state)| state)
     }
 
-    fn group_mut(&mut self, source: Source, new: impl FnOnce() -> GroupState) -> &mut GroupState {
-        let place = match self.groups.iter().position(|(known, _)| *known == source) {
+    fn group_mut(&mut self, id: GroupId, new: impl FnOnce() -> GroupState) -> &mut GroupState {
+        let place = match self.groups.iter().position(|(known, _)| *known == id) {
             Some(place) => place,
             None => {
-                self.groups.push((source, new()));
+                self.groups.push((id, new()));
                 self.groups.len() - 1
             }
         };

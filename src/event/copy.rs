@@ -295,11 +295,15 @@ pub enum FieldId {
     Fraud = 18,
     ReturnedMinor = 19,
     DiscountMinor = 20,
+    Channel = 21,
+    EventName = 22,
+    /// Not a field of any event: which filters of the views a copy is for it passed, a bit each.
+    Passed = 23,
 }
 
 impl FieldId {
     /// Every field, in the order of their numbers, with its name in `features.yaml`.
-    pub const ALL: [(FieldId, &'static str); 21] = [
+    pub const ALL: [(FieldId, &'static str); 24] = [
         (FieldId::AmountMinor, "amount"),
         (FieldId::Currency, "currency"),
         (FieldId::Visitor, "visitor"),
@@ -321,6 +325,9 @@ impl FieldId {
         (FieldId::Fraud, "fraud"),
         (FieldId::ReturnedMinor, "returned"),
         (FieldId::DiscountMinor, "discount"),
+        (FieldId::Channel, "channel"),
+        (FieldId::EventName, "name"),
+        (FieldId::Passed, "passed"),
     ];
 
     /// Its name in `features.yaml`.
@@ -341,6 +348,7 @@ impl FieldId {
                 | FieldId::Fraud
                 | FieldId::ReturnedMinor
                 | FieldId::DiscountMinor
+                | FieldId::Passed
         )
     }
 
@@ -357,13 +365,15 @@ impl FieldId {
                 | FieldId::Fraud
                 | FieldId::ReturnedMinor
                 | FieldId::DiscountMinor
+                | FieldId::EventName
+                | FieldId::Passed
         )
     }
 
     /// Whether results of payments have it.
     #[must_use]
     pub fn in_results(self) -> bool {
-        self == FieldId::Declined || self.in_attempts()
+        self == FieldId::Declined || (self != FieldId::Channel && self.in_attempts())
     }
 
     /// Whether labels have it.
@@ -390,6 +400,7 @@ impl FieldId {
             FieldId::AmountMinor
                 | FieldId::Currency
                 | FieldId::ItemCount
+                | FieldId::Channel
                 | FieldId::Visitor
                 | FieldId::Customer
                 | FieldId::Card
@@ -417,7 +428,15 @@ impl FieldId {
     /// Whether events of accounts have it.
     #[must_use]
     pub fn in_accounts(self) -> bool {
-        matches!(self, FieldId::Visitor | FieldId::Customer | FieldId::Card | FieldId::Device | FieldId::Ip)
+        matches!(
+            self,
+            FieldId::Channel
+                | FieldId::Visitor
+                | FieldId::Customer
+                | FieldId::Card
+                | FieldId::Device
+                | FieldId::Ip
+        )
     }
 
     /// Whether clicks have it.
@@ -434,6 +453,7 @@ impl FieldId {
                 | FieldId::SearchTerm
                 | FieldId::ValueMinor
                 | FieldId::ItemCount
+                | FieldId::EventName
         )
     }
 }

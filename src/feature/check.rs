@@ -4,11 +4,12 @@
 //! texts: no duplicates, no two features with one number.
 
 use super::derived::{AMOUNT, DERIVED, Derived};
+use super::filter::{self, FILTERS_MAX};
 use super::parse;
 use super::spec::{DerivedSpec, FeatureSpec, FeaturesSpec, ViewSpec};
 use super::view::{Aggregate, View, Window};
-use crate::event::Source;
 use crate::event::part::feature_id;
+use crate::event::{EntityKind, Source};
 use crate::fault::Fault;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,6 +44,7 @@ impl FeaturesSpec {
 struct Checker {
     faults: Vec<Fault>,
     view_names: BTreeSet<String>,
+    filters: BTreeMap<(EntityKind, Source), BTreeSet<String>>,
     /// The flat name behind each number, of features and of values made of several.
     flat_names: BTreeMap<u32, String>,
 }
@@ -67,6 +69,11 @@ impl Checker {
         let windows = self.windows(&format!("{path}.windows"), &spec.windows);
         let delay = self.noted(&format!("{path}.delay"), parse::delay(spec.delay.as_deref()));
         let aggregates = self.aggregates(&format!("{path}.features"), &spec.features, source);
+        if let (Some(filter), Some(source)) = (&spec.filter, source) {
+            for fault in filter::faults(filter, source) {
+                self.fault(&format!("{path}.where"), fault);
+            }
+        }
         if delay.is_none_or(|delay| !delay.is_zero()) {
             self.undelayable(&format!("{path}.features"), &aggregates);
         }
@@ -76,9 +83,24 @@ impl Checker {
         let aggregates = aggregates.into_iter().flatten().collect();
         let (entity, source, delay) = (entity?, source?, delay?);
         let include_current = spec.include_current;
-        let view = View { name: name?, entity, source, windows, delay, include_current, aggregates };
+        let filter = spec.filter.clone();
+        let view = View { name: name?, entity, source, windows, filter, delay, include_current, aggregates };
+        self.room_for_filter(&format!("{path}.where"), &view);
         self.feature_numbers(&format!("{path}.features"), &view);
         Some(view)
+    }
+
+    /// Each filter of the views of one kind on one source is a bit of a number.
+    fn room_for_filter(&mut self, path: &str, view: &View) {
+        let Some(filter) = &view.filter else { return };
+        let filters = self.filters.entry((view.entity, view.source)).or_default();
+        filters.insert(filter.clone());
+        if filters.len() > FILTERS_MAX {
+            let message = format!(
+                "is one filter too many for views of this entity on this source: {FILTERS_MAX} are possible"
+            );
+            self.fault(path, message);
+        }
     }
 
     /// The value made of others, if there is nothing wrong with it. `are_known`: whether every view could be read, so that

@@ -1,18 +1,31 @@
-//! Everything that the views of one kind of entity on one source share.
+//! Everything that the views of one kind of entity on one source with one filter share.
 
+use super::filter::has_passed;
 use super::layout::Layout;
 use super::memory::MemoryBound;
 use super::sweep::{self, Sweep};
 use super::view::{Aggregate, Feature, View};
-use crate::event::{EntityKind, FieldId, Source};
+use crate::event::{EntityKind, FieldId, Source, Value};
 use crate::time::EventTime;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The views of one kind of entity on one source, compiled.
+/// Which group of its entity: what it folds, and the place of its filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GroupId {
+    /// The events.
+    pub source: Source,
+    /// Which of the filters on them; none for all events.
+    pub filter: Option<u8>,
+}
+
+/// The views of one kind of entity on one source with one filter, compiled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     entity: EntityKind,
     source: Source,
+    /// The place of its filter among those of its entity and source.
+    filter: Option<usize>,
     retention: Duration,
     features: Vec<Feature>,
     layout: Layout,
@@ -25,10 +38,10 @@ pub struct Group {
 }
 
 impl Group {
-    /// Compiles `views`, which are all on this `entity` and `source`, and at least one.
+    /// Compiles `views`, which are all on this `entity` and `source`, have the filter at this place, and are at least one.
     pub(super) fn compile(
-        entity: EntityKind,
-        source: Source,
+        (entity, source): (EntityKind, Source),
+        filter: Option<usize>,
         views: &[&View],
         allowed_lateness: Duration,
     ) -> Group {
@@ -46,6 +59,7 @@ impl Group {
         Group {
             entity,
             source,
+            filter,
             retention: reaches.max().unwrap_or_default().saturating_add(allowed_lateness),
             since_last: ids_of(Aggregate::TimeSinceLast),
             since_first: ids_of(Aggregate::TimeSinceFirst),
@@ -67,6 +81,19 @@ impl Group {
     #[must_use]
     pub fn source(&self) -> Source {
         self.source
+    }
+
+    /// Which group of its entity it is.
+    #[must_use]
+    pub fn id(&self) -> GroupId {
+        let filter = self.filter.map(|place| u8::try_from(place).unwrap_or(u8::MAX));
+        GroupId { source: self.source, filter }
+    }
+
+    /// Whether its views count an event with these values.
+    #[must_use]
+    pub fn counts(&self, values: &[(FieldId, Value)]) -> bool {
+        self.filter.is_none_or(|place| has_passed(values, place))
     }
 
     /// The fields that the copies of its events must carry: numbers, then texts.

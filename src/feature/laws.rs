@@ -327,7 +327,7 @@ fn history(
 /// Folds a history of payments into both, comparing every answer; a restart in the middle.
 fn payments_agree(history: &[(i64, Values)]) -> GroupState {
     let plan = plan(PAYMENTS);
-    let group = plan.group(EntityKind::Card, Source::PaymentAttempted).unwrap();
+    let group = plan.groups_at(EntityKind::Card, Source::PaymentAttempted).first().unwrap();
     let (mut state, mut naive) = (GroupState::new(group), Naive::new(group));
     for (index, (time, values)) in history.iter().enumerate() {
         let expected = naive.fold_and_evaluate(*time, values);
@@ -356,7 +356,7 @@ proptest! {
         asked in times(20_000, 150..151),
     ) {
         let plan = plan(CLICKS);
-        let group = plan.group(EntityKind::Device, Source::Click).unwrap();
+        let group = plan.groups_at(EntityKind::Device, Source::Click).first().unwrap();
         let (mut state, mut naive) = (GroupState::new(group), Naive::new(group));
         prop_assert_eq!(evaluate(&state, group, 0), naive.evaluate(0));
         for ((time, values), at) in history.iter().zip(asked) {
@@ -372,7 +372,7 @@ proptest! {
         history in history(4_000, 1..300, payment()),
     ) {
         let plan = plan(PAYMENTS);
-        let group = plan.group(EntityKind::Card, Source::PaymentAttempted).unwrap();
+        let group = plan.groups_at(EntityKind::Card, Source::PaymentAttempted).first().unwrap();
         let (mut silent, mut asked) = (GroupState::new(group), GroupState::new(group));
         for (time, values) in &history {
             silent.fold(group, EventTime(*time), values);
@@ -397,7 +397,7 @@ proptest! {
         history in history(2_000, 500..600, payment()),
     ) {
         let plan = plan(PAYMENTS);
-        let group = plan.group(EntityKind::Card, Source::PaymentAttempted).unwrap();
+        let group = plan.groups_at(EntityKind::Card, Source::PaymentAttempted).first().unwrap();
         let (mut state, mut naive) = (GroupState::new(group), Naive::new(group));
         let (mut uncertain, mut left_out) = (0, 0);
         for (at, values) in &history {
@@ -420,7 +420,7 @@ proptest! {
 #[test]
 fn a_busy_page_is_sampled_as_the_definition_says() {
     let plan = plan(CLICKS);
-    let group = plan.group(EntityKind::Device, Source::Click).unwrap();
+    let group = plan.groups_at(EntityKind::Device, Source::Click).first().unwrap();
     let (mut state, mut naive) = (GroupState::new(group), Naive::new(group));
     let mut uncertain = 0;
     for n in 0..12_000_u64 {

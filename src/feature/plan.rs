@@ -1,12 +1,14 @@
 //! `features.yaml`, compiled: the groups, and every feature by name and number.
 
 use super::derived::Derived;
-use super::group::Group;
+use super::filter::Filters;
+use super::group::{Group, GroupId};
 use super::spec::FeaturesSpec;
 use super::view::{Feature, View};
 use crate::event::{EntityKind, EntitySet, FieldId, Source};
 use crate::fault::Fault;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How many groups there can be.
@@ -15,14 +17,23 @@ const GROUPS_MAX: usize = EntityKind::ALL.len() * Source::NAMES.len();
 /// Everything that the declared views ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeaturePlan {
-    /// One place for each kind and source, see [`place`].
-    groups: [Option<Group>; GROUPS_MAX],
+    /// One place for each kind and source, see [`place`]; at each, the group without a filter, then by filter.
+    places: [Place; GROUPS_MAX],
     /// By flat name.
     features: BTreeMap<String, Feature>,
     /// The flat name of each number.
     names: BTreeMap<u32, String>,
     /// In the order of the file: one may read those before it.
     derived: Vec<Derived>,
+}
+
+/// The views of one kind of entity on one source.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Place {
+    groups: Vec<Group>,
+    filters: Option<Arc<Filters>>,
+    /// What any of the groups reads.
+    fields: Vec<FieldId>,
 }
 
 impl FeaturePlan {
@@ -36,39 +47,55 @@ impl FeaturePlan {
         let (views, derived) = spec.resolve_all()?;
         let features = || views.iter().flat_map(View::features);
         Ok(FeaturePlan {
-            groups: std::array::from_fn(|place| group_at(place, &views, allowed_lateness)),
+            places: std::array::from_fn(|place| Place::compile(place, &views, allowed_lateness)),
             features: features().map(|feature| (feature.name.clone(), feature)).collect(),
             names: features().map(|feature| (feature.id, feature.name)).collect(),
             derived,
         })
     }
 
-    /// The views of `kind` on `source`, if there are any.
+    fn place(&self, kind: EntityKind, source: Source) -> Option<&Place> {
+        self.places.get(place(kind, source))
+    }
+
+    /// The views of `kind` on `source`: those without a filter, then by filter.
     #[must_use]
-    pub fn group(&self, kind: EntityKind, source: Source) -> Option<&Group> {
-        self.groups.get(place(kind, source)).and_then(Option::as_ref)
+    pub fn groups_at(&self, kind: EntityKind, source: Source) -> &[Group] {
+        self.place(kind, source).map_or(&[], |place| &place.groups)
+    }
+
+    /// A group of a kind, if there is one.
+    #[must_use]
+    pub fn group(&self, kind: EntityKind, id: GroupId) -> Option<&Group> {
+        self.groups_at(kind, id.source).iter().find(|group| group.id() == id)
     }
 
     /// The groups of a kind, all of which answer at a payment, in the order of [`Source::NAMES`].
     pub fn groups_of(&self, kind: EntityKind) -> impl Iterator<Item = &Group> {
-        Source::all().filter_map(move |source| self.group(kind, source))
+        Source::all().flat_map(move |source| self.groups_at(kind, source))
     }
 
     /// Every group, by kind, then source.
     pub fn groups(&self) -> impl Iterator<Item = &Group> {
-        self.groups.iter().flatten()
+        self.places.iter().flat_map(|place| &place.groups)
+    }
+
+    /// The filters of the views of `kind` on `source`, if there are any.
+    #[must_use]
+    pub fn filters(&self, kind: EntityKind, source: Source) -> Option<&Filters> {
+        self.place(kind, source).and_then(|place| place.filters.as_deref())
     }
 
     /// The kinds that have a view on `source`.
     #[must_use]
     pub fn kinds_with(&self, source: Source) -> EntitySet {
-        EntityKind::ALL.into_iter().filter(|kind| self.group(*kind, source).is_some()).collect()
+        EntityKind::ALL.into_iter().filter(|kind| !self.groups_at(*kind, source).is_empty()).collect()
     }
 
     /// The fields that a copy of an event of `source` must carry for `kind`; none without a view.
     #[must_use]
     pub fn fields(&self, kind: EntityKind, source: Source) -> &[FieldId] {
-        self.group(kind, source).map_or(&[], Group::fields)
+        self.place(kind, source).map_or(&[], |place| &place.fields)
     }
 
     /// Whether the kind has any view, and so answers at a payment.
@@ -140,11 +167,33 @@ fn place(kind: EntityKind, source: Source) -> usize {
     kind.index() * Source::NAMES.len() + source.index()
 }
 
-/// The group at a place, if a view belongs there.
-fn group_at(at: usize, views: &[View], allowed_lateness: Duration) -> Option<Group> {
-    let there: Vec<&View> = views.iter().filter(|view| place(view.entity, view.source) == at).collect();
-    let first = there.first()?;
-    Some(Group::compile(first.entity, first.source, &there, allowed_lateness))
+impl Place {
+    /// What the views make of the place `at`.
+    fn compile(at: usize, views: &[View], allowed_lateness: Duration) -> Place {
+        let there: Vec<&View> = views.iter().filter(|view| place(view.entity, view.source) == at).collect();
+        let Some(first) = there.first() else { return Place::default() };
+        let of = (first.entity, first.source);
+        let mut texts: Vec<String> = Vec::new();
+        for text in there.iter().filter_map(|view| view.filter.as_ref()) {
+            if !texts.contains(text) {
+                texts.push(text.clone());
+            }
+        }
+        let group = |filter: Option<usize>| {
+            let text = filter.and_then(|place| texts.get(place));
+            let views: Vec<&View> =
+                there.iter().copied().filter(|view| view.filter.as_ref() == text).collect();
+            (!views.is_empty()).then(|| Group::compile(of, filter, &views, allowed_lateness))
+        };
+        let groups: Vec<Group> =
+            std::iter::once(None).chain((0..texts.len()).map(Some)).filter_map(group).collect();
+        let mut fields: Vec<FieldId> = groups.iter().flat_map(Group::fields).copied().collect();
+        if groups.len() > 1 {
+            fields.sort_unstable();
+            fields.dedup();
+        }
+        Place { groups, filters: Filters::compile(of.1, texts).map(Arc::new), fields }
+    }
 }
 
 #[cfg(test)]
@@ -184,7 +233,7 @@ mod tests {
     #[test]
     fn views_of_one_kind_and_source_share_a_group() {
         let plan = plan(FILE);
-        let group = plan.group(EntityKind::Card, Source::PaymentAttempted).unwrap();
+        let group = plan.groups_at(EntityKind::Card, Source::PaymentAttempted).first().unwrap();
         assert_eq!(group.fields(), [FieldId::AmountMinor, FieldId::Device]);
         assert_eq!(group.retention(), Duration::from_secs(49 * 3600 + 300));
         let windows: Vec<u64> = group.windows().map(|window| window.as_secs()).collect();
@@ -192,7 +241,7 @@ mod tests {
         assert_eq!(group.features().len(), 8);
         assert_eq!(plan.groups().count(), 3);
         assert_eq!(plan.groups_of(EntityKind::Card).count(), 2);
-        assert!(plan.group(EntityKind::Device, Source::PaymentAttempted).is_none());
+        assert!(plan.groups_at(EntityKind::Device, Source::PaymentAttempted).is_empty());
         assert!(plan.has_view(EntityKind::Device) && !plan.has_view(EntityKind::Ip));
     }
 
@@ -229,7 +278,7 @@ mod tests {
     #[test]
     fn the_bound_of_a_key_is_the_larger_of_ring_and_buckets() {
         let plan = plan(FILE);
-        let card = plan.group(EntityKind::Card, Source::PaymentAttempted).unwrap().memory();
+        let card = plan.groups_at(EntityKind::Card, Source::PaymentAttempted).first().unwrap().memory();
         assert_eq!(card.ring_bytes(), 256 * (16 + 2 * 9));
         // 15 min in buckets of 9.375 s, 49 h 5 min (its delay) of 56.25 s and 24 h 5 min of 22.5 min, rounded
         // up, and one more of each.
@@ -241,7 +290,7 @@ mod tests {
             "ring 256 x (16 + 9 x 2) = 8704; large 97 buckets of 10m x 48 + 3143 buckets of 1h x 48 \
              + 66 buckets of 1day x 48 + 1 texts x 1024 x 24 = 183264"
         );
-        let clicks = plan.group(EntityKind::Device, Source::Click).unwrap();
+        let clicks = plan.groups_at(EntityKind::Device, Source::Click).first().unwrap();
         assert_eq!(clicks.memory().ring_bytes(), 0);
         assert_eq!(clicks.memory_per_key_bytes(), 71 * (16 + 2 * 32) + 1024 * 24);
     }

@@ -52,6 +52,9 @@ pub struct ViewSpec {
     /// What is younger than this does not count yet; nothing if absent.
     #[serde(default)]
     pub delay: Option<String>,
+    /// Which events it counts: a condition in CEL over the fields of its source; all if absent.
+    #[serde(default, rename = "where")]
+    pub filter: Option<String>,
     /// Whether a payment counts in its own values.
     #[serde(default = "included")]
     pub include_current: bool,

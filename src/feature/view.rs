@@ -90,6 +90,8 @@ pub struct View {
     pub source: Source,
     /// Its windows, in the order of the file; at least one, no two of the same length.
     pub windows: Vec<Window>,
+    /// Which events it counts; all without one.
+    pub filter: Option<String>,
     /// What is younger than this does not count yet; whole milliseconds.
     pub delay: Duration,
     /// Whether a payment counts in its own values.

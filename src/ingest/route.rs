@@ -14,6 +14,7 @@ use crate::codec::payments::{Payment, PaymentKind};
 use crate::codec::pos::Transaction;
 use crate::codec::rules::RulesPublished;
 use crate::codec::text::{AnyJson, Text, as_str};
+use crate::condition::Known;
 use crate::event::{
     Body, ClickCopy, ClickName, Copy, EntityKind, EntitySet, FieldId, Forwarded, ItemRef, LabelCopy,
     LabelOutcome, PaymentContext, PaymentCopy, ResultStatus, RulesCopy, Source, Value, key_hash,
@@ -133,7 +134,7 @@ impl Router<'_> {
         let ids = if viewed.is_empty() { Ids::default() } else { self.label_ids(label, time) };
         let event_id = label.fields.event_id.as_str();
         let is_fraud = i64::from(label.outcome == LabelOutcome::Fraud);
-        let value = |field| (field == FieldId::Fraud).then_some(Value::Number(is_fraud));
+        let value = |field| (field == FieldId::Fraud).then_some(Told::Number(is_fraud));
         self.for_views(Source::Label, &ids, (event_id, time), value, &mut each);
         let source = label.fields.source.as_str();
         let body = LabelCopy { decision: label.decision, outcome: label.outcome, source };
@@ -154,9 +155,10 @@ impl Router<'_> {
         let mut ids = self.ids(named, as_str(&fields.card_token), time);
         let pieces = fields.items().map(|item| item.quantity.unwrap_or(1)).sum();
         let value = |field| match field {
-            FieldId::AmountMinor => fields.value_minor.map(Value::Number),
-            FieldId::ItemCount => Some(Value::Number(pieces)),
-            FieldId::Currency => hashed(Some(fields.currency.as_str())),
+            FieldId::AmountMinor => fields.value_minor.map(Told::Number),
+            FieldId::ItemCount => Some(Told::Number(pieces)),
+            FieldId::Currency => Some(Told::Text(fields.currency.as_str())),
+            FieldId::Channel => told(&fields.channel),
             _ => None,
         };
         let event_id = fields.event_id.as_str();
@@ -187,11 +189,11 @@ impl Router<'_> {
         let card = transaction.tenders().find_map(|tender| as_str(&tender.card_token));
         let mut ids = if counts { self.ids(named, card, time) } else { Ids::default() };
         let value = |field| match field {
-            FieldId::AmountMinor => Some(Value::Number(basket.sold_minor - basket.returned_minor)),
-            FieldId::ReturnedMinor => Some(Value::Number(basket.returned_minor)),
-            FieldId::DiscountMinor => Some(Value::Number(basket.discount_minor)),
-            FieldId::ItemCount => Some(Value::Number(basket.sold_items.into())),
-            FieldId::Currency => hashed(Some(basket.currency)),
+            FieldId::AmountMinor => Some(Told::Number(basket.sold_minor - basket.returned_minor)),
+            FieldId::ReturnedMinor => Some(Told::Number(basket.returned_minor)),
+            FieldId::DiscountMinor => Some(Told::Number(basket.discount_minor)),
+            FieldId::ItemCount => Some(Told::Number(basket.sold_items.into())),
+            FieldId::Currency => Some(Told::Text(basket.currency)),
             _ => None,
         };
         let (key, event_id) = (transaction.store_id.as_str(), transaction.event_id.as_str());
@@ -224,7 +226,8 @@ impl Router<'_> {
         };
         let mut ids = self.ids(named, as_str(&fields.card_token), time);
         let event = (fields.event_id.as_str(), time);
-        self.for_views(account.source, &ids, event, |_| None, &mut each);
+        let value = |field| if field == FieldId::Channel { told(&fields.channel) } else { None };
+        self.for_views(account.source, &ids, event, value, &mut each);
         if account.source == Source::LoginFailed {
             return;
         }
@@ -265,12 +268,12 @@ impl Router<'_> {
     }
 
     /// A copy for the event's own entity, if it names no customer, or by a loyalty number only, and customers have views on it.
-    fn for_linked(
+    fn for_linked<'v>(
         &self,
         source: Source,
         ids: &Ids<'_>,
         (event_id, time): (&str, EventTime),
-        value: impl Fn(FieldId) -> Option<Value>,
+        value: impl Fn(FieldId) -> Option<Told<'v>>,
         mut each: impl FnMut(&Copy<'_>),
     ) {
         let own = own_entity(ids.present());
@@ -323,12 +326,12 @@ impl Router<'_> {
     }
 
     /// A copy for each entity that has views on `source`; `value` says what the event's own fields hold.
-    fn for_views(
+    fn for_views<'v>(
         &self,
         source: Source,
         ids: &Ids<'_>,
         (event_id, time): (&str, EventTime),
-        value: impl Fn(FieldId) -> Option<Value>,
+        value: impl Fn(FieldId) -> Option<Told<'v>>,
         mut each: impl FnMut(&Copy<'_>),
     ) {
         for kind in EntitySet::iter(self.plan.kinds_with(source)) {
@@ -339,20 +342,24 @@ impl Router<'_> {
         }
     }
 
-    /// What the views of `kind` on `source` read: fields of the event, and entities that it names.
-    fn values(
+    /// What the views of `kind` on `source` read, fields of the event and entities that it names; and which of their filters it
+    /// passes.
+    fn values<'v>(
         &self,
         kind: EntityKind,
         source: Source,
         ids: &Ids<'_>,
-        value: impl Fn(FieldId) -> Option<Value>,
+        value: impl Fn(FieldId) -> Option<Told<'v>>,
     ) -> Vec<(FieldId, Value)> {
         let read = |field: FieldId| match entity_field(field) {
-            Some(entity) => hashed(ids.get(entity)),
+            Some(entity) => ids.get(entity).map(Told::Text),
             None => value(field),
         };
         let fields = self.plan.fields(kind, source);
-        fields.iter().filter_map(|field| read(*field).map(|value| (*field, value))).collect()
+        let values = fields.iter().filter_map(|field| read(*field).map(|told| (*field, told.value())));
+        let passed = self.plan.filters(kind, source);
+        let passed = passed.map(|filters| filters.passed(|field| read(field).map(Told::known)));
+        values.chain(passed.map(|passed| (FieldId::Passed, passed))).collect()
     }
 
     fn pseudonym(&self, kind: EntityKind, id: &Option<Text<'_>>, time: EventTime) -> Option<String> {
@@ -416,30 +423,62 @@ impl Ids<'_> {
     }
 }
 
-fn click_value(click: &Click<'_>, field: FieldId) -> Option<Value> {
+/// What a field of an event holds.
+#[derive(Debug, Clone, Copy)]
+enum Told<'v> {
+    Number(i64),
+    Text(&'v str),
+}
+
+impl<'v> Told<'v> {
+    /// As a copy carries it: only sameness of a text matters to a view.
+    fn value(self) -> Value {
+        match self {
+            Told::Number(number) => Value::Number(number),
+            Told::Text(text) => Value::Hash(xxh3_64(text.as_bytes())),
+        }
+    }
+
+    /// As a condition reads it. Above 2^53 a number is rounded.
+    fn known(self) -> Known<'v> {
+        match self {
+            Told::Number(number) => Known::Number(number as f64),
+            Told::Text(text) => Known::Text(text),
+        }
+    }
+}
+
+fn told<'t>(text: &'t Option<Text<'_>>) -> Option<Told<'t>> {
+    as_str(text).map(Told::Text)
+}
+
+fn click_value<'c>(click: &'c Click<'_>, field: FieldId) -> Option<Told<'c>> {
     match field {
-        FieldId::ValueMinor => click.value_minor.map(Value::Number),
-        FieldId::ItemCount => Some(Value::Number(pieces(click))),
-        FieldId::Page => hashed(as_str(&click.page_location)),
-        FieldId::SearchTerm => hashed(as_str(&click.search_term)),
-        FieldId::Currency => hashed(as_str(&click.currency)),
+        FieldId::ValueMinor => click.value_minor.map(Told::Number),
+        FieldId::ItemCount => Some(Told::Number(pieces(click))),
+        FieldId::EventName => Some(Told::Text(click.event_name.as_str())),
+        FieldId::Page => told(&click.page_location),
+        FieldId::SearchTerm => told(&click.search_term),
+        FieldId::Currency => told(&click.currency),
         _ => None,
     }
 }
 
-fn payment_value(payment: &Payment<'_>, field: FieldId) -> Option<Value> {
+fn payment_value<'p>(payment: &'p Payment<'_>, field: FieldId) -> Option<Told<'p>> {
     let fields = &payment.fields;
-    match field {
-        FieldId::AmountMinor => fields.amount_minor.map(Value::Number),
-        FieldId::Declined => match payment.kind {
-            PaymentKind::Result(status) => Some(Value::Number(i64::from(status == ResultStatus::Declined))),
-            PaymentKind::Attempted { .. } => None,
-        },
-        FieldId::Currency => hashed(as_str(&fields.currency)),
-        FieldId::CardCountry => hashed(as_str(&fields.card_country)),
-        FieldId::IpCountry => hashed(as_str(&fields.ip_country)),
-        FieldId::BillingCountry => hashed(as_str(&fields.billing_country)),
-        FieldId::ShippingCountry => hashed(as_str(&fields.shipping_country)),
+    match (field, payment.kind) {
+        (FieldId::AmountMinor, _) => fields.amount_minor.map(Told::Number),
+        (FieldId::Declined, PaymentKind::Result(status)) => {
+            Some(Told::Number(i64::from(status == ResultStatus::Declined)))
+        }
+        (FieldId::Channel, PaymentKind::Attempted { .. }) => {
+            AnyJson::text("channel", &fields.channel).ok().flatten().map(Told::Text)
+        }
+        (FieldId::Currency, _) => told(&fields.currency),
+        (FieldId::CardCountry, _) => told(&fields.card_country),
+        (FieldId::IpCountry, _) => told(&fields.ip_country),
+        (FieldId::BillingCountry, _) => told(&fields.billing_country),
+        (FieldId::ShippingCountry, _) => told(&fields.shipping_country),
         _ => None,
     }
 }
@@ -543,8 +582,4 @@ fn entity_field(field: FieldId) -> Option<EntityKind> {
 
 fn pieces(click: &Click<'_>) -> i64 {
     click.items().map(|item| item.quantity.unwrap_or(1)).sum()
-}
-
-fn hashed(text: Option<&str>) -> Option<Value> {
-    text.map(|text| Value::Hash(xxh3_64(text.as_bytes())))
 }

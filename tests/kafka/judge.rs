@@ -202,7 +202,11 @@ pub fn compare_where_appends_failed(shop: &Shop, sessions_min: u64) -> (usize, (
     let settings = Settings::settled();
     let views = oracle::views::defaults();
     let entity = oracle::entity_log::outcome(&internal_log(shop, "keyed", Topic::Entity), &settings, &views);
-    let decision = oracle::decision_log::outcome(&internal_log(shop, "decide", Topic::Decision), &settings);
+    let decision = oracle::decision_log::outcome(
+        &internal_log(shop, "decide", Topic::Decision),
+        &settings,
+        &oracle::views::defaults(),
+    );
     assert!(entity.turned > 0, "no key was large enough for buckets");
 
     // what depends on the order of arrival: the internal log decides

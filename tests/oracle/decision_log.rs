@@ -4,6 +4,7 @@ use super::entity_log::{PlainLabel, PlainPart};
 use super::model::{self, Served, Version};
 use super::rules::{InForce, Inputs, RULES, Rule};
 use super::sources::Sources;
+use super::views::View;
 use super::{Log, Public, Settings};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -51,11 +52,12 @@ pub struct Outcome {
 ///
 /// If the log holds bytes that are no record of a decision log.
 #[must_use]
-pub fn outcome(log: &Log, settings: &Settings) -> Outcome {
+pub fn outcome(log: &Log, settings: &Settings, views: &[View]) -> Outcome {
     let mut outcome = Outcome::default();
     for (partition, records) in log {
         let mut task = Task {
             settings,
+            views,
             sources: Sources::default(),
             open: BTreeMap::new(),
             tombstones: BTreeMap::new(),
@@ -79,6 +81,7 @@ pub fn outcome(log: &Log, settings: &Settings) -> Outcome {
 /// One partition.
 struct Task<'a> {
     settings: &'a Settings,
+    views: &'a [View],
     sources: Sources,
     open: BTreeMap<DecisionId, Gather>,
     /// Closed decisions, and the watermark that ends the tombstone.
@@ -271,7 +274,7 @@ impl Task<'_> {
         self.outcome.public.push(Public::new(
             "vectors.fraud",
             &decision.to_string(),
-            vector(&gather.parts, &score),
+            vector(&gather.parts, &score, self.views),
         ));
         let until = self.now(time) + self.settings.label_horizon;
         let was_labelled = self.decided.contains_key(&decision) && self.labels.contains_key(&decision);
@@ -330,10 +333,10 @@ pub fn score(decision: DecisionId, parts: &[PlainPart], served: &Served, in_forc
     })
 }
 
-/// The record of `vectors.fraud` for these parts and their score: every value of the default views by name.
-fn vector(parts: &[PlainPart], score: &Value) -> Value {
+/// The record of `vectors.fraud` for these parts and their score: every value of the views by name.
+fn vector(parts: &[PlainPart], score: &Value, views: &[View]) -> Value {
     let mut features = Map::new();
-    for view in super::views::defaults() {
+    for view in views {
         for feature in &view.features {
             let windows: Vec<&str> = if feature.has_window() {
                 view.windows.iter().map(|(name, _)| *name).collect()

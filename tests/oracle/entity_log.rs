@@ -223,13 +223,19 @@ pub fn plain_forwarded(copy: &EventCopy<'_>) -> Value {
 /// Logins of an entity that are kept: the newest.
 const LOGINS_MAX: usize = 16;
 
+/// Numbers of filters, 0 for none.
+const FILTERS: u8 = 3;
+
+/// Whose views on what with which filter.
+type GroupName = (EntityKind, EventSource, u8);
+
 /// Open sessions of a visitor, at most.
 const OPEN_MAX: usize = 32;
 
 /// One partition.
 struct Task<'a> {
     settings: &'a Settings,
-    groups: BTreeMap<(EntityKind, EventSource), Group>,
+    groups: BTreeMap<GroupName, Group>,
     partition: u32,
     offset: i64,
     sources: Sources,
@@ -240,9 +246,9 @@ struct Task<'a> {
     visitors: BTreeMap<String, Visitor>,
     /// When to look at which visitor's sessions.
     session_timers: BTreeSet<(i64, String)>,
-    keys: BTreeMap<(EntityKind, EventSource, String), Key>,
+    keys: BTreeMap<(GroupName, String), Key>,
     /// When to look whether a key is to be forgotten.
-    key_timers: BTreeSet<(i64, EntityKind, EventSource, String)>,
+    key_timers: BTreeSet<(i64, GroupName, String)>,
     /// Of this record, the last folded click of each visitor: what `features.session` shows.
     shown: BTreeMap<String, Shown>,
     /// The sessions that became final within this record, by visitor.
@@ -318,9 +324,8 @@ struct Origin {
 impl<'a> Task<'a> {
     fn new(settings: &'a Settings, views: &[View], partition: u32, outcome: &'a mut Outcome) -> Task<'a> {
         let pairs = EntityKind::ALL.into_iter().flat_map(|kind| SOURCES.map(|source| (kind, source)));
-        let groups = pairs
-            .filter_map(|(kind, source)| Some(((kind, source), Group::of(views, kind, source, settings)?)))
-            .collect();
+        let names = pairs.flat_map(|(kind, source)| (0..FILTERS).map(move |filter| (kind, source, filter)));
+        let groups = names.filter_map(|name| Some((name, Group::of(views, name, settings)?))).collect();
         Task {
             settings,
             groups,
@@ -384,9 +389,9 @@ impl<'a> Task<'a> {
             self.look_at(&visitor, due);
         }
         while self.key_timers.first().is_some_and(|(due, ..)| *due <= watermark) {
-            let (_, kind, source, key) = self.key_timers.pop_first().expect("there is one");
-            let retention = self.groups[&(kind, source)].retention;
-            let key = (kind, source, key);
+            let (_, name, key) = self.key_timers.pop_first().expect("there is one");
+            let retention = self.groups[&name].retention;
+            let key = (name, key);
             let newest = self.keys.get(&key).and_then(|state| state.newest);
             if newest.is_some_and(|newest| newest + retention <= watermark) {
                 self.keys.remove(&key);
@@ -639,14 +644,19 @@ impl<'a> Task<'a> {
     }
 
     fn fold(&mut self, copy: &EventCopy<'_>, source: EventSource, event: Event) {
-        let Some(group) = self.groups.get(&(copy.kind, source)) else { return };
-        let id = (copy.kind, source, copy.key.to_owned());
-        let key = self.keys.entry(id).or_insert_with(|| Key::new(group));
-        let was_large = key.is_large();
-        key.fold(group, event);
-        self.outcome.turned += u64::from(key.is_large() && !was_large);
-        let forgotten = key.newest.expect("an event was folded") + group.retention;
-        self.key_timers.insert((forgotten, copy.kind, source, copy.key.to_owned()));
+        for filter in 0..FILTERS {
+            let name = (copy.kind, source, filter);
+            let Some(group) = self.groups.get(&name) else { continue };
+            if !group.counts(&copy.body, &event.values) {
+                continue;
+            }
+            let key = self.keys.entry((name, copy.key.to_owned())).or_insert_with(|| Key::new(group));
+            let was_large = key.is_large();
+            key.fold(group, event.clone());
+            self.outcome.turned += u64::from(key.is_large() && !was_large);
+            let forgotten = key.newest.expect("an event was folded") + group.retention;
+            self.key_timers.insert((forgotten, name, copy.key.to_owned()));
+        }
     }
 
     /// The customer of the last login at this entity by the time of the event: of the last 30 days, and not where more than two
@@ -686,16 +696,19 @@ impl<'a> Task<'a> {
             self.forward(copy, &customer, Body::Payment(body));
         }
         let mut answers: Vec<Answer> = Vec::new();
-        for source in SOURCES {
-            let Some(group) = self.groups.get(&(copy.kind, source)) else { continue };
-            let id = (copy.kind, source, copy.key.to_owned());
-            if source == EventSource::Attempted {
+        for (source, filter) in
+            SOURCES.into_iter().flat_map(|source| (0..FILTERS).map(move |filter| (source, filter)))
+        {
+            let name = (copy.kind, source, filter);
+            let Some(group) = self.groups.get(&name) else { continue };
+            let id = (name, copy.key.to_owned());
+            if source == EventSource::Attempted && group.counts(&copy.body, &event.values) {
                 let key = self.keys.entry(id).or_insert_with(|| Key::new(group));
                 let was_large = key.is_large();
                 answers.extend(key.fold_and_answer(group, event, self.settings));
                 self.outcome.turned += u64::from(key.is_large() && !was_large);
                 let forgotten = key.newest.expect("an event was folded") + group.retention;
-                self.key_timers.insert((forgotten, copy.kind, source, copy.key.to_owned()));
+                self.key_timers.insert((forgotten, name, copy.key.to_owned()));
             } else {
                 let nothing = Key::new(group);
                 let key = self.keys.get(&id).unwrap_or(&nothing);

@@ -6,7 +6,7 @@
 use super::Settings;
 use super::views::{EventSource, Feature, View};
 use std::collections::{BTreeMap, BTreeSet};
-use tillstream::event::{EntityKind, FieldId, Value};
+use tillstream::event::{Body, EntityKind, FieldId, Value};
 
 const RING_MAX: usize = 256;
 const SAMPLE_MAX: usize = 1_024;
@@ -28,15 +28,27 @@ pub struct Group {
 }
 
 impl Group {
-    /// The views of that kind and source, if there are any.
+    /// The views of that kind and source with that filter, if there are any.
     #[must_use]
-    pub fn of(views: &[View], entity: EntityKind, source: EventSource, settings: &Settings) -> Option<Group> {
-        let views: Vec<View> =
-            views.iter().filter(|view| view.entity == entity && view.source == source).cloned().collect();
+    pub fn of(
+        views: &[View],
+        (entity, source, filter): (EntityKind, EventSource, u8),
+        settings: &Settings,
+    ) -> Option<Group> {
+        let is_of =
+            |view: &&View| view.entity == entity && view.source == source && view.filter_number() == filter;
+        let views: Vec<View> = views.iter().filter(is_of).cloned().collect();
         let longest =
             views.iter().flat_map(|view| view.windows.iter().map(|(_, window)| window + view.delay)).max()?;
         let allowed_lateness = settings.allowed_lateness;
         Some(Group { views, retention: longest + allowed_lateness, allowed_lateness, source })
+    }
+
+    /// Whether an event counts.
+    #[must_use]
+    pub fn counts(&self, body: &Body<'_>, values: &[(FieldId, Value)]) -> bool {
+        let filter = self.views.first().and_then(|view| view.filter);
+        filter.is_none_or(|filter| (filter.counts)(body, values))
     }
 
     /// r(w): how long the buckets of a window are kept.

@@ -400,6 +400,7 @@ fn a_view_may_wait_and_leave_the_payment_out() {
         delay,
         include_current,
         features: vec![Feature::Count, Feature::Mean(FieldId::AmountMinor)],
+        filter: None,
     };
     let mut log = Writer::joined(&[ONE]);
     let copies = ["1", "2", "3"].map(|id| {
@@ -457,6 +458,7 @@ fn the_buckets_of_a_window_are_kept_for_its_own_retention() {
         delay,
         include_current: true,
         features: vec![Feature::Count],
+        filter: None,
     };
     let views = [
         view("now", vec![("64m", 64 * MINUTE), ("64h", 64 * hour)], 0),
@@ -555,6 +557,7 @@ fn a_key_is_forgotten_when_the_watermark_has_passed_it_by_the_retention() {
             delay: 0,
             include_current: true,
             features: vec![Feature::TimeSinceLast],
+            filter: None,
         }];
         let outcome = entity_log::outcome(&log.log(), &Settings::default(), &views);
         let value = of(&outcome, "features.fraud")[1]["features"].get("d__seconds_since_last").cloned();
@@ -618,7 +621,7 @@ fn a_decision_is_made_when_all_parts_are_there() {
         part(EntityKind::Device, "p", &device, false),
     ];
     log.frame(ONE, &parts, Promise::Unknown);
-    let outcome = decision_log::outcome(&log.log(), &Settings::default());
+    let outcome = decision_log::outcome(&log.log(), &Settings::default(), &views::defaults());
     assert_eq!((outcome.ignored_parts, outcome.late_parts, outcome.open), (2, 1, 0));
     let [score, _vector] = &outcome.public[..] else { panic!("one score") };
     let value = &score.value;
@@ -664,7 +667,7 @@ fn a_deadline_closes_the_gather_that_it_was_set_for() {
     log.frame(ONE, &[part(EntityKind::Card, "p", &[], true)], until(119));
     log.frame(ONE, &[part(EntityKind::Card, "p", &[], true)], until(120));
     log.frame(ONE, &[part(EntityKind::Card, "p", &[], true)], Promise::Unknown);
-    let outcome = decision_log::outcome(&log.log(), &Settings::default());
+    let outcome = decision_log::outcome(&log.log(), &Settings::default(), &views::defaults());
     assert_eq!((outcome.deadlines, outcome.idle_deadlines), (1, 2));
     assert_eq!((outcome.late_parts, outcome.open), (2, 1), "the tombstone ends at two hours");
     let [score, _vector] = &outcome.public[..] else { panic!("one score") };
@@ -696,7 +699,9 @@ fn the_first_label_of_a_decision_counts_and_one_without_a_decision_waits_for_two
     log.frame(ONE, &[label("second", "c", 7), label("none", "d", 60_000)], until(3));
     let two_weeks = 14 * 24 * 60;
     log.frame::<DecisionEvent<'_>>(ONE, &[], until(two_weeks));
-    let outcome = |log: &Writer| decision_log::outcome(&log.clone().log(), &Settings::default()).public;
+    let outcome = |log: &Writer| {
+        decision_log::outcome(&log.clone().log(), &Settings::default(), &views::defaults()).public
+    };
     let of = |log: &Writer, topic: &str| -> Vec<String> {
         let records = outcome(log).into_iter().filter(|record| record.topic == topic);
         records.map(|record| record.value["label_id"].as_str().expect("a text").to_owned()).collect()

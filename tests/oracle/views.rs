@@ -1,6 +1,6 @@
 //! The default views (src/config/defaults/features.yaml), written out by hand.
 
-use tillstream::event::{EntityKind, FieldId};
+use tillstream::event::{Body, ClickName, EntityKind, FieldId, Value};
 
 /// Which events a view is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +55,17 @@ pub struct View {
     pub include_current: bool,
     /// What is computed.
     pub features: Vec<Feature>,
+    /// Which events count, if not all.
+    pub filter: Option<Filter>,
+}
+
+/// A filter, written out by hand.
+#[derive(Debug, Clone, Copy)]
+pub struct Filter {
+    /// Tells it from others, from 1.
+    pub number: u8,
+    /// Whether an event counts, by its copy and the values there.
+    pub counts: fn(&Body<'_>, &[(FieldId, Value)]) -> bool,
 }
 
 /// What is computed over each window.
@@ -106,6 +117,7 @@ pub fn defaults() -> Vec<View> {
         delay: 0,
         include_current: true,
         features: features.to_vec(),
+        filter: None,
     };
     vec![
         view(
@@ -166,6 +178,105 @@ pub fn defaults() -> Vec<View> {
             &[Count, Sum(amount), Mean(amount), card],
         ),
     ]
+}
+
+/// Views with filters, in YAML and by hand.
+pub const FILTERED: &str = "
+  - name: card_large
+    entity: card
+    source: payment_attempted
+    where: amount > 5000.0 && currency == 'EUR'
+    windows: [1h, 24h]
+    features: [count, sum: amount, distinct: device, time_since_last]
+  - name: card_small
+    entity: card
+    source: payment_attempted
+    where: amount <= 1000
+    windows: [1h]
+    features: [count]
+  - name: visitor_carts
+    entity: visitor
+    source: click
+    where: name == 'add_to_cart' || value > 2500
+    windows: [1h]
+    features: [count, sum: value]
+  - name: customer_returns
+    entity: customer
+    source: pos_transaction
+    where: returned > 0
+    windows: [30d]
+    features: [count, sum: returned]
+";
+
+fn number(values: &[(FieldId, Value)], field: FieldId) -> Option<i64> {
+    values.iter().find_map(|(known, value)| match value {
+        Value::Number(number) if *known == field => Some(*number),
+        _ => None,
+    })
+}
+
+/// Those of [`FILTERED`].
+#[must_use]
+pub fn filtered() -> Vec<View> {
+    use EntityKind::{Card, Customer, Visitor};
+    use EventSource::{Attempted, Basket, Click};
+    use Feature::{Count, Distinct, Sum, TimeSinceLast};
+    let view = |name, entity, source, windows: &[(&'static str, i64)], features: &[Feature], filter| View {
+        name,
+        entity,
+        source,
+        windows: windows.to_vec(),
+        delay: 0,
+        include_current: true,
+        features: features.to_vec(),
+        filter: Some(filter),
+    };
+    let large = Filter {
+        number: 1,
+        counts: |_, values| number(values, FieldId::AmountMinor).is_some_and(|amount| amount > 5_000),
+    };
+    let small = Filter {
+        number: 2,
+        counts: |_, values| number(values, FieldId::AmountMinor).is_some_and(|amount| amount <= 1_000),
+    };
+    let carts = Filter {
+        number: 1,
+        // a filter that lacks something it reads is not passed
+        counts: |body, values| {
+            let name = match body {
+                Body::Click(click) => click.name,
+                _ => return false,
+            };
+            let value = number(values, FieldId::ValueMinor);
+            value.is_some_and(|value| name == ClickName::AddToCart || value > 2_500)
+        },
+    };
+    let returns = Filter {
+        number: 1,
+        counts: |_, values| number(values, FieldId::ReturnedMinor).is_some_and(|returned| returned > 0),
+    };
+    let amount = FieldId::AmountMinor;
+    vec![
+        view(
+            "card_large",
+            Card,
+            Attempted,
+            &[H1, H24],
+            &[Count, Sum(amount), Distinct(FieldId::Device), TimeSinceLast],
+            large,
+        ),
+        view("card_small", Card, Attempted, &[H1], &[Count], small),
+        view("visitor_carts", Visitor, Click, &[H1], &[Count, Sum(FieldId::ValueMinor)], carts),
+        view("customer_returns", Customer, Basket, &[D30], &[Count, Sum(FieldId::ReturnedMinor)], returns),
+    ]
+}
+
+impl View {
+    /// The number of its filter; 0 without one.
+    #[must_use]
+    pub fn filter_number(&self) -> u8 {
+        self.filter.map_or(0, |filter| filter.number)
+    }
 }
 
 impl Feature {
