@@ -360,7 +360,7 @@ mod tests {
                 "features.views[2].entity: unknown entity `cards`, known are visitor, customer, card, device, ip, \
                  store, terminal",
                 "features.views[2].windows[1]: `1s` must be between 1m and 30d",
-                "features.views[2].features[1]: unknown feature `avg`, known are count, sum, mean, stddev, min, max, \
+                "features.views[2].features[1]: unknown feature `avg`, known are count, sum, mean, stddev, ratio, min, max, \
                  distinct, last, time_since_first, time_since_last",
             ]
         );

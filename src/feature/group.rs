@@ -33,6 +33,8 @@ pub struct Group {
     since_first: Vec<u32>,
     /// With the place of the number among those whose last value is asked.
     lasts: Vec<(u32, usize)>,
+    /// With the slot of the number.
+    ratios: Vec<(u32, usize)>,
     before: Vec<Sweep>,
     after: Vec<Sweep>,
 }
@@ -56,6 +58,10 @@ impl Group {
             Aggregate::Last(field) => Some((feature.id, layout.last(field)?)),
             _ => None,
         };
+        let ratio = |feature: &Feature| match feature.aggregate {
+            Aggregate::Ratio(field) => Some((feature.id, layout.slot(field)?)),
+            _ => None,
+        };
         Group {
             entity,
             source,
@@ -64,6 +70,7 @@ impl Group {
             since_last: ids_of(Aggregate::TimeSinceLast),
             since_first: ids_of(Aggregate::TimeSinceFirst),
             lasts: features.iter().filter_map(last).collect(),
+            ratios: features.iter().filter_map(ratio).collect(),
             before: sweep::compile(&layout, features.iter().filter(|f| !f.sees_current())),
             after: sweep::compile(&layout, features.iter().filter(|f| f.sees_current())),
             layout,
@@ -153,6 +160,11 @@ impl Group {
     /// The `last` features, with the place of their number.
     pub(super) fn lasts(&self) -> &[(u32, usize)] {
         &self.lasts
+    }
+
+    /// The `ratio` features, with the slot of their number.
+    pub(super) fn ratios(&self) -> &[(u32, usize)] {
+        &self.ratios
     }
 
     /// Whether something is asked of a key's first event or last values.

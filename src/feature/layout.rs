@@ -128,6 +128,7 @@ impl Layout {
             }
             Aggregate::Sum(field)
             | Aggregate::Mean(field)
+            | Aggregate::Ratio(field)
             | Aggregate::Min(field)
             | Aggregate::Max(field) => self.slot(field).map(|slot| Column::Number { slot }),
         }

@@ -101,6 +101,7 @@ fn of_field(name: &str, field: &str, source: Option<Source>) -> Result<Aggregate
     let of: fn(FieldId) -> Aggregate = match name {
         "sum" => Aggregate::Sum,
         "mean" => Aggregate::Mean,
+        "ratio" => Aggregate::Ratio,
         "stddev" => Aggregate::StandardDeviation,
         "min" => Aggregate::Min,
         "max" => Aggregate::Max,
@@ -114,6 +115,11 @@ fn of_field(name: &str, field: &str, source: Option<Source>) -> Result<Aggregate
     if let Some(source) = source.filter(|source| !source.has(id)) {
         return Err(format!("events of `{}` have no `{field}`", source.name()));
     }
+    if name == "ratio" && source.is_some_and(|source| source != Source::PaymentAttempted) {
+        return Err(
+            "`ratio` compares a payment with those before it: its source is payment_attempted".to_owned()
+        );
+    }
     match (name == "distinct", id.is_number()) {
         (true, true) => Err(format!("`{field}` is a number, `distinct` wants a text")),
         (false, false) => Err(format!("`{field}` is a text, `{name}` wants a number")),
@@ -123,7 +129,8 @@ fn of_field(name: &str, field: &str, source: Option<Source>) -> Result<Aggregate
 
 /// The fault of a feature that is none.
 fn unknown_feature(name: &str) -> String {
-    let known = "count, sum, mean, stddev, min, max, distinct, last, time_since_first, time_since_last";
+    let known =
+        "count, sum, mean, stddev, ratio, min, max, distinct, last, time_since_first, time_since_last";
     format!("unknown feature `{name}`, known are {known}")
 }
 

@@ -64,7 +64,9 @@ impl GroupState {
     ) {
         let mut answers = Answers { values: out, estimates };
         self.without_window(group, at, &mut answers);
+        let from = answers.values.len();
         self.answer(group, group.before(), at, None, &mut answers);
+        compare(group, None, from, &mut answers);
         self.answer(group, group.after(), at, None, &mut answers);
     }
 
@@ -81,7 +83,9 @@ impl GroupState {
         let mut answers = Answers { values: out, estimates };
         let row = Row::new(group.layout(), time, values);
         self.without_window(group, time, &mut answers);
+        let from = answers.values.len();
         self.answer(group, group.before(), time, None, &mut answers);
+        compare(group, Some(row.event()), from, &mut answers);
         let own = match self.fold_event(group, row.event()) {
             Added::Everywhere => None,
             Added::NotEverywhere => self.newest.map(|newest| Own { event: row.event(), newest }),
@@ -185,6 +189,25 @@ impl Kept {
             Kept::Buckets(buckets) => buckets.add(group, event, newest),
         }
     }
+}
+
+/// Of the values from place `from` on, the means that a payment is compared with become what it is by them; without a payment
+/// of this group, one that has the number, there is nothing to compare.
+fn compare(group: &Group, own: Option<Event<'_>>, from: usize, answers: &mut Answers<'_>) {
+    if group.ratios().is_empty() {
+        return;
+    }
+    let ratio = |(id, mean): (u32, f64)| {
+        let Some((_, slot)) = group.ratios().iter().find(|(known, _)| *known == id) else {
+            return Some((id, mean));
+        };
+        let ratio = f64::from_bits(own?.word(*slot)?) / mean;
+        ratio.is_finite().then_some((id, ratio))
+    };
+    let answered = answers.values.split_off(from.min(answers.values.len()));
+    answers.values.extend(answered.into_iter().filter_map(ratio));
+    let known = &answers.values;
+    answers.estimates.retain(|(id, _)| known.iter().any(|(answered, _)| answered == id));
 }
 
 /// The events of a ring in buckets, each in the series that still want it.

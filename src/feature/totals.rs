@@ -57,7 +57,8 @@ impl Tally for Totals {
         match aggregate {
             Aggregate::Count => Some(self.count as f64),
             Aggregate::Sum(_) => Some(self.sum),
-            Aggregate::Mean(_) => of_something(self.sum / self.count as f64),
+            // what the payment is compared with
+            Aggregate::Mean(_) | Aggregate::Ratio(_) => of_something(self.sum / self.count as f64),
             Aggregate::Min(_) => of_something(self.min),
             Aggregate::Max(_) => of_something(self.max),
             Aggregate::StandardDeviation(_)

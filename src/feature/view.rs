@@ -16,6 +16,8 @@ pub enum Aggregate {
     Mean(FieldId),
     /// The standard deviation of a number; without a value of nothing.
     StandardDeviation(FieldId),
+    /// A payment's own number by the mean of those before it; without a value of nothing.
+    Ratio(FieldId),
     /// The lowest of a number; without a value of nothing.
     Min(FieldId),
     /// The highest of a number; without a value of nothing.
@@ -39,6 +41,7 @@ impl Aggregate {
             Aggregate::Sum(field)
             | Aggregate::Mean(field)
             | Aggregate::StandardDeviation(field)
+            | Aggregate::Ratio(field)
             | Aggregate::Last(field)
             | Aggregate::Min(field)
             | Aggregate::Max(field)
@@ -60,6 +63,7 @@ impl Aggregate {
             Aggregate::Sum(field) => format!("{}_sum_{spelled}", field.name()),
             Aggregate::Mean(field) => format!("{}_mean_{spelled}", field.name()),
             Aggregate::StandardDeviation(field) => format!("{}_stddev_{spelled}", field.name()),
+            Aggregate::Ratio(field) => format!("{}_ratio_{spelled}", field.name()),
             Aggregate::Min(field) => format!("{}_min_{spelled}", field.name()),
             Aggregate::Max(field) => format!("{}_max_{spelled}", field.name()),
             Aggregate::Distinct(field) => format!("{}_distinct_{spelled}", field.name()),
@@ -162,9 +166,13 @@ pub struct Feature {
 
 impl Feature {
     /// Whether the payment that asks is itself counted: it is an event of the source, the view
-    /// includes it, and no delay keeps it out.
+    /// includes it, no delay keeps it out, and it is not compared with those before it.
     #[must_use]
     pub fn sees_current(&self) -> bool {
-        self.source == Source::PaymentAttempted && self.include_current && self.delay.is_zero()
+        let compares_itself = matches!(self.aggregate, Aggregate::Ratio(_));
+        self.source == Source::PaymentAttempted
+            && self.include_current
+            && self.delay.is_zero()
+            && !compares_itself
     }
 }

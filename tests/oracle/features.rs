@@ -188,6 +188,10 @@ impl Key {
         let (with, without): (Vec<&View>, Vec<&View>) =
             group.views.iter().partition(|view| view.include_current && view.delay == 0);
         let mut answers = Vec::new();
+        for view in &group.views {
+            let ask = Ask { key: self, group, view, time: payment.time, current: None };
+            answers.extend(ask.ratios(payment));
+        }
         for view in without {
             answers
                 .extend(Ask { key: self, group, view, time: payment.time, current: None }.answers(settings));
@@ -290,12 +294,33 @@ impl Ask<'_> {
                 answer(*feature, "", before.unwrap_or_else(|| self.without_window(*feature)), None);
                 continue;
             }
+            if matches!(feature, Feature::Ratio(_)) {
+                // told before the payment is folded
+                continue;
+            }
             for (spelled, window) in &self.view.windows {
                 if let Feature::Distinct(field) = feature {
                     let (value, error) = self.distinct(*field, *window);
                     answer(*feature, spelled, Some(value), error);
                 } else {
                     answer(*feature, spelled, self.number(*feature, *window), bucket_error);
+                }
+            }
+        }
+        answers
+    }
+
+    /// The payment's own numbers by the means of those before it.
+    fn ratios(&self, payment: &Event) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        for feature in &self.view.features {
+            let Feature::Ratio(field) = *feature else { continue };
+            for (spelled, window) in &self.view.windows {
+                let mean = self.number(Feature::Mean(field), *window).filter(|mean| *mean != 0.0);
+                if let (Some(own), Some(mean)) = (payment.number(field), mean) {
+                    let name = self.view.flat_name(*feature, spelled);
+                    let error = self.key.large.then_some(BUCKET_ERROR);
+                    answers.push(Answer { name, value: own as f64 / mean, error });
                 }
             }
         }

@@ -79,6 +79,8 @@ pub enum Feature {
     Mean(FieldId),
     /// `stddev: …`
     StandardDeviation(FieldId),
+    /// `ratio: …`: a payment's own number by the mean before it.
+    Ratio(FieldId),
     /// `min: …`
     Min(FieldId),
     /// `max: …`
@@ -187,13 +189,19 @@ pub const FILTERED: &str = "
     source: payment_attempted
     where: amount > 5000.0 && currency == 'EUR'
     windows: [1h, 24h]
-    features: [count, sum: amount, distinct: device, time_since_last]
+    features: [count, sum: amount, distinct: device, ratio: amount, time_since_last]
   - name: card_small
     entity: card
     source: payment_attempted
     where: amount <= 1000
     windows: [1h]
     features: [count]
+  - name: customer_habits
+    entity: customer
+    source: payment_attempted
+    windows: [1h, 24h]
+    include_current: false
+    features: [ratio: amount]
   - name: visitor_carts
     entity: visitor
     source: click
@@ -262,10 +270,15 @@ pub fn filtered() -> Vec<View> {
             Card,
             Attempted,
             &[H1, H24],
-            &[Count, Sum(amount), Distinct(FieldId::Device), TimeSinceLast],
+            &[Count, Sum(amount), Distinct(FieldId::Device), Feature::Ratio(amount), TimeSinceLast],
             large,
         ),
         view("card_small", Card, Attempted, &[H1], &[Count], small),
+        View {
+            include_current: false,
+            filter: None,
+            ..view("customer_habits", Customer, Attempted, &[H1, H24], &[Feature::Ratio(amount)], small)
+        },
         view("visitor_carts", Visitor, Click, &[H1], &[Count, Sum(FieldId::ValueMinor)], carts),
         view("customer_returns", Customer, Basket, &[D30], &[Count, Sum(FieldId::ReturnedMinor)], returns),
     ]
@@ -297,6 +310,7 @@ impl View {
             Feature::Sum(field) => of(field, "sum"),
             Feature::Mean(field) => of(field, "mean"),
             Feature::StandardDeviation(field) => of(field, "stddev"),
+            Feature::Ratio(field) => of(field, "ratio"),
             Feature::Min(field) => of(field, "min"),
             Feature::Max(field) => of(field, "max"),
             Feature::Distinct(field) => of(field, "distinct"),
