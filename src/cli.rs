@@ -17,7 +17,7 @@ mod run;
 mod topics;
 mod verify;
 
-use crate::config::{Config, LogFormat, read_layers, resolve_beside};
+use crate::config::{Config, LogFormat, Tree, read_layers, resolve_beside};
 use crate::fault::Faults;
 use anyhow::Context as _;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -98,9 +98,15 @@ pub(crate) struct ConfigFile {
 impl ConfigFile {
     /// Reads, merges and resolves; all faults in one message.
     pub(crate) fn load(&self) -> Result<Config, CliError> {
+        self.load_with(|_| ())
+    }
+
+    /// As [`ConfigFile::load`]; `add` may set what was not.
+    pub(crate) fn load_with(&self, add: impl FnOnce(&mut Tree)) -> Result<Config, CliError> {
         let file = self.config.as_deref();
         let folder = file.and_then(Path::parent).unwrap_or(Path::new("."));
-        let (tree, faults) = read_layers(file, std::env::vars_os());
+        let (mut tree, faults) = read_layers(file, std::env::vars_os());
+        add(&mut tree);
         let config = resolve_beside(&tree, folder, faults);
         config.map_err(|faults| CliError::Usage(format!("the configuration has faults:\n{}", Faults(faults))))
     }

@@ -13,8 +13,8 @@ mod serve;
 pub use archive::ArchiveConfig;
 pub use kafka::KafkaConfig;
 pub use layers::{Tree, read_layers};
-pub(crate) use resolve::DEFAULT_RULES;
 pub use resolve::{
     CheckpointConfig, Config, ConfigFiles, FIRST_STARTS, LogFormat, Role, resolve, resolve_beside,
 };
+pub(crate) use resolve::{DEFAULT_RULES, MODEL_OF_THE_PROGRAM};
 pub use serve::{ClientConfig, ServeConfig};

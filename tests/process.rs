@@ -697,3 +697,26 @@ fn a_payment_that_names_no_customer_counts_for_the_one_who_logged_in_unless_too_
     let ledger = ledger(folder.path());
     assert_eq!(ledger["decisions"]["without_parts"], json!(0), "{ledger}");
 }
+
+#[test]
+fn the_demo_shows_what_the_model_learned_and_what_was_recommended() {
+    // topics that nothing comes from hold time back until they count as idle
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("demo.yaml");
+    std::fs::write(&config, "ingest: { idle_timeout: 500ms }").expect("a writable folder");
+    let config = config.to_string_lossy().into_owned();
+    let output =
+        tillstream(&["demo", "--duration", "6s", "--rate", "34000", "--seed", "3", "--config", &config], "");
+    let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}{errors}");
+    let line = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned();
+    let model = line("model online, version ");
+    assert!(model.contains(" scores judged, ") && model.contains("average precision "), "{text}");
+    let losses = line("  its loss per label as it learned: ");
+    let curve = losses.split(" (").next().unwrap_or_default();
+    let curve: Vec<f64> = curve.split(' ').filter_map(|loss| loss.parse().ok()).collect();
+    let of_rate = losses.rsplit(' ').next().and_then(|loss| loss.trim_end_matches(')').parse::<f64>().ok());
+    assert!(curve.len() > 2, "{text}");
+    assert!(curve.last() < of_rate.as_ref(), "it has learned something: {text}");
+    assert!(line("next item among 20 recommended: ").contains(" looks"), "{text}");
+}

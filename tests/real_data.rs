@@ -298,7 +298,7 @@ fn features_and_model_on_real_transactions_are_those_of_the_benchmark() {
 
 /// The model's score as it was published, beside plain online regression over the benchmark's fifteen values.
 fn judge_the_model(transactions: &[Transaction], ours: &[f64]) {
-    use benchmark::{CHOSEN_ON, TEST_WEEKS, calibration, judge, plain_regression, test_set};
+    use benchmark::{CHOSEN_ON, TEST_WEEKS, calibration, judge, plain_regression, plot, test_set};
     assert_eq!(transactions[0].values.len(), 15);
     assert_eq!(test_set(transactions, TEST_WEEKS[2]).len(), 58_264, "the benchmark's own test week");
     println!("the weeks on which settings were chosen:");
@@ -311,7 +311,12 @@ fn judge_the_model(transactions: &[Transaction], ours: &[f64]) {
         "mean average precision {precision:.4} (plain {plain:.4}), card precision@100 {cards:.4} (plain {plain_cards:.4})"
     );
     let all: Vec<usize> = TEST_WEEKS.iter().flat_map(|week| test_set(transactions, *week)).collect();
-    calibration(&all, ours, transactions);
+    let points = calibration(&all, ours, transactions);
+    print!("{}", plot(&points));
+    // where it speaks of a risk worth looking at, it is right within half as much again
+    let wrong = points.iter().filter(|point| point.score > 0.02);
+    let wrong = wrong.filter(|point| !(1.0 / 1.5..=1.5).contains(&(point.frauds / point.score)));
+    assert_eq!(wrong.count(), 0, "not calibrated");
     assert!(precision >= 0.69, "{precision}");
     assert!(cards >= 0.295, "{cards}");
     assert!(precision - plain >= 0.15, "{precision} and {plain}");

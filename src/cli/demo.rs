@@ -1,16 +1,19 @@
 //! `tillstream demo`: the whole engine on generated traffic, live on the terminal.
 
+mod learned;
 mod shown;
 mod tally;
 
 use super::generate::topic_of;
 use super::{CliError, ConfigFile, is_watched, start_logging};
+use crate::config::MODEL_OF_THE_PROGRAM;
 use crate::engine::process::Engine;
 use crate::generate::{GenerateSettings, GeneratedRecord, Generator};
 use crate::log::{Destination, LogRecord};
 use crate::time::{Clock, Stopwatch, SystemClock};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
+use learned::Learned;
 use shown::Shown;
 use std::io::Write;
 use std::sync::Arc;
@@ -47,7 +50,10 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) fn execute(self) -> Result<(), CliError> {
-        let config = self.config.load()?;
+        // a day has labels enough to watch a model learn
+        let config = self.config.load_with(|tree| {
+            tree.entry("model").or_insert_with(|| MODEL_OF_THE_PROGRAM.into());
+        })?;
         start_logging(config.log_format);
         let events = (self.duration.as_secs_f64() * f64::from(self.rate)).ceil();
         #[expect(
@@ -67,6 +73,7 @@ impl Demo {
         let mut engine =
             Engine::new(&config.fold, config.partitions, config.idle_timeout, config.decision_deadline);
         let mut tally = Tally::default();
+        let mut learned = config.fold.model.as_ref().map(|model| Learned::of(model.name()));
         let mut shown = Shown::new(&config);
         let stopped = interrupted()?;
         let screen = screen(self.duration);
@@ -85,6 +92,7 @@ impl Demo {
             engine.take_public(|partition, record| {
                 tally.published(partition.topic, record, clock.elapsed());
                 shown.published(partition, record);
+                learned.iter_mut().for_each(|learned| learned.published(partition.topic, record));
             });
             if now >= drawn + REDRAW {
                 drawn = now;
@@ -102,9 +110,11 @@ impl Demo {
         engine.take_public(|partition, record| {
             tally.published(partition.topic, record, clock.elapsed());
             shown.published(partition, record);
+            learned.iter_mut().for_each(|learned| learned.published(partition.topic, record));
         });
         screen.finish_and_clear();
-        let report = tally.report(&engine, generator.truth(), &shown.lines(), ran);
+        let lines: Vec<String> = learned.iter().flat_map(Learned::lines).chain(shown.lines()).collect();
+        let report = tally.report(&engine, generator.truth(), &lines, ran);
         std::io::stdout().write_all(report.as_bytes()).context("printing")?;
         if !engine.ledger().balances() {
             return Err(anyhow::anyhow!("the ledger does not balance").into());

@@ -25,6 +25,11 @@ pub(crate) const DEFAULT_FEATURES: &str = include_str!("defaults/features.yaml")
 /// The rules that come with the program.
 pub(crate) const DEFAULT_RULES: &str = include_str!("defaults/rules.yaml");
 
+/// The model that comes with the program; there is one only where it is asked for.
+const DEFAULT_MODEL: &str = include_str!("defaults/model.yaml");
+/// How it is asked for, in place of a file.
+pub(crate) const MODEL_OF_THE_PROGRAM: &str = "default";
+
 /// The most that `ingest.payload_bytes_max` may be: what a dead letter keeps, and twice what a raw topic takes.
 const PAYLOAD_BYTES_MOST: usize = 4 << 20;
 
@@ -214,11 +219,15 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
     roles.retain(|role| *role != Role::Archive || archive.is_some());
     let partitions = partitions(root.section("memory", &mut faults), &mut faults);
     let keys = pseudonym_keys(root.section("pseudonyms", &mut faults), folder, &mut faults);
+    let model = root.optional_text("model", &mut faults);
     let mut file = |key| root.optional_text(key, &mut faults).map(|file| folder.join(file));
-    let files = ConfigFiles { features: file("features"), rules: file("rules"), model: file("model") };
+    let own_model = model.as_deref().filter(|model| *model != MODEL_OF_THE_PROGRAM);
+    let own_model = own_model.map(|file| folder.join(file));
+    let files = ConfigFiles { features: file("features"), rules: file("rules"), model: own_model };
     let features_text = text_or_default("features", files.features.as_deref(), DEFAULT_FEATURES, &mut faults);
     let rules_text = text_or_default("rules", files.rules.as_deref(), DEFAULT_RULES, &mut faults);
-    let model_text = files.model.as_deref().map(|path| text_or_default("model", Some(path), "", &mut faults));
+    let model_text =
+        model.map(|_| text_or_default("model", files.model.as_deref(), DEFAULT_MODEL, &mut faults));
     root.finish(&mut faults);
 
     let views = declared::views(&features_text, sessions.allowed_lateness, &mut faults);

@@ -1,6 +1,12 @@
 //! The Fraud Detection Handbook's benchmark: which transactions of a test week count, what precision is over payments and over
 //! cards, and plain online logistic regression over standardised values to compare with.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "places of a drawing, from numbers in its range"
+)]
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What a transaction was is known after a week.
@@ -175,14 +181,47 @@ pub(crate) fn judge(begins: &[i64], scores: &[f64], transactions: &[Transaction]
     (precision / begins.len() as f64, cards / begins.len() as f64)
 }
 
-/// Mean score beside the share of frauds, over ten groups of rising score.
-pub(crate) fn calibration(set: &[usize], scores: &[f64], transactions: &[Transaction]) {
-    let mut ranked: Vec<usize> = set.to_vec();
-    ranked.sort_by(|one, other| scores[*one].total_cmp(&scores[*other]));
-    for group in ranked.chunks(ranked.len().div_ceil(10)) {
-        let mean = group.iter().map(|number| scores[*number]).sum::<f64>() / group.len() as f64;
-        let frauds =
-            group.iter().filter(|number| transactions[**number].is_fraud).count() as f64 / group.len() as f64;
-        println!("  mean score {mean:.5}, frauds {frauds:.5}");
+/// Payments of about one score: their mean score, the share of frauds, and how many they are.
+pub(crate) struct Point {
+    pub(crate) score: f64,
+    pub(crate) frauds: f64,
+    payments: usize,
+}
+
+/// How the scores of a set compare with what happened: one point for each doubling of the score that has 50 payments.
+pub(crate) fn calibration(set: &[usize], scores: &[f64], transactions: &[Transaction]) -> Vec<Point> {
+    let mut groups = BTreeMap::<i32, Vec<usize>>::new();
+    for number in set {
+        groups.entry(scores[*number].log2().floor() as i32).or_default().push(*number);
     }
+    let point = |group: &Vec<usize>| {
+        let mean = |of: &dyn Fn(usize) -> f64| {
+            group.iter().map(|number| of(*number)).sum::<f64>() / group.len() as f64
+        };
+        Point {
+            score: mean(&|number| scores[number]),
+            frauds: mean(&|number| f64::from(u8::from(transactions[number].is_fraud))),
+            payments: group.len(),
+        }
+    };
+    groups.values().filter(|group| group.len() >= 50).map(point).collect()
+}
+
+/// The points, drawn: scores and shares on logarithmic scales, `+` where they would be equal.
+pub(crate) fn plot(points: &[Point]) -> String {
+    const WIDTH: f64 = 48.0;
+    // from 1/4096 to 1
+    let place = |share: f64| (share.max(1.0 / 4_096.0).log2() / 12.0 * WIDTH + WIDTH).round() as usize;
+    let mut text = String::from("mean score  frauds  payments\n");
+    for Point { score, frauds, payments } in points {
+        let (said, happened) = (place(*score), place(*frauds));
+        let mut line = vec![' '; WIDTH as usize + 1];
+        line[said.min(happened)..=said.max(happened)].fill('-');
+        line[happened] = 'o';
+        line[said] = '+';
+        let line: String = line.into_iter().collect();
+        text.push_str(&format!("{score:>10.4} {frauds:>7.4} {payments:>9}   {}\n", line.trim_end()));
+    }
+    text.push_str("                               + mean score, o share of frauds (only + where they fall together); from 1/4096 to 1, logarithmic\n");
+    text
 }
