@@ -1,8 +1,8 @@
 //! Conditions in CEL: what rules and the filters of views are written in.
 //!
 //! The `cel` crate's types are dynamic and its errors come at run time. So each condition is parsed under limits
-//! ([`expression`]), its names and types are checked when its file is read ([`check`]), and its names are bound to numbered
-//! slots ([`bind`]). What is left to fail is ordering by what is not a number (0.0 / 0.0). A condition is evaluated only if
+//! (`expression.rs`), its names and types are checked when its file is read (`check.rs`), and its names are bound to numbered
+//! slots (`bind.rs`). What is left to fail is ordering by what is not a number (0.0 / 0.0). A condition is evaluated only if
 //! everything it reads has a value, even where its first part would decide: the outcome must not depend on the order in which
 //! it is written. Pure and deterministic. What the names stand for is for the caller to say ([`Names`]).
 
