@@ -10,8 +10,12 @@ use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Logins of an entity that are kept: the newest.
+/// Logins of an entity that are kept: the newest,
 const LOGINS_MAX: usize = 16;
+/// and of these the newest of each customer: one who logs in again and again does not hide the others.
+const LOGINS_OF_ONE_MAX: usize = 4;
+/// How many customers may be told apart, so that one more would be seen.
+pub const CUSTOMERS_MOST: u32 = 3;
 
 /// What a link is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +44,7 @@ impl Links {
         self.timer
     }
 
-    /// `customer` has logged in at `time`. In whatever order logins come, the same are kept.
+    /// `customer` has logged in at `time`.
     pub fn add(&mut self, customer: &str, time: EventTime) {
         let place = self.logins.partition_point(|(at, who)| (*at, &**who) < (time, customer));
         let is_known = self.logins.get(place).is_some_and(|(at, who)| *at == time && **who == *customer);
@@ -48,8 +52,11 @@ impl Links {
             return;
         }
         self.logins.insert(place, (time, customer.into()));
-        if self.logins.len() > LOGINS_MAX {
-            self.logins.remove(0);
+        let of_one = self.logins.iter().filter(|(_, who)| **who == *customer).count();
+        let oldest =
+            self.logins.iter().position(|(_, who)| of_one <= LOGINS_OF_ONE_MAX || **who == *customer);
+        if of_one > LOGINS_OF_ONE_MAX || self.logins.len() > LOGINS_MAX {
+            self.logins.remove(oldest.unwrap_or(0));
         }
     }
 
@@ -167,14 +174,18 @@ mod tests {
     }
 
     #[test]
-    fn of_many_logins_the_newest_are_kept_in_whatever_order_they_come() {
+    fn one_who_logs_in_again_and_again_does_not_hide_the_others() {
         let told: Vec<_> = (0..1_000).map(|hour| ("ada", hour)).collect();
         let links = links(&told);
-        assert_eq!(links.logins.len(), LOGINS_MAX);
+        assert_eq!(links.logins.len(), LOGINS_OF_ONE_MAX);
         assert_eq!(customer(&links, 999 + 720), Some("ada"));
         let mut backwards = told.clone();
         backwards.reverse();
         assert_eq!(self::links(&backwards), links);
+        let mut kiosk: Vec<_> = (2..22).map(|hour| ("cleo", hour)).collect();
+        kiosk.extend([("ada", 0), ("bob", 1)]);
+        kiosk.sort_by_key(|(_, hour)| *hour);
+        assert_eq!(customer(&self::links(&kiosk), 22), None, "three customers within a day");
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod live;
 mod openapi;
 mod probes;
 mod problem;
+pub mod push;
 pub mod rules;
 pub mod score;
 mod visitors;

@@ -59,6 +59,12 @@ impl ProcessingTime {
         ProcessingTime(self.0.saturating_add(millis(by)))
     }
 
+    /// How many milliseconds ago `event` was; below zero if its clock goes ahead of ours.
+    #[must_use]
+    pub fn age_ms(self, event: EventTime) -> i64 {
+        self.0.saturating_sub(event.0)
+    }
+
     /// How long ago `earlier` was; zero if the clock went back in between.
     #[must_use]
     pub fn since(self, earlier: ProcessingTime) -> Duration {
@@ -114,6 +120,14 @@ impl Stopwatch {
     #[expect(clippy::disallowed_methods, reason = "a test's clock")]
     pub(crate) fn started_before(ago: Duration) -> Stopwatch {
         Stopwatch(std::time::Instant::now().checked_sub(ago).expect("the machine is up for longer"))
+    }
+}
+
+/// Waits for so long, or until `is_over`, which is looked at every 20 ms. For threads at the edge.
+pub fn wait(patience: Duration, is_over: impl Fn() -> bool) {
+    let begun = Stopwatch::start();
+    while begun.elapsed() < patience && !is_over() {
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -6,16 +6,17 @@ pub mod heads;
 
 use crate::codec::catalogue::CatalogueItem;
 use crate::codec::text::as_str;
-use crate::event::public::Action;
+use crate::event::public::{Action, RecommendationReason, RecommendedItem};
 use crate::event::{DecisionId, EntityKind, LabelOutcome};
 use crate::log::{Fetched, LogRecord, RecordId, Topic};
 use crate::recommend::{
     ClosedSession, Intent, IntentModel, IntentQuality, Item, MOMENTS_MAX, Moment, Pace, RecommendSettings,
-    Recommender,
+    Recommendation, Recommender, Why,
 };
 use crate::time::EventTime;
 use bounded::Bounded;
 use heads::{FeaturesHead, LabelHead, RunningHead, ScoreHead, SessionHead};
+use std::borrow::Cow;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// Decisions that are remembered of an entity.
@@ -167,6 +168,18 @@ impl View {
     /// What recommends. Whoever holds it keeps records from being taken.
     pub fn recommender(&self) -> RwLockReadGuard<'_, Recommender> {
         self.recommender.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What to show beside these items, newest first, and categories, the most touched first: `count` items at most.
+    #[must_use]
+    pub fn recommended(
+        &self,
+        items: &[&str],
+        categories: &[&str],
+        count: usize,
+    ) -> Vec<RecommendedItem<'static>> {
+        let recommender = self.recommender();
+        recommender.recommend(items, categories, count).into_iter().map(recommended).collect()
     }
 
     /// What a running session that stands so will come to, and how well that is known.
@@ -360,6 +373,16 @@ impl View {
     fn write_recommender(&self, write: impl FnOnce(&mut Recommender)) {
         write(&mut self.recommender.write().unwrap_or_else(PoisonError::into_inner));
     }
+}
+
+fn recommended(chosen: Recommendation<'_>) -> RecommendedItem<'static> {
+    let owned = |text: &str| Cow::Owned(text.to_owned());
+    let reason = match chosen.why {
+        Why::SimilarSessions(item) => RecommendationReason::SimilarSessions { item_id: owned(item) },
+        Why::PopularIn(category) => RecommendationReason::PopularInCategory { category: owned(category) },
+        Why::Popular => RecommendationReason::Popular,
+    };
+    RecommendedItem { item_id: owned(chosen.item), score: chosen.score, reason }
 }
 
 fn read<'j, T: serde::Deserialize<'j>>(json: &'j str) -> Result<T, Unreadable> {

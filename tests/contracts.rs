@@ -14,8 +14,8 @@ use tillstream::codec::pos::Transaction;
 use tillstream::codec::rules::RulesPublished;
 use tillstream::codec::{Reject, RejectReason};
 use tillstream::event::public::{
-    DecisionVector, FraudFeatures, FraudScore, LabelledScore, LateRecord, ScoreQuality, SessionFeatures,
-    SessionRecord, StoreDayRecord,
+    DecisionVector, FraudFeatures, FraudScore, LabelledScore, LateRecord, PushedRecommendations,
+    ScoreQuality, SessionFeatures, SessionRecord, StoreDayRecord,
 };
 
 const BYTES_MAX: usize = 1 << 20;
@@ -310,6 +310,7 @@ fn public_records_are_what_their_schemas_say() {
     public::<ScoreQuality<'static>>("score_quality");
     public::<LateRecord<'static>>("late");
     public::<StoreDayRecord<'static>>("store_day");
+    public::<PushedRecommendations<'static>>("recommendations");
 }
 
 #[test]
@@ -328,6 +329,7 @@ fn every_schema_has_a_test_here() {
         "score_quality",
         "late",
         "store_day",
+        "recommendations",
         "order",
         "pos_transaction",
         "account_event",

@@ -74,9 +74,13 @@ fn click_line(visitor: &str, event: &str, time_ms: i64) -> String {
 }
 
 fn payment_line(payment: &str, time_ms: i64) -> String {
+    payment_of("v1", "tok_1", payment, time_ms)
+}
+
+fn payment_of(visitor: &str, card: &str, payment: &str, time_ms: i64) -> String {
     let event = json!({"event_id": format!("e-{payment}"), "event_name": "payment_attempted", "event_time_ms": time_ms,
-        "payment_id": payment, "card_token": "tok_1", "amount_minor": 1_250, "currency": "EUR", "visitor_id": "v1"});
-    envelope("payments", "tok_1", time_ms, event)
+        "payment_id": payment, "card_token": card, "amount_minor": 1_250, "currency": "EUR", "visitor_id": visitor});
+    envelope("payments", card, time_ms, event)
 }
 
 #[test]
@@ -611,27 +615,36 @@ fn rules_line(version: u32, when: &str, time_ms: i64) -> String {
 
 #[test]
 fn rules_that_are_published_judge_what_follows_them_and_faulty_or_outdated_ones_are_handed_back() {
+    // each visitor's payments are decided in partitions of their own
+    let visitors = ["v0", "v1", "v2", "v3", "v4", "v5"];
+    let paid = |when: &str, at: i64| -> String {
+        let payment = |visitor: &str| {
+            payment_of(visitor, &format!("of {visitor}"), &format!("{when} {visitor}"), START_MS + at)
+        };
+        visitors.iter().map(|visitor| payment(visitor)).collect()
+    };
     let input = [
-        payment_line("before", START_MS),
+        paid("before", 0),
         rules_line(9, "amount_minor > 1.0", START_MS + 1),
-        payment_line("under 9", START_MS + 2),
+        paid("under 9", 2),
         rules_line(10, "amount > 1.0", START_MS + 3),
         rules_line(8, "amount_minor > 1.0", START_MS + 4),
-        payment_line("still under 9", START_MS + 5),
+        paid("still under 9", 5),
         rules_line(11, "amount_minor > 100000.0", START_MS + 6),
-        payment_line("under 11", START_MS + 7),
+        paid("under 11", 7),
     ];
     let folder = good(&input.concat(), &[]);
     let scores = lines(folder.path(), "scores.fraud");
-    let of = |payment: &str| {
-        let score = scores.iter().find(|score| score["value"]["payment_id"] == payment).expect(payment);
-        let reasons = score["value"]["reasons"].as_array().expect("a list").len();
-        (score["value"]["rules_version"].clone(), reasons)
-    };
-    assert_eq!(of("before"), (json!(2), 0));
-    assert_eq!(of("under 9"), (json!(9), 1));
-    assert_eq!(of("still under 9"), (json!(9), 1));
-    assert_eq!(of("under 11"), (json!(11), 0));
+    for (when, version, reasons) in
+        [("before", 2, 0), ("under 9", 9, 1), ("still under 9", 9, 1), ("under 11", 11, 0)]
+    {
+        for visitor in visitors {
+            let payment = format!("{when} {visitor}");
+            let score = scores.iter().find(|score| score["value"]["payment_id"] == payment).expect(&payment);
+            let found = score["value"]["reasons"].as_array().expect("a list").len();
+            assert_eq!((&score["value"]["rules_version"], found), (&json!(version), reasons), "{payment}");
+        }
+    }
     let letters = lines(folder.path(), "dead-letter");
     let header = |letter: &Value, name: &str| letter["headers"][name].clone();
     let mut why: Vec<_> = letters
@@ -719,4 +732,63 @@ fn the_demo_shows_what_the_model_learned_and_what_was_recommended() {
     assert!(curve.len() > 2, "{text}");
     assert!(curve.last() < of_rate.as_ref(), "it has learned something: {text}");
     assert!(line("next item among 20 recommended: ").contains(" looks"), "{text}");
+}
+
+#[test]
+fn views_and_filters_read_every_entity_that_an_event_names_and_results_count_for_linked_customers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let features = folder.path().join("features.yaml");
+    std::fs::write(
+        &features,
+        "views:
+  - { name: device_clicks, entity: device, source: click, windows: [1h], features: [distinct: visitor] }
+  - { name: customer_orders, entity: customer, source: order_placed, windows: [1h], features: [distinct: visitor] }
+  - { name: customer_tills, entity: customer, source: pos_transaction, where: store.startsWith('de-'), windows: [1h], features: [count] }
+  - { name: customer_results, entity: customer, source: payment_result, windows: [1h], features: [count, mean: declined] }
+",
+    )
+    .expect("a writable folder");
+    let rules = folder.path().join("rules.yaml");
+    std::fs::write(
+        &rules,
+        "version: 1\nthresholds: { review: 0.3, step_up: 0.6, decline: 0.85 }\nrules: []\n",
+    )
+    .expect("a writable folder");
+    let config = folder.path().join("shop.yaml");
+    std::fs::write(&config, "features: features.yaml\nrules: rules.yaml\n").expect("a writable folder");
+    let mut seen = click("v1", "c1", START_MS);
+    seen["device_id"] = json!("d1");
+    let order = json!({"event_id": "o1", "event_name": "order_placed", "event_time_ms": START_MS, "order_id": "o1",
+        "currency": "EUR", "visitor_id": "v1", "customer_id": "ada"});
+    let basket = |store: &str| {
+        let event = json!({"event_id": store, "event_name": "pos_transaction", "event_time_ms": START_MS, "store_id": store,
+            "workstation_id": "w", "sequence_number": 1, "business_day": "2026-01-05", "currency": "EUR",
+            "lines": [{"item_id": "i", "amount_minor": 5}], "customer_id": "ada"});
+        envelope("pos", store, START_MS, event)
+    };
+    let declined = json!({"event_id": "r1", "event_name": "payment_result", "event_time_ms": START_MS + 10, "payment_id": "p0",
+        "card_token": "tok_1", "status": "declined", "visitor_id": "v1"});
+    let asked = json!({"event_id": "e1", "event_name": "payment_attempted", "event_time_ms": START_MS + 30, "payment_id": "p1",
+        "card_token": "tok_1", "amount_minor": 5, "currency": "EUR", "customer_id": "ada", "device_id": "d1"});
+    let input = [
+        envelope("clickstream", "v1", START_MS, seen),
+        envelope("orders", "ada", START_MS, order),
+        basket("de-1"),
+        basket("fr-1"),
+        login_line("ada", "v1", START_MS + 5),
+        envelope("payments", "tok_1", START_MS + 10, declined),
+        // what goes on to a linked customer comes with the next round
+        (0..2_000).map(|number| click_line("v2", &format!("c{number}"), START_MS + 25)).collect(),
+        envelope("payments", "tok_1", START_MS + 30, asked),
+    ];
+    let folder = good(&input.concat(), &["--config", &config.to_string_lossy()]);
+    let vector = lines(folder.path(), "vectors.fraud")[0]["value"]["features"].clone();
+    let expected = json!({
+        "device_clicks__visitor_distinct_1h": 1.0,
+        "customer_orders__visitor_distinct_1h": 1.0,
+        "customer_tills__count_1h": 1.0,
+        "customer_results__count_1h": 1.0,
+        "customer_results__declined_mean_1h": 1.0,
+    });
+    assert_eq!(vector, expected);
 }

@@ -10,7 +10,7 @@ use crate::log::kafka::{Behind, ClientSettings, Tail};
 use crate::serve::{RoleStatus, Status};
 use crate::store::Place;
 use crate::telemetry::metrics::{self, Samples};
-use crate::time::{Clock, ProcessingTime, Stopwatch, SystemClock};
+use crate::time::{Clock, ProcessingTime, Stopwatch, SystemClock, wait};
 use anyhow::Context as _;
 use std::time::Duration;
 
@@ -111,10 +111,7 @@ impl ArchiveKeeper<'_> {
     }
 
     fn pause(&self, patience: Duration) {
-        let begun = Stopwatch::start();
-        while begun.elapsed() < patience && !(self.may_end)() {
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait(patience, self.may_end);
     }
 }
 

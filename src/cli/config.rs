@@ -165,6 +165,7 @@ fn served(serve: &ServeConfig) -> serde_json::Value {
     serde_json::json!({
         "history": duration(serve.history),
         "sessions_history": duration(serve.sessions_history),
+        "push": serve.push.map(|push| push.count),
         "visitors_max": serve.view.visitors_max,
         "entities_max": serve.view.entities_max,
         "decisions_max": serve.view.decisions_max,

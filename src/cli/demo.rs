@@ -52,7 +52,10 @@ impl Demo {
     pub(super) fn execute(self) -> Result<(), CliError> {
         // a day has labels enough to watch a model learn
         let config = self.config.load_with(|tree| {
-            tree.entry("model").or_insert_with(|| MODEL_OF_THE_PROGRAM.into());
+            // it reads the views that come with the program
+            if !tree.contains_key("features") {
+                tree.entry("model").or_insert_with(|| MODEL_OF_THE_PROGRAM.into());
+            }
         })?;
         start_logging(config.log_format);
         let events = (self.duration.as_secs_f64() * f64::from(self.rate)).ceil();

@@ -100,12 +100,19 @@ fn read(
             continue;
         }
         let (topic, record) = record_of_line(event);
-        // labels, rules and logins count for what follows them in the file and not for what stands before them; the partitions of
+        // labels and logins count for what follows them in the file and not for what stands before them; the partitions of
         // one round have no order among each other
-        let judges = matches!(topic, Topic::Labels | Topic::Rules | Topic::Accounts);
+        let judges = matches!(topic, Topic::Labels | Topic::Accounts);
         if judges != judged {
             judged = judges;
             engine.ingest().context("running ingest")?;
+        }
+        if topic == Topic::Rules {
+            // partitions of the decision log have no order among each other either
+            engine.until_quiet().context("running the stages")?;
+            append(engine, topic, record, number);
+            engine.until_quiet().context("running the stages")?;
+            continue;
         }
         append(engine, topic, record, number);
         waiting += 1;
@@ -132,7 +139,7 @@ fn append(engine: &mut Engine, topic: Topic, record: LogRecord, number: u64) {
 
 /// The files of the results, which are truncated before the first event is read.
 fn results_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    let topics = Topic::PUBLIC.into_iter().map(|topic| format!("{topic}.jsonl"));
+    let topics = Topic::of_stages().map(|topic| format!("{topic}.jsonl"));
     topics.chain(["ledger.json".to_owned()]).map(|name| folder.join(name))
 }
 
@@ -179,7 +186,7 @@ impl Results {
     fn create(folder: &Path, application: &str) -> Result<Results, CliError> {
         std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         let mut files = BTreeMap::new();
-        for topic in Topic::PUBLIC {
+        for topic in Topic::of_stages() {
             let path = folder.join(format!("{topic}.jsonl"));
             let file = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
             files.insert(topic, BufWriter::with_capacity(BUFFER_BYTES, file));

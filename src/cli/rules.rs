@@ -45,6 +45,10 @@ struct Show {
 struct Publish {
     /// The file, such as `rules` of the configuration names one.
     file: PathBuf,
+    /// Publish it although its version is not above that of the rules in force: for partitions that began anew without them. Where
+    /// they are in force, it changes nothing, and is handed back.
+    #[arg(long)]
+    again: bool,
     /// Who publishes it.
     #[arg(long, value_name = "NAME")]
     author: Option<String>,
@@ -93,13 +97,13 @@ impl Publish {
         let rules = RuleSet::read(&text, &config.fold.plan.feature_names())
             .map_err(|faults| CliError::Usage(format!("{file} has faults:\n{}", Faults(faults))))?;
         let (version, known) = (rules.version(), in_force(&config)?.version);
-        if version <= known {
+        if version <= known && !self.again {
             let message = format!("{file}: version {version} is not above {known}, which is in force");
             return Err(CliError::Usage(message));
         }
         let now = SystemClock.now();
         let event = serde_json::json!({
-            "event_id": format!("rules-{version}-{:016x}", xxh3_64(text.as_bytes())),
+            "event_id": format!("rules-{version}-{:016x}-{}", xxh3_64(text.as_bytes()), now.0),
             "event_name": "rules_published",
             "event_time_ms": now.0,
             "rules": text,
@@ -116,7 +120,8 @@ impl Publish {
     }
 }
 
-/// The rules in force once all that is published is read. What has a fault under the configuration's views is refused there too.
+/// The rules in force once all that is published is read. What reads views that are no more counts: it was good when it was
+/// published.
 fn in_force(config: &Config) -> Result<InForce, CliError> {
     let reading = || format!("reading {} from {}", Topic::Rules, config.kafka.brokers);
     let names = config.fold.plan.feature_names();
@@ -129,7 +134,7 @@ fn in_force(config: &Config) -> Result<InForce, CliError> {
             continue;
         };
         let text = published.rules.as_str();
-        match RuleSet::read(text, &names) {
+        match RuleSet::read_under_other_views(text, &names) {
             Ok(rules) if rules.version() > in_force.version => {
                 in_force = InForce { version: rules.version(), text: Some(text.to_owned()) };
             }

@@ -31,7 +31,7 @@ use crate::serve::{RoleStatus, Status};
 use crate::slot::Held;
 use crate::store::{Place, StorageThread};
 use crate::telemetry::metrics::{self, Samples};
-use crate::time::{Clock, ProcessingTime, Stopwatch, SystemClock};
+use crate::time::{Clock, ProcessingTime, Stopwatch, SystemClock, wait};
 use crate::view::View;
 use anyhow::Context as _;
 use archiving::keep_the_archive;
@@ -219,7 +219,7 @@ async fn serve(
     let mut read: Vec<Topic> = Vec::new();
     if instance.config.roles.contains(&Role::Serve) {
         read.extend(View::TOPICS);
-        read.push(Topic::Rules);
+        read.extend([Topic::Rules, Topic::Recommendations]);
     }
     if instance.config.roles.contains(&Role::Archive) {
         read.extend(Set::TOPICS);
@@ -318,10 +318,7 @@ impl Instance {
 
     /// Waits until `is_so`, until told to stop, or for so long.
     fn wait_until(&self, is_so: impl Fn() -> bool, patience: Duration) {
-        let begun = Stopwatch::start();
-        while !self.stop.load(Ordering::Relaxed) && begun.elapsed() < patience && !is_so() {
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait(patience, || self.stop.load(Ordering::Relaxed) || is_so());
     }
 
     /// Waits for so long, or until told to stop.

@@ -169,6 +169,7 @@ const FILES: [&str; Topic::ALL.len()] = [
     include_str!("../../topics/vectors.fraud.yaml"),
     include_str!("../../topics/quality.fraud.yaml"),
     include_str!("../../topics/business.days.yaml"),
+    include_str!("../../topics/recommendations.yaml"),
     include_str!("../../topics/late.yaml"),
     include_str!("../../topics/dead-letter.yaml"),
 ];

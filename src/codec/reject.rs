@@ -20,11 +20,12 @@ pub enum RejectReason {
     MissingField,
     OutOfRange,
     BadRules,
+    OtherFold,
 }
 
 impl RejectReason {
     /// Every reason.
-    pub const ALL: [RejectReason; 8] = [
+    pub const ALL: [RejectReason; 9] = [
         RejectReason::Empty,
         RejectReason::TooLarge,
         RejectReason::TooDeep,
@@ -33,6 +34,7 @@ impl RejectReason {
         RejectReason::MissingField,
         RejectReason::OutOfRange,
         RejectReason::BadRules,
+        RejectReason::OtherFold,
     ];
 
     /// Its name.
@@ -47,6 +49,7 @@ impl RejectReason {
             RejectReason::MissingField => "missing_field",
             RejectReason::OutOfRange => "out_of_range",
             RejectReason::BadRules => "bad_rules",
+            RejectReason::OtherFold => "other_fold",
         }
     }
 }

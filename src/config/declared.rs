@@ -44,13 +44,6 @@ const STATES: [(&str, RuleState); 4] = [
     ("retired", RuleState::Retired),
 ];
 
-const ACTIONS: [(&str, Option<Action>); 4] = [
-    ("approve", Some(Action::Approve)),
-    ("review", Some(Action::Review)),
-    ("step_up", Some(Action::StepUp)),
-    ("decline", Some(Action::Decline)),
-];
-
 /// What an item of `features` must be.
 const AGGREGATE: &str = "must be a feature such as `count` or `sum: amount`";
 
@@ -261,7 +254,12 @@ fn walk_rule(mut rule: Section<'_>, faults: &mut Vec<Fault>) -> RuleSpec {
         when: rule.text("when", "", faults),
         code: rule.text("code", "", faults),
         weight: rule.number("weight", 0.0, faults),
-        action: rule.choice("action", None, &ACTIONS, faults),
+        action: rule.choice(
+            "action",
+            None,
+            &Action::NAMES.map(|(name, action)| (name, Some(action))),
+            faults,
+        ),
     };
     rule.finish(faults);
     spec

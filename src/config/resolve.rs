@@ -11,7 +11,7 @@ use crate::engine::process::Partitions;
 use crate::engine::settings::FoldSettings;
 use crate::fault::Fault;
 use crate::ingest::pseudonym::{PseudonymKey, Pseudonyms};
-use crate::link::LinkSettings;
+use crate::link::{CUSTOMERS_MOST, LinkSettings};
 use crate::log::{Start, Topic};
 use crate::session::SessionSettings;
 use crate::time::EventTime;
@@ -169,7 +169,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
     }
     let slot = slot(&mut root, &mut faults);
     let kafka = kafka(root.section("kafka", &mut faults), folder, &mut faults);
-    let mut roles = roles(&mut root, &mut faults);
+    let named_roles = roles(&mut root, &mut faults);
     let exactly_once = exactly_once(&mut root, &mut faults);
     let commit_interval = root.duration("commit_interval", Duration::from_secs(1), MILLISECOND, &mut faults);
     let log_format = root.choice("log_format", LogFormat::Auto, &LogFormat::ALL, &mut faults);
@@ -210,12 +210,10 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
     let section = root.section("serve", &mut faults);
     let serve = serve::serve(section, recommend, (payload_bytes_max, decision_deadline), folder, &mut faults);
     let archive = archive::archive(root.section("archive", &mut faults), folder, &mut faults);
-    let names_archive = root.list("roles", &mut Vec::new());
-    let names_archive =
-        names_archive.is_some_and(|roles| roles.iter().any(|role| role.as_str() == Some("archive")));
-    if archive.is_none() && names_archive {
+    if archive.is_none() && named_roles.as_ref().is_some_and(|roles| roles.contains(&Role::Archive)) {
         faults.push(Fault::new("archive.url", "is required by the role `archive`"));
     }
+    let mut roles = named_roles.unwrap_or_else(|| Role::ALL.iter().map(|(_, role)| *role).collect());
     roles.retain(|role| *role != Role::Archive || archive.is_some());
     let partitions = partitions(root.section("memory", &mut faults), &mut faults);
     let keys = pseudonym_keys(root.section("pseudonyms", &mut faults), folder, &mut faults);
@@ -290,9 +288,9 @@ fn slot(root: &mut Section<'_>, faults: &mut Vec<Fault>) -> Option<String> {
     Some(slot)
 }
 
-fn roles(root: &mut Section<'_>, faults: &mut Vec<Fault>) -> Vec<Role> {
-    let all = Role::ALL.iter().map(|(_, role)| *role).collect();
-    let Some(list) = root.list("roles", faults) else { return all };
+/// The roles that are named, if any are.
+fn roles(root: &mut Section<'_>, faults: &mut Vec<Fault>) -> Option<Vec<Role>> {
+    let list = root.list("roles", faults)?;
     let mut roles = Vec::new();
     for (place, value) in list.iter().enumerate() {
         match Role::ALL.iter().find(|(name, _)| value.as_str() == Some(*name)) {
@@ -308,17 +306,18 @@ fn roles(root: &mut Section<'_>, faults: &mut Vec<Fault>) -> Vec<Role> {
     }
     roles.sort_unstable();
     roles.dedup();
-    roles
+    Some(roles)
 }
 
 fn exactly_once(root: &mut Section<'_>, faults: &mut Vec<Fault>) -> Vec<Topic> {
     let mut topics = Vec::new();
     for (place, value) in root.list("exactly_once", faults).into_iter().flatten().enumerate() {
-        match Topic::PUBLIC.into_iter().find(|topic| value.as_str() == Some(topic.name())) {
+        match Topic::of_stages().find(|topic| value.as_str() == Some(topic.name())) {
             Some(topic) => topics.push(topic),
             None => {
-                let names = Topic::PUBLIC.map(Topic::name).join(", ");
-                faults.push(Fault::new(format!("exactly_once[{place}]"), format!("must be one of {names}")));
+                let names: Vec<_> = Topic::of_stages().map(Topic::name).collect();
+                let message = format!("must be one of {}", names.join(", "));
+                faults.push(Fault::new(format!("exactly_once[{place}]"), message));
             }
         }
     }
@@ -336,7 +335,7 @@ fn links(mut section: Section<'_>, faults: &mut Vec<Fault>) -> LinkSettings {
     let links = LinkSettings {
         horizon: section.duration("horizon", 30 * day, MILLISECOND, faults),
         shared_within: section.duration("shared_within", day, Duration::ZERO, faults),
-        customers_max: section.count("customers_max", 2, 0..=16, faults) as usize,
+        customers_max: section.count("customers_max", 2, 0..=CUSTOMERS_MOST, faults) as usize,
     };
     section.finish(faults);
     links
@@ -434,13 +433,19 @@ fn pseudonym_keys(mut section: Section<'_>, folder: &Path, faults: &mut Vec<Faul
 
 /// The secret is what BLAKE3 derives from the file's content, at least 16 bytes of it.
 fn read_secret(file: &Path) -> Result<[u8; 32], String> {
+    let secret = secret_of(file)?;
+    Ok(blake3::derive_key("tillstream 2026 pseudonyms of entities", &secret))
+}
+
+/// The content of a file without white space around it, at least 16 bytes of it.
+pub(super) fn secret_of(file: &Path) -> Result<Vec<u8>, String> {
     let content =
         std::fs::read(file).map_err(|fault| format!("{} cannot be read: {fault}", file.display()))?;
     let secret = content.trim_ascii();
     if secret.len() < 16 {
         return Err(format!("{} holds fewer than 16 bytes", file.display()));
     }
-    Ok(blake3::derive_key("tillstream 2026 pseudonyms of entities", secret))
+    Ok(secret.to_vec())
 }
 
 /// For `process` and `demo` without keys of one's own. Not secret, and `run` refuses it.

@@ -1,11 +1,13 @@
 //! What the API keeps, who may ask it, and how it answers when no score comes.
 
 use super::reader::Section;
+use super::resolve::secret_of;
 use crate::event::public::Action;
 use crate::fault::Fault;
 use crate::recommend::neighbours::LAST_ITEMS_MAX;
 use crate::recommend::{NeighbourSettings, RecommendSettings};
 use crate::serve::clients::ClientRole;
+use crate::serve::push::PushSettings;
 use crate::serve::score::{Fallback, ScoreSettings};
 use crate::session::LAST_ITEMS_MAX as SESSION_ITEMS_MAX;
 use crate::view::ViewSettings;
@@ -16,14 +18,6 @@ use std::time::Duration;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_secs(86_400);
-
-/// What a decision may be, by name.
-const ACTIONS: [(&str, Action); 4] = [
-    ("approve", Action::Approve),
-    ("review", Action::Review),
-    ("step_up", Action::StepUp),
-    ("decline", Action::Decline),
-];
 
 /// A client of the API. Of its token only the hash is kept.
 #[derive(Debug, Clone)]
@@ -47,6 +41,8 @@ pub struct ServeConfig {
     pub sessions_history: Duration,
     /// What is kept.
     pub view: ViewSettings,
+    /// How recommendations are pushed, if they are.
+    pub push: Option<PushSettings>,
     /// Streams of events that may be open.
     pub streams_max: u32,
     /// How scores are waited for.
@@ -58,7 +54,7 @@ pub struct ServeConfig {
 /// Paths of files are relative to `folder`.
 pub(super) fn serve(
     mut section: Section<'_>,
-    recommend: RecommendSettings,
+    (recommend, push): (RecommendSettings, Option<PushSettings>),
     (payload_bytes_max, deadline): (usize, Duration),
     folder: &Path,
     faults: &mut Vec<Fault>,
@@ -86,7 +82,7 @@ pub(super) fn serve(
         }
     }
     section.finish(faults);
-    ServeConfig { history, sessions_history, view, streams_max, score, clients }
+    ServeConfig { history, sessions_history, view, push, streams_max, score, clients }
 }
 
 fn score(mut section: Section<'_>, deadline: Duration, faults: &mut Vec<Fault>) -> ScoreSettings {
@@ -105,7 +101,7 @@ fn score(mut section: Section<'_>, deadline: Duration, faults: &mut Vec<Fault>) 
         fallbacks.push(Fallback {
             channel: fallback.optional_text("channel", faults),
             amount_up_to_minor: amount(&mut fallback, faults),
-            decision: fallback.choice("decision", Action::Review, &ACTIONS, faults),
+            decision: fallback.choice("decision", Action::Review, &Action::NAMES, faults),
         });
         fallback.finish(faults);
     }
@@ -150,20 +146,18 @@ fn client(mut section: Section<'_>, folder: &Path, faults: &mut Vec<Fault>) -> O
 
 /// The hash of a file's content without white space around it, at least 16 bytes of it.
 fn read_token(file: &Path) -> Result<blake3::Hash, String> {
-    let content =
-        std::fs::read(file).map_err(|fault| format!("{} cannot be read: {fault}", file.display()))?;
-    let token = content.trim_ascii();
-    if token.len() < 16 || !token.iter().all(u8::is_ascii_graphic) {
-        return Err(format!(
-            "{} must hold at least 16 letters, digits and signs, without spaces",
-            file.display()
-        ));
+    let token = secret_of(file)?;
+    if !token.iter().all(u8::is_ascii_graphic) {
+        return Err(format!("{} must hold letters, digits and signs, without spaces", file.display()));
     }
-    Ok(blake3::hash(token))
+    Ok(blake3::hash(&token))
 }
 
 /// What recommendations are made of.
-pub(super) fn recommend(mut section: Section<'_>, faults: &mut Vec<Fault>) -> RecommendSettings {
+pub(super) fn recommend(
+    mut section: Section<'_>,
+    faults: &mut Vec<Fault>,
+) -> (RecommendSettings, Option<PushSettings>) {
     let mut count = |key, default, most| section.count(key, default, 1..=most, faults) as usize;
     let items_max = u32::try_from(SESSION_ITEMS_MAX).unwrap_or(u32::MAX);
     let last_max = u32::try_from(LAST_ITEMS_MAX).unwrap_or(u32::MAX);
@@ -182,11 +176,14 @@ pub(super) fn recommend(mut section: Section<'_>, faults: &mut Vec<Fault>) -> Re
         faults.push(Fault::new(section.path("rarity_weight"), "must be greater than zero"));
     }
     let half_life = section.duration("popularity_half_life", DAY, MILLISECOND, faults);
+    let push_count = section.count("push_count", 20, 1..=100, faults) as usize;
+    let push = section.truth("push", false, faults).then_some(PushSettings { count: push_count });
     section.finish(faults);
-    RecommendSettings {
+    let settings = RecommendSettings {
         neighbours: NeighbourSettings { rarity_weight, ..neighbours },
         half_life,
         items_max,
         events_per_minute_max,
-    }
+    };
+    (settings, push)
 }

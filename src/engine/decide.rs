@@ -202,6 +202,7 @@ impl Decide {
         let mut whole = None;
         let outcome = task.gathers.update(part.decision, |gather| {
             let outcome = match gather {
+                None if part.is_forwarded => PartOutcome::Late,
                 None => {
                     *gather = Some(Gather::Open(Box::new(OpenGather::opened(part, offset))));
                     PartOutcome::Opened

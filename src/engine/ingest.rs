@@ -120,6 +120,10 @@ impl Ingest {
                 let forwarded: Forwarded<'_> = postcard::from_bytes(payload(fetched)).map_err(|fault| {
                     Reject::at(RejectReason::WrongType, "$", format!("no copy of this program's: {fault}"))
                 })?;
+                if forwarded.fold != self.fold.0 {
+                    let message = "was made under another configuration, and means nothing under this one";
+                    return Err(Reject::at(RejectReason::OtherFold, "$", message));
+                }
                 self.router().forwarded(&forwarded, |copy| self.send(copy, &mut task.ledger, out));
             }
             // what the shop sells goes no further from here: who serves it reads the topic itself; a tombstone is an item that left

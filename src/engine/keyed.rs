@@ -16,6 +16,7 @@ use super::settings::{FoldSettings, Topology, shape};
 use super::stage::{FoldError, Stage};
 use crate::business::days::DayOutput;
 use crate::business::{DaySettings, Days, StoreDays};
+#[cfg(test)]
 use crate::event::EntityKind;
 use crate::event::Source;
 use crate::event::entity::partition_of;
@@ -146,6 +147,11 @@ struct Place<'p> {
 }
 
 impl Place<'_> {
+    /// Whether it came by way of a link.
+    fn is_forwarded(self) -> bool {
+        self.topic == Topic::Linked.name()
+    }
+
     fn origin(self) -> RawOrigin {
         RawOrigin { partition: self.source.partition, offset: self.position.offset }
     }
@@ -194,11 +200,17 @@ impl Keyed {
     fn fold_copy(&self, task: &mut KeyedTask, copy: &Copy<'_>, place: Place<'_>, out: &mut Outputs) {
         task.ledger.copies[copy.kind.index()] += 1;
         let watermark = task.sources.watermark();
-        let disposition = if task.dedup.is_new(seen_as(copy), copy.event_id, copy.time, watermark) {
+        let is_new = if place.is_forwarded() {
+            let at = (copy.time, watermark);
+            task.dedup.is_new_for(FORWARDED_HORIZON, forwarded_as(copy), copy.event_id, at)
+        } else {
+            task.dedup.is_new(seen_as(copy), copy.event_id, copy.time, watermark)
+        };
+        let disposition = if is_new {
             match &copy.body {
                 Body::Click(click) | Body::Order(click) => self.fold_click(task, copy, click, place, out),
                 Body::Values(Source::Click, values) => self.fold_click_values(task, copy, values, place, out),
-                Body::Payment(payment) => self.fold_payment(task, copy, payment, out),
+                Body::Payment(payment) => self.fold_payment(task, copy, payment, place, out),
                 Body::Label(label) => self.pass_on_label(copy, label, place, watermark, out),
                 Body::Link(_, customer) => self.fold_link(task, copy, customer),
                 Body::ForLinked(source, values) => self.fold_for_linked(task, copy, (*source, values), out),
@@ -308,11 +320,14 @@ impl Keyed {
         task: &mut KeyedTask,
         copy: &Copy<'_>,
         payment: &PaymentCopy<'_>,
+        place: Place<'_>,
         out: &mut Outputs,
     ) -> Disposition {
+        if place.is_forwarded() && self.pass_on_payment(task, copy, payment, out) {
+            return Disposition::folded(copy.time, task.sources.watermark());
+        }
         self.evaluate_payment(task, copy, payment);
-        let goes_on = self.forward_payment(task, copy, payment, out);
-        let expected = if goes_on { payment.expected.with(EntityKind::Customer) } else { payment.expected };
+        let expected = self.forward_payment(task, copy, payment, out);
         let decision = DecisionId::of_payment(payment.payment_id);
         let values = &task.scratch.values;
         let part = Part {
@@ -321,6 +336,7 @@ impl Keyed {
             kind: copy.kind,
             entity: copy.key,
             expected,
+            is_forwarded: place.is_forwarded(),
             time: copy.time,
             features: values.clone(),
             context: payment.context.clone(),
@@ -706,6 +722,15 @@ pub(crate) fn name_of_copy(copy: &Copy<'_>) -> CopyName {
 
 fn key_of<'a>(copy: &Copy<'a>) -> EntityKey<'a> {
     EntityKey { kind: copy.kind, hash: copy.hash, id: copy.key }
+}
+
+/// For how long the ids of events are remembered that came by way of a link: as long as they stand in that topic. What is sent
+/// on is sent again after a crash, and nobody can say how late that is.
+const FORWARDED_HORIZON: Duration = Duration::from_secs(7 * 86_400);
+
+/// As [`seen_as`], of what came by way of a link.
+fn forwarded_as(copy: &Copy<'_>) -> u64 {
+    seen_as(copy).wrapping_add(3_000)
 }
 
 /// An event id is one entity's and one stream's.

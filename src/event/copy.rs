@@ -54,6 +54,8 @@ pub enum Body<'a> {
 /// A copy that goes on to the customer whom the entity is linked to that the event named.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Forwarded<'a> {
+    /// Under which fold it was made: under another its values mean something else.
+    pub fold: u64,
     /// The kind of that entity.
     pub from: EntityKind,
     /// The customer's copy.
@@ -297,13 +299,15 @@ pub enum FieldId {
     DiscountMinor = 20,
     Channel = 21,
     EventName = 22,
-    /// Not a field of any event: which filters of the views a copy is for it passed, a bit each.
+    /// Not a field of any event: which filters of the views a copy is for it passed, a bit each,
     Passed = 23,
+    /// and which filters these were: a hash of their texts, in order.
+    Filters = 24,
 }
 
 impl FieldId {
     /// Every field, in the order of their numbers, with its name in `features.yaml`.
-    pub const ALL: [(FieldId, &'static str); 24] = [
+    pub const ALL: [(FieldId, &'static str); 25] = [
         (FieldId::AmountMinor, "amount"),
         (FieldId::Currency, "currency"),
         (FieldId::Visitor, "visitor"),
@@ -328,6 +332,7 @@ impl FieldId {
         (FieldId::Channel, "channel"),
         (FieldId::EventName, "name"),
         (FieldId::Passed, "passed"),
+        (FieldId::Filters, "filters"),
     ];
 
     /// Its name in `features.yaml`.
@@ -367,6 +372,7 @@ impl FieldId {
                 | FieldId::DiscountMinor
                 | FieldId::EventName
                 | FieldId::Passed
+                | FieldId::Filters
         )
     }
 

@@ -136,6 +136,9 @@ pub struct Part<'a> {
     /// The kinds that owe a part, this one included; the same in every part of one event, but that of its own entity, and of the
     /// customer whom that is linked to, which name this customer as well.
     pub expected: EntitySet,
+    /// Whether it is of a customer whom the payment does not name. Its way is longer, and how much longer nobody can say: it never
+    /// opens a gather, for the one that it belongs to may be long forgotten.
+    pub is_forwarded: bool,
     /// When the payment was attempted.
     pub time: EventTime,
     /// Feature number and value; a feature without a value (a mean of nothing) is left out.

@@ -10,6 +10,7 @@ use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 /// A text that is borrowed from state when written and owned when read.
 pub type Text<'a> = Cow<'a, str>;
@@ -346,6 +347,53 @@ pub struct DecisionQuality {
     pub fraud: u64,
 }
 
+/// What to show to a visitor whose session runs. Topic `recommendations`, key = visitor id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PushedRecommendations<'a> {
+    /// Whose session.
+    pub visitor_id: Text<'a>,
+    /// The session.
+    pub session_id: Text<'a>,
+    /// Its newest event.
+    pub event_time_ms: EventTime,
+    /// The best first.
+    pub items: Vec<RecommendedItem<'a>>,
+}
+
+/// An item, and why it is there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecommendedItem<'a> {
+    /// The item.
+    #[schema(value_type = String)]
+    pub item_id: Text<'a>,
+    /// Comparable within this answer, between items of the same reason; absent where popularity decides.
+    pub score: Option<f64>,
+    /// Why it is recommended.
+    pub reason: RecommendationReason<'a>,
+}
+
+/// Why an item is recommended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum RecommendationReason<'a> {
+    /// Sessions like this one held it, most of all because both held `item_id`.
+    SimilarSessions {
+        /// The item that both held.
+        #[schema(value_type = String)]
+        item_id: Text<'a>,
+    },
+    /// It is popular in a category of this session.
+    PopularInCategory {
+        /// The category.
+        #[schema(value_type = String)]
+        category: Text<'a>,
+    },
+    /// It is popular.
+    Popular,
+}
+
 /// A revision of what a store's tills took on one of its days. Topic `business.days`, key = store id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -412,6 +460,22 @@ pub enum Action {
     StepUp,
     /// Refuse it.
     Decline,
+}
+
+impl Action {
+    /// Every action by its name, the mildest first.
+    pub const NAMES: [(&'static str, Action); 4] = [
+        ("approve", Action::Approve),
+        ("review", Action::Review),
+        ("step_up", Action::StepUp),
+        ("decline", Action::Decline),
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Action::NAMES.into_iter().find_map(|(name, action)| (action == self).then_some(name)).unwrap_or("")
+    }
 }
 
 /// Why a rule moved the score.

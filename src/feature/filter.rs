@@ -1,11 +1,13 @@
 //! Filters of views: which events of their source they count.
 //!
 //! A filter is a condition in CEL over the fields of one event. It is evaluated once, where the event is routed; the copy
-//! says which filters it passed, in one number, see [`FieldId::Passed`].
+//! says which filters it passed, in one number, see [`FieldId::Passed`], and which filters these were: a copy that was made under
+//! other filters has passed none of ours.
 
 use crate::condition::{Binder, Condition, Known, Names, Slots, Values, checked};
 use crate::event::{FieldId, Source, Value};
 use cel::Context;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Filters of the views of one kind on one source, at most: one bit each, of a number without a sign.
 pub(super) const FILTERS_MAX: usize = 62;
@@ -13,6 +15,7 @@ pub(super) const FILTERS_MAX: usize = 62;
 /// The filters of the views of one kind of entity on one source.
 pub struct Filters {
     texts: Vec<String>,
+    hash: u64,
     conditions: Vec<Condition>,
     slots: Slots<FieldId>,
     base: Context<'static, 'static>,
@@ -48,15 +51,21 @@ impl Filters {
     pub(super) fn compile(source: Source, texts: Vec<String>) -> Option<Filters> {
         let names = Fields(source);
         let mut binder = Binder::new(&names);
-        let conditions = texts.iter().filter_map(|text| checked(text, &names).ok());
-        let conditions: Vec<Condition> = conditions.map(|when| binder.bind(when)).collect();
+        let tree = |text: &String| checked(text, &names).expect("a filter with faults is refused before");
+        let conditions: Vec<Condition> = texts.iter().map(|text| binder.bind(tree(text))).collect();
         let Binder { slots, base, .. } = binder;
-        (!texts.is_empty()).then_some(Filters { texts, conditions, slots, base })
+        let hash = xxh3_64(texts.join("\n").as_bytes());
+        (!texts.is_empty()).then_some(Filters { texts, hash, conditions, slots, base })
     }
 
-    /// Which of them an event passes whose fields have these values: bit n is the filter at place n. An event that lacks what a
-    /// filter reads does not pass it.
-    pub fn passed<'v>(&self, value: impl Fn(FieldId) -> Option<Known<'v>>) -> Value {
+    /// Which filters they are.
+    pub(super) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Which of them an event passes whose fields have these values, as a copy carries it: bit n is the filter at place n. An event
+    /// that lacks what a filter reads does not pass it.
+    pub fn passed<'v>(&self, value: impl Fn(FieldId) -> Option<Known<'v>>) -> [(FieldId, Value); 2] {
         let values = Values::new(self.slots.variables().map(value));
         let base: &Context<'_, '_> = &self.base;
         let mut scope = base.new_inner_scope();
@@ -67,14 +76,26 @@ impl Filters {
             .iter()
             .enumerate()
             .map(|(place, condition)| i64::from(passes(condition)) << place);
-        Value::Number(bits.sum())
+        [(FieldId::Passed, Value::Number(bits.sum())), (FieldId::Filters, Value::Hash(self.hash))]
     }
 }
 
-/// Whether an event with these values passed the filter at `place`.
-pub(super) fn has_passed(values: &[(FieldId, Value)], place: usize) -> bool {
-    let passed = values.iter().find(|(field, _)| *field == FieldId::Passed);
-    matches!(passed, Some((_, Value::Number(bits))) if bits >> place & 1 == 1)
+/// A filter among those of its kind and source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Filter {
+    /// Its place among them.
+    pub(super) place: u8,
+    /// Which filters these are.
+    pub(super) of: u64,
+}
+
+impl Filter {
+    /// Whether an event with these values passed it.
+    pub(super) fn has_passed(self, values: &[(FieldId, Value)]) -> bool {
+        let value = |wanted| values.iter().find(|(field, _)| *field == wanted).map(|(_, value)| *value);
+        value(FieldId::Filters) == Some(Value::Hash(self.of))
+            && matches!(value(FieldId::Passed), Some(Value::Number(bits)) if bits >> self.place & 1 == 1)
+    }
 }
 
 impl PartialEq for Filters {
@@ -105,14 +126,16 @@ mod tests {
                 FieldId::Channel => channel.map(Known::Text),
                 _ => None,
             };
-            let values = [(FieldId::Currency, Value::Hash(1)), (FieldId::Passed, filters.passed(value))];
-            [0, 1, 2].map(|place| has_passed(&values, place))
+            let values = [vec![(FieldId::Currency, Value::Hash(1))], filters.passed(value).to_vec()].concat();
+            let others = Filter { place: 0, of: filters.hash() + 1 };
+            assert!(!others.has_passed(&values), "of other filters it says nothing");
+            [0, 1, 2].map(|place| Filter { place, of: filters.hash() }.has_passed(&values))
         };
         assert_eq!(passed(200.0, Some("web")), [true, true, false]);
         assert_eq!(passed(50.0, Some("web")), [false, true, false]);
         assert_eq!(passed(900.0, Some("store")), [true, false, false]);
         assert_eq!(passed(200.0, None), [true, false, false]);
-        assert!(!has_passed(&[], 0));
+        assert!(!Filter { place: 0, of: filters.hash() }.has_passed(&[]));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Everything that the views of one kind of entity on one source with one filter share.
 
-use super::filter::has_passed;
+use super::filter::Filter;
 use super::layout::Layout;
 use super::memory::MemoryBound;
 use super::sweep::{self, Sweep};
@@ -24,8 +24,8 @@ pub struct GroupId {
 pub struct Group {
     entity: EntityKind,
     source: Source,
-    /// The place of its filter among those of its entity and source.
-    filter: Option<usize>,
+    /// Which events it counts; all without one.
+    filter: Option<Filter>,
     retention: Duration,
     features: Vec<Feature>,
     layout: Layout,
@@ -40,10 +40,10 @@ pub struct Group {
 }
 
 impl Group {
-    /// Compiles `views`, which are all on this `entity` and `source`, have the filter at this place, and are at least one.
+    /// Compiles `views`, which are all on this `entity` and `source`, have this filter, and are at least one.
     pub(super) fn compile(
         (entity, source): (EntityKind, Source),
-        filter: Option<usize>,
+        filter: Option<Filter>,
         views: &[&View],
         allowed_lateness: Duration,
     ) -> Group {
@@ -93,14 +93,13 @@ impl Group {
     /// Which group of its entity it is.
     #[must_use]
     pub fn id(&self) -> GroupId {
-        let filter = self.filter.map(|place| u8::try_from(place).unwrap_or(u8::MAX));
-        GroupId { source: self.source, filter }
+        GroupId { source: self.source, filter: self.filter.map(|filter| filter.place) }
     }
 
     /// Whether its views count an event with these values.
     #[must_use]
     pub fn counts(&self, values: &[(FieldId, Value)]) -> bool {
-        self.filter.is_none_or(|place| has_passed(values, place))
+        self.filter.is_none_or(|filter| filter.has_passed(values))
     }
 
     /// The fields that the copies of its events must carry: numbers, then texts.

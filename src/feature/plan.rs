@@ -1,7 +1,7 @@
 //! `features.yaml`, compiled: the groups, and every feature by name and number.
 
 use super::derived::Derived;
-use super::filter::Filters;
+use super::filter::{Filter, Filters};
 use super::group::{Group, GroupId};
 use super::spec::FeaturesSpec;
 use super::view::{Feature, View};
@@ -179,20 +179,22 @@ impl Place {
                 texts.push(text.clone());
             }
         }
-        let group = |filter: Option<usize>| {
-            let text = filter.and_then(|place| texts.get(place));
+        let filters = Filters::compile(of.1, texts.clone()).map(Arc::new);
+        let hash = filters.as_ref().map_or(0, |filters| filters.hash());
+        let group = |(text, filter): (Option<&String>, Option<Filter>)| {
             let views: Vec<&View> =
                 there.iter().copied().filter(|view| view.filter.as_ref() == text).collect();
             (!views.is_empty()).then(|| Group::compile(of, filter, &views, allowed_lateness))
         };
-        let groups: Vec<Group> =
-            std::iter::once(None).chain((0..texts.len()).map(Some)).filter_map(group).collect();
+        let filtered = (0_u8..).zip(&texts);
+        let filtered = filtered.map(|(place, text)| (Some(text), Some(Filter { place, of: hash })));
+        let groups: Vec<Group> = std::iter::once((None, None)).chain(filtered).filter_map(group).collect();
         let mut fields: Vec<FieldId> = groups.iter().flat_map(Group::fields).copied().collect();
         if groups.len() > 1 {
             fields.sort_unstable();
             fields.dedup();
         }
-        Place { groups, filters: Filters::compile(of.1, texts).map(Arc::new), fields }
+        Place { groups, filters, fields }
     }
 }
 

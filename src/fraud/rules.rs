@@ -9,7 +9,7 @@ use super::inputs::Inputs;
 use super::names::{Names, Variable};
 use super::score::{contributions, score};
 use super::spec::{RuleSpec, RuleState, RulesSpec, Thresholds};
-use super::validate::{rule_faults, rule_path, threshold_faults};
+use super::validate::{RULES_MAX, rule_faults, rule_path, size_fault, threshold_faults};
 use crate::condition::{Binder, Condition, Slots, Unanswered, Values, checked};
 use crate::event::public::{Action, NotEvaluated, Reason, Text};
 use crate::fault::Fault;
@@ -116,6 +116,10 @@ impl RuleSet {
     fn compile_with(spec: &RulesSpec, names: &Names<'_>) -> Result<RuleSet, Vec<Fault>> {
         let mut binder = Binder::new(names);
         let mut faults = threshold_faults(&spec.thresholds);
+        faults.extend(size_fault(spec));
+        if !faults.is_empty() && spec.rules.len() > RULES_MAX {
+            return Err(faults);
+        }
         let mut rules = Vec::new();
         for (index, rule) in spec.rules.iter().enumerate() {
             faults.extend(rule_faults(spec, index, rule));

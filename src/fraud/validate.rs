@@ -5,6 +5,15 @@
 use super::spec::{RuleSpec, RulesSpec, Thresholds};
 use crate::fault::Fault;
 
+/// Rules of a file, at most: each is checked when the file is read, and evaluated for each payment.
+pub(super) const RULES_MAX: usize = 500;
+
+/// That there are too many rules.
+pub(super) fn size_fault(spec: &RulesSpec) -> Option<Fault> {
+    let message = || format!("are {}, and may be {RULES_MAX}", spec.rules.len());
+    (spec.rules.len() > RULES_MAX).then(|| Fault::new("rules.rules", message()))
+}
+
 /// The path of a field of the rule at `index`.
 pub(super) fn rule_path(index: usize, field: &str) -> String {
     format!("rules.rules[{index}].{field}")

@@ -92,9 +92,7 @@ impl Router<'_> {
         let visitor = click_copy(click, ids.get(EntityKind::Customer), values);
         each(&copy(EntityKind::Visitor, click.visitor_id.as_str(), event_id, time, Body::Click(visitor)));
         self.for_linked(Source::Click, &ids, (event_id, time), value, &mut each);
-        // the visitor has its own copy
-        ids.ids[EntityKind::Visitor.index()] = None;
-        self.for_views(Source::Click, &ids, (event_id, time), value, each);
+        self.for_views(Source::Click, &ids, Some(EntityKind::Visitor), (event_id, time), value, each);
     }
 
     /// The copies of a payment event, handed to `each` in the order of the kinds.
@@ -122,7 +120,8 @@ impl Router<'_> {
             PaymentKind::Result(_) => {
                 let value = |field| payment_value(payment, field);
                 let event = (payment.event_id.as_str(), time);
-                self.for_views(Source::PaymentResult, &ids, event, value, each);
+                self.for_linked(Source::PaymentResult, &ids, event, value, &mut each);
+                self.for_views(Source::PaymentResult, &ids, None, event, value, each);
             }
         }
     }
@@ -135,7 +134,7 @@ impl Router<'_> {
         let event_id = label.fields.event_id.as_str();
         let is_fraud = i64::from(label.outcome == LabelOutcome::Fraud);
         let value = |field| (field == FieldId::Fraud).then_some(Told::Number(is_fraud));
-        self.for_views(Source::Label, &ids, (event_id, time), value, &mut each);
+        self.for_views(Source::Label, &ids, None, (event_id, time), value, &mut each);
         let source = label.fields.source.as_str();
         let body = LabelCopy { decision: label.decision, outcome: label.outcome, source };
         let key = label.decision.to_string();
@@ -152,7 +151,7 @@ impl Router<'_> {
             customer: &fields.customer_id,
             ..Named::NOBODY
         };
-        let mut ids = self.ids(named, as_str(&fields.card_token), time);
+        let ids = self.ids(named, as_str(&fields.card_token), time);
         let pieces = fields.items().map(|item| item.quantity.unwrap_or(1)).sum();
         let value = |field| match field {
             FieldId::AmountMinor => fields.value_minor.map(Told::Number),
@@ -168,11 +167,8 @@ impl Router<'_> {
             each(&copy(EntityKind::Visitor, visitor, event_id, time, body));
         }
         self.for_linked(order.source, &ids, (event_id, time), value, &mut each);
-        if order.source == Source::OrderPlaced {
-            // the visitor has its own copy
-            ids.ids[EntityKind::Visitor.index()] = None;
-        }
-        self.for_views(order.source, &ids, (event_id, time), value, each);
+        let has_its_own = (order.source == Source::OrderPlaced).then_some(EntityKind::Visitor);
+        self.for_views(order.source, &ids, has_its_own, (event_id, time), value, each);
     }
 
     /// The copies of a transaction of a till, handed to `each` in the order of the kinds, but for the store's, which comes first. A
@@ -187,7 +183,7 @@ impl Router<'_> {
         let customer = transaction.customer_id.as_ref().or(transaction.loyalty_id.as_ref()).cloned();
         let named = Named { store: &store, terminal: &till, customer: &customer, ..Named::NOBODY };
         let card = transaction.tenders().find_map(|tender| as_str(&tender.card_token));
-        let mut ids = if counts { self.ids(named, card, time) } else { Ids::default() };
+        let ids = if counts { self.ids(named, card, time) } else { Ids::default() };
         let value = |field| match field {
             FieldId::AmountMinor => Some(Told::Number(basket.sold_minor - basket.returned_minor)),
             FieldId::ReturnedMinor => Some(Told::Number(basket.returned_minor)),
@@ -204,8 +200,8 @@ impl Router<'_> {
         };
         let body = Body::Basket(basket, values);
         each(&copy(EntityKind::Store, key, event_id, time, body));
-        ids.ids[EntityKind::Store.index()] = None;
-        self.for_views(Source::PosTransaction, &ids, (event_id, time), value, &mut each);
+        let own = Some(EntityKind::Store);
+        self.for_views(Source::PosTransaction, &ids, own, (event_id, time), value, &mut each);
         self.link(Source::PosTransaction, EntityKind::Card, &ids, (event_id, time), &mut each);
         if transaction.customer_id.is_none() {
             self.for_linked(Source::PosTransaction, &ids, (event_id, time), value, &mut each);
@@ -227,7 +223,7 @@ impl Router<'_> {
         let mut ids = self.ids(named, as_str(&fields.card_token), time);
         let event = (fields.event_id.as_str(), time);
         let value = |field| if field == FieldId::Channel { told(&fields.channel) } else { None };
-        self.for_views(account.source, &ids, event, value, &mut each);
+        self.for_views(account.source, &ids, None, event, value, &mut each);
         if account.source == Source::LoginFailed {
             return;
         }
@@ -325,16 +321,18 @@ impl Router<'_> {
         }
     }
 
-    /// A copy for each entity that has views on `source`; `value` says what the event's own fields hold.
+    /// A copy for each entity that has views on `source`, but for one that `has_its_own`; `value` says what the event's own fields hold.
     fn for_views<'v>(
         &self,
         source: Source,
         ids: &Ids<'_>,
+        has_its_own: Option<EntityKind>,
         (event_id, time): (&str, EventTime),
         value: impl Fn(FieldId) -> Option<Told<'v>>,
         mut each: impl FnMut(&Copy<'_>),
     ) {
-        for kind in EntitySet::iter(self.plan.kinds_with(source)) {
+        let kinds = EntitySet::iter(self.plan.kinds_with(source));
+        for kind in kinds.filter(|kind| Some(*kind) != has_its_own) {
             if let Some(key) = ids.get(kind) {
                 let values = self.values(kind, source, ids, &value);
                 each(&copy(kind, key, event_id, time, Body::Values(source, values)));
@@ -359,7 +357,7 @@ impl Router<'_> {
         let values = fields.iter().filter_map(|field| read(*field).map(|told| (*field, told.value())));
         let passed = self.plan.filters(kind, source);
         let passed = passed.map(|filters| filters.passed(|field| read(field).map(Told::known)));
-        values.chain(passed.map(|passed| (FieldId::Passed, passed))).collect()
+        values.chain(passed.into_iter().flatten()).collect()
     }
 
     fn pseudonym(&self, kind: EntityKind, id: &Option<Text<'_>>, time: EventTime) -> Option<String> {

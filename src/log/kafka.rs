@@ -11,6 +11,7 @@ mod feed;
 mod producer;
 mod raw;
 mod reader;
+mod shared;
 mod statistics;
 mod submit;
 mod tail;
@@ -23,6 +24,7 @@ pub use client::{ClientSettings, Refused, SESSION_TIMEOUT, refused_settings};
 pub use committed::{NextOffset, TopicIds};
 pub use feed::KafkaFeed;
 pub use reader::{PartitionReader, ReaderError, Standing, standings};
+pub use shared::SharedReader;
 pub use submit::{Receipt, Submitter};
 pub use tail::{Behind, Tail, TailStart};
 

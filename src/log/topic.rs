@@ -24,13 +24,14 @@ pub enum Topic {
     VectorsFraud,
     QualityFraud,
     BusinessDays,
+    Recommendations,
     Late,
     DeadLetter,
 }
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Topic; 22] = [
+    pub const ALL: [Topic; 23] = [
         Topic::Clickstream,
         Topic::Payments,
         Topic::Labels,
@@ -51,6 +52,7 @@ impl Topic {
         Topic::VectorsFraud,
         Topic::QualityFraud,
         Topic::BusinessDays,
+        Topic::Recommendations,
         Topic::Late,
         Topic::DeadLetter,
     ];
@@ -67,7 +69,7 @@ impl Topic {
         Topic::Linked,
     ];
     /// The public topics.
-    pub const PUBLIC: [Topic; 10] = [
+    pub const PUBLIC: [Topic; 11] = [
         Topic::Sessions,
         Topic::FeaturesSession,
         Topic::FeaturesFraud,
@@ -76,9 +78,15 @@ impl Topic {
         Topic::VectorsFraud,
         Topic::QualityFraud,
         Topic::BusinessDays,
+        Topic::Recommendations,
         Topic::Late,
         Topic::DeadLetter,
     ];
+
+    /// The public topics that the stages write: all but what is pushed, which follows from a view of them.
+    pub fn of_stages() -> impl Iterator<Item = Topic> {
+        Topic::PUBLIC.into_iter().filter(|topic| *topic != Topic::Recommendations)
+    }
 
     /// Its name.
     #[must_use]
@@ -104,6 +112,7 @@ impl Topic {
             Topic::VectorsFraud => "vectors.fraud",
             Topic::QualityFraud => "quality.fraud",
             Topic::BusinessDays => "business.days",
+            Topic::Recommendations => "recommendations",
             Topic::Late => "late",
             Topic::DeadLetter => "dead-letter",
         }

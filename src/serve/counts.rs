@@ -1,6 +1,7 @@
 //! Counts and times of requests, for `/metrics`. Labels hold routes, never ids.
 
-use prometheus::{CounterVec, Encoder, HistogramOpts, HistogramVec, Opts, Registry, TextEncoder};
+use crate::telemetry::metrics::text_of;
+use prometheus::{CounterVec, HistogramOpts, HistogramVec, Opts, Registry};
 use std::time::Duration;
 
 /// What is counted of requests.
@@ -54,10 +55,6 @@ impl Counts {
 
     /// In Prometheus' text format.
     pub(super) fn exposition(&self) -> String {
-        let mut text = Vec::new();
-        TextEncoder::new()
-            .encode(&self.registry.gather(), &mut text)
-            .expect("writing to memory does not fail");
-        String::from_utf8(text).expect("the text format is UTF-8")
+        text_of(&self.registry)
     }
 }

@@ -65,7 +65,7 @@ pub(super) async fn features(
         entity: kind.name(),
         entity_id,
         event_time_ms: record.event_time.0,
-        freshness_ms: SystemClock.now().0 - record.event_time.0,
+        freshness_ms: SystemClock.now().age_ms(record.event_time),
         features: within(&known.features),
         estimates: within(&known.estimates),
         decision_id: known.decision_id.into_owned(),

@@ -2,10 +2,11 @@
 
 use super::live::Live;
 use super::probes::{RoleStatus, Status};
+use super::push::{Push, PushSettings};
 use crate::log::kafka::{Behind, ClientSettings, Tail, TailStart};
 use crate::log::{LogError, Topic};
 use crate::telemetry::metrics::{self, Samples};
-use crate::time::{Clock, ProcessingTime, Stopwatch, SystemClock, millis};
+use crate::time::{Clock, ProcessingTime, Stopwatch, SystemClock, millis, wait};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub struct Feed<'f> {
     pub history: Duration,
     /// How far back sessions are.
     pub sessions_history: Duration,
+    /// How recommendations are pushed, if they are.
+    pub push: Option<PushSettings>,
     /// Says that it goes on.
     pub beat: &'f (dyn Fn() + Sync),
     /// Whether it is to end.
@@ -54,6 +57,9 @@ impl Feed<'_> {
             for ((reader, topics), caught_up) in READERS.into_iter().zip(&caught_up) {
                 scope.spawn(move || self.keep_reading(reader, topics, live, caught_up));
             }
+            if let Some(settings) = self.push {
+                scope.spawn(move || self.keep_pushing(settings, live));
+            }
             while !(self.may_end)() {
                 (self.beat)();
                 let waits_for =
@@ -70,6 +76,19 @@ impl Feed<'_> {
             if let Err(fault) = self.read(reader, topics, live, caught_up) {
                 tracing::warn!(%fault, reader, "the public topics cannot be read; trying again");
                 live.set_behind(reader, None);
+                self.pause(PAUSE);
+            }
+        }
+    }
+
+    /// Once the view knows what was there: nobody is pushed what is popular because nothing else is known yet.
+    fn keep_pushing(&self, settings: PushSettings, live: &Live) {
+        let push = Push { client: self.client, settings, may_end: self.may_end };
+        while !(self.may_end)() {
+            if live.lag().records.is_none_or(|records| records > NEARLY_NOTHING) {
+                self.pause(LOOK_INTERVAL);
+            } else if let Err(fault) = push.run(live) {
+                tracing::warn!(%fault, "recommendations cannot be pushed; trying again");
                 self.pause(PAUSE);
             }
         }
@@ -108,10 +127,7 @@ impl Feed<'_> {
     }
 
     fn pause(&self, patience: Duration) {
-        let begun = Stopwatch::start();
-        while begun.elapsed() < patience && !(self.may_end)() {
-            std::thread::sleep(POLL);
-        }
+        wait(patience, self.may_end);
     }
 }
 
@@ -153,5 +169,6 @@ fn samples(live: &Live) -> Samples {
     samples.add(metrics::INTENT_LOG_LOSS, &["model"], intent.log_loss);
     samples.add(metrics::INTENT_LOG_LOSS, &["rate"], intent.log_loss_of_rate);
     samples.count(metrics::MACHINE_SESSIONS, &[], sizes.machines);
+    samples.count(metrics::PUSHED, &[], live.pushed_in_all());
     samples
 }

@@ -9,6 +9,7 @@ use crate::view::{Decided, News, Published, View, ViewSettings};
 use dashmap::DashMap;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{oneshot, watch};
 use utoipa::ToSchema;
@@ -24,6 +25,8 @@ pub struct Live {
     following: DashMap<Box<str>, Vec<watch::Sender<Followed>>>,
     /// Of each reader.
     behind: Mutex<BTreeMap<&'static str, Option<Behind>>>,
+    /// Visitors who were pushed recommendations.
+    pushed: AtomicU64,
     /// Records that were none of their contract, by topic.
     unreadable: Mutex<BTreeMap<Topic, u64>>,
 }
@@ -56,6 +59,7 @@ impl Live {
             waiting: DashMap::new(),
             following: DashMap::new(),
             behind: Mutex::default(),
+            pushed: AtomicU64::new(0),
             unreadable: Mutex::default(),
         }
     }
@@ -139,6 +143,16 @@ impl Live {
             records: all.map(|all| all.iter().map(|behind| behind.records).sum()),
             known_ms_ago: known_at.map(|known_at| SystemClock.now().0 - known_at.0),
         }
+    }
+
+    pub(super) fn pushed(&self, records: u64) {
+        self.pushed.fetch_add(records, Ordering::Relaxed);
+    }
+
+    /// Records of recommendations that were pushed.
+    #[must_use]
+    pub fn pushed_in_all(&self) -> u64 {
+        self.pushed.load(Ordering::Relaxed)
     }
 
     /// Records that were left out, by topic.

@@ -67,7 +67,8 @@ impl RulesInForce {
         let Ok((Some(published), _)) = RulesPublished::decode(payload, self.payload_bytes_max) else {
             return;
         };
-        let Ok(rules) = RuleSet::read(published.rules.as_str(), &self.feature_names) else { return };
+        let text = published.rules.as_str();
+        let Ok(rules) = RuleSet::read_under_other_views(text, &self.feature_names) else { return };
         let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
         if rules.version() > in_force.rules_version {
             let author = published.author.as_ref().map(|author| author.as_str().to_owned());

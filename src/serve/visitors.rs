@@ -4,7 +4,7 @@ use super::api::{ApiState, Lagged};
 use super::extract::{FromPath, FromQuery};
 use super::live::{Followed, Following};
 use super::problem::Problem;
-use crate::recommend::{Recommendation, Why};
+use crate::event::public::RecommendedItem;
 use crate::time::{Clock, SystemClock};
 use crate::view::Published;
 use crate::view::heads::RunningHead;
@@ -15,8 +15,6 @@ use axum::response::sse::{Event, KeepAlive};
 use futures::Stream;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::borrow::Cow;
-use std::cmp::Reverse;
 use std::convert::Infallible;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::{IntoParams, ToSchema};
@@ -60,7 +58,7 @@ pub(super) async fn session(
         visitor_id,
         running: running.as_ref().map(raw),
         published: published.as_ref().map(raw),
-        freshness_ms: SystemClock.now().0 - newest.0,
+        freshness_ms: SystemClock.now().age_ms(newest),
     }))
 }
 
@@ -103,7 +101,7 @@ pub(super) async fn intent(
         learned_from: quality.sessions,
         log_loss: quality.log_loss,
         log_loss_of_rate: quality.log_loss_of_rate,
-        freshness_ms: SystemClock.now().0 - running.event_time.0,
+        freshness_ms: SystemClock.now().age_ms(running.event_time),
     }))
 }
 
@@ -135,32 +133,11 @@ pub(super) struct WantedFor {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Recommendations {
     /// The best first.
-    items: Vec<RecommendedItem>,
+    items: Vec<RecommendedItem<'static>>,
     /// The items that it is made from, the newest first.
     based_on: Vec<String>,
     /// Age of the newest click that is in it, in milliseconds; absent where there is none.
     freshness_ms: Option<i64>,
-}
-
-/// An item, and why it is there.
-#[derive(Debug, Serialize, ToSchema)]
-struct RecommendedItem {
-    item_id: String,
-    /// Comparable within this answer, between items of the same reason; absent where popularity decides.
-    score: Option<f64>,
-    reason: RecommendationReason,
-}
-
-/// Why an item is recommended.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-enum RecommendationReason {
-    /// Sessions like this one held it, most of all because both held `item_id`.
-    SimilarSessions { item_id: String },
-    /// It is popular in a category of this session.
-    PopularInCategory { category: String },
-    /// It is popular.
-    Popular,
 }
 
 /// What to show to a visitor.
@@ -181,11 +158,10 @@ pub(super) async fn recommendations(
     let running = api.live.view.running_session(&visitor_id);
     let session =
         running.as_ref().and_then(|record| serde_json::from_str::<RunningHead<'_>>(&record.json).ok());
-    let items = session.as_ref().map_or(&[][..], |session| &session.last_items);
-    let items: Vec<&str> = items.iter().map(|item| &**item).collect();
-    let categories = session.as_ref().map(most_touched).unwrap_or_default();
+    let items = session.as_ref().map(RunningHead::items).unwrap_or_default();
+    let categories = session.as_ref().map(RunningHead::most_touched).unwrap_or_default();
     let chosen = api.recommended(&items, &categories, count);
-    let freshness_ms = running.as_ref().map(|record| SystemClock.now().0 - record.event_time.0);
+    let freshness_ms = running.as_ref().map(|record| SystemClock.now().age_ms(record.event_time));
     Ok(api.lagged(Recommendations {
         items: chosen,
         based_on: items.iter().map(|item| (*item).to_owned()).collect(),
@@ -226,34 +202,15 @@ fn count(wanted: Option<u16>) -> Result<usize, Problem> {
     Err(Problem::unprocessable(format!("must be 1 to {COUNT_MAX}")).at("count"))
 }
 
-/// The categories of a session, the most touched first, of equal ones by name.
-fn most_touched<'s>(session: &'s RunningHead<'_>) -> Vec<&'s str> {
-    let mut categories: Vec<(&Cow<'_, str>, &u32)> = session.categories.iter().collect();
-    categories.sort_by_key(|(_, touches)| Reverse(**touches));
-    categories.into_iter().map(|(category, _)| &**category).collect()
-}
-
 impl ApiState {
-    fn recommended(&self, items: &[&str], categories: &[&str], count: usize) -> Vec<RecommendedItem> {
+    fn recommended(
+        &self,
+        items: &[&str],
+        categories: &[&str],
+        count: usize,
+    ) -> Vec<RecommendedItem<'static>> {
         // a millisecond of work: other requests go on meanwhile
-        tokio::task::block_in_place(|| {
-            let recommender = self.live.view.recommender();
-            let chosen = recommender.recommend(items, categories, count);
-            chosen.into_iter().map(RecommendedItem::from).collect()
-        })
-    }
-}
-
-impl From<Recommendation<'_>> for RecommendedItem {
-    fn from(chosen: Recommendation<'_>) -> RecommendedItem {
-        let reason = match chosen.why {
-            Why::SimilarSessions(item) => RecommendationReason::SimilarSessions { item_id: item.to_owned() },
-            Why::PopularIn(category) => {
-                RecommendationReason::PopularInCategory { category: category.to_owned() }
-            }
-            Why::Popular => RecommendationReason::Popular,
-        };
-        RecommendedItem { item_id: chosen.item.to_owned(), score: chosen.score, reason }
+        tokio::task::block_in_place(|| self.live.view.recommended(items, categories, count))
     }
 }
 

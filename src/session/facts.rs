@@ -1,7 +1,7 @@
 //! What a session says of its clicks, independent of the order in which they came.
 //!
 //! Every part is a commutative, associative sum: of counts, of the first or last by (time, event id),
-//! of the most recent distinct items, of the orders by their ids. Bounded: 20 items, 64 categories, 100 items in the cart, 256 orders.
+//! of the most recent distinct items, of the orders by their ids. Bounded: 20 items, 64 categories, 100 items in the cart, 64 orders of 20 items.
 
 #![expect(clippy::indexing_slicing, reason = "places come from a search in the same list")]
 

@@ -2,7 +2,7 @@
 //!
 //! A click joins the sessions within the gap of it, merging several, or opens one. A timer publishes
 //! a session when the watermark has passed its end by the gap, and closes it for good when it has
-//! passed by the allowed lateness as well. Memory: about 1 KB per open session, whose facts are bounded, and
+//! passed by the allowed lateness as well. Memory: about 1 KB per open session, and as much again per order of 20 items in it; its facts are bounded, and
 //! at most 32 of them: while a slow source holds the watermark back, one more makes the earliest final
 //! early. Eight closed sessions of 32 bytes for the time they are remembered.
 

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Orders of a session that are told apart: the first in the order of their hashes; beyond, not counted.
-pub const ORDERS_MAX: usize = 256;
+pub const ORDERS_MAX: usize = 64;
 /// Items that are kept of an order: its first.
-pub const ORDER_ITEMS_MAX: usize = 100;
+pub const ORDER_ITEMS_MAX: usize = 20;
 
 /// Purchases by the hash of the order's id.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,7 +160,7 @@ mod tests {
         let many = u64::try_from(ORDERS_MAX).unwrap() + 3;
         let told: Vec<Told> = (0..many).map(|order| (1, "a", true, Some(order), 1, 1)).collect();
         let backwards: Vec<Told> = told.iter().rev().copied().collect();
-        assert_eq!(facts(&told).orders.count(), 256);
+        assert_eq!(facts(&told).orders.count(), 64);
         assert_eq!(facts(&told).orders, facts(&backwards).orders);
     }
 }

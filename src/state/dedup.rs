@@ -50,9 +50,20 @@ impl Dedup {
         time: EventTime,
         watermark: Option<EventTime>,
     ) -> bool {
+        self.is_new_for(self.horizon, key, event_id, (time, watermark))
+    }
+
+    /// As [`Dedup::is_new`], and remembers it for so long.
+    pub fn is_new_for(
+        &mut self,
+        horizon: Duration,
+        key: u64,
+        event_id: &str,
+        (time, watermark): (EventTime, Option<EventTime>),
+    ) -> bool {
         let id = xxh3_128_with_seed(event_id.as_bytes(), key);
         let now = watermark.map_or(time, |watermark| watermark.max(time));
-        let until = now.plus(self.horizon);
+        let until = now.plus(horizon);
         match self.until.get_mut(&id) {
             Some(known) if watermark.is_none_or(|watermark| *known > watermark) => return false,
             Some(known) => *known = until,

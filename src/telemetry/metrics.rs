@@ -102,6 +102,7 @@ metrics! {
     VIEW_LAG = "tillstream_view_lag_records" Gauge [] "Published records that the view has not read yet.";
     VIEW_LAG_AGE = "tillstream_view_lag_age_seconds" Gauge [] "How long ago it was found out how many published records the view has not read.";
     VIEW_UNREADABLE = "tillstream_view_unreadable_records_total" Counter ["topic"] "Published records that the view left out, because they are not what it knows of their contract.";
+    PUSHED = "tillstream_pushed_recommendations_total" Counter [] "Records of recommendations that were pushed.";
     VIEW_ENTRIES = "tillstream_view_entries" Gauge ["of"] "What the view knows: visitors, entities, decisions, sessions, catalogue, popular_items.";
     INTENT_SESSIONS = "tillstream_intent_sessions_total" Counter [] "Sessions that it was learned from what running ones will come to.";
     INTENT_LOG_LOSS = "tillstream_intent_log_loss" Gauge ["of"] "Mean loss of what was said of purchases, by the model and by one who says the rate each time.";
@@ -289,10 +290,16 @@ impl Samples {
                 registry.register(collector(*metric, &samples)).expect("every metric is declared once");
             }
         }
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&registry.gather(), &mut text).expect("writing to memory does not fail");
-        String::from_utf8(text).expect("the text format is UTF-8")
+        text_of(&registry)
     }
+}
+
+/// What a registry has gathered, in Prometheus' text format.
+#[must_use]
+pub fn text_of(registry: &Registry) -> String {
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&registry.gather(), &mut text).expect("writing to memory does not fail");
+    String::from_utf8(text).expect("the text format is UTF-8")
 }
 
 fn collector(metric: Metric, samples: &[&Sample]) -> Box<dyn Collector> {

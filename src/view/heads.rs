@@ -4,6 +4,7 @@ use crate::event::public::{Action, Text};
 use crate::event::{EntityKind, LabelOutcome};
 use crate::time::EventTime;
 use serde::Deserialize;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// Of `features.session`.
@@ -40,6 +41,22 @@ pub struct RunningHead<'a> {
     /// The most recent distinct items, newest first.
     #[serde(borrow)]
     pub last_items: Vec<Text<'a>>,
+}
+
+impl RunningHead<'_> {
+    /// Its items, the newest first.
+    #[must_use]
+    pub fn items(&self) -> Vec<&str> {
+        self.last_items.iter().map(|item| &**item).collect()
+    }
+
+    /// Its categories, the most touched first, of equal ones by name.
+    #[must_use]
+    pub fn most_touched(&self) -> Vec<&str> {
+        let mut categories: Vec<_> = self.categories.iter().collect();
+        categories.sort_by_key(|(_, touches)| Reverse(**touches));
+        categories.into_iter().map(|(category, _)| &**category).collect()
+    }
 }
 
 /// Of `sessions`.

@@ -299,7 +299,8 @@ fn a_page_follows_its_visitor_and_what_is_retired_is_in_no_answer() {
     shop.declare_clients("{}");
     // sessions that end within a test
     shop.configure(
-        "sessions: { gap: 2s, allowed_lateness: 1s }\ningest: { out_of_orderness: 1s, idle_timeout: 1s }",
+        "sessions: { gap: 2s, allowed_lateness: 1s }\ningest: { out_of_orderness: 1s, idle_timeout: 1s }\n\
+         recommend: { push: true, push_count: 2 }",
     );
     let mut instance = shop.instance();
     let mut feed = Feed::new(&shop);
@@ -335,6 +336,22 @@ fn a_page_follows_its_visitor_and_what_is_retired_is_in_no_answer() {
         [("lamp", "popular_in_category"), ("mat", "similar_sessions"), ("stove", "similar_sessions")];
     let expected = expected.map(|(item, why)| (item.to_owned(), why.to_owned()));
     assert_eq!(found, BTreeSet::from(expected));
+
+    // the same, pushed; the first clicks may come before the group has formed
+    let pushed = |instance: &Instance| instance.metric("tillstream_pushed_recommendations_total", &[]);
+    let begun = Instant::now();
+    while pushed(&instance) <= 0.0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing is pushed");
+        feed.look("live", "tent", SystemClock.now().0);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let printed = shop.run(&["inspect", "recommendations", "--limit", "1000"]);
+    let last =
+        printed.lines().rfind(|line| line.contains("\"visitor_id\":\"live\"")).expect("one of the visitor");
+    let record: Value = serde_json::from_str(last.trim()).expect("JSON");
+    assert_eq!(record["items"].as_array().map(Vec::len), Some(2), "{record}");
+    assert_eq!(record["items"][0]["reason"]["kind"], "similar_sessions", "{record}");
+    assert!(printed.contains("ce_type: tillstream.recommendations.v1"), "{printed}");
 
     feed.offer("stove", &json!({"is_active": false}));
     feed.offer("lamp", &json!({"stock": 0}));

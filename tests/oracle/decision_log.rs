@@ -136,6 +136,7 @@ impl Task<'_> {
                     let versions = self.outcome.weights.entry(self.partition).or_default();
                     versions.push(model::version_of(&slice));
                 }
+                // versions of these tests are above that of the file from the first that counts
                 DecisionEvent::Rules(rules) if u64::from(rules.version) > self.rules.version => {
                     self.rules = InForce::of(rules.text);
                     self.outcome.rules += 1;
@@ -240,6 +241,10 @@ impl Task<'_> {
                 return;
             }
             self.tombstones.remove(&decision);
+        }
+        if part.forwarded && !self.open.contains_key(&decision) {
+            self.outcome.late_parts += 1;
+            return;
         }
         let gather =
             self.open.entry(decision).or_insert_with(|| Gather { opened_at: offset, parts: Vec::new() });

@@ -81,6 +81,8 @@ pub struct PlainPart {
     pub kind: EntityKind,
     pub entity: String,
     pub expected: EntitySet,
+    /// Of a customer whom the payment does not name.
+    pub forwarded: bool,
     pub time: i64,
     pub features: BTreeMap<u32, f64>,
     /// The context as JSON; null without one.
@@ -106,6 +108,7 @@ impl PlainPart {
             kind: part.kind,
             entity: part.entity.to_owned(),
             expected: part.expected,
+            forwarded: part.is_forwarded,
             time: part.time.0,
             features,
             context: json!(part.context),
@@ -124,6 +127,7 @@ impl PlainPart {
             "kind": self.kind,
             "entity": self.entity,
             "expected": self.expected,
+            "forwarded": self.forwarded,
             "time": self.time,
             "features": features,
             "context": self.context,
@@ -195,7 +199,10 @@ fn read_by_views(source: Source) -> EventSource {
 
 /// Clicks, payment attempts, payment results, labels, orders, baskets and events of accounts each have event ids of their own; so
 /// has what links, and what goes on to whom an entity is linked to.
-fn stream(copy: &EventCopy<'_>) -> String {
+fn stream(copy: &EventCopy<'_>, forwarded: bool) -> String {
+    if forwarded {
+        return format!("forwarded, {}", stream(copy, false));
+    }
     let of_source = |source: Source| match source.name() {
         order if order.starts_with("order_") => "order",
         "login" | "login_failed" | "sign_up" | "credential_changed" | "address_changed" => "account",
@@ -404,13 +411,14 @@ impl<'a> Task<'a> {
             self.visited(copy.key);
         }
         self.ledger(copy.kind).copies += 1;
-        if self.is_duplicate(copy) {
+        let forwarded = self.sources.name(origin.source) == "tillstream.linked";
+        if self.is_duplicate(copy, forwarded) {
             self.ledger(copy.kind).duplicate += 1;
             return;
         }
         let late = self.is_late(copy);
         if !late || self.settings.reading.late_ids_are_remembered {
-            self.remember(copy);
+            self.remember(copy, forwarded);
         }
         if late {
             self.ledger(copy.kind).late += 1;
@@ -435,7 +443,7 @@ impl<'a> Task<'a> {
                 self.fold(copy, source, event(&click.values));
             }
             Body::Values(source, values) => self.fold(copy, read_by_views(*source), event(values)),
-            Body::Payment(payment) => self.payment(copy, payment, &event(&payment.values)),
+            Body::Payment(payment) => self.payment(copy, payment, &event(&payment.values), forwarded),
             Body::Basket(basket, values) => {
                 if !basket.is_void && !basket.is_training {
                     self.fold(copy, EventSource::Basket, event(values));
@@ -445,7 +453,10 @@ impl<'a> Task<'a> {
             Body::Link(_, customer) => {
                 let logins = self.logins.entry((copy.kind, copy.key.to_owned())).or_default();
                 logins.insert((copy.time.0, (*customer).to_owned()));
-                while logins.len() > LOGINS_MAX {
+                let of_one: Vec<_> = logins.iter().filter(|(_, who)| who == customer).cloned().collect();
+                if of_one.len() > 4 {
+                    logins.remove(&of_one[0]);
+                } else if logins.len() > LOGINS_MAX {
                     logins.pop_first();
                 }
             }
@@ -465,8 +476,8 @@ impl<'a> Task<'a> {
         }
     }
 
-    fn is_duplicate(&mut self, copy: &EventCopy<'_>) -> bool {
-        let ids = self.seen.entry((copy.kind, copy.key.to_owned(), stream(copy))).or_default();
+    fn is_duplicate(&mut self, copy: &EventCopy<'_>, forwarded: bool) -> bool {
+        let ids = self.seen.entry((copy.kind, copy.key.to_owned(), stream(copy, forwarded))).or_default();
         let Some(until) = ids.get(copy.event_id) else { return false };
         if self.sources.watermark.is_none_or(|watermark| watermark < *until) {
             return true;
@@ -477,10 +488,11 @@ impl<'a> Task<'a> {
         false
     }
 
-    fn remember(&mut self, copy: &EventCopy<'_>) {
+    fn remember(&mut self, copy: &EventCopy<'_>, forwarded: bool) {
         let from = copy.time.0.max(self.sources.watermark.unwrap_or(copy.time.0));
-        let ids = self.seen.entry((copy.kind, copy.key.to_owned(), stream(copy))).or_default();
-        ids.insert(copy.event_id.to_owned(), from + self.settings.dedup_horizon);
+        let ids = self.seen.entry((copy.kind, copy.key.to_owned(), stream(copy, forwarded))).or_default();
+        let horizon = if forwarded { 7 * 86_400_000 } else { self.settings.dedup_horizon };
+        ids.insert(copy.event_id.to_owned(), from + horizon);
     }
 
     /// What is as good as a watermark for the session of this click.
@@ -680,7 +692,12 @@ impl<'a> Task<'a> {
         self.publish("tillstream.linked", customer, plain_forwarded(&copy));
     }
 
-    fn payment(&mut self, copy: &EventCopy<'_>, payment: &PaymentCopy<'_>, event: &Event) {
+    fn payment(&mut self, copy: &EventCopy<'_>, payment: &PaymentCopy<'_>, event: &Event, forwarded: bool) {
+        if forwarded && let Some(customer) = self.linked(copy) {
+            // of a loyalty number that is somebody's
+            self.forward(copy, &customer, Body::Payment(payment.clone()));
+            return;
+        }
         let mut expected = payment.expected;
         if let Some(values) = &payment.for_linked
             && let Some(customer) = self.linked(copy)
@@ -737,6 +754,7 @@ impl<'a> Task<'a> {
             kind: copy.kind,
             entity: copy.key.to_owned(),
             expected,
+            forwarded,
             time: copy.time.0,
             features: features.iter().map(|(name, value)| (feature_id(name), *value)).collect(),
             context: json!(payment.context),

@@ -583,6 +583,7 @@ fn part_of<'a>(
         kind,
         entity: "e",
         expected: EntitySet::default().with(EntityKind::Card).with(EntityKind::Device),
+        is_forwarded: false,
         time: EventTime(0),
         features: features
             .iter()

@@ -4,7 +4,6 @@ use crate::config::Config;
 use crate::log::{Fetched, LogRecord, Topic, TopicPartition};
 use crate::view::View;
 use crate::view::heads::RunningHead;
-use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// Items of one answer.
@@ -54,10 +53,7 @@ impl Shown {
         if !self.looks.is_multiple_of(ONE_OF) {
             return;
         }
-        let items: Vec<&str> = before.last_items.iter().map(|item| &**item).collect();
-        let mut categories: Vec<_> = before.categories.iter().collect();
-        categories.sort_by_key(|(_, touches)| Reverse(**touches));
-        let categories: Vec<&str> = categories.into_iter().map(|(category, _)| &**category).collect();
+        let (items, categories) = (before.items(), before.most_touched());
         let recommender = self.view.recommender();
         let is_among = |items: &[&str], categories: &[&str]| {
             recommender.recommend(items, categories, COUNT).iter().any(|chosen| chosen.item == &**next)

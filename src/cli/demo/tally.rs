@@ -158,7 +158,7 @@ impl Tally {
         }
         line(&mut text, format_args!("decisions"));
         for (action, count) in &self.decided {
-            line(&mut text, format_args!("  {:<18}{count:>10}", format!("{action:?}").to_lowercase()));
+            line(&mut text, format_args!("  {:<18}{count:>10}", action.name()));
         }
         line(
             &mut text,
@@ -237,12 +237,7 @@ fn line_of(score: &FraudScore<'_>) -> String {
         })
         .collect();
     let payment = score.payment_id.as_deref().unwrap_or("?");
-    format!(
-        "{payment} {:.2} {} {}",
-        score.score,
-        format!("{:?}", score.decision).to_lowercase(),
-        reasons.join("; ")
-    )
+    format!("{payment} {:.2} {} {}", score.score, score.decision.name(), reasons.join("; "))
 }
 
 /// The value below which `percent` of the values lie, none without values.

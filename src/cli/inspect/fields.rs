@@ -253,6 +253,7 @@ mod tests {
             kind,
             entity: "c",
             expected,
+            is_forwarded: false,
             time,
             features: vec![(count, 2.0), (count ^ 1, 3.0)],
             context: Some(context),

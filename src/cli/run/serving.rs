@@ -85,6 +85,7 @@ pub(super) fn keep_the_view(instance: &Instance) {
     let feed = Feed {
         client: &instance.client,
         history: serve.history,
+        push: instance.config.serve.push,
         sessions_history: serve.sessions_history,
         beat: &|| instance.heartbeats.beat(Role::Serve),
         may_end: &|| instance.stop.load(Ordering::Relaxed) && instance.is_last(Role::Serve),

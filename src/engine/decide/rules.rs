@@ -3,6 +3,7 @@
 use super::{Decide, DecideTask};
 use crate::engine::outputs::Outputs;
 use crate::event::PublishedRules;
+use crate::feature::FeaturePlan;
 use crate::fraud::RuleSet;
 use crate::ingest::dead_letter::Why;
 use crate::log::{Headers, LogRecord, Topic, TopicPartition};
@@ -37,10 +38,11 @@ impl Decide {
     pub(super) fn rules<'r>(&'r self, task: &'r DecideTask) -> &'r RuleSet {
         let file = &self.settings.rules;
         let newer = task.published.as_ref().filter(|published| published.version > file.version());
-        newer.and_then(|published| published.rules(&self.settings.plan.feature_names())).unwrap_or(file)
+        newer.and_then(|published| published.rules(&self.settings.plan)).unwrap_or(file)
     }
 
-    /// Rules have come. Those whose version is not above that of the ones in force are handed back, once for all partitions.
+    /// Rules have come. What was published last is kept whatever the file says, so that each partition knows the same of its log.
+    /// Rules whose version is not above that of the ones in force are handed back, once for all partitions.
     pub(super) fn take_rules(
         &self,
         task: &mut DecideTask,
@@ -48,19 +50,21 @@ impl Decide {
         partition: u32,
         out: &mut Outputs,
     ) {
-        let in_force = self.rules(task).version();
-        if rules.version > in_force {
+        let published = task.published_rules();
+        let in_force = published.max(self.settings.rules.version());
+        if rules.version > published {
             let (version, text) = (rules.version, rules.text.into());
             task.published = Some(Published { version, text, compiled: OnceCell::new() });
-        } else if partition == 0 {
+        }
+        if rules.version <= in_force && partition == 0 {
             hand_back(rules, in_force, out);
         }
     }
 }
 
 impl Published {
-    fn rules(&self, feature_names: &[(String, u32)]) -> Option<&RuleSet> {
-        let read = || RuleSet::read_under_other_views(&self.text, feature_names).ok();
+    fn rules(&self, plan: &FeaturePlan) -> Option<&RuleSet> {
+        let read = || RuleSet::read_under_other_views(&self.text, &plan.feature_names()).ok();
         self.compiled.get_or_init(read).as_ref()
     }
 }

@@ -2,7 +2,9 @@
 
 use super::{Keyed, KeyedTask, Operator, key_of};
 use crate::engine::outputs::Outputs;
-use crate::event::{Body, Copy, EntityKind, FieldId, Forwarded, PaymentCopy, Source, Value, key_hash};
+use crate::event::{
+    Body, Copy, EntityKind, EntitySet, FieldId, Forwarded, PaymentCopy, Source, Value, key_hash,
+};
 use crate::ledger::Disposition;
 use crate::log::{Headers, LogRecord, Topic};
 use crate::state::keyed::OwnedEntityKey;
@@ -32,36 +34,76 @@ impl Keyed {
         out: &mut Outputs,
     ) -> Disposition {
         if let Some(customer) = self.linked_customer(task, copy) {
-            forward(task, copy, &customer, Body::Values(source, values.to_vec()), out);
+            self.forward(task, copy, &customer, Body::Values(source, values.to_vec()), out);
         }
         Disposition::folded(copy.time, task.sources.watermark())
     }
 
-    /// A payment that names no customer goes on to the one whom its own entity is linked to, who owes a part then. Returns whether
-    /// it did.
+    /// A payment that names no customer goes on to the one whom its own entity is linked to, who owes a part then. Returns who
+    /// owes one.
     pub(super) fn forward_payment(
         &self,
         task: &mut KeyedTask,
         copy: &Copy<'_>,
         payment: &PaymentCopy<'_>,
         out: &mut Outputs,
-    ) -> bool {
-        let Some(values) = &payment.for_linked else { return false };
-        let Some(customer) = self.linked_customer(task, copy) else { return false };
+    ) -> EntitySet {
+        let Some(values) = &payment.for_linked else { return payment.expected };
+        let Some(customer) = self.linked_customer(task, copy) else { return payment.expected };
+        let expected = payment.expected.with(EntityKind::Customer);
         let body = PaymentCopy {
             payment_id: payment.payment_id,
-            expected: payment.expected.with(EntityKind::Customer),
+            expected,
             values: values.clone(),
             for_linked: None,
             context: None,
         };
-        forward(task, copy, &customer, Body::Payment(body), out);
-        true
+        self.forward(task, copy, &customer, Body::Payment(body), out);
+        expected
+    }
+
+    /// A payment that came to a loyalty number by way of a card is its customer's, if the number is linked to one. Returns whether
+    /// it went on.
+    pub(super) fn pass_on_payment(
+        &self,
+        task: &mut KeyedTask,
+        copy: &Copy<'_>,
+        payment: &PaymentCopy<'_>,
+        out: &mut Outputs,
+    ) -> bool {
+        let customer = self.linked_customer(task, copy);
+        if let Some(customer) = &customer {
+            self.forward(task, copy, customer, Body::Payment(payment.clone()), out);
+        }
+        customer.is_some()
     }
 
     fn linked_customer(&self, task: &mut KeyedTask, copy: &Copy<'_>) -> Option<Box<str>> {
         let links = task.links.get(key_of(copy))?;
         links.customer(copy.time, self.settings.links).map(Into::into)
+    }
+
+    fn forward(
+        &self,
+        task: &mut KeyedTask,
+        copy: &Copy<'_>,
+        customer: &str,
+        body: Body<'_>,
+        out: &mut Outputs,
+    ) {
+        let kind = EntityKind::Customer;
+        let forwarded = Forwarded {
+            fold: self.fold.0,
+            from: copy.kind,
+            copy: Copy { kind, hash: key_hash(kind, customer), key: customer, body, ..*copy },
+        };
+        task.forwarded += 1;
+        out.publish_verbatim(Topic::Linked, |id| LogRecord {
+            key: Some(customer.as_bytes().to_vec()),
+            value: Some(postcard::to_stdvec(&forwarded).expect("a copy holds nothing that postcard refuses")),
+            headers: Headers::Verbatim(vec![("ce_id".to_owned(), id.to_string().into_bytes())]),
+            timestamp_ms: None,
+        });
     }
 
     /// Forgets the logins that no event is linked by any more.
@@ -77,19 +119,4 @@ impl Keyed {
             task.timers.set(timer, (Operator::Links, key.hash));
         }
     }
-}
-
-fn forward(task: &mut KeyedTask, copy: &Copy<'_>, customer: &str, body: Body<'_>, out: &mut Outputs) {
-    let kind = EntityKind::Customer;
-    let forwarded = Forwarded {
-        from: copy.kind,
-        copy: Copy { kind, hash: key_hash(kind, customer), key: customer, body, ..*copy },
-    };
-    task.forwarded += 1;
-    out.publish_verbatim(Topic::Linked, |id| LogRecord {
-        key: Some(customer.as_bytes().to_vec()),
-        value: Some(postcard::to_stdvec(&forwarded).expect("a copy holds nothing that postcard refuses")),
-        headers: Headers::Verbatim(vec![("ce_id".to_owned(), id.to_string().into_bytes())]),
-        timestamp_ms: None,
-    });
 }

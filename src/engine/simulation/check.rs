@@ -34,7 +34,7 @@ struct Routed {
     decisions: BTreeSet<DecisionId>,
     /// The ids of the labels of each decision.
     labels: BTreeMap<DecisionId, BTreeSet<String>>,
-    /// The highest version of the rules above that of the settings; 0 if there is none.
+    /// The highest version of the rules that were published; 0 if none were.
     rules: u32,
 }
 
@@ -78,9 +78,7 @@ fn routed(world: &World) -> Routed {
                         RuleSet::read(published.rules.as_str(), &world.settings.plan.feature_names())
                 {
                     let time = EventTime(published.event_time_ms);
-                    if rules.version() > world.settings.rules.version() {
-                        highest = highest.max(rules.version());
-                    }
+                    highest = highest.max(rules.version());
                     router.rules(&published, rules.version(), time, &mut count);
                 }
             }

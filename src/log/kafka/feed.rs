@@ -1,7 +1,8 @@
-//! A plain producer of raw records, for `generate`.
+//! A plain producer: of raw records for `generate` and `rules`, of records that follow from the view.
 
 use super::client::{ClientSettings, Linger};
-use crate::log::{LogError, Topic};
+use super::producer::kafka_headers;
+use crate::log::{Headers, LogError, Topic};
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
@@ -29,6 +30,7 @@ impl ProducerContext for Refused {
 pub struct KafkaFeed {
     producer: ThreadedProducer<Refused>,
     refused: Refused,
+    application: String,
 }
 
 impl KafkaFeed {
@@ -43,7 +45,7 @@ impl KafkaFeed {
         let producer = config
             .create_with_context(refused.clone())
             .map_err(|fault| LogError::Fatal(fault.to_string()))?;
-        Ok(KafkaFeed { producer, refused })
+        Ok(KafkaFeed { producer, refused, application: settings.application.clone() })
     }
 
     /// Hands a record over; waits while the queue is full.
@@ -58,7 +60,27 @@ impl KafkaFeed {
         key: &[u8],
         value: &[u8],
     ) -> Result<(), LogError> {
-        let mut record = BaseRecord::to(topic.name()).key(key).payload(value).timestamp(timestamp_ms);
+        self.hand_over(BaseRecord::to(topic.name()).key(key).payload(value).timestamp(timestamp_ms))
+    }
+
+    /// Hands over a record with headers; waits while the queue is full.
+    ///
+    /// # Errors
+    ///
+    /// As [`KafkaFeed::send`].
+    pub fn publish(
+        &mut self,
+        topic: Topic,
+        key: &[u8],
+        value: &[u8],
+        headers: &Headers,
+    ) -> Result<(), LogError> {
+        let mut record = BaseRecord::to(topic.name()).key(key).payload(value);
+        record.headers = kafka_headers(headers, &self.application);
+        self.hand_over(record)
+    }
+
+    fn hand_over(&self, mut record: BaseRecord<'_, [u8], [u8]>) -> Result<(), LogError> {
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),

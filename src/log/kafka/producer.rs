@@ -2,7 +2,7 @@
 
 use super::client::{ClientSettings, Linger, tell};
 use crate::log::frame::Life;
-use crate::log::{Acknowledgement, Append, Destination, LogError};
+use crate::log::{Acknowledgement, Append, Destination, Headers, LogError};
 use crate::time::Stopwatch;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -95,14 +95,7 @@ impl LogProducer {
             partition.map(|number| i32::try_from(number).expect("Kafka counts partitions in 31 bits"));
         record.key = append.key.as_deref();
         record.payload = append.value.as_deref();
-        let headers = append.headers.spelled_out(&self.application);
-        if !headers.is_empty() {
-            record.headers = Some(
-                headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |all, (key, value)| {
-                    all.insert(Header { key, value: Some(value) })
-                }),
-            );
-        }
+        record.headers = kafka_headers(&append.headers, &self.application);
         let begun = Stopwatch::start();
         loop {
             match self.producer.send(record) {
@@ -128,4 +121,13 @@ impl LogProducer {
     pub(super) fn acknowledged(&mut self, into: &mut Vec<Acknowledgement>) {
         into.append(&mut self.deliveries.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
+}
+
+/// The headers of a record, as the client library takes them.
+pub(super) fn kafka_headers(headers: &Headers, application: &str) -> Option<OwnedHeaders> {
+    let headers = headers.spelled_out(application);
+    let all = OwnedHeaders::new_with_capacity(headers.len());
+    let insert =
+        |all: OwnedHeaders, (key, value): &(String, Vec<u8>)| all.insert(Header { key, value: Some(value) });
+    (!headers.is_empty()).then(|| headers.iter().fold(all, insert))
 }

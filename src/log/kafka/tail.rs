@@ -75,18 +75,19 @@ impl Tail {
     pub fn open(settings: &ClientSettings, topics: &[(Topic, TailStart)]) -> Result<Tail, LogError> {
         // a place that retention has cut off meanwhile is no loss for a view
         let consumer = consumer(settings, "view", "earliest")?;
-        let mut list = TopicPartitionList::new();
+        let (mut starts, mut times) = (TopicPartitionList::new(), TopicPartitionList::new());
         for (topic, start) in topics {
             for partition in partitions_of(&consumer, *topic)? {
-                let from = match start {
-                    TailStart::Earliest => KafkaOffset::Beginning,
-                    // looked up below, all at once
-                    TailStart::Since(time) => KafkaOffset::Offset(time.0.max(0)),
+                let (list, place) = match start {
+                    TailStart::Earliest => (&mut starts, KafkaOffset::Beginning),
+                    // what is looked up stands where offsets do
+                    TailStart::Since(time) => (&mut times, KafkaOffset::Offset(time.0.max(0))),
                 };
-                list.add_partition_offset(topic.name(), partition, from).map_err(failed)?;
+                list.add_partition_offset(topic.name(), partition, place).map_err(failed)?;
             }
         }
-        consumer.assign(&looked_up(&consumer, &list)?).map_err(failed)?;
+        add_looked_up(&consumer, times, &mut starts)?;
+        consumer.assign(&starts).map_err(failed)?;
         Ok(Tail { consumer })
     }
 
@@ -199,34 +200,30 @@ fn place_to_read(
     }
 }
 
-/// The offsets of the times in `list`; where a partition has nothing so young, its end as it was before that was asked.
-fn looked_up(
+/// Adds the offsets of `times`; where a partition has nothing so young, its end as it was before that was asked.
+fn add_looked_up(
     consumer: &BaseConsumer<Context>,
-    list: &TopicPartitionList,
-) -> Result<TopicPartitionList, LogError> {
-    let mut times = TopicPartitionList::new();
-    let mut starts = TopicPartitionList::new();
-    for element in list.elements() {
-        let into = if matches!(element.offset(), KafkaOffset::Offset(_)) { &mut times } else { &mut starts };
-        into.add_partition_offset(element.topic(), element.partition(), element.offset()).map_err(failed)?;
+    times: TopicPartitionList,
+    starts: &mut TopicPartitionList,
+) -> Result<(), LogError> {
+    if times.count() == 0 {
+        return Ok(());
     }
     let mut ends = Vec::new();
     for element in times.elements() {
         let (topic, partition) = (element.topic(), element.partition());
         ends.push(consumer.fetch_watermarks(topic, partition, PATIENCE).map_err(failed)?.1);
     }
-    if times.count() > 0 {
-        let found = consumer.offsets_for_times(times, PATIENCE).map_err(failed)?;
-        for (element, end) in found.elements().iter().zip(ends) {
-            element.error().map_err(failed)?;
-            let start = match element.offset() {
-                start @ KafkaOffset::Offset(_) => start,
-                _ => KafkaOffset::Offset(end),
-            };
-            starts.add_partition_offset(element.topic(), element.partition(), start).map_err(failed)?;
-        }
+    let found = consumer.offsets_for_times(times, PATIENCE).map_err(failed)?;
+    for (element, end) in found.elements().iter().zip(ends) {
+        element.error().map_err(failed)?;
+        let start = match element.offset() {
+            start @ KafkaOffset::Offset(_) => start,
+            _ => KafkaOffset::Offset(end),
+        };
+        starts.add_partition_offset(element.topic(), element.partition(), start).map_err(failed)?;
     }
-    Ok(starts)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,0 +1,85 @@
+//! Reads a public topic as a member of a group: each record is one member's, at least once.
+//!
+//! For work that follows from what was published and is no fold: whoever takes over a partition goes on behind what was
+//! committed, and does again what was not.
+
+use super::client::{ClientSettings, tell};
+use crate::log::{Fetched, LogError, Polled, Topic};
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use std::time::Duration;
+
+struct Context;
+
+impl ClientContext for Context {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        tell(facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "kafka client");
+    }
+}
+
+impl ConsumerContext for Context {}
+
+/// A member of a group that shares the partitions of one topic.
+pub struct SharedReader {
+    consumer: BaseConsumer<Context>,
+}
+
+impl SharedReader {
+    /// Joins `group`. Where nothing was committed yet, it begins with what comes from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] if the client library refuses the settings.
+    pub fn join(settings: &ClientSettings, group: &str, topic: Topic) -> Result<SharedReader, LogError> {
+        let mut config = settings.consumer(group);
+        // the place is kept by what was done with a record, see `done`
+        config.set("enable.auto.offset.store", "true").set("auto.offset.reset", "latest");
+        let consumer: BaseConsumer<Context> = config.create_with_context(Context).map_err(failed)?;
+        consumer.subscribe(&[topic.name()]).map_err(failed)?;
+        Ok(SharedReader { consumer })
+    }
+
+    /// The next record of a partition that this member has; none if there is none within `wait`.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`]; another reader may go on.
+    pub fn poll(&self, wait: Duration) -> Result<Option<Fetched>, LogError> {
+        match self.consumer.poll(wait) {
+            Some(Ok(message)) => match super::consumer::fetched(&message) {
+                Some(Polled::Record(fetched)) => Ok(Some(fetched)),
+                _ => Ok(None),
+            },
+            Some(Err(fault @ KafkaError::MessageConsumptionFatal(_))) => Err(failed(fault)),
+            // the client library tries on, at its own pace
+            Some(Err(fault)) => {
+                tracing::debug!(%fault, "reading a public topic");
+                Ok(None)
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// All that was handed out is done: whoever has the partitions next begins behind it.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] if the client library refuses it.
+    pub fn done(&self) -> Result<(), LogError> {
+        match self.consumer.commit_consumer_state(CommitMode::Async) {
+            // nothing was handed out since
+            Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
+            Err(fault) => Err(failed(fault)),
+        }
+    }
+}
+
+fn failed(fault: KafkaError) -> LogError {
+    LogError::Kafka(fault.to_string())
+}
