@@ -48,6 +48,22 @@ pub struct Published {
     pub id: RecordId,
 }
 
+/// A running session, and what of it would else be parsed again with the next record.
+#[derive(Debug, Clone)]
+struct Running {
+    record: Published,
+    session_id: Box<str>,
+    newest_item: Option<Box<str>>,
+}
+
+/// The session that was published last.
+#[derive(Debug, Clone)]
+struct LastSession {
+    record: Published,
+    session_id: Box<str>,
+    is_final: bool,
+}
+
 /// What is known of a decision.
 #[derive(Debug, Clone, Default)]
 pub struct KnownDecision {
@@ -90,8 +106,8 @@ pub struct Unreadable;
 /// The view.
 #[derive(Debug)]
 pub struct View {
-    running: Bounded<Box<str>, Published>,
-    sessions: Bounded<Box<str>, Published>,
+    running: Bounded<Box<str>, Running>,
+    sessions: Bounded<Box<str>, LastSession>,
     features: Bounded<(EntityKind, Box<str>), Published>,
     decisions: Bounded<DecisionId, KnownDecision>,
     decided: Bounded<(EntityKind, Box<str>), Arc<[DecisionId]>>,
@@ -132,19 +148,17 @@ impl View {
     /// The running session of a visitor: a record of `features.session`; none if it is known to have ended.
     #[must_use]
     pub fn running_session(&self, visitor: &str) -> Option<Published> {
-        let running = self.running.get(&Box::from(visitor))?;
-        let has_ended = self.session(visitor).is_some_and(|session| {
-            let session = serde_json::from_str::<SessionHead<'_>>(&session.json);
-            let head = serde_json::from_str::<RunningHead<'_>>(&running.json);
-            matches!((session, head), (Ok(session), Ok(head)) if session.is_final && session.session_id == head.session_id)
-        });
-        (!has_ended).then_some(running)
+        let visitor = Box::from(visitor);
+        let running = self.running.get(&visitor)?;
+        let last = self.sessions.get(&visitor);
+        let has_ended = last.is_some_and(|last| last.is_final && last.session_id == running.session_id);
+        (!has_ended).then_some(running.record)
     }
 
     /// The session of a visitor that was published last: a record of `sessions`.
     #[must_use]
     pub fn session(&self, visitor: &str) -> Option<Published> {
-        self.sessions.get(&Box::from(visitor))
+        self.sessions.get(&Box::from(visitor)).map(|last| last.record)
     }
 
     /// The newest features of an entity: a record of `features.fraud`.
@@ -221,7 +235,7 @@ impl View {
                 let head: FeaturesHead<'_> = read(json)?;
                 let key = (head.entity, Box::from(&*head.entity_id));
                 let new = published(head.event_time_ms);
-                self.features.update(&key, |known| newer(known, &new));
+                self.features.update(&key, |known| is_newer(known, &new).then(|| new.clone()));
                 Ok(None)
             }
             Topic::ScoresFraud => self.take_score(json, published),
@@ -245,17 +259,22 @@ impl View {
     ) -> Result<Option<News>, Unreadable> {
         let head: RunningHead<'_> = read(json)?;
         let (visitor, new) = (Box::from(&*head.visitor_id), published(head.event_time_ms));
-        let mut before = None;
+        let mut was_newest = None;
         let is_new = self.running.update(&visitor, |known| {
-            before = known.map(|known| known.json.clone());
+            was_newest = known.and_then(|known| known.newest_item.clone());
+            let known = known.map(|known| &known.record);
             // a click that belongs to an earlier session than the one that runs
             let is_of_earlier = known.is_some_and(|known| new.event_time < known.event_time);
-            newer(known, &new).filter(|_| !is_of_earlier)
+            (is_newer(known, &new) && !is_of_earlier).then(|| Running {
+                record: new.clone(),
+                session_id: Box::from(&*head.session_id),
+                newest_item: head.last_items.first().map(|item| Box::from(&**item)),
+            })
         });
         if !is_new {
             return Ok(None);
         }
-        let items = looked_at(before.as_deref(), &head);
+        let items = looked_at(was_newest.as_deref(), &head);
         let pace = Pace { events: head.events, duration_ms: head.dwell_ms };
         if !items.is_empty() {
             self.write_recommender(|recommender| {
@@ -275,7 +294,14 @@ impl View {
     ) -> Result<Option<News>, Unreadable> {
         let head: SessionHead<'_> = read(json)?;
         let (visitor, new) = (Box::from(&*head.visitor_id), published(head.end_ms));
-        if !self.sessions.update(&visitor, |known| newer(known, &new)) {
+        let is_new = self.sessions.update(&visitor, |known| {
+            is_newer(known.map(|known| &known.record), &new).then(|| LastSession {
+                record: new.clone(),
+                session_id: Box::from(&*head.session_id),
+                is_final: head.is_final,
+            })
+        });
+        if !is_new {
             return Ok(None);
         }
         if head.is_final {
@@ -329,8 +355,11 @@ impl View {
         };
         let is_new = self.decisions.update(&decision, |known| {
             let before = known.and_then(|known| known.decided.as_ref());
-            newer(before.map(|before| &before.record), &decided.record)?;
-            Some(KnownDecision { decided: Some(decided.clone()), ..known.cloned().unwrap_or_default() })
+            let is_new = is_newer(before.map(|before| &before.record), &decided.record);
+            is_new.then(|| KnownDecision {
+                decided: Some(decided.clone()),
+                ..known.cloned().unwrap_or_default()
+            })
         });
         if !is_new {
             return Ok(None);
@@ -393,14 +422,13 @@ fn text(record: &LogRecord) -> Option<&str> {
     std::str::from_utf8(record.value.as_deref()?).ok()
 }
 
-/// The new record, unless it comes again, or what is known was made later in the same log.
-fn newer(known: Option<&Published>, new: &Published) -> Option<Published> {
-    let is_older = known.is_some_and(|known| {
+/// Whether it does not come again, and what is known was not made later in the same log.
+fn is_newer(known: Option<&Published>, new: &Published) -> bool {
+    !known.is_some_and(|known| {
         let (old, new) = (known.id, new.id);
         (old.topic, old.partition) == (new.topic, new.partition)
             && (new.offset, new.index) <= (old.offset, old.index)
-    });
-    (!is_older).then(|| new.clone())
+    })
 }
 
 fn moment(running: &RunningHead<'_>) -> Moment {
@@ -417,12 +445,9 @@ fn moment(running: &RunningHead<'_>) -> Moment {
     }
 }
 
-/// The items of a running session that were looked at since it was `before`, the newest first: those that stand above what was
-/// the newest then. One that was looked at twice in between counts once.
-fn looked_at<'f>(before: Option<&str>, running: &'f RunningHead<'_>) -> Vec<&'f str> {
-    let before = before.and_then(|json| serde_json::from_str::<RunningHead<'_>>(json).ok());
-    let was_newest = before.as_ref().and_then(|before| before.last_items.first());
-    running.last_items.iter().take_while(|item| Some(*item) != was_newest).map(|item| &**item).collect()
+/// The items of a running session that were looked at since `was_newest` was the newest, the newest first: those that stand above it. One that was looked at twice in between counts once.
+fn looked_at<'f>(was_newest: Option<&str>, running: &'f RunningHead<'_>) -> Vec<&'f str> {
+    running.last_items.iter().map(|item| &**item).take_while(|item| Some(*item) != was_newest).collect()
 }
 
 fn closed<'s>(session: &'s SessionHead<'_>) -> ClosedSession<'s> {
