@@ -268,15 +268,6 @@ fn label_fields() -> Vec<Field> {
     ]
 }
 
-/// The name of an outcome, as it stands in the contract.
-#[must_use]
-pub fn outcome_name(outcome: LabelOutcome) -> &'static str {
-    match outcome {
-        LabelOutcome::Legitimate => "legitimate",
-        LabelOutcome::Fraud => "fraud",
-    }
-}
-
 /// The Parquet file of some rows of `set`, in their order; rows of another set are left out.
 ///
 /// # Errors
@@ -329,7 +320,7 @@ fn vectors_batch(rows: &[&VectorRow]) -> Result<RecordBatch, ParquetError> {
 fn labels_batch(rows: &[&LabelRow]) -> Result<RecordBatch, ParquetError> {
     let columns = vec![
         texts(rows, |row| Some(row.decision_id.to_string())),
-        texts(rows, |row| Some(outcome_name(row.outcome))),
+        texts(rows, |row| Some(row.outcome.name())),
         longs(rows, |row| Some(row.known_at.0)),
         texts(rows, |row| Some(&*row.source)),
         texts(rows, |row| Some(&*row.label_id)),

@@ -78,14 +78,10 @@ impl<'a> LabelFields<'a> {
         let named = named.transpose()?;
         let paid = as_str(&self.payment_id).map(DecisionId::of_payment);
         let decision = paid.or(named).ok_or_else(|| Reject::missing("payment_id"))?;
-        let outcome = match self.outcome.as_str() {
-            "fraud" => LabelOutcome::Fraud,
-            "legitimate" => LabelOutcome::Legitimate,
-            other => {
-                let message = format!("is `{other}`, and fraud and legitimate are allowed");
-                return Err(Reject::at(RejectReason::OutOfRange, "outcome", message));
-            }
-        };
+        let outcome = LabelOutcome::from_name(self.outcome.as_str()).ok_or_else(|| {
+            let message = format!("is `{}`, and fraud and legitimate are allowed", self.outcome.as_str());
+            Reject::at(RejectReason::OutOfRange, "outcome", message)
+        })?;
         Ok(Label { decision, outcome, fields: self })
     }
 

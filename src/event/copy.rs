@@ -260,6 +260,27 @@ pub enum LabelOutcome {
     Fraud,
 }
 
+impl LabelOutcome {
+    /// Every outcome by its name.
+    pub const NAMES: [(&'static str, LabelOutcome); 2] =
+        [("legitimate", LabelOutcome::Legitimate), ("fraud", LabelOutcome::Fraud)];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        LabelOutcome::NAMES
+            .into_iter()
+            .find_map(|(name, outcome)| (outcome == self).then_some(name))
+            .unwrap_or("")
+    }
+
+    /// The outcome of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<LabelOutcome> {
+        LabelOutcome::NAMES.into_iter().find_map(|(known, outcome)| (known == name).then_some(outcome))
+    }
+}
+
 /// How a payment ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
