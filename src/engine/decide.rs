@@ -13,14 +13,15 @@ use super::outputs::Outputs;
 use super::settings::{FoldSettings, TOMBSTONE_SKEW, Topology, shape};
 use super::stage::{DeadlineChange, FoldError, Stage};
 use crate::event::public::{DecisionVector, FraudScore, Text};
-use crate::event::{Deadline, DecisionEvent, DecisionId, Part};
+use crate::event::{Deadline, DecisionEvent, DecisionId, Part, RawOrigin};
 use crate::fraud::gather::{Gather, OpenGather, OwnedContext, PartOutcome};
 use crate::fraud::label::{Decided, LabelEnd, Labelling};
 use crate::fraud::model::Served;
 use crate::fraud::{Inputs, Verdict};
+use crate::ingest::dead_letter::Why;
 use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId};
 use crate::log::position::Offset;
-use crate::log::{Fetched, Start, Topic, TopicPartition};
+use crate::log::{Fetched, Headers, LogRecord, Start, Topic, TopicPartition};
 use crate::progress::sources::{Admission, Refusal, Sources};
 use crate::rules_of_the_protocol::{Rule, without};
 use crate::state::{KeyedState, OwnedKey, StateKey, Timers, Tracking};
@@ -372,6 +373,22 @@ impl Stage for Decide {
     fn shape(&self) -> u64 {
         shape(&self.topology, Topic::Monitor, ())
     }
+}
+
+/// Hands back what came from this place in a raw topic: a dead letter with this key and value.
+fn publish_dead_letter(
+    (topic, origin): (Topic, RawOrigin),
+    why: Why<'_>,
+    (key, value): (&[u8], Vec<u8>),
+    out: &mut Outputs,
+) {
+    let origin = (TopicPartition::new(topic, origin.partition), origin.offset);
+    out.publish_verbatim(Topic::DeadLetter, |id| LogRecord {
+        key: Some(key.to_vec()),
+        value: Some(value),
+        headers: Headers::Verbatim(why.headers(origin, id).collect()),
+        timestamp_ms: None,
+    });
 }
 
 /// Takes an open gather out of its place if `done` says so.

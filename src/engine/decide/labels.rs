@@ -1,14 +1,14 @@
 //! Decisions and their labels: each waits for the other until the horizon ends.
 
-use super::{Decide, DecideTask};
+use super::{Decide, DecideTask, publish_dead_letter};
 use crate::engine::outputs::Outputs;
 use crate::event::entity::partition_of;
 use crate::event::monitor::{FRAUD, LabelledDecision, MonitorEvent, monitor_hash};
 use crate::event::public::{LabelledScore, UnmatchedLabel};
-use crate::event::{DecisionId, Label, RawOrigin};
+use crate::event::{DecisionId, Label};
 use crate::fraud::label::{Decided, LabelEnd, Labelled, Labelling, ParkedLabel};
 use crate::ingest::dead_letter::Why;
-use crate::log::{Headers, LogRecord, Topic, TopicPartition};
+use crate::log::Topic;
 use std::borrow::Cow;
 #[cfg(test)]
 use std::collections::BTreeMap;
@@ -141,8 +141,6 @@ fn hand_back(decision: DecisionId, label: &ParkedLabel, end: LabelEnd, out: &mut
         _ => "no decision was made within the horizon (labels.horizon)",
     };
     let why = Why { reason: end.name(), path: "$", message };
-    let RawOrigin { partition, offset } = label.origin;
-    let origin = (TopicPartition::new(Topic::Labels, partition), offset);
     let record = UnmatchedLabel {
         decision_id: Cow::Owned(decision.to_string()),
         label_id: Cow::Borrowed(&label.event_id),
@@ -150,10 +148,6 @@ fn hand_back(decision: DecisionId, label: &ParkedLabel, end: LabelEnd, out: &mut
         outcome: label.outcome,
         source: Cow::Borrowed(&label.source),
     };
-    out.publish_verbatim(Topic::DeadLetter, |id| LogRecord {
-        key: Some(record.decision_id.as_bytes().to_vec()),
-        value: Some(serde_json::to_vec(&record).expect("a public record serialises")),
-        headers: Headers::Verbatim(why.headers(origin, id).collect()),
-        timestamp_ms: None,
-    });
+    let json = serde_json::to_vec(&record).expect("a public record serialises");
+    publish_dead_letter((Topic::Labels, label.origin), why, (record.decision_id.as_bytes(), json), out);
 }

@@ -1,12 +1,12 @@
 //! The rules that are in force: those of the file, until others of a higher version come through the log.
 
-use super::{Decide, DecideTask};
+use super::{Decide, DecideTask, publish_dead_letter};
 use crate::engine::outputs::Outputs;
 use crate::event::PublishedRules;
 use crate::feature::FeaturePlan;
 use crate::fraud::RuleSet;
 use crate::ingest::dead_letter::Why;
-use crate::log::{Headers, LogRecord, Topic, TopicPartition};
+use crate::log::Topic;
 use serde::{Deserialize, Serialize};
 use std::cell::OnceCell;
 
@@ -73,11 +73,6 @@ impl Published {
 fn hand_back(rules: &PublishedRules<'_>, in_force: u32, out: &mut Outputs) {
     let message = format!("version {} is not above {in_force}, which is in force", rules.version);
     let why = Why { reason: "outdated_rules", path: "rules.version", message: &message };
-    let origin = (TopicPartition::new(Topic::Rules, rules.origin.partition), rules.origin.offset);
-    out.publish_verbatim(Topic::DeadLetter, |id| LogRecord {
-        key: Some(b"rules".to_vec()),
-        value: Some(rules.text.as_bytes().to_vec()),
-        headers: Headers::Verbatim(why.headers(origin, id).collect()),
-        timestamp_ms: None,
-    });
+    let file = rules.text.as_bytes().to_vec();
+    publish_dead_letter((Topic::Rules, rules.origin), why, (b"rules", file), out);
 }
