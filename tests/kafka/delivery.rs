@@ -53,9 +53,9 @@ fn two_instances_on_kafka_publish_what_the_oracle_says() {
     produce_a_giant(&shop);
     let stays = shop.instance();
     let leaves = shop.instance();
-    // two whole instances, a producer and their broker share two cores: at twice this rate the broker itself was
-    // given up by its controller
-    let rate = events / 40;
+    // two whole instances, a producer and their broker share two cores: at half as much again the broker itself was
+    // given up by its controller on a bad day, and no stop is clean then
+    let rate = events / 60;
     let start = jiff::Timestamp::from_millisecond(yesterday_at_ten()).expect("a time").to_string();
     let mut troubles = 0.0;
     let back = std::thread::scope(|scope| {
