@@ -101,6 +101,26 @@ const H24: (&str, i64) = ("24h", 86_400_000);
 const D7: (&str, i64) = ("7d", 604_800_000);
 const D30: (&str, i64) = ("30d", 2_592_000_000);
 
+/// A view without delay that counts every event of `source`, the one it is asked for included.
+fn view(
+    name: &'static str,
+    entity: EntityKind,
+    source: EventSource,
+    windows: &[(&'static str, i64)],
+    features: &[Feature],
+) -> View {
+    View {
+        name,
+        entity,
+        source,
+        windows: windows.to_vec(),
+        delay: 0,
+        include_current: true,
+        features: features.to_vec(),
+        filter: None,
+    }
+}
+
 /// The views that tillstream comes with.
 #[must_use]
 pub fn defaults() -> Vec<View> {
@@ -111,16 +131,6 @@ pub fn defaults() -> Vec<View> {
     use Feature::{Count, Distinct, Last, Max, Mean, StandardDeviation, Sum, TimeSinceFirst, TimeSinceLast};
     let amount = FieldId::AmountMinor;
     let card = Distinct(FieldId::Card);
-    let view = |name, entity, source, windows: &[(&'static str, i64)], features: &[Feature]| View {
-        name,
-        entity,
-        source,
-        windows: windows.to_vec(),
-        delay: 0,
-        include_current: true,
-        features: features.to_vec(),
-        filter: None,
-    };
     vec![
         view(
             "card_velocity",
@@ -229,15 +239,9 @@ pub fn filtered() -> Vec<View> {
     use EntityKind::{Card, Customer, Visitor};
     use EventSource::{Attempted, Basket, Click};
     use Feature::{Count, Distinct, Sum, TimeSinceLast};
-    let view = |name, entity, source, windows: &[(&'static str, i64)], features: &[Feature], filter| View {
-        name,
-        entity,
-        source,
-        windows: windows.to_vec(),
-        delay: 0,
-        include_current: true,
-        features: features.to_vec(),
+    let view = |name, entity, source, windows: &[_], features: &[_], filter| View {
         filter: Some(filter),
+        ..view(name, entity, source, windows, features)
     };
     let large = Filter {
         number: 1,
