@@ -2,12 +2,12 @@
 
 use super::committed::TopicIds;
 use super::transactions::TRANSACTION_WAIT;
-use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{DefaultProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaConfRes;
+use rdkafka::{ClientConfig, ClientContext};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -102,6 +102,19 @@ pub(super) fn tell(facility: &str, message: &str) {
     match facility {
         "FAIL" | "ERROR" | "CONFWARN" => tracing::debug!(facility, message, "kafka client"),
         _ => tracing::warn!(facility, message, "kafka client"),
+    }
+}
+
+/// The context of a client that has nothing to keep: what the library says is logged.
+pub(super) struct Logged;
+
+impl ClientContext for Logged {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        tell(facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "kafka client");
     }
 }
 

@@ -3,31 +3,17 @@
 //! For work that follows from what was published and is no fold: whoever takes over a partition goes on behind what was
 //! committed, and does again what was not.
 
-use super::client::{ClientSettings, tell};
+use super::client::{ClientSettings, Logged};
 use crate::log::{Fetched, LogError, Polled, Topic};
-use rdkafka::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::time::Duration;
 
-struct Context;
-
-impl ClientContext for Context {
-    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
-        tell(facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "kafka client");
-    }
-}
-
-impl ConsumerContext for Context {}
+impl ConsumerContext for Logged {}
 
 /// A member of a group that shares the partitions of one topic.
 pub struct SharedReader {
-    consumer: BaseConsumer<Context>,
+    consumer: BaseConsumer<Logged>,
 }
 
 impl SharedReader {
@@ -40,7 +26,7 @@ impl SharedReader {
         let mut config = settings.consumer(group);
         // the place is kept by what was done with a record, see `done`
         config.set("enable.auto.offset.store", "true").set("auto.offset.reset", "latest");
-        let consumer: BaseConsumer<Context> = config.create_with_context(Context).map_err(failed)?;
+        let consumer: BaseConsumer<Logged> = config.create_with_context(Logged).map_err(failed)?;
         consumer.subscribe(&[topic.name()]).map_err(failed)?;
         Ok(SharedReader { consumer })
     }

@@ -1,28 +1,13 @@
 //! Appends single raw records for somebody who waits for what comes of them.
 
-use super::client::{ClientSettings, Linger, tell};
+use super::client::{ClientSettings, Linger, Logged};
 use crate::log::{LogError, Topic};
-use rdkafka::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-struct Context;
-
-impl ClientContext for Context {
-    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
-        tell(facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "kafka client");
-    }
-}
-
-impl ProducerContext for Context {
+impl ProducerContext for Logged {
     type DeliveryOpaque = Arc<AtomicBool>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, has_failed: Arc<AtomicBool>) {
@@ -49,7 +34,7 @@ impl Receipt {
 pub struct Submitter {
     settings: ClientSettings,
     records_max: u32,
-    producer: RwLock<ThreadedProducer<Context>>,
+    producer: RwLock<ThreadedProducer<Logged>>,
 }
 
 impl Submitter {
@@ -92,10 +77,10 @@ impl Submitter {
     }
 }
 
-fn producer(settings: &ClientSettings, records_max: u32) -> Result<ThreadedProducer<Context>, LogError> {
+fn producer(settings: &ClientSettings, records_max: u32) -> Result<ThreadedProducer<Logged>, LogError> {
     let mut config = settings.producer(Linger::None);
     config
         .set("queue.buffering.max.messages", records_max.to_string())
-        .create_with_context(Context)
+        .create_with_context(Logged)
         .map_err(|fault| LogError::Fatal(fault.to_string()))
 }
