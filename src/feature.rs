@@ -1,5 +1,5 @@
-//! Declared views: windowed counts, sums, means, deviations, extremes and distincts; the last value, and the times since the
-//! first and the last event.
+//! Declared views: windowed counts, sums, means, deviations, extremes, distincts and most frequent values; the last value, and
+//! the times since the first and the last event.
 //!
 //! `features.yaml` ([`FeaturesSpec`]) is checked and compiled once into a [`FeaturePlan`]: one
 //! [`Group`] for each kind of entity and source, which says what the events of a key must carry and
@@ -19,7 +19,7 @@
 //! | `memory` | the bound per key, with its arithmetic |
 //! | `derived` | values made of several, when a payment is decided |
 //! | `row`, `totals`, `spread` | one event in a group's layout; what can be said of numbers |
-//! | `ring`, `buckets`, `distinct` | what a small and a large key keep |
+//! | `ring`, `buckets`, `distinct`, `frequent` | what a small and a large key keep |
 //! | `state`, `ends` | folding an event, answering for a payment; the first event and the last values |
 
 mod buckets;
@@ -28,6 +28,7 @@ mod derived;
 mod distinct;
 mod ends;
 mod filter;
+mod frequent;
 mod group;
 mod layout;
 mod memory;

@@ -359,7 +359,7 @@ mod tests {
                  store, terminal",
                 "features.views[2].windows[1]: `1s` must be between 1m and 30d",
                 "features.views[2].features[1]: unknown feature `avg`, known are count, sum, mean, stddev, ratio, min, max, \
-                 distinct, last, time_since_first, time_since_last",
+                 distinct, top1 to top8, last, time_since_first, time_since_last",
             ]
         );
     }

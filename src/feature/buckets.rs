@@ -1,10 +1,11 @@
-//! What a large key keeps: for each window a series of time buckets, for each text a sample.
+//! What a large key keeps: for each window a series of time buckets, for each text whose different values are asked a sample.
 //!
 //! A bucket of a window is a 64th of it long, so a value may cover up to that much too much at
 //! either end. Only buckets with an event exist, and a series keeps no more than its own window needs:
 //! a minute's would be a thousand times as long if it were kept for a month's sake.
 
 use super::distinct::Sample;
+use super::frequent::{Frequent, Merged};
 use super::group::Group;
 use super::layout::{BucketedWindow, Layout};
 use super::row::Event;
@@ -24,7 +25,7 @@ pub(super) const BUCKETS_PER_WINDOW: i64 = 64;
 pub(super) struct Buckets {
     /// One for each window of the layout.
     series: Vec<Series>,
-    /// One for each text of the layout.
+    /// One for each text of the layout whose different values are asked.
     samples: Vec<Sample>,
 }
 
@@ -56,14 +57,14 @@ impl Buckets {
     /// Adds an event of a key with this `newest`, within the retention of the group. Says whether every
     /// series took it: one whose window is too short for an event so old does not.
     pub(super) fn add(&mut self, group: &Group, event: Event<'_>, newest: EventTime) -> Added {
-        let (numbers, horizon) = (group.layout().numbers(), group.horizon(newest));
-        self.samples.resize_with(group.layout().texts(), Sample::default);
-        for (text, sample) in self.samples.iter_mut().enumerate() {
-            if let Some(hash) = event.word(numbers + text) {
+        let (layout, horizon) = (group.layout(), group.horizon(newest));
+        self.samples.resize_with(layout.distincts().len(), Sample::default);
+        for (sample, slot) in self.samples.iter_mut().zip(layout.distincts()) {
+            if let Some(hash) = event.word(*slot) {
                 sample.see(hash, event.time, horizon);
             }
         }
-        self.add_to_series(group.layout(), event, newest)
+        self.add_to_series(layout, event, newest)
     }
 
     fn add_to_series(&mut self, layout: &Layout, event: Event<'_>, newest: EventTime) -> Added {
@@ -98,10 +99,18 @@ impl Buckets {
     ) {
         let end = sweep.end(at);
         match sweep.column {
-            Column::Text { slot, text } => {
+            Column::Distinct { slot, distinct } => {
                 // If the sample did take it, it does not count it twice.
                 let own = own.and_then(|own| own.event.word(slot));
-                self.answer_distinct(sweep, text, end, own, answers);
+                self.answer_distinct(sweep, distinct, end, own, answers);
+            }
+            Column::Top { slot, top } => {
+                for step in &sweep.steps {
+                    let mut all = self.frequent(step, top, end);
+                    let own = own_of(own, step).and_then(|own| own.event.word(slot));
+                    own.into_iter().for_each(|word| all.add(word));
+                    step.answer_each(|aggregate| all.value(aggregate), answers);
+                }
             }
             Column::Spread { slot, spread } => {
                 for step in &sweep.steps {
@@ -123,13 +132,13 @@ impl Buckets {
     fn answer_distinct(
         &self,
         sweep: &Sweep,
-        text: usize,
+        distinct: usize,
         end: EventTime,
         own: Option<u64>,
         answers: &mut Answers<'_>,
     ) {
         let none = Sample::default();
-        let sample = self.samples.get(text).unwrap_or(&none);
+        let sample = self.samples.get(distinct).unwrap_or(&none);
         for step in &sweep.steps {
             let count = sample.count(step.covered(end), own);
             step.answer(|_| Some(count.values as f64), count.error, answers);
@@ -144,6 +153,11 @@ impl Buckets {
     /// What the buckets of a step's window hold of a number whose standard deviation is asked.
     fn spread(&self, step: &Step, spread: usize, end: EventTime) -> Spread {
         self.series_of(step).map(|series| series.spread(buckets_of(step, end), spread)).unwrap_or_default()
+    }
+
+    /// What the buckets of a step's window hold of a text whose most frequent values are asked.
+    fn frequent(&self, step: &Step, top: usize, end: EventTime) -> Merged {
+        self.series_of(step).map(|series| series.frequent(buckets_of(step, end), top)).unwrap_or_default()
     }
 
     fn series_of(&self, step: &Step) -> Option<&Series> {
@@ -176,7 +190,7 @@ fn totals_of(event: Event<'_>, column: Column) -> Totals {
     match column {
         Column::Events => totals = Totals::of_events(1),
         Column::Number { slot } => event.word(slot).into_iter().for_each(|word| totals.add(word)),
-        Column::Spread { .. } | Column::Text { .. } => {}
+        Column::Spread { .. } | Column::Distinct { .. } | Column::Top { .. } => {}
     }
     totals
 }
@@ -189,6 +203,8 @@ struct Series {
     numbers: Vec<VecDeque<Totals>>,
     /// The same of those whose standard deviation is asked.
     spreads: Vec<VecDeque<Spread>>,
+    /// For each text whose most frequent values are asked, those of each bucket.
+    tops: Vec<VecDeque<Frequent>>,
 }
 
 /// One bucket.
@@ -208,6 +224,7 @@ impl Series {
             buckets: VecDeque::new(),
             numbers: vec![VecDeque::new(); layout.numbers()],
             spreads: vec![VecDeque::new(); layout.spreads().len()],
+            tops: vec![VecDeque::new(); layout.tops().len()],
         }
     }
 
@@ -226,6 +243,11 @@ impl Series {
                 spread.add(word);
             }
         }
+        for (tops, slot) in self.tops.iter_mut().zip(layout.tops()) {
+            if let (Some(frequent), Some(hash)) = (tops.get_mut(place), event.word(*slot)) {
+                frequent.see(hash);
+            }
+        }
     }
 
     /// Where the bucket `number` is; an empty one is put there if there was none.
@@ -239,6 +261,7 @@ impl Series {
             self.buckets.insert(place, Bucket { number, events: 0 });
             self.numbers.iter_mut().for_each(|totals| totals.insert(place, Totals::default()));
             self.spreads.iter_mut().for_each(|spreads| spreads.insert(place, Spread::default()));
+            self.tops.iter_mut().for_each(|tops| tops.insert(place, Frequent::default()));
         }
         place
     }
@@ -253,6 +276,9 @@ impl Series {
             for spreads in &mut self.spreads {
                 spreads.pop_front();
             }
+            for tops in &mut self.tops {
+                tops.pop_front();
+            }
         }
     }
 
@@ -265,7 +291,7 @@ impl Series {
                 let number = self.numbers.get(slot).expect("a column of the layout");
                 number.range(places).fold(Totals::default(), |sum, totals| sum.merged(*totals))
             }
-            Column::Spread { .. } | Column::Text { .. } => Totals::default(),
+            Column::Spread { .. } | Column::Distinct { .. } | Column::Top { .. } => Totals::default(),
         }
     }
 
@@ -273,6 +299,12 @@ impl Series {
     fn spread(&self, numbers: RangeInclusive<i64>, spread: usize) -> Spread {
         let spreads = self.spreads.get(spread).expect("a column of the layout");
         spreads.range(self.places(numbers)).fold(Spread::default(), |sum, one| sum.merged(*one))
+    }
+
+    /// The same of a text whose most frequent values are asked.
+    fn frequent(&self, numbers: RangeInclusive<i64>, top: usize) -> Merged {
+        let tops = self.tops.get(top).expect("a column of the layout");
+        Merged::of(tops.range(self.places(numbers)))
     }
 
     /// Where the buckets of these numbers are. Without a search where no number is missing and none

@@ -264,7 +264,7 @@ mod tests {
             "features.views[1].features[1]: `device` is a text, `sum` wants a number",
             "features.views[1].features[2]: the view has this feature already",
             "features.views[1].features[4]: unknown feature `avg`, known are \
-             count, sum, mean, stddev, ratio, min, max, distinct, last, time_since_first, time_since_last",
+             count, sum, mean, stddev, ratio, min, max, distinct, top1 to top8, last, time_since_first, time_since_last",
             "features.views[1].features[3]: `distinct` does not go with a delay",
             "features.views[2].name: `B` must be small letters, digits and single underscores, \
              a letter first",

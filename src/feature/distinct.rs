@@ -24,6 +24,33 @@ pub(super) struct DistinctHashes {
     zero: bool,
 }
 
+impl DistinctHashes {
+    /// One for each slot, and one for the hash 0.
+    pub(super) const PLACES: usize = SLOTS + 1;
+
+    /// Adds a hash, and says where it is: below [`DistinctHashes::PLACES`], and the same each time.
+    pub(super) fn place(&mut self, hash: u64) -> usize {
+        if hash == 0 {
+            self.count += u32::from(!self.zero);
+            self.zero = true;
+            return SLOTS;
+        }
+        let home = usize::try_from(hash % SLOTS as u64).expect("a remainder of a small number");
+        let (around, from_home) = self.slots.split_at_mut(home);
+        let places = (home..).zip(from_home).chain(around.iter_mut().enumerate());
+        for (place, slot) in places {
+            if *slot == 0 {
+                *slot = hash;
+                self.count += 1;
+            }
+            if *slot == hash {
+                return place;
+            }
+        }
+        unreachable!("a table of twice what a ring holds has a free slot")
+    }
+}
+
 impl Default for DistinctHashes {
     fn default() -> DistinctHashes {
         DistinctHashes { slots: [0; SLOTS], count: 0, zero: false }
@@ -32,23 +59,7 @@ impl Default for DistinctHashes {
 
 impl Tally for DistinctHashes {
     fn add(&mut self, hash: u64) {
-        if hash == 0 {
-            self.count += u32::from(!self.zero);
-            self.zero = true;
-            return;
-        }
-        let home = usize::try_from(hash % SLOTS as u64).expect("a remainder of a small number");
-        let (around, from_home) = self.slots.split_at_mut(home);
-        for slot in from_home.iter_mut().chain(around) {
-            if *slot == hash {
-                return;
-            }
-            if *slot == 0 {
-                *slot = hash;
-                self.count += 1;
-                return;
-            }
-        }
+        self.place(hash);
     }
 
     fn value(&self, aggregate: Aggregate) -> Option<f64> {

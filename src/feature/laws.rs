@@ -9,13 +9,13 @@ use std::time::Duration;
 
 const PAYMENTS: &str = "views:
   - {name: all, entity: card, source: payment_attempted, windows: [1m, 150s, 5m], features:
-      [count, {sum: amount}, {mean: amount}, {stddev: amount}, {min: amount}, {max: amount}, {distinct: ip},
-       {last: amount}, time_since_first, time_since_last]}
+      [count, {sum: amount}, {mean: amount}, {stddev: amount}, {min: amount}, {max: amount}, {distinct: ip}, {top1: ip},
+       {top3: device}, {last: amount}, time_since_first, time_since_last]}
   - {name: others, entity: card, source: payment_attempted, windows: [1m, 5m], include_current: false,
-      features: [count, {mean: amount}, {stddev: amount}, {distinct: ip}, {distinct: device}]}
+      features: [count, {mean: amount}, {stddev: amount}, {distinct: ip}, {distinct: device}, {top2: ip}, {top8: ip}]}
   - {name: soon, entity: card, source: payment_attempted, windows: [1m], delay: 500ms, features: [count]}
   - {name: slow, entity: card, source: payment_attempted, windows: [1m, 2m], delay: 90s, features:
-      [count, {max: amount}, {sum: amount}]}
+      [count, {max: amount}, {sum: amount}, {top1: device}]}
   - {name: later, entity: card, source: payment_attempted, windows: [2m, 10m], delay: 20s, features:
       [count, {min: amount}]}
   - {name: values, entity: card, source: payment_attempted, windows: [7m], features: [{distinct: ip}]}
@@ -23,8 +23,8 @@ const PAYMENTS: &str = "views:
 
 const CLICKS: &str = "views:
   - {name: all, entity: device, source: click, windows: [1m, 5m], features:
-      [count, {sum: value}, {mean: items}, {stddev: items}, {distinct: page}, {last: value}, time_since_first,
-       time_since_last]}
+      [count, {sum: value}, {mean: items}, {stddev: items}, {distinct: page}, {top5: page}, {top1: name}, {last: value},
+       time_since_first, time_since_last]}
   - {name: slow, entity: device, source: click, windows: [1m, 4m], delay: 70s, features: [count, {min: value}]}
   - {name: later, entity: device, source: click, windows: [5m, 8m], delay: 25s, features: [count]}
 ";
@@ -90,6 +90,7 @@ impl<'a> Naive<'a> {
             self.held.retain(|held| held.time > horizon);
             if self.held.len() > 256 {
                 self.large = true;
+                self.held.sort_by_key(|held| held.time);
                 self.held.iter_mut().for_each(|held| held.newest = newest);
                 self.held.clone().iter().for_each(|held| self.sample(held.time, &held.values));
             }
@@ -137,6 +138,16 @@ impl<'a> Naive<'a> {
         };
         let kept_for = if self.large { self.retention(window) } else { millis(self.group.retention()) };
         let own = own.filter(|_| self.newest.is_some_and(|newest| at <= newest - kept_for));
+        if let (true, Aggregate::Top { most, field }) = (self.large, feature.aggregate) {
+            let bucket = millis(window) / 64;
+            let mut buckets: BTreeMap<i64, Vec<u64>> = BTreeMap::new();
+            for held in self.held.iter().filter(inside) {
+                let bucket = buckets.entry(held.time.div_euclid(bucket)).or_default();
+                bucket.extend(hashes_of(&held.values, field));
+            }
+            let own: Vec<u64> = own.into_iter().flat_map(|values| hashes_of(values, field)).collect();
+            return summarised(buckets.into_values(), &own, most);
+        }
         let held = self.held.iter().filter(inside).map(|held| &held.values);
         let value = aggregate(feature.aggregate, held.chain(own).collect())?;
         Some((value, self.large.then_some(0.015625)))
@@ -231,6 +242,11 @@ fn aggregate(aggregate: Aggregate, events: Vec<&Values>) -> Option<f64> {
     let values: Vec<Value> =
         events.into_iter().flatten().filter(|(of, _)| *of == field).map(|(_, value)| *value).collect();
     let hashes = values.iter().filter_map(|v| if let Value::Hash(hash) = v { Some(*hash) } else { None });
+    if let Aggregate::Top { most, .. } = aggregate {
+        let mut counts: BTreeMap<u64, u64> = BTreeMap::new();
+        hashes.for_each(|hash| *counts.entry(hash).or_default() += 1);
+        return share(counts.into_values().collect(), most).map(|(share, _)| share);
+    }
     let numbers = values.iter().filter_map(|v| if let Value::Number(n) = v { Some(*n) } else { None });
     let numbers: Vec<i64> = numbers.collect();
     let sum = numbers.iter().sum::<i64>() as f64;
@@ -242,6 +258,50 @@ fn aggregate(aggregate: Aggregate, events: Vec<&Values>) -> Option<f64> {
         Aggregate::Max(_) => numbers.into_iter().max().map(|n| n as f64),
         _ => Some(hashes.collect::<BTreeSet<u64>>().len() as f64),
     }
+}
+
+/// The share of all that the highest counts are, and the sum of these.
+fn share(mut counts: Vec<u64>, most: u8) -> Option<(f64, u64)> {
+    let all: u64 = counts.iter().sum();
+    counts.sort_unstable();
+    let highest = counts.iter().rev().take(most.into()).sum::<u64>();
+    (all > 0).then(|| (highest as f64 / all as f64, highest))
+}
+
+/// The values of a text that an event has.
+fn hashes_of(values: &Values, field: FieldId) -> Vec<u64> {
+    let hash = |(of, value): &(FieldId, Value)| match value {
+        Value::Hash(hash) if *of == field => Some(*hash),
+        _ => None,
+    };
+    values.iter().filter_map(hash).collect()
+}
+
+/// The share of the most frequent values by a summary of each bucket, and its error.
+fn summarised(buckets: impl Iterator<Item = Vec<u64>>, own: &[u64], most: u8) -> Option<(f64, Option<f64>)> {
+    let (mut merged, mut error) = (BTreeMap::<u64, u64>::new(), 0);
+    for values in buckets {
+        let mut counters: Vec<(u64, u64)> = Vec::new();
+        for value in values {
+            let lowest = counters.iter().map(|(_, count)| *count).min();
+            match counters.iter().position(|(known, _)| *known == value) {
+                Some(place) => counters[place].1 += 1,
+                None if counters.len() < 16 => counters.push((value, 1)),
+                None => {
+                    let taken = counters.iter().position(|(_, count)| Some(*count) == lowest).unwrap();
+                    counters[taken] = (value, counters[taken].1 + 1);
+                }
+            }
+        }
+        if counters.len() == 16 {
+            error += counters.iter().map(|(_, count)| *count).min().unwrap();
+        }
+        counters.into_iter().for_each(|(value, count)| *merged.entry(value).or_default() += count);
+    }
+    own.iter().for_each(|value| *merged.entry(*value).or_default() += 1);
+    let (share, highest) = share(merged.into_values().collect(), most)?;
+    let error = (f64::from(most) * error as f64 / highest as f64).clamp(0.015625, 1.0);
+    Some((share, Some(error)))
 }
 
 /// √(Σ(n·x − Σx)² / n) / n, in whole numbers up to the root.
@@ -298,7 +358,8 @@ fn payment() -> impl Strategy<Value = Values> {
 fn click() -> impl Strategy<Value = Values> {
     let value = field(FieldId::ValueMinor, (-50..50_i64).prop_map(Value::Number));
     let items = field(FieldId::ItemCount, (0..9_i64).prop_map(Value::Number));
-    (value, items, field(FieldId::Page, hash(9000))).prop_map(|(a, b, c)| [a, b, c].concat())
+    let name = field(FieldId::EventName, hash(30));
+    (value, items, field(FieldId::Page, hash(9000)), name).prop_map(|(a, b, c, d)| [a, b, c, d].concat())
 }
 
 /// Times that move on by up to `advance`, with ties, round numbers, and events that come late.

@@ -17,6 +17,10 @@ pub(super) struct Layout {
     spreads: Vec<usize>,
     /// The slots of the numbers whose last value is asked.
     lasts: Vec<usize>,
+    /// The slots of the texts whose different values are asked.
+    distincts: Vec<usize>,
+    /// The slots of the texts whose most frequent values are asked.
+    tops: Vec<usize>,
     /// Shortest first.
     windows: Vec<BucketedWindow>,
 }
@@ -47,17 +51,20 @@ impl Layout {
         let read: BTreeSet<FieldId> = features.iter().filter_map(|f| f.aggregate.field()).collect();
         let (numbers, texts): (Vec<FieldId>, Vec<FieldId>) =
             read.into_iter().partition(|field| field.is_number());
+        let fields = [numbers.as_slice(), &texts].concat();
         let slots = |of: fn(Aggregate) -> bool| -> Vec<usize> {
             let asked = |field: &FieldId| {
                 features.iter().any(|f| of(f.aggregate) && f.aggregate.field() == Some(*field))
             };
-            numbers.iter().enumerate().filter(|(_, field)| asked(field)).map(|(slot, _)| slot).collect()
+            fields.iter().enumerate().filter(|(_, field)| asked(field)).map(|(slot, _)| slot).collect()
         };
         Layout {
             numbers: numbers.len(),
             spreads: slots(|aggregate| matches!(aggregate, Aggregate::StandardDeviation(_))),
             lasts: slots(|aggregate| matches!(aggregate, Aggregate::Last(_))),
-            fields: [numbers, texts].concat(),
+            distincts: slots(|aggregate| matches!(aggregate, Aggregate::Distinct(_))),
+            tops: slots(|aggregate| matches!(aggregate, Aggregate::Top { .. })),
+            fields,
             windows: bucketed_windows(features, allowed_lateness),
         }
     }
@@ -70,6 +77,16 @@ impl Layout {
     /// The slots of the numbers whose last value is asked.
     pub(super) fn lasts(&self) -> &[usize] {
         &self.lasts
+    }
+
+    /// The slots of the texts whose different values are asked.
+    pub(super) fn distincts(&self) -> &[usize] {
+        &self.distincts
+    }
+
+    /// The slots of the texts whose most frequent values are asked.
+    pub(super) fn tops(&self) -> &[usize] {
+        &self.tops
     }
 
     /// The fields that are read.
@@ -87,11 +104,6 @@ impl Layout {
         self.numbers
     }
 
-    /// How many of its fields are texts.
-    pub(super) fn texts(&self) -> usize {
-        self.width() - self.numbers
-    }
-
     /// The windows in buckets, shortest first.
     pub(super) fn windows(&self) -> &[BucketedWindow] {
         &self.windows
@@ -104,8 +116,7 @@ impl Layout {
 
     /// The place of a field among the numbers whose last value is asked.
     pub(super) fn last(&self, field: FieldId) -> Option<usize> {
-        let slot = self.slot(field)?;
-        self.lasts.iter().position(|known| *known == slot)
+        place_of(self.slot(field)?, &self.lasts)
     }
 
     /// The window of that length, if it is in buckets.
@@ -120,11 +131,15 @@ impl Layout {
             Aggregate::Last(_) | Aggregate::TimeSinceFirst | Aggregate::TimeSinceLast => None,
             Aggregate::StandardDeviation(field) => {
                 let slot = self.slot(field)?;
-                let spread = self.spreads.iter().position(|known| *known == slot)?;
-                Some(Column::Spread { slot, spread })
+                Some(Column::Spread { slot, spread: place_of(slot, &self.spreads)? })
             }
             Aggregate::Distinct(field) => {
-                self.slot(field).map(|slot| Column::Text { slot, text: slot - self.numbers })
+                let slot = self.slot(field)?;
+                Some(Column::Distinct { slot, distinct: place_of(slot, &self.distincts)? })
+            }
+            Aggregate::Top { field, .. } => {
+                let slot = self.slot(field)?;
+                Some(Column::Top { slot, top: place_of(slot, &self.tops)? })
             }
             Aggregate::Sum(field)
             | Aggregate::Mean(field)
@@ -133,6 +148,11 @@ impl Layout {
             | Aggregate::Max(field) => self.slot(field).map(|slot| Column::Number { slot }),
         }
     }
+}
+
+/// The place of a slot among some of them.
+fn place_of(slot: usize, slots: &[usize]) -> Option<usize> {
+    slots.iter().position(|known| *known == slot)
 }
 
 /// The windows of everything but distinct values, shortest first, each with its own retention.

@@ -2,6 +2,7 @@
 
 use super::buckets::BUCKETS_PER_WINDOW;
 use super::distinct::SAMPLE_MAX;
+use super::frequent::COUNTERS;
 use super::layout::Layout;
 use super::ring::RING_MAX;
 use std::fmt;
@@ -16,6 +17,8 @@ const BUCKET_BYTES: u64 = 16;
 const BUCKET_NUMBER_BYTES: u64 = 32;
 /// Count, sum and sum of squares.
 const BUCKET_SPREAD_BYTES: u64 = 32;
+/// The head of a list, and 16 counters of a hash and a count.
+const BUCKET_TOP_BYTES: u64 = 24 + 16 * COUNTERS as u64;
 /// Hash, first and last time.
 const SAMPLED_VALUE_BYTES: u64 = 24;
 
@@ -32,7 +35,8 @@ pub struct MemoryBound {
     buckets: Vec<(u64, u64)>,
     numbers: u64,
     spreads: u64,
-    texts: u64,
+    tops: u64,
+    distincts: u64,
 }
 
 impl MemoryBound {
@@ -48,7 +52,8 @@ impl MemoryBound {
             buckets: buckets.collect(),
             numbers: layout.numbers() as u64,
             spreads: layout.spreads().len() as u64,
-            texts: layout.texts() as u64,
+            tops: layout.tops().len() as u64,
+            distincts: layout.distincts().len() as u64,
         }
     }
 
@@ -59,8 +64,9 @@ impl MemoryBound {
         self.ring_fields.map_or(0, |fields| RING_MAX as u64 * entry(fields))
     }
 
-    /// A large key: for each window ⌈r(w) / b⌉ + 1 buckets of 16 bytes and 32 per number (64 where its
-    /// standard deviation is asked), and for each text 1,024 sampled values of 24 bytes.
+    /// A large key: for each window ⌈r(w) / b⌉ + 1 buckets of 16 bytes, 32 per number (64 where its
+    /// standard deviation is asked) and 280 per text whose most frequent values are asked; and for each text whose
+    /// different values are asked 1,024 sampled ones of 24 bytes.
     #[must_use]
     pub fn large_key_bytes(&self) -> u64 {
         let held = self.buckets.iter().fold(0_u64, |sum, (_, held)| sum.saturating_add(*held));
@@ -74,11 +80,12 @@ impl MemoryBound {
     }
 
     fn bucket_bytes(&self) -> u64 {
-        BUCKET_BYTES + BUCKET_NUMBER_BYTES * self.numbers + BUCKET_SPREAD_BYTES * self.spreads
+        let of_numbers = BUCKET_NUMBER_BYTES * self.numbers + BUCKET_SPREAD_BYTES * self.spreads;
+        BUCKET_BYTES + of_numbers + BUCKET_TOP_BYTES * self.tops
     }
 
     fn sample_bytes(&self) -> u64 {
-        self.texts * SAMPLE_MAX as u64 * SAMPLED_VALUE_BYTES
+        self.distincts * SAMPLE_MAX as u64 * SAMPLED_VALUE_BYTES
     }
 }
 
@@ -95,7 +102,7 @@ impl fmt::Display for MemoryBound {
             let bytes = self.bucket_bytes();
             write!(f, "{held} buckets of {window} x {bytes} + ")?;
         }
-        let texts = self.texts;
+        let texts = self.distincts;
         write!(f, "{texts} texts x {SAMPLE_MAX} x {SAMPLED_VALUE_BYTES} = {}", self.large_key_bytes())
     }
 }

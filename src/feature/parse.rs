@@ -2,6 +2,7 @@
 //!
 //! A message is a lower-case fragment; where the text stands is for the caller to say.
 
+use super::frequent::TOP_MAX;
 use super::spec::FeatureSpec;
 use super::view::{Aggregate, Window};
 use crate::event::{EntityKind, FieldId, Source};
@@ -88,6 +89,7 @@ fn plain(name: &str) -> Result<Aggregate, String> {
         "count" => Ok(Aggregate::Count),
         "time_since_first" => Ok(Aggregate::TimeSinceFirst),
         "time_since_last" => Ok(Aggregate::TimeSinceLast),
+        _ if top(name).is_some() => Err(format!("`{name}` needs a text, such as `{name}: device`")),
         "distinct" => Err("`distinct` needs a text, such as `distinct: device`".to_owned()),
         "sum" | "mean" | "stddev" | "min" | "max" | "last" => {
             Err(format!("`{name}` needs a number, such as `{name}: amount`"))
@@ -98,17 +100,20 @@ fn plain(name: &str) -> Result<Aggregate, String> {
 
 /// An aggregate of a field.
 fn of_field(name: &str, field: &str, source: Option<Source>) -> Result<Aggregate, String> {
-    let of: fn(FieldId) -> Aggregate = match name {
-        "sum" => Aggregate::Sum,
-        "mean" => Aggregate::Mean,
-        "ratio" => Aggregate::Ratio,
-        "stddev" => Aggregate::StandardDeviation,
-        "min" => Aggregate::Min,
-        "max" => Aggregate::Max,
-        "last" => Aggregate::Last,
-        "distinct" => Aggregate::Distinct,
+    let of: &dyn Fn(FieldId) -> Aggregate = match name {
+        "sum" => &Aggregate::Sum,
+        "mean" => &Aggregate::Mean,
+        "ratio" => &Aggregate::Ratio,
+        "stddev" => &Aggregate::StandardDeviation,
+        "min" => &Aggregate::Min,
+        "max" => &Aggregate::Max,
+        "last" => &Aggregate::Last,
+        "distinct" => &Aggregate::Distinct,
         "count" | "time_since_first" | "time_since_last" => return Err(format!("`{name}` takes no field")),
-        _ => return Err(unknown_feature(name)),
+        _ => match top(name) {
+            Some(most) => &move |field| Aggregate::Top { most, field },
+            None => return Err(unknown_feature(name)),
+        },
     };
     let known = FieldId::ALL.into_iter().find(|(_, known)| *known == field);
     let (id, _) = known.ok_or_else(|| format!("unknown field `{field}`"))?;
@@ -120,17 +125,23 @@ fn of_field(name: &str, field: &str, source: Option<Source>) -> Result<Aggregate
             "`ratio` compares a payment with those before it: its source is payment_attempted".to_owned()
         );
     }
-    match (name == "distinct", id.is_number()) {
-        (true, true) => Err(format!("`{field}` is a number, `distinct` wants a text")),
+    let wants_text = name == "distinct" || top(name).is_some();
+    match (wants_text, id.is_number()) {
+        (true, true) => Err(format!("`{field}` is a number, `{name}` wants a text")),
         (false, false) => Err(format!("`{field}` is a text, `{name}` wants a number")),
         _ => Ok(of(id)),
     }
 }
 
+/// How many of the most frequent values, of a name such as `top3`.
+fn top(name: &str) -> Option<u8> {
+    let most = name.strip_prefix("top")?;
+    (1..=TOP_MAX).find(|known| known.to_string() == most)
+}
+
 /// The fault of a feature that is none.
 fn unknown_feature(name: &str) -> String {
-    let known =
-        "count, sum, mean, stddev, ratio, min, max, distinct, last, time_since_first, time_since_last";
+    let known = "count, sum, mean, stddev, ratio, min, max, distinct, top1 to top8, last, time_since_first, time_since_last";
     format!("unknown feature `{name}`, known are {known}")
 }
 
@@ -206,6 +217,9 @@ mod tests {
             ("last", "device", payment, Err("`device` is a text, `last` wants a number")),
             ("min", "value", click, Ok(Aggregate::Min(FieldId::ValueMinor))),
             ("distinct", "device", click, Ok(Aggregate::Distinct(FieldId::Device))),
+            ("top3", "device", payment, Ok(Aggregate::Top { most: 3, field: FieldId::Device })),
+            ("top8", "page", click, Ok(Aggregate::Top { most: 8, field: FieldId::Page })),
+            ("top1", "amount", payment, Err("`amount` is a number, `top1` wants a text")),
             ("max", "amount", None, Ok(Aggregate::Max(FieldId::AmountMinor))),
             ("sum", "amount", click, Err("events of `click` have no `amount`")),
             ("distinct", "page", payment, Err("events of `payment_result` have no `page`")),
@@ -228,6 +242,10 @@ mod tests {
         assert_eq!(aggregate(&two, None), Err("must be one feature, such as `sum: amount`".to_owned()));
         assert!(aggregate(&FeatureSpec::OfField(vec![]), None).is_err());
         assert!(aggregate(&FeatureSpec::Plain("sum".to_owned()), None).is_err());
-        assert!(aggregate(&FeatureSpec::Plain("average".to_owned()), None).is_err());
+        let fault = |name: &str| aggregate(&FeatureSpec::Plain(name.to_owned()), None).unwrap_err();
+        assert_eq!(fault("top2"), "`top2` needs a text, such as `top2: device`");
+        for name in ["average", "top", "top0", "top9", "top03", "top10"] {
+            assert!(fault(name).starts_with(&format!("unknown feature `{name}`")), "{name}");
+        }
     }
 }

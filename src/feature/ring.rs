@@ -6,6 +6,7 @@
 //! and what is kept is the same bytes whatever was dropped before.)
 
 use super::distinct::DistinctHashes;
+use super::frequent::Frequencies;
 use super::row::Event;
 use super::spread::Spread;
 use super::sweep::{Answers, Column, Sweep, Tally};
@@ -90,8 +91,11 @@ impl Ring {
             Column::Spread { slot, .. } => {
                 self.walk(sweep, at, Spread::default(), self.words_of(slot, width), answers);
             }
-            Column::Text { slot, .. } => {
+            Column::Distinct { slot, .. } => {
                 self.walk(sweep, at, DistinctHashes::default(), self.words_of(slot, width), answers);
+            }
+            Column::Top { slot, .. } => {
+                self.walk(sweep, at, Frequencies::default(), self.words_of(slot, width), answers);
             }
         }
     }

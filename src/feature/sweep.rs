@@ -31,12 +31,19 @@ pub(super) enum Column {
         /// Its place among those numbers.
         spread: usize,
     },
-    /// A text.
-    Text {
+    /// A text, of which the different values are asked.
+    Distinct {
         /// Its place in a row.
         slot: usize,
-        /// Its place among the texts of the group.
-        text: usize,
+        /// Its place among those texts.
+        distinct: usize,
+    },
+    /// A text, of which the most frequent values are asked.
+    Top {
+        /// Its place in a row.
+        slot: usize,
+        /// Its place among those texts.
+        top: usize,
     },
 }
 
@@ -113,8 +120,17 @@ impl Step {
         error: Option<f64>,
         answers: &mut Answers<'_>,
     ) {
+        self.answer_each(|aggregate| value(aggregate).map(|value| (value, error)), answers);
+    }
+
+    /// As [`Step::answer`], where each has its own error.
+    pub(super) fn answer_each(
+        &self,
+        value: impl Fn(Aggregate) -> Option<(f64, Option<f64>)>,
+        answers: &mut Answers<'_>,
+    ) {
         for output in &self.outputs {
-            if let Some(value) = value(output.aggregate) {
+            if let Some((value, error)) = value(output.aggregate) {
                 answers.values.push((output.id, value));
                 answers.estimates.extend(error.map(|error| (output.id, error)));
             }

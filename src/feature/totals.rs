@@ -63,6 +63,7 @@ impl Tally for Totals {
             Aggregate::Max(_) => of_something(self.max),
             Aggregate::StandardDeviation(_)
             | Aggregate::Distinct(_)
+            | Aggregate::Top { .. }
             | Aggregate::Last(_)
             | Aggregate::TimeSinceFirst
             | Aggregate::TimeSinceLast => None,

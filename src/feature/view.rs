@@ -24,6 +24,13 @@ pub enum Aggregate {
     Max(FieldId),
     /// How many different values a text has.
     Distinct(FieldId),
+    /// The share of the events with a text that have one of its most frequent values; without a value of nothing.
+    Top {
+        /// How many values: 1 to 8.
+        most: u8,
+        /// The text.
+        field: FieldId,
+    },
     /// The number in the newest event before this one that has it; has no window.
     Last(FieldId),
     /// Seconds since the oldest event before this one; has no window.
@@ -45,6 +52,7 @@ impl Aggregate {
             | Aggregate::Last(field)
             | Aggregate::Min(field)
             | Aggregate::Max(field)
+            | Aggregate::Top { field, .. }
             | Aggregate::Distinct(field) => Some(field),
         }
     }
@@ -67,6 +75,7 @@ impl Aggregate {
             Aggregate::Min(field) => format!("{}_min_{spelled}", field.name()),
             Aggregate::Max(field) => format!("{}_max_{spelled}", field.name()),
             Aggregate::Distinct(field) => format!("{}_distinct_{spelled}", field.name()),
+            Aggregate::Top { most, field } => format!("{}_top{most}_{spelled}", field.name()),
             Aggregate::Last(field) => format!("{}_last", field.name()),
             Aggregate::TimeSinceFirst => "seconds_since_first".to_owned(),
             Aggregate::TimeSinceLast => "seconds_since_last".to_owned(),

@@ -11,6 +11,7 @@ use tillstream::event::{Body, EntityKind, FieldId, Value};
 const RING_MAX: usize = 256;
 const SAMPLE_MAX: usize = 1_024;
 const BUCKETS: i64 = 64;
+const COUNTERS: usize = 16;
 /// The error of what comes from buckets.
 pub const BUCKET_ERROR: f64 = 0.015_625;
 /// The error of a sampled distinct count.
@@ -176,6 +177,8 @@ impl Key {
         if self.events.len() > RING_MAX {
             self.large = true;
             self.events.iter_mut().for_each(|kept| kept.newest = newest);
+            // A ring lies in the order of time, and of the same time in that of arrival.
+            self.events.sort_by_key(|kept| kept.event.time);
             for kept in self.events.clone() {
                 self.sample(&kept.event, kept_after);
             }
@@ -262,6 +265,26 @@ impl Sample {
     }
 }
 
+/// What Space-Saving with so many counters makes of the values, in the order in which they came: the counts, and by how much
+/// each may be wrong.
+fn space_saving(hashes: &[u64], counters: usize) -> (Vec<(u64, u64)>, u64) {
+    let mut counts: Vec<(u64, u64)> = Vec::new();
+    for hash in hashes {
+        let known = counts.iter().position(|(known, _)| known == hash);
+        let free = (counts.len() < counters).then_some(counts.len());
+        let place = known.or(free).unwrap_or_else(|| {
+            let lowest = counts.iter().map(|(_, count)| *count).min().unwrap_or(0);
+            counts.iter().position(|(_, count)| *count == lowest).unwrap_or(0)
+        });
+        if place == counts.len() {
+            counts.push((*hash, 0));
+        }
+        counts[place] = (*hash, counts[place].1 + 1);
+    }
+    let lowest = counts.iter().map(|(_, count)| *count).min().filter(|_| counts.len() == counters);
+    (counts, lowest.unwrap_or(0))
+}
+
 /// The payment that asks, where it is an event of the group.
 #[derive(Clone, Copy)]
 struct Current<'a> {
@@ -299,11 +322,16 @@ impl Ask<'_> {
                 continue;
             }
             for (spelled, window) in &self.view.windows {
-                if let Feature::Distinct(field) = feature {
-                    let (value, error) = self.distinct(*field, *window);
-                    answer(*feature, spelled, Some(value), error);
-                } else {
-                    answer(*feature, spelled, self.number(*feature, *window), bucket_error);
+                match *feature {
+                    Feature::Distinct(field) => {
+                        let (value, error) = self.distinct(field, *window);
+                        answer(*feature, spelled, Some(value), error);
+                    }
+                    Feature::Top(most, field) => {
+                        let (value, error) = self.top(most.into(), field, *window).unzip();
+                        answer(*feature, spelled, value, error.flatten());
+                    }
+                    _ => answer(*feature, spelled, self.number(*feature, *window), bucket_error),
                 }
             }
         }
@@ -383,18 +411,47 @@ impl Ask<'_> {
         (value, sampling.into_iter().chain(perhaps_outside).reduce(f64::max))
     }
 
+    /// The share of the most frequent values, and its error where they were counted in buckets.
+    fn top(&self, most: usize, field: FieldId, window: i64) -> Option<(f64, Option<f64>)> {
+        let bucket = |event: &Event| if self.key.large { event.time.div_euclid(window / BUCKETS) } else { 0 };
+        let mut buckets: BTreeMap<i64, Vec<u64>> = BTreeMap::new();
+        for kept in self.kept_within(window) {
+            buckets.entry(bucket(kept)).or_default().extend(kept.hash(field));
+        }
+        let counters = if self.key.large { COUNTERS } else { usize::MAX };
+        let summaries: Vec<(Vec<(u64, u64)>, u64)> =
+            buckets.values().map(|hashes| space_saving(hashes, counters)).collect();
+        let mut counts: BTreeMap<u64, u64> = BTreeMap::new();
+        let own = self.own_beside(window).and_then(|own| own.hash(field)).map(|hash| (hash, 1));
+        let counted = summaries.iter().flat_map(|(counts, _)| counts.iter().copied());
+        counted.chain(own).for_each(|(hash, count)| *counts.entry(hash).or_default() += count);
+        let mut sorted: Vec<u64> = counts.into_values().collect();
+        sorted.sort_unstable_by(|one, other| other.cmp(one));
+        let of_top = sorted.iter().take(most).sum::<u64>() as f64;
+        let perhaps = summaries.iter().map(|(_, lowest)| lowest).sum::<u64>() as f64 * most as f64 / of_top;
+        let error = self.key.large.then(|| perhaps.clamp(BUCKET_ERROR, 1.0));
+        (!sorted.is_empty()).then(|| (of_top / sorted.iter().sum::<u64>() as f64, error))
+    }
+
     /// The events that a value over `window` covers, the payment itself included where it counts.
     fn covered(&self, window: i64) -> Vec<&Event> {
-        let kept_for =
-            if self.key.large { self.group.retention_in_buckets(window) } else { self.group.retention };
-        let kept = self.key.events.iter().filter(|kept| self.covers(kept, window, kept_for));
-        let mut covered: Vec<&Event> = kept.map(|kept| &kept.event).collect();
-        if let (Some(Current { event, .. }), Some(newest)) = (self.current, self.key.newest)
-            && event.time <= newest - kept_for
-        {
-            covered.push(event);
-        }
-        covered
+        self.kept_within(window).into_iter().chain(self.own_beside(window)).collect()
+    }
+
+    /// The events kept of `window`.
+    fn kept_within(&self, window: i64) -> Vec<&Event> {
+        let kept = self.key.events.iter().filter(|kept| self.covers(kept, window, self.kept_for(window)));
+        kept.map(|kept| &kept.event).collect()
+    }
+
+    /// The payment itself, where it counts and is older than what is kept.
+    fn own_beside(&self, window: i64) -> Option<&Event> {
+        let (Current { event, .. }, newest) = (self.current?, self.key.newest?);
+        (event.time <= newest - self.kept_for(window)).then_some(event)
+    }
+
+    fn kept_for(&self, window: i64) -> i64 {
+        if self.key.large { self.group.retention_in_buckets(window) } else { self.group.retention }
     }
 
     /// Whether a value over `window`, of which is kept what is younger than `kept_for`, covers an event.

@@ -87,6 +87,8 @@ pub enum Feature {
     Max(FieldId),
     /// `distinct: …`
     Distinct(FieldId),
+    /// `top3: …`: the share of the most frequent values.
+    Top(u8, FieldId),
     /// `last: …`, which has no window.
     Last(FieldId),
     /// `time_since_first`, which has no window.
@@ -199,7 +201,7 @@ pub const FILTERED: &str = "
     source: payment_attempted
     where: amount > 5000.0 && currency == 'EUR'
     windows: [1h, 24h]
-    features: [count, sum: amount, distinct: device, ratio: amount, time_since_last]
+    features: [count, sum: amount, distinct: device, top1: device, ratio: amount, time_since_last]
   - name: card_small
     entity: card
     source: payment_attempted
@@ -211,13 +213,18 @@ pub const FILTERED: &str = "
     source: payment_attempted
     windows: [1h, 24h]
     include_current: false
-    features: [ratio: amount]
+    features: [ratio: amount, top2: ip]
   - name: visitor_carts
     entity: visitor
     source: click
     where: name == 'add_to_cart' || value > 2500
     windows: [1h]
-    features: [count, sum: value]
+    features: [count, sum: value, top3: page]
+  - name: ip_clicks
+    entity: ip
+    source: click
+    windows: [10m, 1h]
+    features: [count, top8: page, top2: name]
   - name: customer_returns
     entity: customer
     source: pos_transaction
@@ -236,9 +243,9 @@ fn number(values: &[(FieldId, Value)], field: FieldId) -> Option<i64> {
 /// Those of [`FILTERED`].
 #[must_use]
 pub fn filtered() -> Vec<View> {
-    use EntityKind::{Card, Customer, Visitor};
+    use EntityKind::{Card, Customer, Ip, Visitor};
     use EventSource::{Attempted, Basket, Click};
-    use Feature::{Count, Distinct, Sum, TimeSinceLast};
+    use Feature::{Count, Distinct, Sum, TimeSinceLast, Top};
     let view = |name, entity, source, windows: &[_], features: &[_], filter| View {
         filter: Some(filter),
         ..view(name, entity, source, windows, features)
@@ -274,16 +281,48 @@ pub fn filtered() -> Vec<View> {
             Card,
             Attempted,
             &[H1, H24],
-            &[Count, Sum(amount), Distinct(FieldId::Device), Feature::Ratio(amount), TimeSinceLast],
+            &[
+                Count,
+                Sum(amount),
+                Distinct(FieldId::Device),
+                Top(1, FieldId::Device),
+                Feature::Ratio(amount),
+                TimeSinceLast,
+            ],
             large,
         ),
         view("card_small", Card, Attempted, &[H1], &[Count], small),
         View {
             include_current: false,
             filter: None,
-            ..view("customer_habits", Customer, Attempted, &[H1, H24], &[Feature::Ratio(amount)], small)
+            ..view(
+                "customer_habits",
+                Customer,
+                Attempted,
+                &[H1, H24],
+                &[Feature::Ratio(amount), Top(2, FieldId::Ip)],
+                small,
+            )
         },
-        view("visitor_carts", Visitor, Click, &[H1], &[Count, Sum(FieldId::ValueMinor)], carts),
+        view(
+            "visitor_carts",
+            Visitor,
+            Click,
+            &[H1],
+            &[Count, Sum(FieldId::ValueMinor), Top(3, FieldId::Page)],
+            carts,
+        ),
+        View {
+            filter: None,
+            ..view(
+                "ip_clicks",
+                Ip,
+                Click,
+                &[M10, H1],
+                &[Count, Top(8, FieldId::Page), Top(2, FieldId::EventName)],
+                carts,
+            )
+        },
         view("customer_returns", Customer, Basket, &[D30], &[Count, Sum(FieldId::ReturnedMinor)], returns),
     ]
 }
@@ -318,6 +357,7 @@ impl View {
             Feature::Min(field) => of(field, "min"),
             Feature::Max(field) => of(field, "max"),
             Feature::Distinct(field) => of(field, "distinct"),
+            Feature::Top(most, field) => of(field, &format!("top{most}")),
             Feature::Last(field) => format!("{}_last", field.name()),
             Feature::TimeSinceFirst => "seconds_since_first".to_owned(),
             Feature::TimeSinceLast => "seconds_since_last".to_owned(),
