@@ -410,7 +410,7 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
         [late, late_applied, duplicates, closed_early, turned_to_buckets, labelled, labels_handed_back]
             .iter()
             .all(|count| *count > SEEDS)
-            && judged == labelled
+            && (SEEDS..=labelled).contains(&judged)
             && days_published > SEEDS
             && versions > SEEDS
             && live_models > SEEDS
@@ -418,6 +418,60 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
             && rules_handed_back > SEEDS
             && forwarded > SEEDS
     );
+}
+
+/// Payments over eight hours, one every minute, and what became known of each half an hour later.
+fn payments_and_labels() -> Vec<(i64, LogRecord, LogRecord)> {
+    let mut random = Random::new(7);
+    let both = |number: i64| {
+        let (time, amount) = (1_767_607_200_000 + number * MINUTE, random.below(9_000));
+        let outcome = if amount > 6_000 && random.below(3) > 0 { "fraud" } else { "legitimate" };
+        let payment = json!({
+            "event_id": format!("e{number}"), "event_name": "payment_attempted", "event_time_ms": time,
+            "payment_id": format!("p{number}"), "card_token": format!("card{}", amount % 7),
+            "amount_minor": amount, "currency": "EUR",
+        });
+        let label = json!({
+            "event_id": format!("l{number}"), "event_name": "label", "known_at_ms": time + 30 * MINUTE,
+            "payment_id": format!("p{number}"), "outcome": outcome, "source": "review",
+        });
+        let key = format!("p{number}");
+        (time, record(&key, payment.to_string()), record(&key, label.to_string()))
+    };
+    (0..480).map(both).collect()
+}
+
+/// The scores of those payments, with the labels all read before the first of them, or each as it becomes known.
+fn scores_with(labels_first: bool) -> Vec<Public> {
+    let tree: Tree = json!({"model": "tests/oracle/model.yaml"}).as_object().expect("an object").clone();
+    let config = resolve(&tree, Path::new(env!("CARGO_MANIFEST_DIR")));
+    let config = config.unwrap_or_else(|faults| panic!("{faults:?}"));
+    let mut engine =
+        Engine::new(&config.fold, config.partitions, config.idle_timeout, config.decision_deadline);
+    let (payments, labels) = (Destination::ByKey(Topic::Payments), Destination::ByKey(Topic::Labels));
+    let all = payments_and_labels();
+    let mut unknown = all.iter().map(|(time, _, label)| (time + 30 * MINUTE, label)).peekable();
+    for (time, payment, _) in &all {
+        while let Some((_, label)) = unknown.next_if(|(known_at, _)| labels_first || *known_at <= *time) {
+            engine.append(&labels, label.clone());
+        }
+        engine.append(&payments, payment.clone());
+        // the other partitions fall silent, so that time goes on
+        for _ in 0..4 {
+            engine.until_quiet().expect("memory does not fail");
+            engine.broker().borrow_mut().advance(Duration::from_secs(4));
+        }
+    }
+    public(&engine, Topic::ScoresFraud)
+}
+
+#[test]
+fn a_label_that_is_read_too_early_changes_no_score_of_a_payment_before_it_was_known() {
+    let (in_time, too_early) = (scores_with(false), scores_with(true));
+    assert_eq!(in_time.len(), 480);
+    let learned = |score: &&Public| score.value["model"]["is_live"] == true;
+    assert!(in_time.iter().filter(learned).count() > 200, "the model learned");
+    oracle::compare::multiset(&in_time, &too_early).unwrap_or_else(|wrong| panic!("{wrong}"));
 }
 
 /// Transactions of three stores over three days: some cancelled, in training, rung up offline, with returns and coupons, in two

@@ -1,4 +1,4 @@
-//! The monitor stage: the monitor log to what is known of models. A task judges scores day by day as labels come, and
+//! The monitor stage: the monitor log to what is known of models. A task judges scores day by day as labels become known, and
 //! publishes what it has found once an hour of event time; and it learns the model, whose weights go back into every
 //! partition of the decision log.
 
@@ -40,10 +40,12 @@ pub struct MonitorTask {
     pub sources: Sources,
     /// Frames refused, by reason.
     pub refused: BTreeMap<Refusal, u64>,
-    /// Labelled scores that came.
+    /// Labelled scores that counted.
     pub judged: u64,
     /// Of these, those whose day was final already: learned from, and judged no more.
     pub after_the_end: u64,
+    /// Labelled scores that the watermark has not reached: by when the label was known, then as they came.
+    ahead: BTreeMap<EventTime, Vec<LabelledDecision<'static>>>,
     /// By name of the score and day of the payment, until no label is waited for any longer.
     days: BTreeMap<(Cow<'static, str>, i64), Day>,
     /// What the model has learned.
@@ -59,6 +61,12 @@ impl MonitorTask {
         self.learning.as_ref().map(|learning| (learning.version, learning.labels))
     }
 
+    /// Labelled scores that wait for the watermark to reach the time at which their label was known.
+    #[must_use]
+    pub fn ahead(&self) -> usize {
+        self.ahead.values().map(Vec::len).sum()
+    }
+
     /// Days that labels are still waited for.
     #[must_use]
     pub fn open_days(&self) -> usize {
@@ -72,6 +80,7 @@ impl MonitorTask {
             && self.refused == other.refused
             && self.judged == other.judged
             && self.after_the_end == other.after_the_end
+            && self.ahead == other.ahead
             && self.days == other.days
             && self.published == other.published
             && self.learning == other.learning
@@ -99,10 +108,11 @@ impl Monitor {
                 for event in frame.events::<MonitorEvent<'_>>() {
                     let (position, MonitorEvent::Labelled(labelled)) = event?;
                     if position > applied {
-                        self.judge(task, &labelled);
+                        task.ahead.entry(labelled.known_at).or_default().push(labelled.into_owned());
                     }
                 }
                 task.sources.applied(frame, fold);
+                self.judge_known(task);
                 let hour_has_begun = self.publish(task, out);
                 self.send_weights(task, hour_has_begun, out);
             }
@@ -130,6 +140,15 @@ impl Monitor {
         true
     }
 
+    /// Takes into account what was known by the watermark, which is that of every partition of the decision log: each has
+    /// scored what came before with weights that did not know it yet.
+    fn judge_known(&self, task: &mut MonitorTask) {
+        let Some(watermark) = task.sources.watermark() else { return };
+        while let Some(known) = task.ahead.first_entry().filter(|first| *first.key() <= watermark) {
+            known.remove().iter().for_each(|labelled| self.judge(task, labelled));
+        }
+    }
+
     /// Judges the score that decided and the model's own, then learns from the label.
     fn judge(&self, task: &mut MonitorTask, labelled: &LabelledDecision<'_>) {
         task.judged += 1;
@@ -143,7 +162,8 @@ impl Monitor {
         let Some(model) = &self.settings.model else { return };
         let said = labelled.model.as_ref().filter(|input| input.model == model.hash());
         if let Some(score) = said.and_then(|input| input.score).filter(|_| is_open) {
-            let of_model = LabelledDecision { score, model: None, ..*labelled };
+            let of_model =
+                LabelledDecision { score, model: None, currency: labelled.currency.clone(), ..*labelled };
             task.days.entry((Cow::Owned(model.name().to_owned()), day)).or_default().add(&of_model);
         }
         let learning = task.learning.take().filter(|learning| learning.is_of(model));

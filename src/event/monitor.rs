@@ -4,6 +4,7 @@ use super::copy::LabelOutcome;
 use super::public::Action;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The name of the score of payments that decides: rules, and a model that counts.
@@ -30,9 +31,21 @@ pub struct LabelledDecision<'a> {
     /// In minor units of `currency`, if the payment's own part came.
     pub amount_minor: Option<i64>,
     /// ISO 4217.
-    pub currency: Option<&'a str>,
+    #[serde(borrow)]
+    pub currency: Option<Cow<'a, str>>,
     /// What it was.
     pub outcome: LabelOutcome,
+    /// When that became known: before, nothing may be learned from it.
+    pub known_at: EventTime,
+}
+
+impl LabelledDecision<'_> {
+    /// The same, of its own.
+    #[must_use]
+    pub fn into_owned(self) -> LabelledDecision<'static> {
+        let currency = self.currency.map(|currency| Cow::Owned(currency.into_owned()));
+        LabelledDecision { currency, ..self }
+    }
 }
 
 /// What a model read of a payment, and what it said.

@@ -85,11 +85,11 @@ impl Day {
         self.squared_error += (score - truth).powi(2);
         self.decisions.entry(labelled.decision).or_default().add(labelled.outcome);
         if let (LabelOutcome::Fraud, Some(amount), Some(currency)) =
-            (labelled.outcome, labelled.amount_minor, labelled.currency)
+            (labelled.outcome, labelled.amount_minor, &labelled.currency)
         {
             let was_stopped = labelled.decision >= Action::StepUp;
             let sums = if was_stopped { &mut self.stopped_minor } else { &mut self.missed_minor };
-            let sum = sums.entry(currency.into()).or_default();
+            let sum = sums.entry((&**currency).into()).or_default();
             *sum = sum.saturating_add(amount);
         }
         self.changed = true;
@@ -213,8 +213,9 @@ mod tests {
             score,
             decision: if score >= 0.5 { Action::Decline } else { Action::Approve },
             amount_minor: Some(100),
-            currency: Some("EUR"),
+            currency: Some(Cow::Borrowed("EUR")),
             outcome,
+            known_at: EventTime(DAY_MS * 9),
             model: None,
         }
     }

@@ -78,6 +78,7 @@ metrics! {
     UNLABELLED = "tillstream_unlabelled_decisions" Gauge ["partition"] "Decisions that wait for their label.";
     JUDGED = "tillstream_judged_scores_total" Counter [] "Scores judged by their label.";
     JUDGED_TOO_LATE = "tillstream_labels_after_the_end_total" Counter [] "Labelled scores whose day was final already.";
+    LABELS_AHEAD = "tillstream_labels_ahead" Gauge ["partition"] "Labelled scores that wait for payments to be scored up to the time at which their label was known.";
     OPEN_DAYS = "tillstream_open_days" Gauge ["partition"] "Days of payments for which labels are still waited for.";
     MODEL_VERSION = "tillstream_model_version" Gauge [] "The version of the model's weights that went out last.";
     MODEL_LABELS = "tillstream_model_labels_total" Counter [] "Labels that the model has learned from.";
@@ -207,6 +208,7 @@ impl Samples {
         self.sources("monitor", &number, &task.sources, &task.refused);
         self.count(JUDGED, &[], task.judged);
         self.count(JUDGED_TOO_LATE, &[], task.after_the_end);
+        self.count(LABELS_AHEAD, &[&number], task.ahead() as u64);
         self.count(OPEN_DAYS, &[&number], task.open_days() as u64);
         if let Some((version, labels)) = task.model() {
             self.count(MODEL_VERSION, &[], u64::from(version));

@@ -21,10 +21,19 @@ pub struct Outcome {
     pub public: Vec<Public>,
     /// The versions of the model's weights that went out.
     pub weights: Vec<Version>,
-    /// Labelled scores read for the first time.
+    /// Labelled scores that counted.
     pub judged: u64,
     /// Frames that began above what was applied.
     pub refused_frames: u64,
+}
+
+/// A labelled score as it came.
+#[derive(Clone)]
+struct Came {
+    known_at: i64,
+    day: i64,
+    labelled: Labelled,
+    model: Option<(Vec<u32>, Option<f64>)>,
 }
 
 #[derive(Clone)]
@@ -48,6 +57,7 @@ pub fn outcome(log: &Log, settings: &Settings) -> Outcome {
         let mut task = Task {
             settings,
             sources: Sources::default(),
+            waiting: Vec::new(),
             days: BTreeMap::new(),
             revisions: BTreeMap::new(),
             changed: BTreeSet::new(),
@@ -65,6 +75,8 @@ pub fn outcome(log: &Log, settings: &Settings) -> Outcome {
 struct Task<'a> {
     settings: &'a Settings,
     sources: Sources,
+    /// In the order in which they came.
+    waiting: Vec<Came>,
     /// By name of the score and day.
     days: BTreeMap<(String, i64), Vec<Labelled>>,
     /// How often each was published.
@@ -95,25 +107,23 @@ impl Task<'_> {
         for event in frame.events::<MonitorEvent<'_>>() {
             let (position, MonitorEvent::Labelled(event)) = event.expect("an event of the monitor log");
             if position > applied {
-                let day = event.time.0.div_euclid(DAY);
-                self.outcome.judged += 1;
                 let labelled = Labelled {
                     score: event.score,
                     decision: json!(event.decision).as_str().expect("a name").to_owned(),
                     amount: event.amount_minor,
-                    currency: event.currency.map(str::to_owned),
+                    currency: event.currency.map(|currency| currency.to_string()),
                     fraud: event.outcome == LabelOutcome::Fraud,
                 };
-                self.judge("fraud", day, labelled.clone());
-                if let Some(input) = &event.model {
-                    self.learner.learn(&input.tokens, labelled.fraud);
-                    if let Some(score) = input.score {
-                        self.judge(model::NAME, day, Labelled { score, ..labelled });
-                    }
-                }
+                self.waiting.push(Came {
+                    known_at: event.known_at.0,
+                    day: event.time.0.div_euclid(DAY),
+                    labelled,
+                    model: event.model.map(|input| (input.tokens, input.score)),
+                });
             }
         }
         self.sources.accepted(frame, &self.settings.reading);
+        self.count_what_is_known();
         let hour = self.sources.watermark.map(|watermark| watermark.div_euclid(HOUR));
         let has_begun = hour > self.hour;
         if let Some(hour) = hour.filter(|_| has_begun) {
@@ -121,6 +131,24 @@ impl Task<'_> {
             self.publish(hour * HOUR);
         }
         self.outcome.weights.extend(self.learner.publish(has_begun));
+    }
+
+    /// Everything that was known by the watermark, in the order in which it became known.
+    fn count_what_is_known(&mut self) {
+        let Some(watermark) = self.sources.watermark else { return };
+        let (mut known, waiting): (Vec<Came>, Vec<Came>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|came| came.known_at <= watermark);
+        self.waiting = waiting;
+        known.sort_by_key(|came| came.known_at);
+        for Came { day, labelled, model, .. } in known {
+            self.outcome.judged += 1;
+            self.judge("fraud", day, labelled.clone());
+            let Some((tokens, score)) = model else { continue };
+            self.learner.learn(&tokens, labelled.fraud);
+            if let Some(score) = score {
+                self.judge(model::NAME, day, Labelled { score, ..labelled });
+            }
+        }
     }
 
     fn judge(&mut self, score: &str, day: i64, labelled: Labelled) {

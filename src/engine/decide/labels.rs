@@ -106,8 +106,9 @@ impl Decide {
             score: decided.score,
             decision: decided.decision,
             amount_minor: decided.amount_minor,
-            currency: decided.currency.as_deref(),
+            currency: decided.currency.as_deref().map(Cow::Borrowed),
             outcome: label.outcome,
+            known_at: label.known_at,
             model: decided.model,
         });
         out.event(partition_of(monitor_hash(FRAUD), self.topology.partitions(Topic::Monitor)), &event);

@@ -4,6 +4,7 @@
 use super::MonitorTask;
 use super::learning::Learning;
 use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode};
+use crate::event::monitor::LabelledDecision;
 use crate::monitor::quality::Day;
 use crate::progress::sources::{Refusal, Sources};
 use crate::time::EventTime;
@@ -18,6 +19,8 @@ struct Whole<'a> {
     refused: Cow<'a, BTreeMap<Refusal, u64>>,
     judged: u64,
     after_the_end: u64,
+    #[serde(borrow)]
+    ahead: Cow<'a, BTreeMap<EventTime, Vec<LabelledDecision<'a>>>>,
     days: Cow<'a, BTreeMap<(Cow<'static, str>, i64), Day>>,
     learning: Cow<'a, Option<Learning>>,
     published: Option<i64>,
@@ -30,6 +33,7 @@ impl Checkpointed for MonitorTask {
             refused: Cow::Borrowed(&self.refused),
             judged: self.judged,
             after_the_end: self.after_the_end,
+            ahead: Cow::Borrowed(&self.ahead),
             days: Cow::Borrowed(&self.days),
             learning: Cow::Borrowed(&self.learning),
             published: self.published,
@@ -51,6 +55,15 @@ impl Checkpointed for MonitorTask {
         self.refused = whole.refused.into_owned();
         self.judged = whole.judged;
         self.after_the_end = whole.after_the_end;
+        let owned = |labelled: Vec<LabelledDecision<'_>>| {
+            labelled.into_iter().map(LabelledDecision::into_owned).collect()
+        };
+        self.ahead = whole
+            .ahead
+            .into_owned()
+            .into_iter()
+            .map(|(known_at, labelled)| (known_at, owned(labelled)))
+            .collect();
         self.days = whole.days.into_owned();
         self.learning = whole.learning.into_owned();
         self.published = whole.published;

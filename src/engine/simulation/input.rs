@@ -52,7 +52,9 @@ pub(super) fn produce(random: &mut Random) -> Vec<Raw> {
         }
         if random.below(4) == 0 {
             // of a payment made before, of one still to come, or of none; some twice, some against each other
-            let label = label(&format!("l{number}"), random.below(70), random.below(3), time_ms);
+            // some are read when they become known, before payments that were made earlier; most a minute later
+            let known_at = if random.below(3) == 0 { time_ms } else { time_ms - 60_000 };
+            let label = label(&format!("l{number}"), random.below(70), random.below(3), known_at);
             records.extend(std::iter::repeat_n(label, 1 + usize::from(random.below(5) == 0)));
         }
         if random.below(6) == 0 {

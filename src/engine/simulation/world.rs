@@ -44,6 +44,8 @@ pub(super) const TROUBLES: [&str; 10] = [
 /// Rounds of calm, at most, and how often the oracle looks; deadlines and idle timeouts pass within the first look.
 const CALM_ROUNDS: usize = 120;
 const LOOK_EVERY: usize = 40;
+/// Rounds of calm in the middle of a storm: time goes on, so that labels count and the model of the second half has learned.
+const LULL_ROUNDS: usize = 30;
 const PARTITIONS: Partitions = Partitions { raw: 2, internal: 2, public: 1 };
 const CADENCE: Cadence = Cadence { interval: Duration::from_millis(700), bytes: 2_000 };
 /// What the storage of checkpoints tells a worker per cycle: a chain comes in several.
@@ -192,7 +194,10 @@ impl World {
     /// Things happen, good and bad: `steps` of them, without the troubles whose bits are in `without`.
     pub(super) fn storm(&mut self, random: &mut Random, steps: u64, without: u16) {
         self.without = without;
-        for _ in 0..steps {
+        for step in 0..steps {
+            if step == steps / 2 {
+                (0..LULL_ROUNDS).for_each(|_| self.calm_round());
+            }
             match random.below(100) {
                 0..12 => self.produce(random),
                 12..60 => self.step_someone(random),
