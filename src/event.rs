@@ -15,7 +15,7 @@ pub mod source;
 
 pub use copy::{
     BasketCopy, Body, ClickCopy, ClickName, Copy, FieldId, Forwarded, ItemRef, LabelCopy, LabelOutcome,
-    PaymentCopy, ResultStatus, RulesCopy, Value,
+    ORDER_ITEMS_MAX, PaymentCopy, ResultStatus, RulesCopy, Value,
 };
 pub use entity::{EntityKind, EntitySet, key_hash};
 pub use part::{Deadline, DecisionEvent, DecisionId, Label, Part, PaymentContext, PublishedRules, RawOrigin};

@@ -2,12 +2,14 @@
 //!
 //! A link says that the customer who logged in last was there. It ends when nobody has logged in for the horizon, and it
 //! says nothing where many come and go: a terminal in a shop must not make one customer of strangers.
-//! Memory: at most 16 logins of an entity, about 50 bytes each.
+//! The other way round, a customer is the visitor as whom it logged in last.
+//! Memory: at most 16 logins of an entity each way, about 50 bytes each.
 
 #![expect(clippy::indexing_slicing, reason = "places come from a search in the same list")]
 
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Logins of an entity that are kept: the newest,
@@ -28,14 +30,18 @@ pub struct LinkSettings {
     pub customers_max: usize,
 }
 
-/// Who has logged in at an entity.
+/// Who has logged in at an entity, and, of a customer, where.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Links {
     /// The timer that is set. First, so that a restore finds it without decoding the rest.
     timer: Option<EventTime>,
-    /// When, and who; in order.
-    logins: Vec<(EventTime, Box<str>)>,
+    customers: Logins,
+    visitors: Logins,
 }
+
+/// When, and who or where; in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Logins(Vec<(EventTime, Box<str>)>);
 
 impl Links {
     /// The timer that is set.
@@ -44,54 +50,90 @@ impl Links {
         self.timer
     }
 
-    /// `customer` has logged in at `time`.
-    pub fn add(&mut self, customer: &str, time: EventTime) {
-        let place = self.logins.partition_point(|(at, who)| (*at, &**who) < (time, customer));
-        let is_known = self.logins.get(place).is_some_and(|(at, who)| *at == time && **who == *customer);
-        if is_known {
-            return;
-        }
-        self.logins.insert(place, (time, customer.into()));
-        let of_one = self.logins.iter().filter(|(_, who)| **who == *customer).count();
-        let oldest =
-            self.logins.iter().position(|(_, who)| of_one <= LOGINS_OF_ONE_MAX || **who == *customer);
-        if of_one > LOGINS_OF_ONE_MAX || self.logins.len() > LOGINS_MAX {
-            self.logins.remove(oldest.unwrap_or(0));
-        }
+    /// `customer` has logged in here at `time`.
+    pub fn add_customer(&mut self, customer: &str, time: EventTime) {
+        self.customers.add(customer, time);
+    }
+
+    /// This customer has logged in as `visitor` at `time`.
+    pub fn add_visitor(&mut self, visitor: &str, time: EventTime) {
+        self.visitors.add(visitor, time);
     }
 
     /// Whose an event at `time` is, as far as is known: the customer of the last login before it, unless that lies more than the
     /// horizon back, or too many customers have logged in within the time that makes an entity a shared one.
     #[must_use]
     pub fn customer(&self, time: EventTime, settings: LinkSettings) -> Option<&str> {
-        let before = &self.logins[..self.logins.partition_point(|(at, _)| *at <= time)];
-        let (at, customer) = before.last()?;
-        if *at < time.minus(settings.horizon) {
-            return None;
-        }
-        let recent = before.iter().rev().take_while(|(at, _)| *at > time.minus(settings.shared_within));
-        let mut customers: Vec<&str> = recent.map(|(_, who)| &**who).collect();
-        customers.sort_unstable();
-        customers.dedup();
-        (customers.len() <= settings.customers_max).then_some(&**customer)
+        let customer = self.customers.last(time, settings.horizon)?;
+        let most = settings.customers_max;
+        let are_few = self.customers.within(time, settings.shared_within) <= most;
+        (most > 0 && are_few).then_some(customer)
+    }
+
+    /// As which visitor this customer logged in last before `time`, unless that lies more than the horizon back.
+    #[must_use]
+    pub fn visitor(&self, time: EventTime, settings: LinkSettings) -> Option<&str> {
+        self.visitors.last(time, settings.horizon).filter(|_| settings.customers_max > 0)
     }
 
     /// Sets the timer at which it can be forgotten; returns it where it has moved.
     pub fn arm(&mut self, settings: LinkSettings) -> Option<EventTime> {
-        let newest = self.logins.last().map(|(at, _)| at.plus(settings.horizon))?;
+        let newest = self.customers.newest().max(self.visitors.newest())?;
         let moves = self.timer.is_none();
-        moves.then(|| *self.timer.insert(newest))
+        moves.then(|| *self.timer.insert(newest.plus(settings.horizon)))
     }
 
     /// The timer was fired at `watermark`: what no event is linked by any more is forgotten. Returns the timer to set, none if
     /// nothing is left.
     pub fn forget(&mut self, watermark: EventTime, settings: LinkSettings) -> Option<EventTime> {
         self.timer = None;
-        // an event behind the watermark may still come
-        let is_over = |(at, _): &(EventTime, Box<str>)| at.plus(settings.horizon) <= watermark;
-        let over = self.logins.partition_point(is_over);
-        self.logins.drain(..over);
+        self.customers.forget(watermark, settings.horizon);
+        self.visitors.forget(watermark, settings.horizon);
         self.arm(settings)
+    }
+}
+
+impl Logins {
+    fn add(&mut self, who: &str, time: EventTime) {
+        let Logins(logins) = self;
+        let place = logins.partition_point(|(at, known)| (*at, &**known) < (time, who));
+        let is_known = logins.get(place).is_some_and(|(at, known)| *at == time && **known == *who);
+        if is_known {
+            return;
+        }
+        logins.insert(place, (time, who.into()));
+        let of_one = logins.iter().filter(|(_, known)| **known == *who).count();
+        let oldest = logins.iter().position(|(_, known)| of_one <= LOGINS_OF_ONE_MAX || **known == *who);
+        if of_one > LOGINS_OF_ONE_MAX || logins.len() > LOGINS_MAX {
+            logins.remove(oldest.unwrap_or(0));
+        }
+    }
+
+    fn newest(&self) -> Option<EventTime> {
+        self.0.last().map(|(at, _)| *at)
+    }
+
+    /// Those at or before `time`.
+    fn before(&self, time: EventTime) -> &[(EventTime, Box<str>)] {
+        &self.0[..self.0.partition_point(|(at, _)| *at <= time)]
+    }
+
+    /// The last at or before `time`, unless it lies more than the horizon back.
+    fn last(&self, time: EventTime, horizon: Duration) -> Option<&str> {
+        let (at, who) = self.before(time).last()?;
+        (*at >= time.minus(horizon)).then_some(&**who)
+    }
+
+    /// How many different ones there are in a span before `time`.
+    fn within(&self, time: EventTime, span: Duration) -> usize {
+        let recent = self.before(time).iter().rev().take_while(|(at, _)| *at > time.minus(span));
+        recent.map(|(_, who)| who).collect::<BTreeSet<_>>().len()
+    }
+
+    fn forget(&mut self, watermark: EventTime, horizon: Duration) {
+        // an event behind the watermark may still come
+        let over = self.0.partition_point(|(at, _)| at.plus(horizon) <= watermark);
+        self.0.drain(..over);
     }
 }
 
@@ -109,7 +151,7 @@ mod tests {
     fn links(logins: &[(&str, i64)]) -> Links {
         let mut links = Links::default();
         for (customer, hour) in logins {
-            links.add(customer, EventTime(hour * HOUR));
+            links.add_customer(customer, EventTime(hour * HOUR));
         }
         links
     }
@@ -132,6 +174,12 @@ mod tests {
             assert_eq!(customer(&links, hour), expected, "{hour}");
         }
         assert_eq!(customer(&links, 200 + 721), None);
+        let off = LinkSettings { customers_max: 0, ..SETTINGS };
+        assert_eq!(
+            links.customer(EventTime(300 * HOUR), off),
+            None,
+            "nor does anything while linking is off"
+        );
     }
 
     #[test]
@@ -177,7 +225,7 @@ mod tests {
     fn one_who_logs_in_again_and_again_does_not_hide_the_others() {
         let told: Vec<_> = (0..1_000).map(|hour| ("ada", hour)).collect();
         let links = links(&told);
-        assert_eq!(links.logins.len(), LOGINS_OF_ONE_MAX);
+        assert_eq!(links.customers.0.len(), LOGINS_OF_ONE_MAX);
         assert_eq!(customer(&links, 999 + 720), Some("ada"));
         let mut backwards = told.clone();
         backwards.reverse();
@@ -193,10 +241,30 @@ mod tests {
         let mut links = links(&[("ada", 0), ("bob", 10)]);
         let end = |hour: i64| EventTime((hour + 720) * HOUR);
         assert_eq!(links.arm(SETTINGS), Some(end(10)));
-        links.add("ada", EventTime(20 * HOUR));
+        links.add_customer("ada", EventTime(20 * HOUR));
         assert_eq!(links.arm(SETTINGS), None, "it is looked at when the timer that is set is fired");
         assert_eq!(links.forget(end(10), SETTINGS), Some(end(20)));
         assert_eq!(customer(&links, 20), Some("ada"));
         assert_eq!(links.forget(end(20), SETTINGS), None);
+    }
+
+    #[test]
+    fn a_customer_is_the_visitor_of_the_last_login_wherever_else_it_logged_in() {
+        let mut links = Links::default();
+        for (visitor, hour) in [("phone", 1), ("laptop", 2), ("tablet", 3), ("phone", 4)] {
+            links.add_visitor(visitor, EventTime(hour * HOUR));
+        }
+        let visitor = |hour: i64, customers_max| {
+            links.visitor(EventTime(hour * HOUR), LinkSettings { customers_max, ..SETTINGS })
+        };
+        let cases = [(0, None), (2, Some("laptop")), (9, Some("phone")), (724, Some("phone")), (725, None)];
+        for (hour, expected) in cases {
+            assert_eq!(visitor(hour, 1), expected, "{hour}");
+        }
+        assert_eq!(visitor(9, 0), None, "linking is off");
+        assert_eq!(customer(&links, 9), None, "the two directions are apart");
+        let mut both = links.clone();
+        both.add_customer("ada", EventTime(8 * HOUR));
+        assert_eq!(both.arm(SETTINGS), Some(EventTime((8 + 720) * HOUR)), "the later of both");
     }
 }

@@ -48,6 +48,7 @@ struct Seen {
     rules_taken: u64,
     rules_handed_back: u64,
     forwarded: u64,
+    at_tills: u64,
 }
 
 /// Producers without manners.
@@ -356,6 +357,7 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
         oracle::compare::multiset(&expected, &forwarded(&engine))
             .unwrap_or_else(|wrong| panic!("seed {seed}, forwarded: {wrong}"));
         seen.forwarded += expected.len() as u64;
+        seen.at_tills += entity.at_tills;
         for topic in [Topic::Sessions, Topic::FeaturesSession, Topic::FeaturesFraud, Topic::Late] {
             let expected = oracle::of_topic(&entity.public, topic.name());
             oracle::compare::multiset(&expected, &public(&engine, topic))
@@ -405,6 +407,7 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
         rules_taken,
         rules_handed_back,
         forwarded,
+        at_tills,
     } = seen;
     assert!(
         [late, late_applied, duplicates, closed_early, turned_to_buckets, labelled, labels_handed_back]
@@ -417,6 +420,7 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
             && rules_taken > SEEDS
             && rules_handed_back > SEEDS
             && forwarded > SEEDS
+            && at_tills > SEEDS
     );
 }
 

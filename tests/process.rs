@@ -792,3 +792,69 @@ fn views_and_filters_read_every_entity_that_an_event_names_and_results_count_for
     });
     assert_eq!(vector, expected);
 }
+
+#[test]
+fn a_purchase_at_the_till_joins_the_session_of_its_customer_and_of_nobody_else() {
+    let minute = |number: i64| START_MS + number * 60_000;
+    // a loyalty number and a card are ada's by what her account says; bob looked at something on a tablet of his own
+    let account = |event_id: &str, customer: &str, visitor: &str, more: Value| {
+        let mut event = json!({"event_id": event_id, "event_name": "login", "event_time_ms": minute(0),
+            "customer_id": customer, "visitor_id": visitor});
+        event.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        envelope("accounts", customer, minute(0), event)
+    };
+    let basket = |number: i64, at: i64, who: Value| {
+        let mut event = json!({"event_id": format!("b{number}"), "event_name": "pos_transaction", "event_time_ms": minute(at),
+            "store_id": "s", "workstation_id": "w", "sequence_number": number, "business_day": "2026-01-05", "currency": "EUR",
+            "lines": [{"item_id": format!("i{number}"), "category": "shoes", "amount_minor": 1_000 * (number + 1)},
+                {"item_id": "old", "amount_minor": 400, "is_return": true}]});
+        event.as_object_mut().expect("an object").extend(who.as_object().expect("an object").clone());
+        envelope("pos", "s", minute(at), event)
+    };
+    let by_card = json!({"tenders": [{"kind": "card", "amount_minor": 600, "card_token": "tok_ada"}]});
+    let filler = |at: i64| -> String {
+        (0..2_000).map(|number| click_line("v9", &format!("f{at}-{number}"), minute(at))).collect()
+    };
+    let input = [
+        account("l1", "ada", "v1", json!({"loyalty_id": "n1", "card_token": "tok_ada"})),
+        account("l2", "bob", "v2", json!({})),
+        account("l3", "cleo", "kiosk", json!({})),
+        account("l4", "dora", "kiosk", json!({})),
+        account("l5", "emil", "kiosk", json!({})),
+        click_line("kiosk", "c3", minute(1)),
+        click_line("v1", "c1", minute(1)),
+        click_line("v2", "c2", minute(1)),
+        filler(2),
+        basket(0, 10, json!({"loyalty_id": "n1"})),
+        basket(1, 11, by_card),
+        basket(2, 12, json!({"customer_id": "bob"})),
+        basket(3, 13, json!({})),
+        basket(5, 14, json!({"customer_id": "emil"})),
+        // 45 minutes after her last click: whoever shops then is no longer in the shop online
+        basket(4, 46, json!({"customer_id": "ada"})),
+        filler(47),
+        filler(48),
+    ];
+    let folder = good(&input.concat(), &[]);
+    let finals: Vec<Value> = lines(folder.path(), "sessions")
+        .into_iter()
+        .map(|record| record["value"].clone())
+        .filter(|session| session["is_final"] == true && session["visitor_id"] != "v9")
+        .collect();
+    let of = |visitor: &str| {
+        let mut found = finals.iter().filter(|session| session["visitor_id"] == visitor);
+        let session = found.next().expect("a session");
+        assert!(found.next().is_none(), "a till opens no session");
+        session
+    };
+    let (ada, bob) = (of("v1"), of("v2"));
+    assert_eq!((&ada["purchases"], &ada["revenue_minor"]), (&json!(2), &json!({"EUR": 600 + 1_600})));
+    assert_eq!((&bob["purchases"], &bob["revenue_minor"]), (&json!(1), &json!({"EUR": 2_600})));
+    assert_eq!((&ada["start_ms"], &ada["end_ms"]), (&json!(minute(1)), &json!(minute(1))), "nor extends it");
+    assert_eq!(ada["outcome"], "purchased");
+    assert_eq!(of("kiosk")["purchases"], 0, "a terminal of many is nobody's");
+    let running = lines(folder.path(), "features.session");
+    let last =
+        running.iter().rfind(|record| record["value"]["visitor_id"] == "v1").expect("her session runs");
+    assert_eq!(last["value"]["purchases"], 2, "the page sees it");
+}

@@ -452,8 +452,10 @@ mod tests {
         let pseudonyms = Pseudonyms::new(vec![key]);
         let router = Router { plan: &plan, pseudonyms: &pseudonyms };
         let mut kinds = Vec::new();
-        // what links, and what goes on to a linked customer, is for no view of the kind itself
-        let is_for_views = |body: &Body<'_>| !matches!(body, Body::Link(..) | Body::ForLinked(..));
+        // what links, and what goes on to whom it is linked, is for no view of the kind itself
+        let is_for_views = |body: &Body<'_>| {
+            !matches!(body, Body::Link(..) | Body::Visited(..) | Body::ForLinked(..) | Body::AtTill(_))
+        };
         let each = |copy: &crate::event::Copy<'_>| {
             if is_for_views(&copy.body) {
                 kinds.push(copy.kind.name());

@@ -33,7 +33,7 @@ use crate::log::position::{Offset, Position};
 use crate::log::{Fetched, Start, Topic, TopicPartition};
 use crate::operator::{Context, KeyedOperator, sooner};
 use crate::progress::sources::{Admission, Refusal, Sources};
-use crate::session::operator::{ClickInput, ClosedSession, SessionOutput};
+use crate::session::operator::{ClickInput, ClosedSession, SessionOutput, Teller};
 use crate::session::{Sessions, VisitorState, record};
 use crate::state::keyed::OwnedEntityKey;
 use crate::state::{Dedup, EntityKey, KeyedState, StateKey, Timers, Tracking};
@@ -86,7 +86,7 @@ pub struct KeyedTask {
     pub refused: BTreeMap<Refusal, u64>,
     /// Sessions made final before their time, because their visitor had too many open.
     pub sessions_closed_early: u64,
-    /// Events that went on to the customer whom their entity is linked to.
+    /// Events that went on to whom their entity is linked to.
     pub forwarded: u64,
     /// Days of stores made final before their time, because their store had too many open.
     pub days_closed_early: u64,
@@ -212,7 +212,13 @@ impl Keyed {
                 Body::Values(Source::Click, values) => self.fold_click_values(task, copy, values, place, out),
                 Body::Payment(payment) => self.fold_payment(task, copy, payment, place, out),
                 Body::Label(label) => self.pass_on_label(copy, label, place, watermark, out),
-                Body::Link(_, customer) => self.fold_link(task, copy, customer),
+                Body::Link(_, customer) => {
+                    self.fold_link(task, copy, |links| links.add_customer(customer, copy.time))
+                }
+                Body::Visited(_, visitor) => {
+                    self.fold_link(task, copy, |links| links.add_visitor(visitor, copy.time))
+                }
+                Body::AtTill(purchase) => self.fold_at_till(task, copy, purchase, out),
                 Body::ForLinked(source, values) => self.fold_for_linked(task, copy, (*source, values), out),
                 Body::Rules(rules) => self.pass_on_rules(copy, rules, place, watermark, out),
                 Body::Basket(basket, values) => {
@@ -247,7 +253,8 @@ impl Keyed {
         let key = key_of(copy);
         let mut cx = Context::new(task.sources.watermark(), &mut task.scratch.session_outputs);
         let is_order = matches!(copy.body, Body::Order(_));
-        let input = ClickInput { time: copy.time, event_id: copy.event_id, is_order, click };
+        let told_by = if is_order { Teller::Shop } else { Teller::Browser };
+        let input = ClickInput { time: copy.time, event_id: copy.event_id, told_by, click };
         let disposition =
             task.sessions.update(key, |state| self.sessions.on_event(copy.key, input, state, &mut cx));
         if let Some(timer) = cx.timer() {

@@ -10,6 +10,9 @@ use super::source::Source;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 
+/// Items that a session keeps of an order: its first.
+pub const ORDER_ITEMS_MAX: usize = 20;
+
 /// One event for one entity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Copy<'a> {
@@ -45,20 +48,25 @@ pub enum Body<'a> {
     Basket(#[serde(borrow)] BasketCopy<'a>, Vec<(FieldId, Value)>),
     /// A customer has logged in at this entity, or shown a loyalty number beside it; and which event says so.
     Link(Source, #[serde(borrow)] &'a str),
+    /// This customer has logged in as that visitor; and which event says so.
+    Visited(Source, #[serde(borrow)] &'a str),
+    /// A purchase or a return at a till, on its way to the session of the customer's visitor that it falls in; `customer` is set
+    /// once it is known who that is.
+    AtTill(#[serde(borrow)] ClickCopy<'a>),
     /// An event that names no customer: what the views of the customer read whom this entity is linked to, if it is.
     ForLinked(Source, Vec<(FieldId, Value)>),
     /// Other rules, for every partition of the decision log.
     Rules(#[serde(borrow)] RulesCopy<'a>),
 }
 
-/// A copy that goes on to the customer whom the entity is linked to that the event named.
+/// A copy that goes on to whom the entity is linked to that the event named: a customer, or a customer's visitor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Forwarded<'a> {
     /// Under which fold it was made: under another its values mean something else.
     pub fold: u64,
     /// The kind of that entity.
     pub from: EntityKind,
-    /// The customer's copy.
+    /// The copy for the one it is linked to.
     #[serde(borrow)]
     pub copy: Copy<'a>,
 }
@@ -86,6 +94,8 @@ impl Body<'_> {
             // an event may be two of these to one entity
             Body::ForLinked(source, _) => return 1_000 + source.stream(),
             Body::Link(source, _) => return 2_000 + source.stream(),
+            Body::Visited(source, _) => return 10_000 + source.stream(),
+            Body::AtTill(_) => return 20_000 + Source::PosTransaction.stream(),
             // under a key that is nobody else's
             Body::Rules(_) => return 0,
         };

@@ -16,16 +16,19 @@ use crate::codec::rules::RulesPublished;
 use crate::codec::text::{AnyJson, Text, as_str};
 use crate::condition::Known;
 use crate::event::{
-    Body, ClickCopy, ClickName, Copy, EntityKind, EntitySet, FieldId, Forwarded, ItemRef, LabelCopy,
-    LabelOutcome, PaymentContext, PaymentCopy, ResultStatus, RulesCopy, Source, Value, key_hash,
+    BasketCopy, Body, ClickCopy, ClickName, Copy, EntityKind, EntitySet, FieldId, Forwarded, ItemRef,
+    LabelCopy, LabelOutcome, ORDER_ITEMS_MAX, PaymentContext, PaymentCopy, ResultStatus, RulesCopy, Source,
+    Value, key_hash,
 };
 use crate::feature::FeaturePlan;
 use crate::ingest::basket::basket;
 use crate::ingest::pseudonym::Pseudonyms;
 use crate::time::EventTime;
 use std::borrow::Cow;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+/// Transactions of tills are told apart from orders, whatever their ids are.
+const TILL: u64 = 1;
 /// Where all rules go, so that they keep their order.
 const RULES_KEY: &str = "rules";
 
@@ -173,7 +176,8 @@ impl Router<'_> {
 
     /// The copies of a transaction of a till, handed to `each` in the order of the kinds, but for the store's, which comes first. A
     /// till is known by its store and its number there; who shows a loyalty card and no customer's number is the customer of
-    /// that card. What is void or was training is for the store's days alone.
+    /// that card. What is void or was training is for the store's days alone. Who buys gets a copy for the session of the visitor
+    /// that this is.
     pub fn basket(&self, transaction: &Transaction<'_>, time: EventTime, mut each: impl FnMut(&Copy<'_>)) {
         let basket = basket(transaction);
         let counts = !basket.is_void && !basket.is_training;
@@ -206,6 +210,10 @@ impl Router<'_> {
         if transaction.customer_id.is_none() {
             self.for_linked(Source::PosTransaction, &ids, (event_id, time), value, &mut each);
         }
+        let buyer = own_entity(ids.present());
+        if let (Some(key), Some(purchase)) = (ids.get(buyer), purchase_at_till(transaction, &basket)) {
+            each(&copy(buyer, key, event_id, time, Body::AtTill(purchase)));
+        }
     }
 
     /// The copies of an account's event, handed to `each` in the order of the kinds, then what links: a login its visitor, and
@@ -229,6 +237,12 @@ impl Router<'_> {
         }
         if matches!(account.source, Source::Login | Source::SignUp) {
             self.link(account.source, EntityKind::Visitor, &ids, event, &mut each);
+            if let (Some(customer), Some(visitor)) =
+                (ids.get(EntityKind::Customer), ids.get(EntityKind::Visitor))
+            {
+                let body = Body::Visited(account.source, visitor);
+                each(&copy(EntityKind::Customer, customer, event.0, time, body));
+            }
         }
         self.link(account.source, EntityKind::Card, &ids, event, &mut each);
         if let Some(number) = self.pseudonym(EntityKind::Customer, &fields.loyalty_id, time) {
@@ -545,6 +559,37 @@ fn order_copy<'a>(
         items: items.collect(),
         values,
     }
+}
+
+/// What a session is told of a transaction of a till: a purchase of what was sold, or, where nothing was, a refund of what was
+/// taken back. None if neither.
+fn purchase_at_till<'a>(transaction: &'a Transaction<'_>, basket: &BasketCopy<'a>) -> Option<ClickCopy<'a>> {
+    let sells = basket.sold_items > 0;
+    if !sells && basket.returned_items == 0 {
+        return None;
+    }
+    let lines = transaction
+        .lines()
+        .filter(|line| line.is_void != Some(true) && (line.is_return != Some(true)) == sells);
+    let items = lines.take(ORDER_ITEMS_MAX).map(|line| ItemRef {
+        item: line.item_id.as_str(),
+        category: as_str(&line.category),
+        price_minor: None,
+        quantity: line.quantity.and_then(|pieces| u32::try_from(pieces).ok()).unwrap_or(1),
+    });
+    let value = basket.sold_minor - basket.returned_minor;
+    Some(ClickCopy {
+        name: if sells { ClickName::Purchase } else { ClickName::Refund },
+        customer: None,
+        device: None,
+        page: None,
+        campaign: None,
+        currency: Some(basket.currency),
+        value_minor: Some(if sells { value } else { -value }),
+        order: sells.then(|| xxh3_64_with_seed(transaction.event_id.as_str().as_bytes(), TILL)),
+        items: items.collect(),
+        values: Vec::new(),
+    })
 }
 
 fn order_hash(id: &str) -> u64 {

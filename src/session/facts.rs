@@ -5,7 +5,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "places come from a search in the same list")]
 
-use super::operator::ClickInput;
+use super::operator::{ClickInput, Teller};
 use super::purchase::{Purchase, Purchases};
 use crate::event::{ClickCopy, ClickName, ItemRef};
 use crate::time::EventTime;
@@ -90,14 +90,14 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Adds a click, or an order as a purchase.
+    /// Adds a click, or an order or a purchase at a till as a purchase.
     pub fn add(&mut self, input: &ClickInput<'_>) {
-        let ClickInput { time, event_id, is_order, click } = *input;
+        let ClickInput { time, event_id, told_by, click } = *input;
         let at = (time, xxh3_64(event_id.as_bytes()));
         self.counts.events += 1;
         match click.order.filter(|_| click.name == ClickName::Purchase) {
             Some(order) => {
-                self.orders.add(order, Purchase::of(click, !is_order, at));
+                self.orders.add(order, Purchase::of(click, told_by == Teller::Browser, at));
                 click.items.iter().for_each(|item| self.see_item(item.item, time));
             }
             None => self.add_plain(click, time),

@@ -93,7 +93,7 @@ pub struct VisitorState {
     open: Vec<OpenSession>,
     /// Oldest first.
     closed: VecDeque<ClosedSession>,
-    /// Start of the session that the last applied click belongs to.
+    /// A time within the session that the last applied event belongs to.
     running: EventTime,
     /// For this visitor it is as if the watermark had come this far: an earlier session was made final early.
     closed_through: Option<EventTime>,
@@ -106,7 +106,7 @@ impl VisitorState {
         self.timer
     }
 
-    /// The session which the last applied click belongs to.
+    /// The session which the last applied event belongs to.
     #[must_use]
     pub fn running(&self) -> Option<&OpenSession> {
         self.open.iter().find(|session| session.start <= self.running && self.running <= session.end)
@@ -161,15 +161,26 @@ impl SessionOutput {
     }
 }
 
-/// A click, or an order that was placed, as the operator takes it.
+/// Who tells of what happened in a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Teller {
+    /// The visitor's browser.
+    Browser,
+    /// The shop itself: an order that was placed.
+    Shop,
+    /// A till: see [`Sessions::join_from_till`].
+    Till,
+}
+
+/// A click, an order that was placed, or a purchase at a till, as the operator takes it.
 #[derive(Debug, Clone, Copy)]
 pub struct ClickInput<'a> {
     /// When.
     pub time: EventTime,
     /// The producer's id of the event.
     pub event_id: &'a str,
-    /// Whether the shop says so itself, and not the visitor's browser.
-    pub is_order: bool,
+    /// Who says so.
+    pub told_by: Teller,
     /// What.
     pub click: &'a ClickCopy<'a>,
 }
@@ -206,12 +217,7 @@ impl KeyedOperator for Sessions {
         }
         let state = state.get_or_insert_default();
         let place = state.join(touched, time, visitor);
-        let session = &mut state.open[place];
-        session.facts.add(&input);
-        session.current = false;
-        if session.published.is_some() && cx.reached(session.end.plus(self.settings.gap)) {
-            session.publish(visitor, Standing::Open, cx);
-        }
+        self.add(visitor, &mut state.open[place], input, cx);
         state.running = time;
         self.close_early(visitor, state, cx);
         self.set_timer(state, cx);
@@ -236,6 +242,38 @@ impl KeyedOperator for Sessions {
 }
 
 impl Sessions {
+    /// A purchase at a till joins the session of its visitor within whose gap it lies, of two the later, and opens, extends or merges
+    /// none: nobody was there in the shop online. Returns whether there is one.
+    pub fn join_from_till(
+        &self,
+        visitor: &str,
+        input: ClickInput<'_>,
+        state: &mut Option<VisitorState>,
+        cx: &mut Context<'_, SessionOutput>,
+    ) -> bool {
+        let Some(state) = state else { return false };
+        let Some(place) = self.touched(state, input.time).last() else { return false };
+        let session = &mut state.open[place];
+        state.running = input.time.clamp(session.start, session.end);
+        self.add(visitor, session, input, cx);
+        self.set_timer(state, cx);
+        true
+    }
+
+    fn add(
+        &self,
+        visitor: &str,
+        session: &mut OpenSession,
+        input: ClickInput<'_>,
+        cx: &mut Context<'_, SessionOutput>,
+    ) {
+        session.facts.add(&input);
+        session.current = false;
+        if session.published.is_some() && cx.reached(session.end.plus(self.settings.gap)) {
+            session.publish(visitor, Standing::Open, cx);
+        }
+    }
+
     fn final_at(&self, end: EventTime) -> EventTime {
         end.plus(self.settings.gap).plus(self.settings.allowed_lateness)
     }
@@ -413,22 +451,27 @@ mod tests {
         }
 
         fn click_under(&mut self, watermark: Option<EventTime>, time_ms: i64) -> Disposition {
-            let click = ClickCopy {
-                name: ClickName::PageView,
-                customer: None,
-                device: None,
-                page: None,
-                campaign: None,
-                currency: None,
-                value_minor: None,
-                order: None,
-                items: Vec::new(),
-                values: Vec::new(),
-            };
-            let input =
-                ClickInput { time: EventTime(time_ms), event_id: "e", is_order: false, click: &click };
+            let click = named(ClickName::PageView, None);
+            let (time, told_by) = (EventTime(time_ms), Teller::Browser);
+            let input = ClickInput { time, event_id: "e", told_by, click: &click };
             let mut cx = Context::new(watermark, &mut self.out);
             SESSIONS.on_event("v", input, &mut self.state, &mut cx)
+        }
+
+        fn buy_at_a_till(&mut self, watermark: Option<EventTime>, time_ms: i64) -> bool {
+            let purchase = named(ClickName::Purchase, Some(time_ms.unsigned_abs()));
+            let (time, told_by) = (EventTime(time_ms), Teller::Till);
+            let input = ClickInput { time, event_id: "b", told_by, click: &purchase };
+            let mut cx = Context::new(watermark, &mut self.out);
+            SESSIONS.join_from_till("v", input, &mut self.state, &mut cx)
+        }
+
+        /// Start, end and purchases of the open sessions.
+        fn bought(&self) -> Vec<(i64, i64, u32)> {
+            let of = |session: &OpenSession| {
+                (session.start.0 / MINUTE_MS, session.end.0 / MINUTE_MS, session.facts.orders.count())
+            };
+            self.state.iter().flat_map(|state| state.open.iter().map(of)).collect()
         }
 
         fn timer(&mut self, watermark: EventTime) {
@@ -448,6 +491,58 @@ mod tests {
         fn open(&self) -> usize {
             self.state.as_ref().map_or(0, |state| state.open.len())
         }
+    }
+
+    fn named(name: ClickName, order: Option<u64>) -> ClickCopy<'static> {
+        ClickCopy {
+            name,
+            customer: None,
+            device: None,
+            page: None,
+            campaign: None,
+            currency: None,
+            value_minor: None,
+            order,
+            items: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_purchase_at_a_till_joins_the_session_within_whose_gap_it_lies_and_opens_none() {
+        for (minute, joins) in [(-31, false), (-30, true), (0, true), (25, true), (50, true), (51, false)] {
+            let mut visitor = Visitor::default();
+            assert!(!visitor.buy_at_a_till(None, minute * MINUTE_MS), "of a visitor nobody knows");
+            for minute in [0, 20] {
+                visitor.click(minute * MINUTE_MS);
+            }
+            assert_eq!(visitor.buy_at_a_till(None, minute * MINUTE_MS), joins, "{minute}");
+            assert_eq!(visitor.bought(), [(0, 20, u32::from(joins))], "{minute}");
+        }
+    }
+
+    #[test]
+    fn a_purchase_at_a_till_between_two_sessions_is_of_the_later_and_joins_them_not() {
+        let mut visitor = Visitor::default();
+        for minute in [0, 40] {
+            visitor.click(minute * MINUTE_MS);
+        }
+        assert!(visitor.buy_at_a_till(None, 20 * MINUTE_MS));
+        assert_eq!(visitor.bought(), [(0, 0, 0), (40, 40, 1)]);
+        assert_eq!(visitor.state.unwrap().running().unwrap().start, EventTime(40 * MINUTE_MS));
+    }
+
+    #[test]
+    fn a_session_that_is_published_is_so_again_with_what_was_bought_at_a_till() {
+        let mut visitor = Visitor::default();
+        visitor.click(0);
+        let over = EventTime(31 * MINUTE_MS);
+        visitor.timer(over);
+        assert!(visitor.buy_at_a_till(Some(over), 10 * MINUTE_MS));
+        assert_eq!(visitor.published(), [(0, Standing::Open), (0, Standing::Open)]);
+        visitor.timer(EventTime(35 * MINUTE_MS));
+        assert_eq!(visitor.published().last(), Some(&(0, Standing::Final)));
+        assert!(!visitor.buy_at_a_till(Some(over), 10 * MINUTE_MS), "it is final");
     }
 
     fn visitor_with(sessions: usize) -> Visitor {

@@ -1,15 +1,13 @@
 //! Purchases of a session that say which order they are: one order counts once, however often it is told and by whom.
 
 use super::facts::keep_first;
-use crate::event::ClickCopy;
+use crate::event::{ClickCopy, ORDER_ITEMS_MAX};
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Orders of a session that are told apart: the first in the order of their hashes; beyond, not counted.
 pub const ORDERS_MAX: usize = 64;
-/// Items that are kept of an order: its first.
-pub const ORDER_ITEMS_MAX: usize = 20;
 
 /// Purchases by the hash of the order's id.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +89,7 @@ impl Purchase {
 #[cfg(test)]
 mod tests {
     use super::super::facts::Facts;
-    use super::super::operator::ClickInput;
+    use super::super::operator::{ClickInput, Teller};
     use super::*;
     use crate::event::{ClickName, ItemRef};
 
@@ -115,7 +113,8 @@ mod tests {
                 values: Vec::new(),
             };
             let time = EventTime(*time);
-            facts.add(&ClickInput { time, event_id, is_order: *is_order, click: &click });
+            let told_by = if *is_order { Teller::Shop } else { Teller::Browser };
+            facts.add(&ClickInput { time, event_id, told_by, click: &click });
         }
         facts
     }

@@ -33,6 +33,8 @@ pub struct Outcome {
     pub watermarks: BTreeMap<u32, Option<i64>>,
     /// Events that went on to a linked customer.
     pub forwarded: u64,
+    /// Purchases at tills that joined a session.
+    pub at_tills: u64,
     /// Publications of rules that go on into every partition of the decision log.
     pub rules: u64,
     /// Frames that began above what was applied.
@@ -58,6 +60,8 @@ pub struct Visited {
     pub late: bool,
     /// A click was folded that lies within the gap of a session that is already closed.
     pub split: bool,
+    /// A purchase at a till joined one of them.
+    pub at_till: bool,
     /// An event id came again after it had been forgotten, and counted again.
     pub counted_again: bool,
 }
@@ -218,6 +222,8 @@ fn stream(copy: &EventCopy<'_>, forwarded: bool) -> String {
         Body::Values(source, _) => of_source(source).to_owned(),
         Body::ForLinked(source, _) => format!("for linked, {}", of_source(source)),
         Body::Link(source, _) => format!("link, {}", of_source(source)),
+        Body::Visited(source, _) => format!("visited, {}", of_source(source)),
+        Body::AtTill(_) => "at till".to_owned(),
     }
 }
 
@@ -250,6 +256,8 @@ struct Task<'a> {
     seen: BTreeMap<(EntityKind, String, String), BTreeMap<String, i64>>,
     /// Who has logged in where, and when.
     logins: BTreeMap<(EntityKind, String), BTreeSet<(i64, String)>>,
+    /// As whom a customer has logged in, and when.
+    visits: BTreeMap<String, BTreeSet<(i64, String)>>,
     visitors: BTreeMap<String, Visitor>,
     /// When to look at which visitor's sessions.
     session_timers: BTreeSet<(i64, String)>,
@@ -341,6 +349,7 @@ impl<'a> Task<'a> {
             sources: Sources::default(),
             seen: BTreeMap::new(),
             logins: BTreeMap::new(),
+            visits: BTreeMap::new(),
             visitors: BTreeMap::new(),
             session_timers: BTreeSet::new(),
             keys: BTreeMap::new(),
@@ -452,14 +461,12 @@ impl<'a> Task<'a> {
             Body::Rules(_) => self.outcome.rules += 1,
             Body::Link(_, customer) => {
                 let logins = self.logins.entry((copy.kind, copy.key.to_owned())).or_default();
-                logins.insert((copy.time.0, (*customer).to_owned()));
-                let of_one: Vec<_> = logins.iter().filter(|(_, who)| who == customer).cloned().collect();
-                if of_one.len() > 4 {
-                    logins.remove(&of_one[0]);
-                } else if logins.len() > LOGINS_MAX {
-                    logins.pop_first();
-                }
+                keep_login(logins, copy.time.0, customer);
             }
+            Body::Visited(_, visitor) => {
+                keep_login(self.visits.entry(copy.key.to_owned()).or_default(), copy.time.0, visitor);
+            }
+            Body::AtTill(purchase) => self.at_till(copy, purchase),
             Body::ForLinked(source, values) => {
                 if let Some(customer) = self.linked(copy) {
                     self.forward(copy, &customer, Body::Values(*source, values.clone()));
@@ -523,6 +530,8 @@ impl<'a> Task<'a> {
             | Body::Label(_)
             | Body::Rules(_)
             | Body::Link(..)
+            | Body::Visited(..)
+            | Body::AtTill(_)
             | Body::ForLinked(..)
             | Body::Values(..) => false,
         }
@@ -684,8 +693,61 @@ impl<'a> Task<'a> {
         (time - at <= 30 * DAY && of_a_day.len() <= 2).then(|| customer.clone())
     }
 
+    /// As whom a customer logged in last by the time of the event, within 30 days.
+    fn visitor_of(&self, copy: &EventCopy<'_>) -> Option<String> {
+        let time = copy.time.0;
+        let visits = self.visits.get(copy.key).filter(|_| copy.kind == EntityKind::Customer)?;
+        let (at, visitor) = visits.iter().rfind(|(at, _)| *at <= time)?;
+        (time - at <= 30 * 86_400_000).then(|| visitor.clone())
+    }
+
+    /// From a card to its customer, from a number to its customer (once), from a customer to its visitor.
+    fn at_till(&mut self, copy: &EventCopy<'_>, purchase: &ClickCopy<'_>) {
+        if copy.kind == EntityKind::Visitor {
+            if self.linked(copy).as_deref() == purchase.customer {
+                self.join_from_till(copy, purchase);
+            }
+            return;
+        }
+        if let Some(visitor) = self.visitor_of(copy) {
+            let purchase = ClickCopy { customer: Some(copy.key), ..purchase.clone() };
+            self.forward_to(EntityKind::Visitor, copy, &visitor, Body::AtTill(purchase));
+            return;
+        }
+        let Some(customer) = self.linked(copy).filter(|_| purchase.customer.is_none()) else { return };
+        let known = (copy.kind == EntityKind::Customer).then_some(customer.as_str());
+        let purchase = ClickCopy { customer: known, ..purchase.clone() };
+        self.forward(copy, &customer, Body::AtTill(purchase));
+    }
+
+    /// Into the latest session that is open and near enough, which stays as long as it is.
+    fn join_from_till(&mut self, copy: &EventCopy<'_>, purchase: &ClickCopy<'_>) {
+        let (time, gap) = (copy.time.0, self.settings.gap);
+        let Some(visitor) = self.visitors.get_mut(copy.key) else { return };
+        let near = visitor.open.iter_mut().filter(|session| session.touches(time, gap));
+        let Some(session) = near.max_by_key(|session| session.start) else { return };
+        session.clicks.push(kept(copy, purchase));
+        session.published = false;
+        let ends = session.end + gap;
+        self.outcome.at_tills += 1;
+        self.visited(copy.key).at_till = true;
+        self.shown.insert(copy.key.to_owned(), (time, session::order(copy.event_id)));
+        self.session_timers.insert((ends, copy.key.to_owned()));
+        if self.sources.watermark.is_some_and(|watermark| watermark >= ends) {
+            let visitor = self.visitors.get_mut(copy.key).expect("it is there");
+            let is_it = |session: &Session| session.end + gap == ends;
+            let place = visitor.open.iter().position(is_it).expect("it is open");
+            let mut session = visitor.open.remove(place);
+            self.publish_session(copy.key, &mut session, false);
+            self.visitors.get_mut(copy.key).expect("it is there").open.push(session);
+        }
+    }
+
     fn forward(&mut self, copy: &EventCopy<'_>, customer: &str, body: Body<'_>) {
-        let kind = EntityKind::Customer;
+        self.forward_to(EntityKind::Customer, copy, customer, body);
+    }
+
+    fn forward_to(&mut self, kind: EntityKind, copy: &EventCopy<'_>, customer: &str, body: Body<'_>) {
         let hash = tillstream::event::key_hash(kind, customer);
         let copy = EventCopy { kind, hash, key: customer, body, ..*copy };
         self.outcome.forwarded += 1;
@@ -775,6 +837,17 @@ impl<'a> Task<'a> {
     }
 }
 
+/// The newest 16, and of one not more than 4.
+fn keep_login(logins: &mut BTreeSet<(i64, String)>, time: i64, who: &str) {
+    logins.insert((time, who.to_owned()));
+    let of_one: Vec<_> = logins.iter().filter(|(_, known)| known == who).cloned().collect();
+    if of_one.len() > 4 {
+        logins.remove(&of_one[0]);
+    } else if logins.len() > LOGINS_MAX {
+        logins.pop_first();
+    }
+}
+
 fn kept(copy: &EventCopy<'_>, click: &ClickCopy<'_>) -> Click {
     let own = |text: Option<&str>| text.map(str::to_owned);
     Click {
@@ -787,7 +860,8 @@ fn kept(copy: &EventCopy<'_>, click: &ClickCopy<'_>) -> Click {
         campaign: click.campaign.map(|(source, medium, name)| [own(source), own(medium), own(name)]),
         currency: own(click.currency),
         value: click.value_minor,
-        purchase: click.order.map(|order| (order, matches!(copy.body, Body::Order(_)))),
+        purchase: click.order.map(|order| (order, !matches!(copy.body, Body::Click(_)))),
+        at_till: matches!(copy.body, Body::AtTill(_)),
         items: click
             .items
             .iter()

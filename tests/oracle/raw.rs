@@ -317,6 +317,7 @@ impl<P: Fn(EntityKind, &str, EventTime) -> String> Event<'_, P> {
             currency: text(self.object, "currency"),
             value: whole(self.object, "value_minor"),
             purchase: text(self.object, "transaction_id").map(|id| (session::order(&id), false)),
+            at_till: false,
             items: items.into_iter().flatten().map(|value| item(value, "item_category")).collect(),
         }
     }
@@ -335,6 +336,7 @@ impl<P: Fn(EntityKind, &str, EventTime) -> String> Event<'_, P> {
             currency: text(self.object, "currency"),
             value: whole(self.object, "value_minor"),
             purchase: Some((session::order(&self.required("order_id")), true)),
+            at_till: false,
             items: items.into_iter().flatten().map(|value| item(value, "category")).collect(),
         }
     }

@@ -26,6 +26,8 @@ pub struct Click {
     /// The order that a purchase names, and whether the shop says so itself.
     pub purchase: Option<(u64, bool)>,
     pub items: Vec<Item>,
+    /// It happened at a till: the session has it, and is no longer for it.
+    pub at_till: bool,
 }
 
 /// An item of a click.
@@ -147,11 +149,15 @@ impl<'a> Clicks<'a> {
     }
 
     fn start(&self) -> i64 {
-        self.0.first().expect("a session has a click").time
+        self.online().next().expect("a session has a click").time
     }
 
     fn end(&self) -> i64 {
-        self.0.last().expect("a session has a click").time
+        self.online().last().expect("a session has a click").time
+    }
+
+    fn online(&self) -> impl Iterator<Item = &&'a Click> {
+        self.0.iter().filter(|click| !click.at_till)
     }
 
     fn first<T>(&self, of: impl Fn(&Click) -> Option<T>) -> Option<T> {

@@ -243,7 +243,7 @@ fn a_late_click_names_the_session_that_it_missed() {
             assert_eq!(record["origin"], json!({ "topic": "clickstream", "partition": 0, "offset": 1 }));
             assert_eq!(record["watermark_ms"], 70 * MINUTE);
         }
-        assert_eq!(outcome.visitors["v"], Visited { late, split: false, counted_again: false });
+        assert_eq!(outcome.visitors["v"], Visited { late, ..Visited::default() });
     }
 }
 

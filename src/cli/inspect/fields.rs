@@ -95,12 +95,16 @@ fn json_of_part(part: &Part<'_>, plan: &FeaturePlan) -> String {
 
 fn json_of_body(body: &Body<'_>) -> Value {
     match body {
-        Body::Click(click) | Body::Order(click) => {
+        Body::Click(click) | Body::Order(click) | Body::AtTill(click) => {
             let mut shown = json!(click);
             if let Some(fields) = shown.as_object_mut() {
                 fields.insert("values".to_owned(), json_of_values(&click.values));
             }
-            let name = if matches!(body, Body::Order(_)) { "order" } else { "click" };
+            let name = match body {
+                Body::Order(_) => "order",
+                Body::AtTill(_) => "at_till",
+                _ => "click",
+            };
             json!({name: shown})
         }
         Body::Payment(payment) => json!({"payment": {
@@ -120,6 +124,7 @@ fn json_of_body(body: &Body<'_>) -> Value {
         }
         Body::Rules(rules) => json!({"rules": rules}),
         Body::Link(source, customer) => json!({"link": {"event": source.name(), "customer": customer}}),
+        Body::Visited(source, visitor) => json!({"visited": {"event": source.name(), "visitor": visitor}}),
         Body::ForLinked(source, values) => {
             json!({"for_linked": {"event": source.name(), "values": json_of_values(values)}})
         }
