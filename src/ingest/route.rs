@@ -77,7 +77,7 @@ impl<'a> Ids<'a> {
 }
 
 impl Router<'_> {
-    /// The copies of a click, handed to `each` in the order of the kinds.
+    /// The copies of a click, handed to `each` in the order of the kinds, then what a login links.
     pub fn click(&self, click: &Click<'_>, time: EventTime, mut each: impl FnMut(&Copy<'_>)) {
         let viewed = self.plan.kinds_with(Source::Click);
         let mut ids = Ids::default();
@@ -95,7 +95,10 @@ impl Router<'_> {
         let visitor = click_copy(click, ids.get(EntityKind::Customer), values);
         each(&copy(EntityKind::Visitor, click.visitor_id.as_str(), event_id, time, Body::Click(visitor)));
         self.for_linked(Source::Click, &ids, (event_id, time), value, &mut each);
-        self.for_views(Source::Click, &ids, Some(EntityKind::Visitor), (event_id, time), value, each);
+        self.for_views(Source::Click, &ids, Some(EntityKind::Visitor), (event_id, time), value, &mut each);
+        if matches!(click.event_name.as_str(), "login" | "sign_up") {
+            self.logged_in(Source::Click, &ids, (event_id, time), each);
+        }
     }
 
     /// The copies of a payment event, handed to `each` in the order of the kinds.
@@ -236,13 +239,7 @@ impl Router<'_> {
             return;
         }
         if matches!(account.source, Source::Login | Source::SignUp) {
-            self.link(account.source, EntityKind::Visitor, &ids, event, &mut each);
-            if let (Some(customer), Some(visitor)) =
-                (ids.get(EntityKind::Customer), ids.get(EntityKind::Visitor))
-            {
-                let body = Body::Visited(account.source, visitor);
-                each(&copy(EntityKind::Customer, customer, event.0, time, body));
-            }
+            self.logged_in(account.source, &ids, event, &mut each);
         }
         self.link(account.source, EntityKind::Card, &ids, event, &mut each);
         if let Some(number) = self.pseudonym(EntityKind::Customer, &fields.loyalty_id, time) {
@@ -305,6 +302,21 @@ impl Router<'_> {
         let answers = ids.get(EntityKind::Customer).is_none() && self.plan.has_view(EntityKind::Customer);
         let value = |field| payment_value(payment, field);
         answers.then(|| self.values(EntityKind::Customer, Source::PaymentAttempted, ids, value))
+    }
+
+    /// A login links its visitor to its customer, and the other way round.
+    fn logged_in(
+        &self,
+        source: Source,
+        ids: &Ids<'_>,
+        (event_id, time): (&str, EventTime),
+        mut each: impl FnMut(&Copy<'_>),
+    ) {
+        self.link(source, EntityKind::Visitor, ids, (event_id, time), &mut each);
+        if let (Some(customer), Some(visitor)) = (ids.get(EntityKind::Customer), ids.get(EntityKind::Visitor))
+        {
+            each(&copy(EntityKind::Customer, customer, event_id, time, Body::Visited(source, visitor)));
+        }
     }
 
     /// A copy for the entity of that kind: the customer that the event names has logged in there.

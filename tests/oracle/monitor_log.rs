@@ -23,6 +23,8 @@ pub struct Outcome {
     pub weights: Vec<Version>,
     /// Labelled scores that counted.
     pub judged: u64,
+    /// Labelled scores that were known only after the watermark at the end.
+    pub waiting: u64,
     /// Frames that began above what was applied.
     pub refused_frames: u64,
 }
@@ -68,6 +70,8 @@ pub fn outcome(log: &Log, settings: &Settings) -> Outcome {
         for (_, bytes) in records {
             task.record(bytes);
         }
+        let waiting = task.waiting.len() as u64;
+        outcome.waiting += waiting;
     }
     outcome
 }

@@ -6,7 +6,7 @@ use super::session::{self, Click, Item};
 use super::views::{EventSource, SOURCES, View};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
-use tillstream::event::{ClickName, EntityKind, EntitySet};
+use tillstream::event::{ClickName, EntityKind, EntitySet, Forwarded};
 use tillstream::time::EventTime;
 
 /// A record of a raw topic.
@@ -107,6 +107,13 @@ pub fn outcome(
     let mut outcome = Outcome::default();
     let mut heard: BTreeMap<String, Vec<Heard>> = BTreeMap::new();
     for record in records {
+        if record.topic == "tillstream.linked" {
+            // what the engine has sent on itself: whether it should have is for the entity log to say
+            let bytes = record.value.as_deref().unwrap_or_default();
+            let forwarded: Forwarded<'_> = postcard::from_bytes(bytes).expect("a copy");
+            *outcome.copies.entry(forwarded.copy.kind).or_default() += 1;
+            continue;
+        }
         let (judgement, object) = judge(record, settings);
         let sent = match judgement {
             Judgement::Click | Judgement::Attempted | Judgement::Result | Judgement::Shop(_) => {
@@ -155,6 +162,13 @@ pub fn outcome(
         };
         for kind in routed.iter() {
             *outcome.copies.entry(kind).or_default() += 1;
+        }
+        let is_login = judgement == Judgement::Click
+            && matches!(click_name(&object), ClickName::Login | ClickName::SignUp);
+        if is_login && entities.contains_key(&EntityKind::Customer) {
+            for linked in [EntityKind::Visitor, EntityKind::Customer] {
+                *outcome.copies.entry(linked).or_default() += 1;
+            }
         }
         if routed.contains(EntityKind::Visitor) {
             let (click, stream) = match judgement {
