@@ -1,7 +1,7 @@
 //! Where ranges lie: their files by day, and a manifest for each, which alone makes its files count.
 //!
 //! ```text
-//! vectors/day=2026-01-05/<partition>-<from>-<to>.parquet
+//! vectors/day=2026-01-05/<partition>-<from>-<to>-<hash>.parquet
 //! vectors/ranges/<partition>-<from, 20 digits>.json
 //! labels/…
 //! ```
@@ -19,6 +19,7 @@ use parquet::errors::ParquetError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Requests to an object store that wait at once.
 const READS_AT_ONCE: usize = 16;
@@ -109,10 +110,11 @@ fn day_folder(day: Day) -> String {
     format!("day={day}")
 }
 
-/// The path of the file with the rows of `day` of a range, relative to the folder of the set.
+/// The path of the file with the rows of `day` of a range, relative to the folder of the set. Other bytes have another path: a
+/// writer of another version, or one that found less of the log, never writes over a file that counts.
 #[must_use]
-pub fn file_path(day: Day, partition: u32, from: Offset, to: Offset) -> String {
-    format!("{}/{partition}-{from}-{to}.parquet", day_folder(day))
+pub fn file_path(day: Day, partition: u32, (from, to): (Offset, Offset), bytes: &[u8]) -> String {
+    format!("{}/{partition}-{from}-{to}-{:016x}.parquet", day_folder(day), xxh3_64(bytes))
 }
 
 /// The day in whose folder a path within a set lies.
@@ -366,8 +368,9 @@ mod tests {
     fn files_of_a_day_are_listed_with_their_range_and_read_back() {
         let mut archive = archive();
         let day: Day = "2026-01-05".parse().expect("a day");
-        let later = file_path(day, 2, 10, 12);
-        let first = file_path(day, 2, 9, 10);
+        let later = file_path(day, 2, (10, 12), b"later");
+        let first = file_path(day, 2, (9, 10), b"first");
+        assert_ne!(first, file_path(day, 2, (9, 10), b"other"), "other bytes are another file");
         for path in [&later, &first] {
             archive.put(Set::Vectors, path, path.clone().into_bytes()).expect("memory answers");
         }
@@ -377,7 +380,7 @@ mod tests {
         assert_eq!(files, [(first.clone(), (2, 9)), (later.clone(), (2, 10))]);
         let read = archive.read_files(Set::Vectors, &[later.clone(), first]).expect("memory answers");
         assert_eq!(read.first().map(|bytes| &**bytes), Some(later.as_bytes()));
-        let gone = archive.read_files(Set::Vectors, &[file_path(day, 3, 0, 1)]);
+        let gone = archive.read_files(Set::Vectors, &[file_path(day, 3, (0, 1), b"")]);
         assert!(matches!(gone, Err(ArchiveError::Missing { .. })), "{gone:?}");
     }
 }

@@ -36,6 +36,15 @@ pub trait Source {
     fn behind(&self) -> Option<Behind> {
         None
     }
+
+    /// Whether it is to bring nothing for now. It is polled on meanwhile: it has more to do than bring records.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`]; another source may go on.
+    fn hold(&mut self, _is_held: bool) -> Result<(), LogError> {
+        Ok(())
+    }
 }
 
 impl Source for Tail {
@@ -45,6 +54,10 @@ impl Source for Tail {
 
     fn behind(&self) -> Option<Behind> {
         Tail::behind(self)
+    }
+
+    fn hold(&mut self, is_held: bool) -> Result<(), LogError> {
+        Tail::hold(self, is_held)
     }
 }
 
@@ -68,6 +81,8 @@ pub struct Writer<S> {
     ranges: BTreeMap<(Set, u32), Range>,
     counts: BTreeMap<Set, Counts>,
     trouble: Option<Trouble>,
+    /// The range that was to be closed last.
+    tried: Option<(Set, u32)>,
 }
 
 /// Storage that failed when it was last asked.
@@ -92,7 +107,7 @@ impl<S: RangeStore> Writer<S> {
             }
         }
         let names = Names::default();
-        Ok(Writer { store, limits, names, ranges, counts: BTreeMap::new(), trouble: None })
+        Ok(Writer { store, limits, names, ranges, counts: BTreeMap::new(), trouble: None, tried: None })
     }
 
     /// The archive, without what was gathered.
@@ -150,16 +165,20 @@ impl<S: RangeStore> Writer<S> {
         self.ranges.values().any(|range| range.is_full(self.limits))
     }
 
-    /// Closes one of the ranges that are due; false if none is.
+    /// Closes one of the ranges that are due, in turns, so that one which cannot be closed holds up no other; false if none is.
     ///
     /// # Errors
     ///
     /// [`ArchiveError`]: what was gathered is kept; try again.
     pub fn close_one_due(&mut self, now: ProcessingTime) -> Result<bool, ArchiveError> {
-        let mut due = self.ranges.iter().filter(|(_, range)| range.is_due(self.limits, now));
-        let Some((set, partition)) = due.next().map(|(of_partition, _)| *of_partition) else {
+        let due = self.ranges.iter().filter(|(_, range)| range.is_due(self.limits, now));
+        // those behind the last one first
+        let Some((set, partition)) =
+            due.map(|(place, _)| *place).min_by_key(|place| (Some(*place) <= self.tried, *place))
+        else {
             return Ok(false);
         };
+        self.tried = Some((set, partition));
         self.close(set, partition)?;
         Ok(true)
     }
@@ -209,14 +228,17 @@ impl<S: RangeStore> Writer<S> {
         may_end: &dyn Fn() -> bool,
         listener: &mut dyn FnMut(&Writer<S>, Option<Behind>),
     ) -> Result<(), LogError> {
+        let mut is_held = None;
         while !may_end() {
             let now = clock.now();
             if self.try_to_close(now) {
                 continue;
             }
-            if self.is_full() {
-                std::thread::sleep(POLL);
-            } else if let Some(fetched) = source.poll(POLL)? {
+            let is_full = self.is_full();
+            if is_held.replace(is_full) != Some(is_full) {
+                source.hold(is_full)?;
+            }
+            if let Some(fetched) = source.poll(POLL)? {
                 self.take(&fetched, now);
             }
             listener(self, source.behind());
@@ -261,8 +283,9 @@ fn written(
     }
     let mut files = Vec::new();
     for (day, rows) in days {
-        let path = file_path(day, partition, closed.from, closed.to);
-        let bytes = file_of(set, &rows).map_err(|fault| ArchiveError::File { path: path.clone(), fault })?;
+        let place = format!("{set:?} {day} {partition} {}", closed.from);
+        let bytes = file_of(set, &rows).map_err(|fault| ArchiveError::File { path: place, fault })?;
+        let path = file_path(day, partition, (closed.from, closed.to), &bytes);
         store.put(set, &path, bytes)?;
         files.push(path);
     }

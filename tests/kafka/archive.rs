@@ -60,6 +60,36 @@ fn the_feature_log_has_each_decision_once_after_twenty_crashes() {
     assert!(writer.stop().success(), "a clean stop ends with 0");
 }
 
+/// A reader that is held while a range is full begins again where it stood: nothing is left out, nothing comes twice.
+#[test]
+fn a_feature_log_whose_storage_is_away_for_a_while_misses_nothing() {
+    let _alone = alone();
+    let shop = Shop::open(2);
+    shop.configure("archive: { url: log, interval: 1s, records_max: 40 }");
+    let mut instance = shop.instance();
+    // what stands in the way of a folder
+    let away = shop.folder.path().join("log").join("vectors");
+    std::fs::create_dir_all(away.parent().expect("a folder")).expect("a writable folder");
+    std::fs::write(&away, "").expect("a writable folder");
+    let generate = |seed: &str| {
+        shop.run(&["generate", "--kafka", "--seed", seed, "--events", "12000", "--per-second", "4000"]);
+    };
+    generate("1");
+    instance.wait_until("the feature log waits for its storage", |instance| {
+        instance.metric("tillstream_archive_oldest_record_seconds", &[]) > 4.0
+    });
+    generate("2");
+    std::fs::remove_file(&away).expect("it is there");
+    instance.wait_until("everything is archived", |_| {
+        let (scores, found) = (published_of(&shop, "scores.fraud"), exported(&shop));
+        scores > 200 && found.len() == scores
+    });
+    let (vectors, found) = (published(&shop, "vectors.fraud"), exported(&shop));
+    assert!(found.iter().all(|(decision, (features, _))| vectors.get(decision) == Some(features)));
+    println!("{} decisions after a time without storage", found.len());
+    assert!(instance.stop().success(), "a clean stop ends with 0");
+}
+
 /// Says of every payment that is scored so far what it was.
 fn label(shop: &Shop) {
     let producer: ThreadedProducer<DefaultProducerContext> =

@@ -93,6 +93,8 @@ impl Log {
 
 /// Storage whose user dies, or is not told, at places that a seed decides.
 struct Dying {
+    /// A partition of which no range can ever be made.
+    broken: Option<u32>,
     archive: ObjectArchive,
     random: Random,
     /// How often, of a hundred calls.
@@ -122,13 +124,17 @@ impl RangeStore for Dying {
 
     fn create(&mut self, set: Set, manifest: &Manifest) -> Result<Option<Manifest>, ArchiveError> {
         self.dies()?;
+        if self.broken == Some(manifest.partition) {
+            let path = "somewhere".to_owned();
+            return Err(ArchiveError::Manifest { path, fault: "damaged".to_owned() });
+        }
         let outcome = self.archive.create(set, manifest)?;
         self.dies().map(|()| outcome)
     }
 }
 
 fn writer(shared: &Shared, seed: u64, deaths: u64) -> Writer<Dying> {
-    let store = Dying { archive: archive(shared), random: Random::new(seed), deaths };
+    let store = Dying { broken: None, archive: archive(shared), random: Random::new(seed), deaths };
     Writer::begin(store, LIMITS).expect("listing does not die")
 }
 
@@ -301,6 +307,74 @@ fn storage_that_fails_is_tried_again_later_and_nothing_is_lost() {
     assert_eq!(writer.trouble(), None);
     while writer.try_to_close(ProcessingTime(1_200)) {}
     assert_exactly_once(&shared, &log, 4);
+}
+
+#[test]
+fn a_range_that_can_never_be_closed_holds_up_no_other() {
+    let mut random = Random::new(5);
+    let log = Log::with_repetitions(&mut random, 10);
+    let shared: Shared = Arc::new(InMemory::new());
+    let mut writer = writer(&shared, 0, 0);
+    writer.store.broken = Some(0);
+    log.partitions.values().flatten().for_each(|fetched| writer.take(fetched, ProcessingTime(0)));
+    let mut now = ProcessingTime(1_000);
+    for _ in 0..2 * Set::ALL.len() * 2 {
+        writer.try_to_close(now);
+        now = now.plus(RETRY_LAST);
+    }
+    assert!(Set::ALL.into_iter().all(|set| writer.counts(set).ranges == 1), "those of the other partition");
+    writer.store.broken = None;
+    writer.close_all().expect("memory answers");
+    assert_exactly_once(&shared, &log, 5);
+}
+
+/// A source that notes whether it is held, and whether it was polled meanwhile.
+#[derive(Default)]
+struct Held {
+    records: VecDeque<Fetched>,
+    is_held: bool,
+    polled_while_held: u32,
+}
+
+impl Source for Held {
+    fn poll(&mut self, _: Duration) -> Result<Option<Fetched>, LogError> {
+        self.polled_while_held += u32::from(self.is_held);
+        Ok(if self.is_held { None } else { self.records.pop_front() })
+    }
+
+    fn hold(&mut self, is_held: bool) -> Result<(), LogError> {
+        self.is_held = is_held;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_reader_is_held_and_polled_on_while_a_range_is_full_and_its_storage_away() {
+    let mut random = Random::new(6);
+    let log = Log::with_repetitions(&mut random, 60);
+    let shared: Shared = Arc::new(InMemory::new());
+    let mut writer = writer(&shared, 0, 100);
+    let mut source =
+        Held { records: log.partitions.values().flatten().cloned().collect(), ..Held::default() };
+    let (clock, steps) = (Ticking(Cell::new(0)), Cell::new(0));
+    let after = |count: u32| {
+        let end = steps.get() + count;
+        move |steps: u32| steps >= end
+    };
+    let gather = |writer: &mut Writer<Dying>, source: &mut Held, count| {
+        let is_over = after(count);
+        let gathered = writer.gather(source, &clock, &|| is_over(steps.get()), &mut |_, _| {
+            steps.set(steps.get() + 1);
+        });
+        gathered.expect("the source does not fail");
+    };
+    gather(&mut writer, &mut source, 200);
+    assert!(source.is_held && source.polled_while_held > 50 && !source.records.is_empty());
+    writer.store.deaths = 0;
+    gather(&mut writer, &mut source, 1_000);
+    assert!(!source.is_held && source.records.is_empty());
+    writer.close_all().expect("memory answers");
+    assert_exactly_once(&shared, &log, 6);
 }
 
 #[test]

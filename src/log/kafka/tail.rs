@@ -147,6 +147,17 @@ impl Tail {
         }
     }
 
+    /// Whether it is to bring nothing for now. It has to be polled meanwhile all the same: what the client library tells of itself
+    /// would pile up.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] if the client library refuses it.
+    pub fn hold(&self, is_held: bool) -> Result<(), LogError> {
+        let all = self.consumer.assignment().map_err(failed)?;
+        if is_held { self.consumer.pause(&all) } else { self.consumer.resume(&all) }.map_err(failed)
+    }
+
     /// How far behind it is, as far as it was told; none before the broker has answered for every partition.
     pub fn behind(&self) -> Option<Behind> {
         *self.consumer.context().behind.lock().unwrap_or_else(PoisonError::into_inner)
