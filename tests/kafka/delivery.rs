@@ -48,7 +48,8 @@ const TASKS: usize = (Topic::RAW.len() + 3) * PARTITIONS as usize;
 fn two_instances_on_kafka_publish_what_the_oracle_says() {
     let _alone = alone();
     let events = events();
-    let shop = Shop::open(PARTITIONS);
+    let mut shop = Shop::open(PARTITIONS);
+    shop.niceness = 5;
     produce_in_transactions(&shop);
     produce_a_giant(&shop);
     let stays = shop.instance();

@@ -23,6 +23,9 @@ pub struct Shop {
     pub folder: TempDir,
     /// Of every instance.
     pub environment: Vec<(&'static str, String)>,
+    /// By how much instances stand back behind the broker, which has machines of its own elsewhere and shares the cores here: a
+    /// niceness from 0 to 19.
+    pub niceness: u8,
 }
 
 impl Shop {
@@ -33,6 +36,7 @@ impl Shop {
             controller_port: free_port(),
             folder: tempfile::tempdir().expect("a folder for temporary files"),
             environment: Vec::new(),
+            niceness: 0,
         };
         shop.kafka(&["start"]);
         std::fs::write(shop.folder.path().join("key"), "a key for tests, not a secret")
@@ -128,24 +132,31 @@ impl Shop {
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     }
 
+    /// The command that becomes an instance.
+    fn run_command(&self) -> Command {
+        let mut command = Command::new("nice");
+        command.args(["-n", &self.niceness.to_string(), TILLSTREAM, "run"]);
+        command
+    }
+
     /// Starts an instance and waits until it is ready.
     pub fn instance(&self) -> Instance {
-        self.started(Command::new(TILLSTREAM).args(["run"]))
+        self.started(&mut self.run_command())
     }
 
     /// As [`Shop::instance`], under a name that keeps its partitions for it.
     pub fn instance_in(&self, slot: &str) -> Instance {
-        self.started(Command::new(TILLSTREAM).args(["run"]).env("TILLSTREAM__SLOT", slot))
+        self.started(self.run_command().env("TILLSTREAM__SLOT", slot))
     }
 
     /// As [`Shop::instance_in`], with more arguments.
     pub fn instance_with(&self, slot: &str, arguments: &[&str]) -> Instance {
-        self.started(Command::new(TILLSTREAM).arg("run").args(arguments).env("TILLSTREAM__SLOT", slot))
+        self.started(self.run_command().args(arguments).env("TILLSTREAM__SLOT", slot))
     }
 
     /// Starts an instance in `slot` with this in its environment, and waits for nothing.
     pub fn spawned_in(&self, slot: &str, name: &str, value: &str) -> Instance {
-        self.spawned(Command::new(TILLSTREAM).args(["run"]).env("TILLSTREAM__SLOT", slot).env(name, value))
+        self.spawned(self.run_command().env("TILLSTREAM__SLOT", slot).env(name, value))
     }
 
     /// Starts an instance in `slot` that cannot write files of more than `bytes`, as on a disk that is full.
