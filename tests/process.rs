@@ -206,17 +206,8 @@ fn rounds_at(name: &str, time_ms: i64) -> String {
     (0..3_000).map(|number| click_line("other", &format!("{name}{number}"), time_ms)).collect()
 }
 
-#[test]
-fn a_late_click_within_the_allowed_lateness_gives_a_new_revision_and_beyond_it_a_late_record() {
-    const MINUTE: i64 = 60_000;
-    // the session [0, 0] ends at 30 min and is final at 35 min; time moves between rounds of 1,000 lines
-    let click = |event: &str, minute: i64| click_line("v1", event, START_MS + minute * MINUTE);
-    let input = click("e1", 0)
-        + &rounds_at("a", START_MS)
-        + &rounds_at("b", START_MS + 33 * MINUTE)
-        + &click("e2", 1)
-        + &rounds_at("c", START_MS + 80 * MINUTE)
-        + &click("e3", 2);
+/// As [`good`], where every topic has one partition and is idle as soon as it is silent: time goes on from round to round.
+fn as_time_goes_on(input: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let mut child = Command::new(TILLSTREAM)
         .args(["process", "-", "--out"])
@@ -228,6 +219,21 @@ fn a_late_click_within_the_allowed_lateness_gives_a_new_revision_and_beyond_it_a
         .expect("the program starts");
     child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
     assert!(child.wait().expect("it ends").success());
+    folder
+}
+
+#[test]
+fn a_late_click_within_the_allowed_lateness_gives_a_new_revision_and_beyond_it_a_late_record() {
+    const MINUTE: i64 = 60_000;
+    // the session [0, 0] ends at 30 min and is final at 35 min; time moves between rounds of 1,000 lines
+    let click = |event: &str, minute: i64| click_line("v1", event, START_MS + minute * MINUTE);
+    let input = click("e1", 0)
+        + &rounds_at("a", START_MS)
+        + &rounds_at("b", START_MS + 33 * MINUTE)
+        + &click("e2", 1)
+        + &rounds_at("c", START_MS + 80 * MINUTE)
+        + &click("e3", 2);
+    let folder = as_time_goes_on(&input);
     let sessions: Vec<Value> = lines(folder.path(), "sessions")
         .into_iter()
         .map(|line| line["value"].clone())
@@ -857,4 +863,28 @@ fn a_purchase_at_the_till_joins_the_session_of_its_customer_and_of_nobody_else()
     let last =
         running.iter().rfind(|record| record["value"]["visitor_id"] == "v1").expect("her session runs");
     assert_eq!(last["value"]["purchases"], 2, "the page sees it");
+}
+
+#[test]
+fn a_label_that_is_told_again_hours_later_counts_once() {
+    let hour = |number: i64| START_MS + number * 3_600_000;
+    let label = |at: i64| {
+        let event = json!({"event_id": "l1", "event_name": "label", "known_at_ms": hour(1), "payment_id": "p1",
+            "outcome": "fraud", "source": "chargeback", "card_token": "tok_1"});
+        envelope("labels", "p1", at, event)
+    };
+    let input = [
+        payment_of("v1", "tok_1", "p1", hour(0)),
+        label(hour(1)),
+        // rounds of its own, so that it is not hours late when it is read
+        rounds_at("q", hour(1)),
+        rounds_at("r", hour(5)),
+        label(hour(5)),
+        payment_of("v1", "tok_1", "p2", hour(6)),
+    ];
+    let folder = as_time_goes_on(&input.concat());
+    let vectors = lines(folder.path(), "vectors.fraud");
+    let last = vectors.iter().find(|vector| vector["value"]["payment_id"] == "p2").expect("it is scored");
+    assert_eq!(last["value"]["features"]["card_labels__fraud_sum_30d"], 1.0);
+    assert_eq!(lines(folder.path(), "labelled.fraud").len(), 1);
 }

@@ -200,12 +200,8 @@ impl Keyed {
     fn fold_copy(&self, task: &mut KeyedTask, copy: &Copy<'_>, place: Place<'_>, out: &mut Outputs) {
         task.ledger.copies[copy.kind.index()] += 1;
         let watermark = task.sources.watermark();
-        let is_new = if place.is_forwarded() {
-            let at = (copy.time, watermark);
-            task.dedup.is_new_for(FORWARDED_HORIZON, forwarded_as(copy), copy.event_id, at)
-        } else {
-            task.dedup.is_new(seen_as(copy), copy.event_id, copy.time, watermark)
-        };
+        let (name, horizon) = self.remembered_as(copy, place);
+        let is_new = task.dedup.is_new(name, copy.event_id, horizon, (copy.time, watermark));
         let disposition = if is_new {
             match &copy.body {
                 Body::Click(click) | Body::Order(click) => self.fold_click(task, copy, click, place, out),
@@ -240,6 +236,19 @@ impl Keyed {
         task.ledger.count(copy.kind, disposition);
         #[cfg(test)]
         task.observed.push((name_of_copy(copy), disposition));
+    }
+
+    /// As whose the id of a copy is remembered, and for how long.
+    fn remembered_as(&self, copy: &Copy<'_>, place: Place<'_>) -> (u64, Duration) {
+        let horizon = self.settings.dedup_horizon;
+        match copy.body {
+            _ if place.is_forwarded() => (forwarded_as(copy), FORWARDED_HORIZON),
+            // a file of labels is read again as long as somebody waits for them
+            Body::Label(_) | Body::Values(Source::Label, _) => {
+                (seen_as(copy), horizon.max(self.settings.label_horizon))
+            }
+            _ => (seen_as(copy), horizon),
+        }
     }
 
     fn fold_click(
@@ -544,7 +553,7 @@ impl Stage for Keyed {
             sessions_closed_early: 0,
             days_closed_early: 0,
             forwarded: 0,
-            dedup: Dedup::new(self.settings.dedup_horizon, tracking),
+            dedup: Dedup::new(tracking),
             sessions: KeyedState::new(tracking),
             features: KeyedState::new(tracking),
             days: KeyedState::new(tracking),
@@ -678,7 +687,7 @@ impl KeyedTask {
         if without(Rule::RefusedChangesNothing) {
             let watermark = self.sources.watermark();
             for (_, copy) in frame.events::<Copy<'_>>().flatten() {
-                self.dedup.is_new(seen_as(&copy), copy.event_id, copy.time, watermark);
+                self.dedup.is_new(seen_as(&copy), copy.event_id, FORWARDED_HORIZON, (copy.time, watermark));
             }
             self.sources.take_refused_promise(frame);
         }

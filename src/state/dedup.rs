@@ -14,10 +14,9 @@ const BUCKET_MS: i64 = 60_000;
 /// The event ids that one task has seen, per key.
 ///
 /// An id is remembered until the watermark has passed the event's time, or the watermark when it was
-/// seen if that is later, by the horizon. About 60 bytes per id.
+/// seen if that is later, by the horizon that is given with it. About 60 bytes per id.
 #[derive(Debug, Clone)]
 pub struct Dedup {
-    horizon: Duration,
     until: HashMap<u128, EventTime, foldhash::fast::FixedState>,
     ends: BTreeMap<i64, Vec<u128>>,
     changes: Option<Changes>,
@@ -33,32 +32,20 @@ struct Changes {
 impl Dedup {
     /// Empty.
     #[must_use]
-    pub fn new(horizon: Duration, tracking: Tracking) -> Dedup {
+    pub fn new(tracking: Tracking) -> Dedup {
         Dedup {
-            horizon,
             changes: (tracking == Tracking::On).then(Changes::default),
             until: HashMap::with_hasher(foldhash::fast::FixedState::default()),
             ends: BTreeMap::new(),
         }
     }
 
-    /// Whether `event_id` is new for the key of hash `key`; remembers it.
+    /// Whether `event_id` of an event at `time` is new for the key of hash `key`; remembers it for the horizon.
     pub fn is_new(
         &mut self,
         key: u64,
         event_id: &str,
-        time: EventTime,
-        watermark: Option<EventTime>,
-    ) -> bool {
-        self.is_new_for(self.horizon, key, event_id, (time, watermark))
-    }
-
-    /// As [`Dedup::is_new`], and remembers it for so long.
-    pub fn is_new_for(
-        &mut self,
         horizon: Duration,
-        key: u64,
-        event_id: &str,
         (time, watermark): (EventTime, Option<EventTime>),
     ) -> bool {
         let id = xxh3_128_with_seed(event_id.as_bytes(), key);
@@ -150,14 +137,17 @@ impl Dedup {
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+    const HOUR: Duration = Duration::from_secs(3_600);
+
     #[test]
     fn an_id_is_a_duplicate_until_the_watermark_has_passed_its_time_by_the_horizon() {
         for (watermark, duplicate) in [(3_600_999, true), (3_601_000, false), (3_601_001, false)] {
-            let mut dedup = Dedup::new(Duration::from_secs(3_600), Tracking::Off);
-            assert!(dedup.is_new(1, "e", EventTime(1_000), None));
+            let mut dedup = Dedup::new(Tracking::Off);
+            assert!(dedup.is_new(1, "e", HOUR, (EventTime(1_000), None)));
             dedup.forget(EventTime(watermark));
             assert_eq!(
-                !dedup.is_new(1, "e", EventTime(1_000), Some(EventTime(watermark))),
+                !dedup.is_new(1, "e", HOUR, (EventTime(1_000), Some(EventTime(watermark)))),
                 duplicate,
                 "{watermark}"
             );
@@ -166,26 +156,26 @@ mod tests {
 
     #[test]
     fn the_same_id_for_another_key_is_new() {
-        let mut dedup = Dedup::new(Duration::from_secs(1), Tracking::Off);
-        assert!(dedup.is_new(1, "e", EventTime(0), None));
-        assert!(dedup.is_new(2, "e", EventTime(0), None));
-        assert!(!dedup.is_new(1, "e", EventTime(0), None));
+        let mut dedup = Dedup::new(Tracking::Off);
+        assert!(dedup.is_new(1, "e", SECOND, (EventTime(0), None)));
+        assert!(dedup.is_new(2, "e", SECOND, (EventTime(0), None)));
+        assert!(!dedup.is_new(1, "e", SECOND, (EventTime(0), None)));
     }
 
     #[test]
     fn a_late_event_is_remembered_from_the_watermark_on() {
-        let mut dedup = Dedup::new(Duration::from_secs(1), Tracking::Off);
+        let mut dedup = Dedup::new(Tracking::Off);
         let watermark = Some(EventTime(1_000_000));
-        assert!(dedup.is_new(1, "e", EventTime(0), watermark));
+        assert!(dedup.is_new(1, "e", SECOND, (EventTime(0), watermark)));
         dedup.forget(EventTime(1_000_500));
-        assert!(!dedup.is_new(1, "e", EventTime(0), Some(EventTime(1_000_500))));
+        assert!(!dedup.is_new(1, "e", SECOND, (EventTime(0), Some(EventTime(1_000_500)))));
     }
 
     #[test]
     fn what_has_ended_leaves_no_memory_behind() {
-        let mut dedup = Dedup::new(Duration::from_secs(1), Tracking::Off);
+        let mut dedup = Dedup::new(Tracking::Off);
         for number in 0..1_000 {
-            dedup.is_new(number, "e", EventTime(0), None);
+            dedup.is_new(number, "e", SECOND, (EventTime(0), None));
         }
         dedup.forget(EventTime(120_000));
         assert!(dedup.is_empty() && dedup.ends.is_empty());
@@ -193,14 +183,14 @@ mod tests {
 
     #[test]
     fn what_was_remembered_since_the_last_cut_is_encoded_once_and_restored() {
-        let mut dedup = Dedup::new(Duration::from_secs(60), Tracking::On);
-        let mut restored = Dedup::new(Duration::from_secs(60), Tracking::On);
+        let mut dedup = Dedup::new(Tracking::On);
+        let mut restored = Dedup::new(Tracking::On);
         for round in 0..3 {
             for number in 0..100 {
-                assert!(dedup.is_new(round, &number.to_string(), EventTime(0), None));
+                assert!(dedup.is_new(round, &number.to_string(), HOUR, (EventTime(0), None)));
             }
             dedup.cut();
-            dedup.is_new(round, "after the cut", EventTime(0), None);
+            dedup.is_new(round, "after the cut", HOUR, (EventTime(0), None));
             let mut entries = Entries::default();
             while !dedup.encode_some(&mut entries, 100) {
                 for entry in crate::state::entries::read(entries.bytes()) {
@@ -213,7 +203,7 @@ mod tests {
                 let (id, until) = entry.unwrap();
                 assert!(restored.restore(id, until.unwrap()));
             }
-            assert!(!restored.is_new(round, "7", EventTime(0), None));
+            assert!(!restored.is_new(round, "7", HOUR, (EventTime(0), None)));
             assert_eq!(restored.len(), dedup.len() - 1);
         }
     }

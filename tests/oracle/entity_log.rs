@@ -498,7 +498,13 @@ impl<'a> Task<'a> {
     fn remember(&mut self, copy: &EventCopy<'_>, forwarded: bool) {
         let from = copy.time.0.max(self.sources.watermark.unwrap_or(copy.time.0));
         let ids = self.seen.entry((copy.kind, copy.key.to_owned(), stream(copy, forwarded))).or_default();
-        let horizon = if forwarded { 7 * 86_400_000 } else { self.settings.dedup_horizon };
+        let horizon = match copy.body {
+            _ if forwarded => 7 * 86_400_000,
+            Body::Label(_) | Body::Values(Source::Label, _) => {
+                self.settings.dedup_horizon.max(self.settings.label_horizon)
+            }
+            _ => self.settings.dedup_horizon,
+        };
         ids.insert(copy.event_id.to_owned(), from + horizon);
     }
 
