@@ -630,7 +630,7 @@ impl KeyedTask {
         self.features.len()
     }
 
-    /// How many visitors, cards and loyalty numbers are linked to a customer.
+    /// How many visitors, cards, loyalty numbers and customers there are of whom a login is known.
     #[must_use]
     pub fn linked(&self) -> usize {
         self.links.len()

@@ -85,8 +85,8 @@ metrics! {
     VISITORS = "tillstream_visitors" Gauge ["partition"] "Visitors with an open or lately closed session.";
     CLOSED_EARLY = "tillstream_sessions_closed_early_total" Counter [] "Sessions made final before their time, because their visitor had too many open while the watermark stood.";
     DAYS_CLOSED_EARLY = "tillstream_days_closed_early_total" Counter [] "Days of stores made final before their time, because their store had too many open.";
-    LINKED = "tillstream_linked_entities" Gauge ["partition"] "Visitors, cards and loyalty numbers that are linked to a customer.";
-    FORWARDED = "tillstream_forwarded_events_total" Counter [] "Events that went on to the customer whom their entity is linked to.";
+    LINKED = "tillstream_linked_entities" Gauge ["partition"] "Visitors, cards, loyalty numbers and customers of whom a login is known.";
+    FORWARDED = "tillstream_forwarded_events_total" Counter [] "Events that went on to the customer or the visitor whom their entity is linked to.";
     FEATURE_ENTITIES = "tillstream_feature_entities" Gauge ["partition"] "Entities with windowed features.";
     REMEMBERED_IDS = "tillstream_remembered_event_ids" Gauge ["partition"] "Event ids remembered for de-duplication.";
     LEDGER_BALANCED = "tillstream_ledger_balanced" Gauge ["stage", "partition"] "1 while the ledger of the partition balances.";
