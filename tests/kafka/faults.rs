@@ -1,7 +1,7 @@
 //! Disks that are full and brokers that refuse, for a while, on a real Kafka with a real process.
 
 use crate::judge::{PARTITIONS, alone, shop, under_load, under_load_that_may_fail};
-use crate::support::Instance;
+use crate::support::{Instance, Shop};
 use std::time::Duration;
 
 /// The disk of the checkpoints is full for a while: the engine goes on, and says how old its checkpoints are; once there is
@@ -41,30 +41,41 @@ fn a_disk_that_is_full_for_a_while_costs_checkpoints_and_nothing_else() {
 fn produce_requests_that_fail_now_and_then_lose_nothing() {
     let _alone = alone();
     let shop = shop();
-    let refused = under_load_that_may_fail(&shop, 60_000, || {
+    let logs = [("tillstream.entity", "1500"), ("scores.fraud", "900"), ("tillstream.decision", "700")];
+    let refused = under_load_that_may_fail(&shop, 80_000, || {
         let mut instances = vec![shop.instance_in("a"), shop.instance_in("b")];
-        let topic = ["configs", "--alter", "--entity-type", "topics", "--entity-name"];
-        for (name, largest) in
-            [("tillstream.entity", "1500"), ("scores.fraud", "900"), ("tillstream.decision", "700")]
-        {
-            let setting = format!("max.message.bytes={largest}");
-            shop.kafka(&[&topic[..], &[name, "--add-config", &setting]].concat());
-            std::thread::sleep(Duration::from_secs(1));
-            // what is sent meanwhile is under way together: some of it fails, and some comes behind that
-            shop.broker_stands_still(true);
-            std::thread::sleep(Duration::from_millis(500));
-            shop.broker_stands_still(false);
-            std::thread::sleep(Duration::from_millis(1_500));
-            shop.kafka(&[&topic[..], &[name, "--add-config", "max.message.bytes=8388608"]].concat());
+        let mut rounds = 0;
+        // each log once, then on until a frame has come behind one that failed: that is a matter of milliseconds
+        while rounds < 3 || rounds < 15 && sum(&instances, "tillstream_refused_frames_total") == 0.0 {
+            let (name, largest) = logs[rounds % logs.len()];
+            refuse_what_is_larger(&shop, name, largest);
             for instance in &mut instances {
                 instance.wait_until("ready", |instance| instance.get("/readyz").0 == 200);
             }
+            rounds += 1;
         }
-        let lives: f64 =
-            instances.iter().map(|instance| instance.metric("tillstream_lives_total", &[])).sum();
-        println!("{lives} lives");
+        let lives = sum(&instances, "tillstream_lives_total");
+        println!("{lives} lives in {rounds} rounds");
         assert!(lives > 6.0, "nothing failed");
         instances
     });
     assert!(refused.0 + refused.1 > 0, "no frame came behind one that failed");
+}
+
+fn sum(instances: &[Instance], metric: &str) -> f64 {
+    instances.iter().map(|instance| instance.metric(metric, &[])).sum()
+}
+
+/// For two seconds, in which the broker stands still once: what is sent then is under way together, so that some of it fails and
+/// some comes behind that.
+fn refuse_what_is_larger(shop: &Shop, topic: &str, largest: &str) {
+    let configs = ["configs", "--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config"];
+    let limit = format!("max.message.bytes={largest}");
+    shop.kafka(&[&configs[..], &[&limit]].concat());
+    std::thread::sleep(Duration::from_secs(1));
+    shop.broker_stands_still(true);
+    std::thread::sleep(Duration::from_millis(500));
+    shop.broker_stands_still(false);
+    std::thread::sleep(Duration::from_millis(1_500));
+    shop.kafka(&[&configs[..], &["max.message.bytes=8388608"]].concat());
 }
