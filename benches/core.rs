@@ -204,7 +204,7 @@ fn run_floor(records: &[GeneratedRecord]) -> usize {
                 let Ok(payment) = serde_json::from_slice::<FloorPayment<'_>>(&record.value) else { continue };
                 floor_payment(&payment, &mut cards, &mut out);
             }
-            RawTopic::Labels => {}
+            _ => unreachable!("clicks and payments alone are generated"),
         }
         if out.len() > 1 << 20 {
             bytes += out.len();

@@ -1,8 +1,9 @@
 //! Seeded retail traffic with planted truth: input for demos, benches and simulations.
 //!
 //! [`Generator`] is an iterator over the records of a shop that does not exist, in the order in
-//! which they arrive. Visitors walk through funnels, people pay at tills, clocks go wrong,
-//! producers retry, and a few card testers and bots are at work; [`Truth`] says where those are,
+//! which they arrive. Visitors walk through funnels, people pay at tills, reviews say what payments were, and, where
+//! the shop is whole, purchases become orders, tills ring up what they sold, customers log in and the catalogue changes. Clocks go
+//! wrong, producers retry, and a few card testers and bots are at work; [`Truth`] says where those are,
 //! [`Accounting`] how many records of each oddity were produced.
 //!
 //! # What it promises
@@ -18,28 +19,32 @@
 //!
 //! # How it works
 //!
-//! A queue holds every running visit, till, tester and bot with the time of its next act. The
+//! A queue holds whoever is at it (visits, tills, orders, testers, bots, …) with the time of its next act. The
 //! earliest acts, which writes one record; what happens to the record on its way (`oddity.rs`)
 //! gives its arrival. A second queue holds the records on their way and releases them in order of
-//! arrival, as soon as nothing can overtake them. Memory is bounded by the running visits and the
-//! records held back (late ones for up to three hours).
+//! arrival, as soon as nothing can overtake them. Memory is bounded by the running visits, the orders of
+//! the last days and the records held back (late ones for up to three hours).
 //!
 //! It deliberately does not know files, topics' partitions, or what tillstream makes of its
 //! records.
 
+mod account;
 mod agenda;
 mod catalogue;
 mod funnel;
 mod generator;
 mod json;
 mod label;
+mod merchandise;
 mod oddity;
+mod order;
 mod payment;
 mod person;
 mod planted;
 mod profile;
 pub mod random;
 mod record;
+mod sale;
 mod settings;
 mod stage;
 mod till;

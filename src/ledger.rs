@@ -87,6 +87,12 @@ impl IngestLedger {
         self.dead_lettered.iter().sum()
     }
 
+    /// Copies sent to entities of that kind.
+    #[must_use]
+    pub fn copies(&self, kind: EntityKind) -> u64 {
+        self.copies[kind.index()]
+    }
+
     /// Records = routed + dead-lettered.
     #[must_use]
     pub fn balances(&self) -> bool {
@@ -113,6 +119,12 @@ impl KeyedLedger {
     /// A copy of this kind ended so.
     pub fn count(&mut self, kind: EntityKind, disposition: Disposition) {
         self.ended[kind.index()][disposition as usize] += 1;
+    }
+
+    /// Copies of that kind that came.
+    #[must_use]
+    pub fn copies(&self, kind: EntityKind) -> u64 {
+        self.copies[kind.index()]
     }
 
     /// How many copies of this kind ended so.

@@ -686,8 +686,8 @@ fn a_payment_that_names_no_customer_counts_for_the_one_who_logged_in_unless_too_
         anonymous("before", START_MS),
         login_line("ada", "v1", START_MS + 10),
         anonymous("linked", START_MS + 20),
-        // what goes on to a linked customer comes with the next round
-        (0..2_000).map(|click| click_line("v2", &format!("c{click}"), START_MS + 25)).collect(),
+        // payments that stand together are folded together: what is a linked customer's goes on to her behind them
+        click_line("v2", "c", START_MS + 25),
         of_ada("her own", START_MS + 30),
         login_line("bob", "v1", START_MS + 40),
         anonymous("of bob", START_MS + 50),
@@ -783,9 +783,11 @@ fn views_and_filters_read_every_entity_that_an_event_names_and_results_count_for
         basket("fr-1"),
         login_line("ada", "v1", START_MS + 5),
         envelope("payments", "tok_1", START_MS + 10, declined),
-        // what goes on to a linked customer comes with the next round
-        (0..2_000).map(|number| click_line("v2", &format!("c{number}"), START_MS + 25)).collect(),
+        // payments that stand together are folded together: what is a linked customer's goes on to her behind them
+        click_line("v2", "c2", START_MS + 25),
         envelope("payments", "tok_1", START_MS + 30, asked),
+        // what stands behind the payment is nothing that it could have known
+        basket("de-2"),
     ];
     let folder = good(&input.concat(), &["--config", &config.to_string_lossy()]);
     let vector = lines(folder.path(), "vectors.fraud")[0]["value"]["features"].clone();

@@ -70,6 +70,7 @@ impl Demo {
             events,
             events_per_second: events as f64 / DAY_SECONDS,
             labelled: 0.3,
+            is_whole: true,
             ..GenerateSettings::default()
         };
         let mut generator = Generator::new(settings);

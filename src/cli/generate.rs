@@ -13,8 +13,8 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Generates seeded retail traffic with planted patterns (card testing, a bot), some of it out of
-/// order, late, twice or broken. The same seed gives the same bytes. The truth about what was planted goes to FILE.truth.jsonl.
+/// Generates seeded retail traffic: clicks, payments, labels, orders, tills, logins and changes of the catalogue, with planted
+/// patterns (card testing, a bot), some of it out of order, late, twice or broken. The same seed gives the same bytes. The truth about what was planted goes to FILE.truth.jsonl.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tillstream generate --seed 7 --events 100000 --out day.jsonl
@@ -53,8 +53,14 @@ pub(super) struct Generate {
 impl Generate {
     pub(super) fn execute(self) -> Result<(), CliError> {
         let (seed, events, start) = (self.seed, self.events, self.start());
-        let settings =
-            GenerateSettings { seed, events, start, labelled: self.labelled, ..GenerateSettings::default() };
+        let settings = GenerateSettings {
+            seed,
+            events,
+            start,
+            labelled: self.labelled,
+            is_whole: true,
+            ..GenerateSettings::default()
+        };
         settings.check().map_err(|fault| CliError::Usage(fault.to_string()))?;
         let mut generator = Generator::new(settings);
         match &self.out {

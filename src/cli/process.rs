@@ -1,7 +1,5 @@
 //! `tillstream process`: the whole engine over files.
 
-#![expect(clippy::indexing_slicing, reason = "arrays are as long as the enum that indexes them")]
-
 use super::lines::record_of_line;
 use super::{CliError, ConfigFile, is_watched, say};
 use crate::codec::RejectReason;
@@ -23,8 +21,8 @@ const RECORDS_PER_ROUND: usize = 1_000;
 const BUFFER_BYTES: usize = 1 << 20;
 
 /// Reads events line by line (envelopes or bare events, see docs/contracts.md), runs every stage over
-/// them on a fixed schedule, labels and events in the order of the file, and writes each public topic to DIR/<topic>.jsonl and the ledger to
-/// DIR/ledger.json. The same input gives the same bytes. Empty lines are nothing. A FILE that a result would
+/// them on a fixed schedule, each payment behind what stands before it in the file, and writes each public topic to DIR/<topic>.jsonl and the ledger to
+/// DIR/ledger.json. Nothing goes to the feature log (`archive`). The same input gives the same bytes. Empty lines are nothing. A FILE that a result would
 /// overwrite is refused.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -63,8 +61,8 @@ impl Process {
         results.take(&mut engine)?;
         progress.finish_and_clear();
         let ledger = engine.ledger();
-        results.finish(&ledger)?;
-        say(&summary(&ledger));
+        let dead_letters = results.finish(&ledger)?;
+        say(&summary(&ledger, dead_letters));
         if !ledger.balances() {
             return Err(anyhow::anyhow!(
                 "the ledger does not balance: see {}",
@@ -84,7 +82,7 @@ fn read(
     progress: &ProgressBar,
 ) -> Result<(), CliError> {
     let (mut line, mut number, mut waiting) = (Vec::new(), 0_u64, 0);
-    let mut judged = false;
+    let mut role = None;
     loop {
         line.clear();
         let bytes =
@@ -100,12 +98,9 @@ fn read(
             continue;
         }
         let (topic, record) = record_of_line(event);
-        // labels and logins count for what follows them in the file and not for what stands before them; the partitions of
-        // one round have no order among each other
-        let judges = matches!(topic, Topic::Labels | Topic::Accounts);
-        if judges != judged {
-            judged = judges;
-            engine.ingest().context("running ingest")?;
+        if role != Some(Role::of(topic)) {
+            role = Some(Role::of(topic));
+            engine.fold().context("running ingest and keyed")?;
         }
         if topic == Topic::Rules {
             // partitions of the decision log have no order among each other either
@@ -123,6 +118,29 @@ fn read(
         }
     }
     Ok(())
+}
+
+/// What a topic's records are to those of others. The partitions of one round have no order among each other, so that where the
+/// role changes from one line to the next ingest reads what came before: a payment counts what stands before it in the file, and
+/// labels and logins count for what follows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// It is asked what came before.
+    Asks,
+    /// It changes what others count.
+    Judges,
+    /// It is counted.
+    Counts,
+}
+
+impl Role {
+    fn of(topic: Topic) -> Role {
+        match topic {
+            Topic::Payments => Role::Asks,
+            Topic::Labels | Topic::Accounts => Role::Judges,
+            _ => Role::Counts,
+        }
+    }
 }
 
 /// Keyless records go to the partitions in turn.
@@ -180,6 +198,7 @@ struct Results {
     folder: PathBuf,
     application: String,
     files: BTreeMap<Topic, BufWriter<File>>,
+    dead_letters: u64,
 }
 
 impl Results {
@@ -191,7 +210,7 @@ impl Results {
             let file = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
             files.insert(topic, BufWriter::with_capacity(BUFFER_BYTES, file));
         }
-        Ok(Results { folder: folder.to_owned(), application: application.to_owned(), files })
+        Ok(Results { folder: folder.to_owned(), application: application.to_owned(), files, dead_letters: 0 })
     }
 
     /// Writes what was published since the last call.
@@ -199,6 +218,7 @@ impl Results {
         let mut outcome = Ok(());
         engine.take_public(|partition, record| {
             let file = self.files.get_mut(&partition.topic).expect("every public topic has its file");
+            self.dead_letters += u64::from(partition.topic == Topic::DeadLetter);
             if outcome.is_ok() {
                 outcome = write_record(file, record, &self.application);
             }
@@ -206,7 +226,8 @@ impl Results {
         Ok(outcome.with_context(|| format!("writing to {}", self.folder.display()))?)
     }
 
-    fn finish(mut self, ledger: &EngineLedger) -> Result<(), CliError> {
+    /// Returns how many dead letters there are, of records that were refused and of labels and rules that nothing took.
+    fn finish(mut self, ledger: &EngineLedger) -> Result<u64, CliError> {
         for file in self.files.values_mut() {
             file.flush().with_context(|| format!("writing to {}", self.folder.display()))?;
         }
@@ -214,7 +235,7 @@ impl Results {
         let json =
             serde_json::to_string_pretty(&ledger_json(ledger)).context("writing the ledger as JSON")?;
         std::fs::write(&path, json + "\n").with_context(|| format!("writing {}", path.display()))?;
-        Ok(())
+        Ok(self.dead_letters)
     }
 }
 
@@ -260,7 +281,7 @@ fn ledger_json(ledger: &EngineLedger) -> serde_json::Value {
         .map(|kind| {
             let mut counts: BTreeMap<&str, u64> =
                 Disposition::ALL.into_iter().map(|end| (end.name(), ledger.keyed.ended(kind, end))).collect();
-            counts.insert("copies", ingest.copies[kind.index()]);
+            counts.insert("copies", ledger.copies(kind));
             (kind.name(), counts)
         })
         .collect();
@@ -271,6 +292,7 @@ fn ledger_json(ledger: &EngineLedger) -> serde_json::Value {
         "clamped": ingest.clamped,
         "unknown_fields": ingest.unknown_fields,
         "unknown_names": ingest.unknown_names,
+        "linked": ledger.linked.records,
         "copies": kinds,
         "decisions": {
             "whole": ledger.decisions.whole,
@@ -289,10 +311,10 @@ fn ledger_json(ledger: &EngineLedger) -> serde_json::Value {
     })
 }
 
-fn summary(ledger: &EngineLedger) -> String {
+fn summary(ledger: &EngineLedger, dead_letters: u64) -> String {
     let ingest = &ledger.ingest;
     format!(
-        "{} records: {} routed, {} dead letters; {} payments scored; the ledger {}",
+        "{} records: {} routed, {} refused; {} payments scored, {dead_letters} dead letters; the ledger {}",
         ingest.records,
         ingest.routed,
         ingest.dead_lettered_total(),

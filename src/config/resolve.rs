@@ -391,7 +391,7 @@ fn listen(mut section: Section<'_>, faults: &mut Vec<Fault>) -> SocketAddr {
 
 fn partitions(mut section: Section<'_>, faults: &mut Vec<Fault>) -> Partitions {
     let partitions = Partitions {
-        raw: section.count("raw_partitions", 2, 1..=1_000, faults),
+        raw: section.count("raw_partitions", 1, 1..=1_000, faults),
         internal: section.count("internal_partitions", 4, 1..=1_000, faults),
         public: section.count("public_partitions", 1, 1..=1_000, faults),
     };

@@ -85,8 +85,10 @@ pub struct Engine {
 /// What the engine counted.
 #[derive(Debug, Clone, Default)]
 pub struct EngineLedger {
-    /// Of the raw records.
+    /// Of the records that came in.
     pub ingest: IngestLedger,
+    /// Of what keyed wrote back to ingest: links and, by them, events on their way to their customers.
+    pub linked: IngestLedger,
     /// Of the copies.
     pub keyed: KeyedLedger,
     /// Of the decisions.
@@ -186,13 +188,14 @@ impl Engine {
         self.broker.borrow_mut().append(destination, record);
     }
 
-    /// Lets ingest read what was appended: in the entity log it stands before what is appended next.
+    /// Folds what was appended, also for the customers whom it is linked to: what is appended next comes after all of it.
     ///
     /// # Errors
     ///
     /// As [`Engine::round`].
-    pub fn ingest(&mut self) -> Result<(), WorkerError> {
-        while self.ingest.cycle()? > 0 {}
+    pub fn fold(&mut self) -> Result<(), WorkerError> {
+        // keyed writes to ingest what goes on to linked customers, and that goes no further
+        while self.ingest.cycle()? + self.keyed.cycle()? > 0 {}
         Ok(())
     }
 
@@ -214,8 +217,7 @@ impl Engine {
     ///
     /// As [`Engine::round`].
     pub fn until_quiet(&mut self) -> Result<(), WorkerError> {
-        // keyed writes to ingest what goes on to linked customers, and that goes no further
-        while self.ingest.cycle()? + self.keyed.cycle()? > 0 {}
+        self.fold()?;
         // decide and monitor write to each other; a label leads to weights, and these to nothing
         while self.decide.cycle()? + self.monitor.cycle()? > 0 {}
         Ok(())
@@ -295,8 +297,9 @@ impl Engine {
     #[must_use]
     pub fn ledger(&self) -> EngineLedger {
         let mut ledger = EngineLedger::default();
-        for (_, task, ..) in self.ingest.tasks() {
-            ledger.ingest.add(&task.ledger);
+        for (partition, task, ..) in self.ingest.tasks() {
+            let came = if partition.topic == Topic::Linked { &mut ledger.linked } else { &mut ledger.ingest };
+            came.add(&task.ledger);
         }
         for (_, task, ..) in self.keyed.tasks() {
             ledger.keyed.add(&task.ledger);
@@ -336,8 +339,15 @@ impl EngineLedger {
         let passed_on = |end| self.keyed.ended(EntityKind::Payment, end);
         let labels = passed_on(Disposition::Applied) + passed_on(Disposition::LateApplied);
         self.ingest.balances()
+            && self.linked.balances()
             && self.keyed.balances()
-            && self.ingest.copies == self.keyed.copies
+            && EntityKind::ALL.into_iter().all(|kind| self.copies(kind) == self.keyed.copies(kind))
             && labels == self.labels.came()
+    }
+
+    /// Copies sent to entities of that kind.
+    #[must_use]
+    pub fn copies(&self, kind: EntityKind) -> u64 {
+        self.ingest.copies(kind) + self.linked.copies(kind)
     }
 }

@@ -108,6 +108,10 @@ pub(super) struct Item {
     pub(super) described: String,
     /// `"item_id":…,"item_category":…`, escaped.
     pub(super) named: String,
+    /// `"item_id":…,"category":…`, escaped.
+    pub(super) sold: String,
+    /// `"item_id":…,"name":…,"category":…,"brand":…`, escaped.
+    pub(super) listed: String,
     /// Its id, which stands in addresses as it is.
     pub(super) sku: String,
     prices_minor: [i64; 3],
@@ -123,6 +127,14 @@ impl Item {
             Currency::Usd => usd,
         }
     }
+}
+
+/// Pieces of an item: in a cart, in an order, on a receipt.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line {
+    /// The item's place in the catalogue.
+    pub(super) item: usize,
+    pub(super) quantity: i64,
 }
 
 /// What somebody searches for.
@@ -234,12 +246,21 @@ fn item(number: u64, items: u64, random: &mut Random) -> Item {
     let described = json.to_text();
     json.clear();
     json.raw("\"item_id\":").text(&sku).raw(",\"item_category\":").text(category_name);
+    let named = json.to_text();
+    json.clear();
+    json.raw("\"item_id\":").text(&sku).raw(",\"category\":").text(category_name);
+    let sold = json.to_text();
+    json.clear();
+    json.raw("\"item_id\":").text(&sku).raw(",\"name\":").text(&format!("{style} {noun}"));
+    json.raw(",\"category\":").text(category_name).raw(",\"brand\":").text(brand);
     let price = scaled(*middle_minor, random.between(-8, 9));
     Item {
         number: place,
         category,
         described,
-        named: json.to_text(),
+        named,
+        sold,
+        listed: json.to_text(),
         sku,
         prices_minor: [price, price * 86 / 100, price * 109 / 100].map(charming),
     }

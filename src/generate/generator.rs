@@ -1,17 +1,21 @@
 //! The shop's clockwork: who acts next, and which record arrives next.
 
 use super::GeneratedRecord;
+use super::account::Account;
 use super::agenda::Agenda;
 use super::label::Label;
+use super::merchandise::Merchandise;
 use super::oddity::{Fault, Nature, Oddity, Odds};
+use super::order::Order;
 use super::planted::{Bot, CardTester};
 use super::profile::Profile;
 use super::random::Random;
+use super::sale::Sale;
 use super::settings::GenerateSettings;
 use super::stage::{Draft, PlantedRecord, Shop, Stage};
 use super::till::Till;
 use super::truth::{Accounting, Truth};
-use super::visit::Visit;
+use super::visit::{Begins, Visit};
 use crate::time::EventTime;
 
 /// Arrivals that are payments in a store, in a thousand; the others are visits. With it, payments
@@ -20,6 +24,12 @@ const TILL_PER_MILLE: u64 = 90;
 
 /// Records of an average arrival, without copies, measured over ten million records.
 const RECORDS_PER_ARRIVAL: f64 = 4.871;
+
+/// The same where the shop is whole.
+const RECORDS_PER_ARRIVAL_WHOLE: f64 = 5.02;
+
+/// What follows a record elsewhere, an order a purchase, follows it after so long.
+const FOLLOWS_MS: (i64, i64) = (300, 1_500);
 
 /// Records of a card tester and a bot together, on average: 75 and 400.
 const RECORDS_PER_PATTERN: f64 = 475.0;
@@ -70,6 +80,10 @@ enum Actor {
     CardTester(CardTester),
     Bot(Bot),
     Label(Label),
+    Order(Order),
+    Sale(Sale),
+    Account(Account),
+    Merchandise(Merchandise),
 }
 
 /// A record that has not arrived yet.
@@ -101,7 +115,7 @@ impl Generator {
             panic!("settings to generate from: {error}");
         }
         let mut generator = Generator {
-            shop: Shop::new(settings.seed, settings.visitors, settings.items),
+            shop: Shop::new(&settings),
             profile: Profile::new(),
             odds: Odds::new(&settings.shares, settings.start.0),
             random: Random::new(settings.seed),
@@ -115,6 +129,7 @@ impl Generator {
             settings,
         };
         generator.plan_patterns();
+        generator.plan_changes_of_the_catalogue();
         generator.plan_arrival();
         generator
     }
@@ -168,6 +183,13 @@ impl Generator {
         }
     }
 
+    fn plan_changes_of_the_catalogue(&mut self) {
+        if self.settings.is_whole {
+            let merchandise = Merchandise::new(self.settings.events_per_second);
+            self.actors.schedule(self.settings.start.0, Actor::Merchandise(merchandise));
+        }
+    }
+
     /// Milliseconds from one record to the next, on average over a week.
     fn mean_gap_ms(&self) -> f64 {
         1_000.0 / self.settings.events_per_second
@@ -181,7 +203,8 @@ impl Generator {
         let planted =
             self.settings.patterns() as f64 * RECORDS_PER_PATTERN / self.settings.events.max(1) as f64;
         let ordinary = (1.0 - planted).max(0.1) / (1.0 + copies);
-        let mass = self.random.exponential(self.mean_gap_ms() * RECORDS_PER_ARRIVAL / ordinary);
+        let records = if self.settings.is_whole { RECORDS_PER_ARRIVAL_WHOLE } else { RECORDS_PER_ARRIVAL };
+        let mass = self.random.exponential(self.mean_gap_ms() * records / ordinary);
         self.next_arrival = self.profile.after(self.next_arrival, mass);
     }
 
@@ -202,7 +225,7 @@ impl Generator {
     /// Lets the first actor act, and sends its record on its way.
     fn act(&mut self) {
         let Generator { actors, shop, odds, random, draft, begun, under_way, settings, .. } = self;
-        let mut label = None;
+        let (mut label, mut begins) = (None, None);
         actors.act_first(|now_ms, actor| {
             begun.events += 1;
             let fate = odds.fate(actor.nature(), now_ms, random);
@@ -210,6 +233,9 @@ impl Generator {
             let mut stage =
                 Stage { shop, random, draft, payments: &mut begun.payments, event: begun.events, fate };
             let pause_ms = actor.act(&mut stage);
+            if let Some(actor) = actor.begins() {
+                begins = Some((now_ms + random.between(FOLLOWS_MS.0, FOLLOWS_MS.1), actor));
+            }
             if let Some(attempt) = draft.attempt {
                 let is_fraud = draft.planted.is_some_and(|planted| planted.attempt.is_some());
                 let follows = Label::of(attempt, is_fraud, settings.labelled, random);
@@ -238,6 +264,9 @@ impl Generator {
         });
         if let Some((time_ms, label)) = label {
             self.actors.schedule(time_ms, Actor::Label(label));
+        }
+        if let Some((time_ms, begins)) = begins {
+            self.actors.schedule(time_ms, begins);
         }
     }
 
@@ -314,8 +343,22 @@ impl Actor {
         match self {
             Actor::Visit(visit) => visit.nature(),
             Actor::Till(till) => till.nature(),
-            // nothing happens to what a review says: it is written with care
-            Actor::CardTester(_) | Actor::Bot(_) | Actor::Label(_) => Nature::Planted,
+            Actor::Sale(sale) => sale.nature(),
+            Actor::Order(_) | Actor::Account(_) => Nature::Paying,
+            // nothing happens to what a review says, nor to the catalogue: they are written with care
+            Actor::CardTester(_) | Actor::Bot(_) | Actor::Label(_) | Actor::Merchandise(_) => Nature::Planted,
+        }
+    }
+
+    /// What begins with the record that was written last.
+    fn begins(&mut self) -> Option<Actor> {
+        match self {
+            Actor::Visit(visit) => visit.begins().map(|begins| match begins {
+                Begins::Order(order) => Actor::Order(order),
+                Begins::Account(account) => Actor::Account(account),
+            }),
+            Actor::Till(till) => till.sale().map(Actor::Sale),
+            _ => None,
         }
     }
 
@@ -329,6 +372,13 @@ impl Actor {
                 label.write(stage);
                 None
             }
+            Actor::Order(order) => order.act(stage),
+            Actor::Sale(sale) => {
+                sale.act(stage);
+                None
+            }
+            Actor::Account(account) => account.act(stage),
+            Actor::Merchandise(merchandise) => merchandise.act(stage),
         }
     }
 }
@@ -367,18 +417,21 @@ mod tests {
 
     #[test]
     fn an_average_arrival_has_the_records_that_the_rate_reckons_with() {
-        let ordinary = GenerateSettings {
-            events: 500_000,
-            shares: Shares::NONE,
-            events_per_pattern: 0,
-            ..GenerateSettings::default()
-        };
-        let mut generator = Generator::new(ordinary);
-        generator.by_ref().for_each(drop);
-        // About 100,000 arrivals, with a standard deviation of six records each.
-        let measured = 500_000.0 / generator.begun.arrivals as f64;
-        let ratio = measured / RECORDS_PER_ARRIVAL;
-        assert!((0.985..1.015).contains(&ratio), "measured {measured}");
+        for (is_whole, expected) in [(false, RECORDS_PER_ARRIVAL), (true, RECORDS_PER_ARRIVAL_WHOLE)] {
+            let ordinary = GenerateSettings {
+                events: 500_000,
+                shares: Shares::NONE,
+                events_per_pattern: 0,
+                is_whole,
+                ..GenerateSettings::default()
+            };
+            let mut generator = Generator::new(ordinary);
+            generator.by_ref().for_each(drop);
+            // About 100,000 arrivals, with a standard deviation of six records each.
+            let measured = 500_000.0 / generator.begun.arrivals as f64;
+            println!("{measured} records per arrival");
+            assert!((0.985..1.015).contains(&(measured / expected)), "measured {measured}");
+        }
     }
 
     #[test]

@@ -37,7 +37,9 @@ pub(super) enum Nature {
     Paying,
     /// A payment event of a name that the contract does not know.
     Unknown,
-    /// Part of a planted pattern: nothing happens to it.
+    /// Rung up at a till without a connection: it is uploaded hours later.
+    Offline,
+    /// Part of a planted pattern, or written with care: nothing happens to it.
     Planted,
 }
 
@@ -113,6 +115,10 @@ impl Odds {
         match nature {
             Nature::Planted => return ordinary(Oddity::Nothing),
             Nature::Unknown => return ordinary(Oddity::UnknownName),
+            Nature::Offline => {
+                let arrival_ms = now_ms + random.between(LATE_MS.0, LATE_MS.1);
+                return Fate { arrival_ms, ..ordinary(Oddity::Late) };
+            }
             Nature::Browsing | Nature::Buying | Nature::Paying => {}
         }
         let Some(kind) = self.draw(random) else {

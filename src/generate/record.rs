@@ -11,6 +11,14 @@ pub enum RawTopic {
     Payments,
     /// What became known about payments, keyed by payment.
     Labels,
+    /// What happens to orders, keyed by customer or visitor.
+    Orders,
+    /// Transactions of tills, keyed by store.
+    Pos,
+    /// Logins and changes of accounts, keyed by customer.
+    Accounts,
+    /// Changes of the catalogue, keyed by item.
+    Catalogue,
 }
 
 impl RawTopic {
@@ -21,6 +29,10 @@ impl RawTopic {
             RawTopic::Clickstream => "clickstream",
             RawTopic::Payments => "payments",
             RawTopic::Labels => "labels",
+            RawTopic::Orders => "orders",
+            RawTopic::Pos => "pos",
+            RawTopic::Accounts => "accounts",
+            RawTopic::Catalogue => "catalogue",
         }
     }
 }
@@ -32,7 +44,7 @@ pub struct GeneratedRecord {
     pub topic: RawTopic,
     /// The record's own timestamp: when it first arrived, in milliseconds since the epoch.
     pub timestamp_ms: i64,
-    /// The visitor id, card token or payment id.
+    /// What its topic is keyed by.
     pub key: String,
     /// The payload: one line of JSON, UTF-8; broken on purpose in a few records.
     pub value: Vec<u8>,

@@ -30,6 +30,9 @@ pub struct GenerateSettings {
     /// The share of payments of which it becomes known what they were, from 0 to 1; above 0 those of planted card testers
     /// are all among them. With 0 there are no labels.
     pub labelled: f64,
+    /// Whether the shop also tells of orders, the transactions of its tills, logins and changes of its catalogue; else of
+    /// clicks, payments and labels alone.
+    pub is_whole: bool,
 }
 
 /// Shares of all records that something odd happens to, each from 0 to 1, together at most 1.
@@ -95,6 +98,7 @@ impl Default for GenerateSettings {
             items: 5_000,
             events_per_pattern: 25_000,
             labelled: 0.0,
+            is_whole: false,
         }
     }
 }

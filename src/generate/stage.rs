@@ -6,20 +6,24 @@ use super::json::Json;
 use super::oddity::{Fate, Fault, Oddity};
 use super::person::{Person, somebody};
 use super::random::{Random, mix, pick};
+use super::settings::GenerateSettings;
 
 /// What is the same at all times.
 #[derive(Debug)]
 pub(super) struct Shop {
     pub(super) catalogue: Catalogue,
     pub(super) people: u64,
+    /// Whether there are orders, transactions of tills, logins and changes of the catalogue.
+    pub(super) is_whole: bool,
     /// The seed, scattered: ids of neighbouring seeds have nothing in common.
     scattered_seed: u64,
 }
 
 impl Shop {
-    pub(super) fn new(seed: u64, people: u64, items: u64) -> Shop {
-        let scattered_seed = mix(!seed);
-        Shop { catalogue: Catalogue::new(scattered_seed, items), people, scattered_seed }
+    pub(super) fn new(settings: &GenerateSettings) -> Shop {
+        let scattered_seed = mix(!settings.seed);
+        let GenerateSettings { visitors: people, is_whole, items, .. } = *settings;
+        Shop { catalogue: Catalogue::new(scattered_seed, items), people, is_whole, scattered_seed }
     }
 
     /// Somebody who comes to the shop now.
@@ -151,6 +155,32 @@ impl Stage<'_> {
         value.raw(",\"payment_id\":\"pay_").hex(self.shop.payment_bits(payment));
         value.raw("\",\"card_token\":\"tok_").hex(self.shop.card_bits(card));
         value.raw("\",\"source\":\"review\",\"outcome\":\"")
+    }
+
+    /// Begins an event on `topic`, up to its time; what its record is keyed by is for the caller to say.
+    pub(super) fn open_on(&mut self, topic: RawTopic, name: &str) -> &mut Json {
+        self.draft.topic = topic;
+        self.open(name);
+        &mut self.draft.value
+    }
+
+    /// Begins a state of the catalogue's item `item_id`, up to its time.
+    pub(super) fn open_item(&mut self, item_id: &str) -> &mut Json {
+        self.draft.topic = RawTopic::Catalogue;
+        self.draft.key.raw(item_id);
+        self.draft.value.raw("{\"event_time_ms\":").number(self.fate.event_time_ms)
+    }
+
+    /// Appends the payment `payment` and its card to a record that is not a payment's own.
+    pub(super) fn paid_with(&mut self, payment: u64, card: u64) {
+        let value = self.draft.value.raw(",\"payment_id\":\"pay_").hex(self.shop.payment_bits(payment));
+        value.raw("\",\"card_token\":\"tok_").hex(self.shop.card_bits(card)).raw("\"");
+    }
+
+    /// Appends the token of the card `card`.
+    pub(super) fn card(&mut self, card: u64) {
+        let bits = self.shop.card_bits(card);
+        self.draft.value.raw(",\"card_token\":\"tok_").hex(bits).raw("\"");
     }
 
     /// The number of a new payment.

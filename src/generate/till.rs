@@ -1,10 +1,12 @@
 //! Payments in stores: an attempt and its result, with a store and a terminal instead of a visitor.
 
+use super::catalogue::Line;
 use super::json::Json;
 use super::oddity::Nature;
 use super::payment::{Outcome, Payment};
 use super::person::Person;
 use super::random::Random;
+use super::sale::Sale;
 use super::stage::{Shop, Stage};
 
 const STORES: u64 = 120;
@@ -21,6 +23,9 @@ const SHOWS_CUSTOMER_CARD_PER_MILLE: u64 = 300;
 pub(super) struct Till {
     step: Step,
     payment: Payment,
+    lines: Vec<Line>,
+    /// The transaction that ends what was written last.
+    sale: Option<Sale>,
     country: &'static str,
     customer: Option<u64>,
     store: u64,
@@ -40,9 +45,12 @@ impl Till {
     pub(super) fn new(shop: &Shop, payment: u64, tells_of_capture: bool, random: &mut Random) -> Till {
         let person = shop.somebody(random);
         let shows_card = person.is_customer && random.per_mille(SHOWS_CUSTOMER_CARD_PER_MILLE);
+        let (payment, lines) = purchase(shop, &person, payment, random);
         Till {
             step: Step::Attempt,
-            payment: purchase(shop, &person, payment, random),
+            payment,
+            lines,
+            sale: None,
             country: person.country,
             customer: shows_card.then_some(person.number),
             store: 1 + random.below(STORES),
@@ -53,6 +61,11 @@ impl Till {
 
     pub(super) fn nature(&self) -> Nature {
         if self.step == Step::Captured { Nature::Unknown } else { Nature::Paying }
+    }
+
+    /// The transaction that ends what was written last, if it ends.
+    pub(super) fn sale(&mut self) -> Option<Sale> {
+        self.sale.take()
     }
 
     /// Writes the record of this step. Returns after how many milliseconds the next step follows,
@@ -71,6 +84,9 @@ impl Till {
                 let outcome = Outcome::draw(APPROVED_PER_MILLE, stage.random);
                 self.finish(self.payment.open_result(outcome, stage));
                 self.step = Step::Captured;
+                if stage.shop.is_whole {
+                    self.sale = Some(self.rung_up(outcome, stage.random));
+                }
                 (self.tells_of_capture && outcome.is_approved())
                     .then(|| stage.random.between(60_000, 600_000))
             }
@@ -78,6 +94,18 @@ impl Till {
                 self.finish(stage.open_payment("payment_captured", self.payment.number, self.payment.card));
                 None
             }
+        }
+    }
+
+    fn rung_up(&mut self, outcome: Outcome, random: &mut Random) -> Sale {
+        Sale {
+            customer: self.customer,
+            store: self.store,
+            terminal: self.terminal,
+            payment: self.payment,
+            lines: std::mem::take(&mut self.lines),
+            is_approved: outcome.is_approved(),
+            is_offline: Sale::draw_offline(random),
         }
     }
 
@@ -92,8 +120,10 @@ impl Till {
 }
 
 /// A payment for one to four things.
-fn purchase(shop: &Shop, person: &Person, number: u64, random: &mut Random) -> Payment {
-    let things = random.between(1, 5);
-    let amount_minor = (0..things).map(|_| shop.catalogue.popular(random).price_minor(person.currency)).sum();
-    Payment { number, card: person.card(random.below(2)), amount_minor, currency: person.currency }
+fn purchase(shop: &Shop, person: &Person, number: u64, random: &mut Random) -> (Payment, Vec<Line>) {
+    let (things, currency) = (random.between(1, 5), person.currency);
+    let lines: Vec<Line> =
+        (0..things).map(|_| Line { item: shop.catalogue.popular(random).number, quantity: 1 }).collect();
+    let amount_minor = lines.iter().map(|line| shop.catalogue.item(line.item).price_minor(currency)).sum();
+    (Payment { number, card: person.card(random.below(2)), amount_minor, currency }, lines)
 }

@@ -84,6 +84,14 @@ pub struct Accounting {
     pub payments: u64,
     /// Records of the topic `labels`.
     pub labels: u64,
+    /// Records of the topic `orders`.
+    pub orders: u64,
+    /// Records of the topic `pos`.
+    pub pos: u64,
+    /// Records of the topic `accounts`.
+    pub accounts: u64,
+    /// Records of the topic `catalogue`.
+    pub catalogue: u64,
     /// Second arrivals of a record.
     pub duplicates: u64,
     /// Records that arrive 1 to 60 s after they happened.
@@ -133,6 +141,10 @@ impl Accounting {
             RawTopic::Clickstream => self.clicks += 1,
             RawTopic::Payments => self.payments += 1,
             RawTopic::Labels => self.labels += 1,
+            RawTopic::Orders => self.orders += 1,
+            RawTopic::Pos => self.pos += 1,
+            RawTopic::Accounts => self.accounts += 1,
+            RawTopic::Catalogue => self.catalogue += 1,
         }
         match oddity {
             Oddity::Nothing => {}

@@ -1,8 +1,11 @@
 //! A visit: one person's way through the shop, click by click, now and then to a payment.
 
+use super::account::Account;
+use super::catalogue::Line;
 use super::funnel::{Situation, Step};
 use super::json::Json;
 use super::oddity::Nature;
+use super::order::Order;
 use super::payment::{Outcome, Payment};
 use super::person::Person;
 use super::random::Random;
@@ -38,13 +41,6 @@ const ATTEMPTS_MAX: u32 = 3;
 /// Lines in a cart; what is added to a full one adds to its last line.
 const CART_LINES_MAX: usize = 8;
 
-/// A line of the cart.
-#[derive(Debug, Clone, Copy)]
-struct Line {
-    item: usize,
-    quantity: i64,
-}
-
 /// Somebody in the shop.
 #[derive(Debug)]
 pub(super) struct Visit {
@@ -62,6 +58,15 @@ pub(super) struct Visit {
     cart: Vec<Line>,
     payment: Option<Payment>,
     attempts: u32,
+    /// What begins with the record that was written last.
+    begins: Option<Begins>,
+}
+
+/// What begins elsewhere on the way through the shop.
+#[derive(Debug)]
+pub(super) enum Begins {
+    Order(Order),
+    Account(Account),
 }
 
 impl Visit {
@@ -79,12 +84,18 @@ impl Visit {
             cart: Vec::new(),
             payment: None,
             attempts: 0,
+            begins: None,
             person,
         }
     }
 
     pub(super) fn nature(&self) -> Nature {
         self.step.nature()
+    }
+
+    /// What began with the record that was written last, if anything did.
+    pub(super) fn begins(&mut self) -> Option<Begins> {
+        self.begins.take()
     }
 
     /// Writes the record of this step. Returns after how many milliseconds the next step follows,
@@ -130,11 +141,8 @@ impl Visit {
                 let removed = self.cart.pop();
                 self.lines("remove_from_cart", "cart", removed.as_slice(), stage);
             }
-            Step::BeginCheckout => self.lines("begin_checkout", "checkout", &self.cart, stage),
-            Step::Login => {
-                self.signed_in = true;
-                self.page("login", "checkout/login", stage);
-            }
+            Step::BeginCheckout => self.begin_checkout(stage),
+            Step::Login => self.login(stage),
             Step::AddShipping => self.lines("add_shipping_info", "checkout/shipping", &self.cart, stage),
             Step::AddPayment => self.lines("add_payment_info", "checkout/payment", &self.cart, stage),
             Step::Attempt => self.attempt(stage),
@@ -275,16 +283,42 @@ impl Visit {
         Some(outcome)
     }
 
-    fn purchase(&self, stage: &mut Stage<'_>) {
+    fn begin_checkout(&mut self, stage: &mut Stage<'_>) {
+        self.lines("begin_checkout", "checkout", &self.cart, stage);
+        if stage.shop.is_whole && self.person.is_customer && !self.signed_in {
+            let failing = Account::failing(&self.person, self.device, stage.random);
+            self.begins = failing.map(Begins::Account);
+        }
+    }
+
+    fn login(&mut self, stage: &mut Stage<'_>) {
+        self.signed_in = true;
+        self.page("login", "checkout/login", stage);
+        if stage.shop.is_whole {
+            self.begins = Some(Begins::Account(Account::login(&self.person, self.device)));
+        }
+    }
+
+    /// Writes the purchase that the approved payment pays for. The cart is empty then: what follows in this visit is another one.
+    fn purchase(&mut self, stage: &mut Stage<'_>) {
         let shop = stage.shop;
+        let Some(payment) = self.payment.take() else {
+            return;
+        };
         let has_coupon = stage.random.per_mille(80);
         let json = self.open("purchase", "checkout/thanks", stage);
-        json.raw("\",\"transaction_id\":\"t-").padded(self.number, 8);
-        json.raw("\",\"value_minor\":").number(self.value_minor(shop));
+        json.raw("\",\"transaction_id\":\"t-").padded(payment.number, 8);
+        json.raw("\",\"value_minor\":").number(payment.amount_minor);
         if has_coupon {
             json.raw(",\"coupon\":\"WELCOME\"");
         }
         self.close_with_lines(&self.cart, shop, json);
+        let lines = std::mem::take(&mut self.cart);
+        self.attempts = 0;
+        if shop.is_whole {
+            let order = Order::new(self.person.clone(), self.signed_in, payment, lines);
+            self.begins = Some(Begins::Order(order));
+        }
     }
 
     /// Appends who pays.

@@ -161,10 +161,10 @@ pub fn wait_until_drained(instances: &mut [Instance], events: f64) {
     let folded = |instances: &[Instance]| -> f64 {
         instances
             .iter()
-            .map(|instance| {
-                instance.metric("tillstream_next_offset", &["topic=\"clickstream\""])
-                    + instance.metric("tillstream_next_offset", &["topic=\"payments\""])
-                    + instance.metric("tillstream_next_offset", &["topic=\"labels\""])
+            .flat_map(|instance| {
+                Topic::RAW.map(|topic| {
+                    instance.metric("tillstream_next_offset", &[&format!("topic=\"{}\"", topic.name())])
+                })
             })
             .sum()
     };

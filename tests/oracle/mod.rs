@@ -17,6 +17,7 @@ pub mod days;
 pub mod decision_log;
 pub mod entity_log;
 pub mod features;
+pub mod links;
 pub mod model;
 pub mod monitor_log;
 pub mod raw;

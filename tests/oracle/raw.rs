@@ -2,6 +2,7 @@
 //! attempt, and the final sessions of every visitor if no click were late.
 
 use super::Settings;
+use super::links::Told;
 use super::session::{self, Click, Item};
 use super::views::{EventSource, SOURCES, View};
 use serde_json::{Map, Value};
@@ -90,7 +91,7 @@ pub struct Outcome {
     /// By visitor, the final sessions in order of time: records of `sessions` without `revision` and
     /// `supersedes`.
     pub sessions: BTreeMap<String, Vec<Value>>,
-    /// Visitors of whom some id came again in a way that is not clear-cut.
+    /// Visitors of whom some id came again in a way that is not clear-cut, or whose sessions purchases at tills may join.
     pub unclear: BTreeSet<String>,
     /// Copies to be routed, by entity kind.
     pub copies: BTreeMap<EntityKind, u64>,
@@ -163,12 +164,21 @@ pub fn outcome(
         for kind in routed.iter() {
             *outcome.copies.entry(kind).or_default() += 1;
         }
-        let is_login = judgement == Judgement::Click
-            && matches!(click_name(&object), ClickName::Login | ClickName::SignUp);
-        if is_login && entities.contains_key(&EntityKind::Customer) {
-            for linked in [EntityKind::Visitor, EntityKind::Customer] {
-                *outcome.copies.entry(linked).or_default() += 1;
-            }
+        let told = Told {
+            topic: &record.topic,
+            judgement: &judgement,
+            object: &object,
+            entities: &entities,
+            loyalty: text(&object, "loyalty_id")
+                .map(|number| pseudonym(EntityKind::Customer, &number, EventTime(time))),
+            views,
+        };
+        for kind in told.copies() {
+            *outcome.copies.entry(kind).or_default() += 1;
+        }
+        if told.is_login() {
+            // what the customer buys at a till joins the sessions of this visitor, if it comes in time
+            outcome.unclear.insert(entities[&EntityKind::Visitor].clone());
         }
         if routed.contains(EntityKind::Visitor) {
             let (click, stream) = match judgement {
@@ -389,12 +399,16 @@ fn as_whole(value: &Value) -> Option<i64> {
 ///
 /// # Panics
 ///
-/// If the topic is neither `clickstream` nor `payments`.
+/// If it is no raw topic of events.
 #[must_use]
 pub fn judge(record: &RawRecord, settings: &Settings) -> (Judgement, Map<String, Value>) {
     let refused =
         |reasons: &[&'static str]| (Judgement::Refused(reasons.iter().copied().collect()), Map::new());
     let bytes = record.value.as_deref().unwrap_or_default();
+    if bytes.is_empty() && record.topic == "catalogue" {
+        // the item is retired
+        return (Judgement::Shop(None), Map::new());
+    }
     if bytes.is_empty() {
         return refused(&["empty"]);
     }
@@ -482,6 +496,10 @@ pub fn judge(record: &RawRecord, settings: &Settings) -> (Judgement, Map<String,
             }
             _ => unknown_shop(&object, &mut faults),
         },
+        "catalogue" => {
+            fields(&object, CATALOGUE_ITEM, &mut faults);
+            Judgement::Shop(None)
+        }
         other => panic!("no contract for topic {other}"),
     };
     if faults.is_empty() { (judgement, object) } else { (Judgement::Refused(faults), Map::new()) }
@@ -623,6 +641,17 @@ const ACCOUNT: &[Field] = &[
     ("channel", OPTIONAL, Shape::Text(1, 32)),
     ("loyalty_id", OPTIONAL, ID),
     ("card_token", OPTIONAL, ID),
+];
+const CATALOGUE_ITEM: &[Field] = &[
+    ("item_id", REQUIRED, ID),
+    ("event_time_ms", REQUIRED, TIME),
+    ("name", OPTIONAL, Shape::Text(0, 512)),
+    ("category", OPTIONAL, LABEL),
+    ("brand", OPTIONAL, LABEL),
+    ("price_minor", OPTIONAL, MONEY),
+    ("currency", OPTIONAL, CURRENCY),
+    ("stock", OPTIONAL, Shape::Whole(0, 1_000_000_000)),
+    ("is_active", OPTIONAL, Shape::Truth),
 ];
 
 const CLICK: &[Field] = &[

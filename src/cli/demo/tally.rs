@@ -136,7 +136,8 @@ impl Tally {
         let per_second = self.events as f64 / ran.as_secs_f64().max(0.001);
         line(&mut text, format_args!("events              {:>10}   {per_second:.0} per second", self.events));
         line(&mut text, format_args!("  routed            {:>10}", ledger.ingest.routed));
-        line(&mut text, format_args!("  dead letters      {:>10}", ledger.ingest.dead_lettered_total()));
+        line(&mut text, format_args!("  refused           {:>10}", ledger.ingest.dead_lettered_total()));
+        line(&mut text, format_args!("  links             {:>10}", ledger.linked.records));
         line(&mut text, format_args!("copies by entity       applied  late-applied      late  duplicate"));
         for kind in EntityKind::ALL {
             let ended = |end| ledger.keyed.ended(kind, end);

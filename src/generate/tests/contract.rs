@@ -104,6 +104,7 @@ fn what_the_accounting_says_can_be_seen_in_the_stream() {
             RawTopic::Clickstream => seen.clicks += 1,
             RawTopic::Payments => seen.payments += 1,
             RawTopic::Labels => seen.labels += 1,
+            other => panic!("a record on {}", other.name()),
         }
         let Ok(value) = serde_json::from_slice::<Value>(&record.value) else {
             continue;

@@ -1,0 +1,54 @@
+//! Changes of the catalogue: prices, stock, items that go and come back.
+
+use super::catalogue::Currency;
+use super::stage::Stage;
+use std::collections::VecDeque;
+
+/// One change per so many records, about.
+const RECORDS_PER_CHANGE: f64 = 1_000.0;
+
+/// Changes that take an item away, in a thousand: half of them sell its last piece, half retire it.
+const AWAY_PER_MILLE: u64 = 250;
+
+/// Items that are away at the same time; then the one that went first comes back.
+const AWAY_MAX: usize = 20;
+
+/// Whoever tends the catalogue.
+#[derive(Debug)]
+pub(super) struct Merchandise {
+    /// Milliseconds from one change to the next, on average.
+    pace_ms: i64,
+    away: VecDeque<usize>,
+}
+
+impl Merchandise {
+    /// At so many records of the stream per second.
+    pub(super) fn new(events_per_second: f64) -> Merchandise {
+        #[expect(clippy::cast_possible_truncation, reason = "a span of time, checked with the settings")]
+        let pace_ms = (RECORDS_PER_CHANGE * 1_000.0 / events_per_second) as i64;
+        Merchandise { pace_ms: pace_ms.max(2), away: VecDeque::new() }
+    }
+
+    /// Writes the next change. Returns after how many milliseconds another follows.
+    pub(super) fn act(&mut self, stage: &mut Stage<'_>) -> Option<i64> {
+        let shop = stage.shop;
+        let back = if self.away.len() >= AWAY_MAX { self.away.pop_front() } else { None };
+        let goes = back.is_none() && stage.random.per_mille(AWAY_PER_MILLE);
+        let item = match back {
+            Some(number) => shop.catalogue.item(number),
+            None => shop.catalogue.popular(stage.random),
+        };
+        let retires = goes && stage.random.per_mille(500);
+        let stock = if goes && !retires { 0 } else { stage.random.between(5, 400) };
+        let on_sale = stage.random.per_mille(200);
+        if goes {
+            self.away.push_back(item.number);
+        }
+        let price = item.price_minor(Currency::Eur);
+        let json = stage.open_item(&item.sku).raw(",").raw(&item.listed).raw(",\"currency\":\"EUR\"");
+        json.raw(",\"price_minor\":").number(if on_sale { price * 4 / 5 } else { price });
+        json.raw(",\"stock\":").number(stock);
+        json.raw(if retires { ",\"is_active\":false}" } else { ",\"is_active\":true}" });
+        Some(stage.random.between(self.pace_ms / 2, self.pace_ms * 3 / 2))
+    }
+}
