@@ -16,6 +16,25 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
+/// A broker's logs in a test, at most.
+const LOGS_BYTES_MAX: u64 = 4 << 30;
+
+/// A folder in memory where there is one with room: a broker whose disk stands still for seconds, as shared ones do, is given up by its own
+/// controller, and what the tests ask is something else.
+fn folder_in_memory() -> TempDir {
+    let has_room = free_bytes("/dev/shm") > Some(LOGS_BYTES_MAX);
+    let in_memory = has_room.then(|| tempfile::tempdir_in("/dev/shm").ok()).flatten();
+    in_memory.unwrap_or_else(|| tempfile::tempdir().expect("a folder for temporary files"))
+}
+
+/// Room in a file system, if it is there.
+fn free_bytes(folder: &str) -> Option<u64> {
+    let told = Command::new("df").args(["-Pk", folder]).output().ok()?;
+    let told = String::from_utf8(told.stdout).ok()?;
+    let kilobytes = told.lines().nth(1)?.split_whitespace().nth(3)?;
+    Some(kilobytes.parse::<u64>().ok()? * 1_024)
+}
+
 /// One broker of Apache Kafka with a configuration file for the program; killed when dropped.
 pub struct Shop {
     pub port: u16,
@@ -34,7 +53,7 @@ impl Shop {
         let shop = Shop {
             port: free_port(),
             controller_port: free_port(),
-            folder: tempfile::tempdir().expect("a folder for temporary files"),
+            folder: folder_in_memory(),
             environment: Vec::new(),
             niceness: 0,
         };
