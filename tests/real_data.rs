@@ -298,7 +298,7 @@ fn features_and_model_on_real_transactions_are_those_of_the_benchmark() {
 
 /// The model's score as it was published, beside plain online regression over the benchmark's fifteen values.
 fn judge_the_model(transactions: &[Transaction], ours: &[f64]) {
-    use benchmark::{CHOSEN_ON, TEST_WEEKS, calibration, judge, plain_regression, plot, test_set};
+    use benchmark::{CHOSEN_ON, TEST_WEEKS, calibration, foreseen, judge, plain_regression, plot, test_set};
     assert_eq!(transactions[0].values.len(), 15);
     assert_eq!(test_set(transactions, TEST_WEEKS[2]).len(), 58_264, "the benchmark's own test week");
     println!("the weeks on which settings were chosen:");
@@ -317,6 +317,11 @@ fn judge_the_model(transactions: &[Transaction], ours: &[f64]) {
     let wrong = points.iter().filter(|point| point.score > 0.02);
     let wrong = wrong.filter(|point| !(1.0 / 1.5..=1.5).contains(&(point.frauds / point.score)));
     assert_eq!(wrong.count(), 0, "not calibrated");
+    // over all payments it foresees as many frauds as there are, and its many small scores are nearly right
+    let (said, happened, apart) = foreseen(&points);
+    println!("{said:.0} frauds foreseen, {happened:.0} happened; score and share of frauds {apart:.5} apart");
+    assert!((0.9..1.1).contains(&(said / happened)), "{said} frauds foreseen, {happened} happened");
+    assert!(apart < 0.0015, "{apart}");
     assert!(precision >= 0.69, "{precision}");
     assert!(cards >= 0.295, "{cards}");
     assert!(precision - plain >= 0.15, "{precision} and {plain}");

@@ -188,6 +188,20 @@ pub(crate) struct Point {
     payments: usize,
 }
 
+/// How many frauds the scores of all points together foresee, how many there were, and how far scores and shares of frauds are
+/// apart, on average over payments.
+pub(crate) fn foreseen(points: &[Point]) -> (f64, f64, f64) {
+    let sum = |of: &dyn Fn(&Point) -> f64| -> f64 {
+        points.iter().map(|point| of(point) * point.payments as f64).sum()
+    };
+    let payments = sum(&|_| 1.0);
+    (
+        sum(&|point| point.score),
+        sum(&|point| point.frauds),
+        sum(&|point| (point.score - point.frauds).abs()) / payments,
+    )
+}
+
 /// How the scores of a set compare with what happened: one point for each doubling of the score that has 50 payments.
 pub(crate) fn calibration(set: &[usize], scores: &[f64], transactions: &[Transaction]) -> Vec<Point> {
     let mut groups = BTreeMap::<i32, Vec<usize>>::new();
