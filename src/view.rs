@@ -17,7 +17,9 @@ use crate::time::EventTime;
 use bounded::Bounded;
 use heads::{FeaturesHead, LabelHead, RunningHead, ScoreHead, SessionHead};
 use std::borrow::Cow;
+use std::num::NonZeroU32;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Decisions that are remembered of an entity.
 const DECISIONS_PER_ENTITY: usize = 20;
@@ -31,6 +33,8 @@ pub struct ViewSettings {
     pub entities_max: usize,
     /// Decisions; each takes about 2 KB.
     pub decisions_max: usize,
+    /// Decisions of which only what was decided is kept; each takes about 0.1 KB.
+    pub verdicts_max: usize,
     /// What recommendations are made of.
     pub recommend: RecommendSettings,
     /// A record of the catalogue that is longer is refused, as ingest does.
@@ -88,6 +92,64 @@ pub struct Decided {
     pub entities: Arc<[(EntityKind, Box<str>)]>,
 }
 
+impl Decided {
+    /// What is kept of it for longer.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let amount = self.amount.as_ref().map(|(minor, currency)| (*minor, &**currency));
+        let card = self.entities.iter().find(|(kind, _)| *kind == EntityKind::Card);
+        let payment = PaymentMark::new(self.record.event_time, amount, card.map(|(_, card)| &**card));
+        Verdict { decision: self.decision, payment }
+    }
+}
+
+/// What was decided about a payment, without its record.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Verdict {
+    /// The decision.
+    pub decision: Action,
+    /// Which payment it was.
+    pub payment: PaymentMark,
+}
+
+/// Tells a payment from another one of the same id, in 20 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PaymentMark {
+    /// When it was attempted.
+    time: EventTime,
+    /// Hashes of amount and currency, and of the card's pseudonym; none of what is not known of it.
+    amount: Option<NonZeroU32>,
+    card: Option<NonZeroU32>,
+}
+
+impl PaymentMark {
+    /// Of a payment; its card is a pseudonym of that time.
+    #[must_use]
+    pub fn new(time: EventTime, amount: Option<(i64, &str)>, card: Option<&str>) -> PaymentMark {
+        let hash = |bytes: &[u8]| NonZeroU32::new(u32::try_from(xxh3_64(bytes) >> 32).unwrap_or(0) | 1);
+        PaymentMark {
+            time,
+            amount: amount.and_then(|(minor, currency)| hash(format!("{minor} {currency}").as_bytes())),
+            card: card.and_then(|card| hash(card.as_bytes())),
+        }
+    }
+
+    /// When it was attempted.
+    #[must_use]
+    pub fn time(&self) -> EventTime {
+        self.time
+    }
+
+    /// Whether `other`, its card a pseudonym of the same time, cannot be the same payment.
+    #[must_use]
+    pub fn is_another_than(&self, other: &PaymentMark) -> bool {
+        let differ = |one: Option<NonZeroU32>, other: Option<NonZeroU32>| {
+            one.zip(other).is_some_and(|(one, other)| one != other)
+        };
+        differ(self.amount, other.amount) || differ(self.card, other.card)
+    }
+}
+
 /// What a record changed, for those who wait for it.
 #[derive(Debug, Clone)]
 pub enum News {
@@ -110,6 +172,7 @@ pub struct View {
     sessions: Bounded<Box<str>, LastSession>,
     features: Bounded<(EntityKind, Box<str>), Published>,
     decisions: Bounded<DecisionId, KnownDecision>,
+    verdicts: Bounded<DecisionId, Verdict>,
     decided: Bounded<(EntityKind, Box<str>), Arc<[DecisionId]>>,
     recommender: RwLock<Recommender>,
     /// Of each visitor, how the running session stood, to be learned from when it ends.
@@ -127,6 +190,7 @@ impl View {
             sessions: Bounded::new(settings.visitors_max),
             features: Bounded::new(settings.entities_max),
             decisions: Bounded::new(settings.decisions_max),
+            verdicts: Bounded::new(settings.verdicts_max),
             decided: Bounded::new(settings.entities_max),
             recommender: RwLock::new(Recommender::new(settings.recommend)),
             moments: Bounded::new(settings.visitors_max),
@@ -171,6 +235,12 @@ impl View {
     #[must_use]
     pub fn decision(&self, decision: DecisionId) -> Option<KnownDecision> {
         self.decisions.get(&decision)
+    }
+
+    /// What was decided, also where the record is forgotten.
+    #[must_use]
+    pub fn verdict(&self, decision: DecisionId) -> Option<Verdict> {
+        self.verdicts.get(&decision)
     }
 
     /// The newest decisions about an entity, the newest last.
@@ -364,6 +434,7 @@ impl View {
         if !is_new {
             return Ok(None);
         }
+        self.verdicts.update(&decision, |_| Some(decided.verdict()));
         for entity in decided.entities.iter() {
             self.decided.update(entity, |known| {
                 let known = known.map_or(&[][..], |known| known);

@@ -169,6 +169,7 @@ fn served(serve: &ServeConfig) -> serde_json::Value {
         "visitors_max": serve.view.visitors_max,
         "entities_max": serve.view.entities_max,
         "decisions_max": serve.view.decisions_max,
+        "verdicts_max": serve.view.verdicts_max,
         "streams_max": serve.streams_max,
         "score": {
             "budget": duration(serve.score.budget),

@@ -59,11 +59,13 @@ pub(super) fn serve(
     folder: &Path,
     faults: &mut Vec<Fault>,
 ) -> ServeConfig {
+    let verdicts_max = section.count("verdicts_max", 1_000_000, 1..=1_000_000_000, faults) as usize;
     let mut entries = |key| section.count(key, 100_000, 1..=100_000_000, faults) as usize;
     let view = ViewSettings {
         visitors_max: entries("visitors_max"),
         entities_max: entries("entities_max"),
         decisions_max: entries("decisions_max"),
+        verdicts_max,
         recommend,
         payload_bytes_max,
     };

@@ -13,25 +13,43 @@ use crate::engine::settings::FoldSettings;
 use crate::event::DecisionId;
 use crate::log::kafka::{Receipt, Submitter};
 use crate::time::Stopwatch;
+use crate::view::PaymentMark;
 use crate::view::bounded::Bounded;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
+use tower_http::timeout::RequestBodyTimeoutLayer;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// Payments that are remembered as sent, so that none is sent twice.
 const SENT_MAX: usize = 100_000;
+
+/// A body of which nothing comes for so long is given up.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Names a request in its answer and in the log.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Of a caller's own id at most so many characters are logged.
+const LOGGED_ID_MAX: usize = 64;
+
+/// A payment that was handed over.
+#[derive(Debug, Clone)]
+pub(super) struct Sent {
+    pub(super) receipt: Receipt,
+    pub(super) payment: PaymentMark,
+}
 
 /// What the API is made of.
 #[derive(Debug)]
@@ -54,7 +72,8 @@ pub(super) struct Shared {
     pub(super) live: Arc<Live>,
     pub(super) score: ScoreSettings,
     pub(super) submitter: Arc<Submitter>,
-    pub(super) sent: Bounded<DecisionId, Receipt>,
+    pub(super) sent: Bounded<DecisionId, Sent>,
+    pub(super) fold: Arc<FoldSettings>,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) streams: Arc<Semaphore>,
     pub(super) counts: Arc<Counts>,
@@ -101,7 +120,7 @@ impl Api {
         settings: ApiSettings,
         live: Arc<Live>,
         submitter: Arc<Submitter>,
-        fold: &FoldSettings,
+        fold: &Arc<FoldSettings>,
     ) -> Api {
         let counts = Arc::new(Counts::new());
         let state = ApiState(Arc::new(Shared {
@@ -114,6 +133,7 @@ impl Api {
             declared: Declared::of(fold, live.rules.known()),
             live,
             payload_bytes_max: fold.payload_bytes_max,
+            fold: fold.clone(),
             clients: settings.clients,
         }));
         Api { router: router(&state), metrics: Arc::new(move || counts.exposition()) }
@@ -126,7 +146,6 @@ fn router(state: &ApiState) -> Router {
     let document =
         move || std::future::ready(([(header::CONTENT_TYPE, "application/json")], document.clone()));
     let open = Router::new().route("/v1/openapi.json", axum::routing::get(document));
-    let request_id = HeaderName::from_static("x-request-id");
     routes
         .with_state(state.clone())
         .merge(open)
@@ -135,10 +154,12 @@ fn router(state: &ApiState) -> Router {
             std::future::ready(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "the route has no such method"))
         })
         .layer(DefaultBodyLimit::max(state.payload_bytes_max))
+        .layer(RequestBodyTimeoutLayer::new(BODY_PATIENCE))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(state.clone(), counted))
-        .layer(PropagateRequestIdLayer::new(request_id.clone()))
-        .layer(SetRequestIdLayer::new(request_id, Numbered::default()))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, Numbered::default()))
+        .layer(from_fn(without_an_empty_id))
 }
 
 /// Every route with the roles that may use it.
@@ -195,17 +216,36 @@ fn bearer(header: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Counts a request by its route, whatever it holds.
+/// Counts a request by its route, whatever it holds, and logs one that met a bug.
 async fn counted(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     let begun = Stopwatch::start();
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = route.as_deref().unwrap_or("none");
+    let request_id = request.headers().get(REQUEST_ID).map(logged);
     let response = next.run(request).await;
-    state.counts.answered(route.as_deref().unwrap_or("none"), response.status().as_u16(), begun.elapsed());
+    let status = response.status();
+    if status == StatusCode::INTERNAL_SERVER_ERROR {
+        tracing::error!(route, request_id, "a request ended in a panic: a bug");
+    }
+    state.counts.answered(route, status.as_u16(), begun.elapsed());
     response
 }
 
+/// An id as the log has it: letters, digits, `-` and `_` alone.
+fn logged(id: &HeaderValue) -> String {
+    let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    id.as_bytes().iter().filter(|byte| harmless(byte)).take(LOGGED_ID_MAX).copied().map(char::from).collect()
+}
+
+/// A request whose id is empty gets one.
+async fn without_an_empty_id(mut request: Request, next: Next) -> Response {
+    if request.headers().get(REQUEST_ID).is_some_and(HeaderValue::is_empty) {
+        request.headers_mut().remove(REQUEST_ID);
+    }
+    next.run(request).await
+}
+
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
-    tracing::error!("a request ended in a panic: a bug");
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "a bug; it is in the log").into_response()
 }
 

@@ -1,16 +1,17 @@
 //! The synchronous score: a payment attempt goes the log's own way, and its score is waited for.
 
-use super::api::{ApiState, Lagged};
+use super::api::{ApiState, Lagged, Sent};
 use super::problem::Problem;
 use super::visitors::raw;
 use crate::codec::payments::{Payment, PaymentKind};
 use crate::codec::text::{AnyJson, as_str};
 use crate::codec::{Reject, RejectReason};
-use crate::event::DecisionId;
+use crate::engine::settings::FoldSettings;
 use crate::event::public::Action;
-use crate::log::{LogError, Topic};
-use crate::time::Stopwatch;
-use crate::view::Decided;
+use crate::event::{DecisionId, EntityKind};
+use crate::log::Topic;
+use crate::time::{EventTime, Stopwatch};
+use crate::view::{Decided, PaymentMark, Verdict};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -50,6 +51,8 @@ pub struct ScoreSettings {
 enum AnswerSource {
     /// The payment was scored.
     Score,
+    /// The payment was scored so long ago that of the score only the decision is still known here.
+    Verdict,
     /// It was not scored in time: this is what was declared for that case. The score follows on `scores.fraud`.
     Fallback,
 }
@@ -64,23 +67,23 @@ pub(super) struct ScoreAnswer {
     #[schema(value_type = String, example = "approve")]
     decision: Action,
     source: AnswerSource,
-    /// The record of `scores.fraud`; absent in a fallback.
+    /// The record of `scores.fraud`; null where the source is another one than `score`.
     #[schema(schema_with = super::openapi::fraud_score)]
     score: Option<Box<RawValue>>,
-    /// From the request to the answer, in milliseconds.
+    /// From the whole request to the answer, in milliseconds.
     waited_ms: f64,
 }
 
 /// Score a payment attempt: the body is a `payment_attempted` event, which is appended to `payments`. Idempotent by payment id for
-/// as long as the decision is remembered (`serve.decisions_max`): a second request is answered with the first one's score. Ask again
-/// with the same `event_id`: another instance may send it once more, and the event counts once. If no score comes within the budget,
+/// as long as its score is remembered (`serve.decisions_max`), and after that its decision (`serve.verdicts_max`): a second request is
+/// answered with the first one's. Ask again with the same `event_id`: another instance may send it once more, and the event counts once. If no score comes within the budget,
 /// the declared fallback answers, whose amounts are in minor units of whatever currency the payment has.
 #[utoipa::path(
     post, path = "/v1/score", tag = "fraud",
     request_body(description = "An event of the contract `payment_attempted`.", content_type = "application/json", content = super::openapi::PaymentAttempted),
     responses(
         (status = 200, body = inline(Lagged<ScoreAnswer>)),
-        (status = 409, description = "A payment of this id was scored with another amount or currency.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The payment of this id has another card, amount or currency.", body = Problem, content_type = "application/problem+json"),
         (status = 413, body = Problem, content_type = "application/problem+json"),
         (status = 422, body = Problem, content_type = "application/problem+json"),
         (status = 504, description = "No score came in time, and no fallback is declared for this payment.", body = Problem, content_type = "application/problem+json")
@@ -94,12 +97,12 @@ pub(super) async fn score(
     let body = body.map_err(|fault| Problem::body(&fault))?;
     let attempt = Attempt::read(&body, api.payload_bytes_max)?;
     let (answer, outcome) = match api.scored(&attempt, &body).await {
-        Ok((decided, _)) if attempt.is_another_than(&decided) => {
-            let detail = "this payment was scored with another amount or currency: a payment id is used once";
+        Ok((known, outcome)) => (attempt.known(&known, begun), outcome),
+        Err(Unscored::Another) => {
+            let detail = "this payment was another one, of another card, amount or currency: a payment id is used once";
             return Err(Problem::new(StatusCode::CONFLICT, detail).at("payment_id"));
         }
-        Ok((decided, outcome)) => (attempt.scored(&decided, begun), outcome),
-        Err(because) => match api.score.fallback(&attempt) {
+        Err(Unscored::Because(because)) => match api.score.fallback(&attempt) {
             Some(decision) => (attempt.fallen_back(decision, begun), "fallback"),
             None => {
                 api.counts.scored("none");
@@ -112,40 +115,76 @@ pub(super) async fn score(
     Ok(api.lagged(answer))
 }
 
+/// What is known of a payment.
+enum Known {
+    Decided(Box<Decided>),
+    /// Its record is forgotten.
+    Verdict(Verdict),
+}
+
+impl Known {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Known::Decided(decided) => decided.verdict(),
+            Known::Verdict(verdict) => *verdict,
+        }
+    }
+}
+
+/// Why there is no score.
+enum Unscored {
+    /// The id belongs to another payment.
+    Another,
+    Because(&'static str),
+}
+
 impl ApiState {
     /// What is decided about a payment, which is sent to be scored unless it was already; or why nothing is.
-    async fn scored(
-        &self,
-        attempt: &Attempt<'_>,
-        body: &[u8],
-    ) -> Result<(Decided, &'static str), &'static str> {
-        let decision = attempt.decision;
-        let mut coming = self.live.wait_for(decision);
-        if let Some(known) = self.live.view.decision(decision).and_then(|known| known.decided) {
-            return Ok((known, "repeated"));
+    async fn scored(&self, attempt: &Attempt<'_>, body: &[u8]) -> Result<(Known, &'static str), Unscored> {
+        let mut coming = self.live.wait_for(attempt.decision);
+        if let Some(known) = self.known(attempt.decision) {
+            return Ok((self.of_this(attempt, known)?, "repeated"));
         }
         if self.stop.load(Ordering::Relaxed) {
-            return Err("this instance is about to end");
+            return Err(Unscored::Because("this instance is about to end"));
         }
-        self.send_once(attempt, body).map_err(|fault| {
-            tracing::debug!(%fault, "a payment cannot be sent to be scored");
-            "the payment cannot be sent to be scored"
-        })?;
+        self.send_once(attempt, body)?;
         let score = tokio::time::timeout(self.score.budget, coming.score()).await.ok().flatten();
-        score.map(|score| (score, "score")).ok_or("the score did not come in time")
+        let score = score.ok_or(Unscored::Because("the score did not come in time"))?;
+        Ok((self.of_this(attempt, Known::Decided(Box::new(score)))?, "score"))
+    }
+
+    fn known(&self, decision: DecisionId) -> Option<Known> {
+        let view = &self.live.view;
+        let decided = view.decision(decision).and_then(|known| known.decided);
+        decided
+            .map(|decided| Known::Decided(Box::new(decided)))
+            .or_else(|| view.verdict(decision).map(Known::Verdict))
+    }
+
+    /// `known`, unless it is about another payment than `attempt`.
+    fn of_this(&self, attempt: &Attempt<'_>, known: Known) -> Result<Known, Unscored> {
+        let payment = known.verdict().payment;
+        let is_another = attempt.mark(&self.fold, payment.time()).is_another_than(&payment);
+        if is_another { Err(Unscored::Another) } else { Ok(known) }
     }
 
     /// Whoever asks again waits for the same score; only what never reached its topic is sent again.
-    fn send_once(&self, attempt: &Attempt<'_>, body: &[u8]) -> Result<(), LogError> {
+    fn send_once(&self, attempt: &Attempt<'_>, body: &[u8]) -> Result<(), Unscored> {
         let mut sent = Ok(());
         self.sent.update(&attempt.decision, |known| {
-            if known.is_some_and(|receipt| !receipt.has_failed()) {
+            if let Some(before) = known.filter(|before| !before.receipt.has_failed()) {
+                let mark = attempt.mark(&self.fold, before.payment.time());
+                if mark.is_another_than(&before.payment) {
+                    sent = Err(Unscored::Another);
+                }
                 return None;
             }
             match self.submitter.offer(Topic::Payments, attempt.card.as_bytes(), body) {
-                Ok(receipt) => Some(receipt),
+                Ok(receipt) => Some(Sent { receipt, payment: attempt.mark(&self.fold, attempt.time) }),
                 Err(fault) => {
-                    sent = Err(fault);
+                    tracing::debug!(%fault, "a payment cannot be sent to be scored");
+                    sent = Err(Unscored::Because("the payment cannot be sent to be scored"));
                     None
                 }
             }
@@ -160,6 +199,7 @@ struct Attempt<'b> {
     card: String,
     decision: DecisionId,
     amount_minor: i64,
+    time: EventTime,
 }
 
 impl<'b> Attempt<'b> {
@@ -171,21 +211,25 @@ impl<'b> Attempt<'b> {
             card: payment.card_token.as_str().to_owned(),
             decision: DecisionId::of_payment(payment.payment_id.as_str()),
             amount_minor,
+            time: EventTime(payment.time_ms),
             payment,
         })
     }
 
-    /// Whether it cannot be the payment that was scored under its id.
-    fn is_another_than(&self, decided: &Decided) -> bool {
+    /// What tells it from another payment, where the one of its id was attempted at `time`.
+    fn mark(&self, fold: &FoldSettings, time: EventTime) -> PaymentMark {
         let currency = as_str(&self.payment.fields.currency).unwrap_or_default();
-        decided
-            .amount
-            .as_ref()
-            .is_some_and(|(amount_minor, known)| *amount_minor != self.amount_minor || **known != *currency)
+        let card = fold.pseudonyms.of(EntityKind::Card, &self.card, time);
+        PaymentMark::new(time, Some((self.amount_minor, currency)), Some(&card))
     }
 
-    fn scored(&self, decided: &Decided, begun: Stopwatch) -> ScoreAnswer {
-        self.answer(decided.decision, AnswerSource::Score, Some(raw(&decided.record)), begun)
+    fn known(&self, known: &Known, begun: Stopwatch) -> ScoreAnswer {
+        match known {
+            Known::Decided(decided) => {
+                self.answer(decided.decision, AnswerSource::Score, Some(raw(&decided.record)), begun)
+            }
+            Known::Verdict(verdict) => self.answer(verdict.decision, AnswerSource::Verdict, None, begun),
+        }
     }
 
     fn fallen_back(&self, decision: Action, begun: Stopwatch) -> ScoreAnswer {

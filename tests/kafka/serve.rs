@@ -18,14 +18,22 @@ const ANALYST: Option<&str> = Some("token-of-the-analyst");
 /// Longer than a score may take on a machine that does other things beside, and shorter than people wait.
 const BUDGET: Duration = Duration::from_secs(3);
 
+/// Decisions of which the record is kept.
+const REMEMBERED: usize = 12;
+
 fn payment(id: &str, amount_minor: i64, channel: &str) -> Vec<u8> {
     json!({
         "event_id": id, "event_name": "payment_attempted", "event_time_ms": SystemClock.now().0, "payment_id": id,
         "card_token": "4111-secret-card", "customer_id": "secret-customer", "amount_minor": amount_minor,
-        "currency": "EUR", "device_id": "d1", "channel": channel,
+        "currency": "EUR", "device_id": "d1", "ip": "203.0.113.77", "channel": channel,
     })
     .to_string()
     .into_bytes()
+}
+
+fn with_another_card(id: &str, amount_minor: i64) -> Vec<u8> {
+    let attempt = String::from_utf8(payment(id, amount_minor, "web")).expect("JSON");
+    attempt.replace("4111-secret-card", "another-secret-card").into_bytes()
 }
 
 fn post(instance: &Instance, token: Option<&str>, body: &[u8]) -> Answer {
@@ -48,7 +56,10 @@ fn is_problem(answer: &Answer, status: u16) {
 #[test]
 fn a_posted_payment_is_scored_once_and_a_fallback_answers_in_time_where_the_broker_does_not() {
     let _alone = alone();
-    let shop = Shop::open(2);
+    let mut shop = Shop::open(2);
+    shop.keeps_log = true;
+    shop.environment.push(("RUST_LOG", "tillstream=debug".to_owned()));
+    shop.environment.push(("TILLSTREAM__SERVE__DECISIONS_MAX", REMEMBERED.to_string()));
     let fallback = "{ amount_up_to_minor: 5000, decision: approve }, { channel: store, decision: review }";
     shop.declare_clients(&format!("{{ budget: {}ms, fallback: [{fallback}] }}", BUDGET.as_millis()));
     shop.configure("ingest: { payload_bytes_max: 64KiB }");
@@ -57,7 +68,8 @@ fn a_posted_payment_is_scored_once_and_a_fallback_answers_in_time_where_the_brok
     scored_once(&shop, &instance);
     rules_change_without_a_stop(&shop, &instance);
     without_a_broker(&shop, &instance);
-    nothing_personal_is_shown(&instance);
+    decided_once_for_all(&instance);
+    nothing_personal_is_shown(&shop, &instance);
 }
 
 fn refusals_are_problems(instance: &Instance) {
@@ -98,8 +110,8 @@ fn scored_once(shop: &Shop, instance: &Instance) {
     assert_eq!((&answer["source"], &answer["decision_id"]), (&json!("score"), &json!(decision)), "{first:?}");
     let again = post(instance, CHECKOUT, &attempt).json();
     assert_eq!(again["score"], answer["score"], "asked again, it is the same score");
-    let another = post(instance, CHECKOUT, &payment("p1", 100_000, "web"));
-    is_problem(&another, 409);
+    is_problem(&post(instance, CHECKOUT, &payment("p1", 100_000, "web")), 409);
+    is_problem(&post(instance, CHECKOUT, &with_another_card("p1", 100)), 409);
     for path in [format!("/v1/decisions/{decision}"), "/v1/decisions?payment_id=p1".to_owned()] {
         let told = get(instance, CHECKOUT, &path).json();
         assert_eq!(told["score"], answer["score"], "{told}");
@@ -182,6 +194,9 @@ fn without_a_broker(shop: &Shop, instance: &Instance) {
             None => is_problem(&answer, 504),
         }
     }
+    // whose payment was sent and is not scored is known all the same
+    is_problem(&post(instance, CHECKOUT, &payment("f1", 4_000, "web")), 409);
+    is_problem(&post(instance, CHECKOUT, &with_another_card("f1", 5_000)), 409);
     shop.broker_stands_still(false);
     // what was sent meanwhile is scored all the same
     let begun = Instant::now();
@@ -191,14 +206,37 @@ fn without_a_broker(shop: &Shop, instance: &Instance) {
     }
 }
 
-fn nothing_personal_is_shown(instance: &Instance) {
+/// Where the score's record is forgotten, the decision is not: whoever asks again does not get the fallback.
+fn decided_once_for_all(instance: &Instance) {
+    let decided = post(instance, CHECKOUT, &payment("early", 100, "web")).json();
+    assert_eq!(decided["source"], "score", "{decided}");
+    for number in 0..REMEMBERED {
+        post(instance, CHECKOUT, &payment(&format!("later{number}"), 100, "web"));
+    }
+    is_problem(&get(instance, CHECKOUT, "/v1/decisions?payment_id=early"), 404);
+    let again = post(instance, CHECKOUT, &payment("early", 100, "web")).json();
+    assert_eq!(
+        (&again["source"], &again["decision"], &again["score"]),
+        (&json!("verdict"), &decided["decision"], &Value::Null),
+        "{again}"
+    );
+    is_problem(&post(instance, CHECKOUT, &payment("early", 101, "web")), 409);
+    is_problem(&post(instance, CHECKOUT, &with_another_card("early", 100)), 409);
+}
+
+fn nothing_personal_is_shown(shop: &Shop, instance: &Instance) {
+    let log = shop.log();
+    assert!(log.contains("\"level\":\"DEBUG\"") && log.contains("assigned"), "{log}");
+    for hidden in ["secret-card", "secret-customer", "token-of-the", "a key for tests", "203.0.113.77"] {
+        assert!(!log.contains(hidden), "{hidden} is in the log: {log}");
+    }
     let metrics = instance.get("/metrics").1;
     assert!(metrics.contains("tillstream_score_answers_total{answer=\"fallback\"} 2"), "{metrics}");
-    assert!(!metrics.contains("secret"));
+    assert!(!metrics.contains("secret") && !metrics.contains("203.0.113.77"));
     assert!(metrics.contains("tillstream_rules_version{partition=\"0\"} 8"), "{metrics}");
-    let told = get(instance, CHECKOUT, "/v1/decisions?payment_id=p1").body;
-    assert!(told.contains("\"customer\":\"k1."), "{told}");
-    assert!(!told.contains("secret"), "{told}");
+    let told = get(instance, CHECKOUT, "/v1/decisions?payment_id=later3").body;
+    assert!(told.contains("\"customer\":\"k1.") && told.contains("\"ip\":\"k1."), "{told}");
+    assert!(!told.contains("secret") && !told.contains("203.0.113.77"), "{told}");
 }
 
 #[test]
@@ -220,7 +258,8 @@ fn a_client_beyond_its_rate_is_told_when_to_come_again() {
 #[test]
 fn requests_made_from_the_document_find_no_fault_of_the_server() {
     let _alone = alone();
-    let shop = Shop::open(1);
+    let mut shop = Shop::open(1);
+    shop.keeps_log = true;
     std::fs::write(shop.folder.path().join("all"), "token-of-one-who-may-all").expect("a writable folder");
     shop.configure(
         "serve:\n  score: { budget: 250ms, fallback: [ { decision: review } ] }\n  clients:\n    - { name: all, token_file: all, \
@@ -241,6 +280,7 @@ fn requests_made_from_the_document_find_no_fault_of_the_server() {
     assert!(said.contains("Tested: 9"), "{said}");
     assert!(instance.metric("tillstream_http_requests_total", &["status=\"200\""]) > 0.0);
     assert_eq!(instance.metric("tillstream_http_requests_total", &["status=\"50"]), 0.0);
+    assert!(!shop.log().contains("token-of-one-who-may-all"), "{}", shop.log());
 }
 
 /// A shop's page and its catalogue, as producers.

@@ -45,6 +45,8 @@ pub struct Shop {
     /// By how much instances stand back behind the broker, which has machines of its own elsewhere and shares the cores here: a
     /// niceness from 0 to 19.
     pub niceness: u8,
+    /// Whether what instances log goes to [`Shop::log`] instead of the test's own output.
+    pub keeps_log: bool,
 }
 
 impl Shop {
@@ -56,6 +58,7 @@ impl Shop {
             folder: folder_in_memory(),
             environment: Vec::new(),
             niceness: 0,
+            keeps_log: false,
         };
         shop.kafka(&["start"]);
         std::fs::write(shop.folder.path().join("key"), "a key for tests, not a secret")
@@ -208,10 +211,21 @@ impl Shop {
             .env("TILLSTREAM__HTTP__LISTEN", format!("127.0.0.1:{http}"))
             .env("TILLSTREAM__LOG_FORMAT", "json")
             .envs(self.environment.iter().cloned())
-            .stderr(Stdio::inherit())
+            .stderr(if self.keeps_log { self.log_file().into() } else { Stdio::inherit() })
             .spawn()
             .expect("the program starts");
         Instance { child, http }
+    }
+
+    fn log_file(&self) -> std::fs::File {
+        let options =
+            std::fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("log"));
+        options.expect("a writable folder")
+    }
+
+    /// What instances have logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).expect("a log of text")
     }
 
     fn started(&self, command: &mut Command) -> Instance {
