@@ -190,6 +190,7 @@ fn recommended(recommend: &RecommendSettings) -> serde_json::Value {
         "last_items": neighbours.last_items,
         "rarity_weight": neighbours.rarity_weight,
         "items_max": recommend.items_max,
+        "show_seen": recommend.shows_seen,
         "events_per_minute_max": recommend.events_per_minute_max,
         "popularity_half_life": humantime::format_duration(recommend.half_life).to_string(),
     })

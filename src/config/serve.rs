@@ -177,6 +177,7 @@ pub(super) fn recommend(
     if !(rarity_weight > 0.0 && rarity_weight.is_finite()) {
         faults.push(Fault::new(section.path("rarity_weight"), "must be greater than zero"));
     }
+    let shows_seen = section.truth("show_seen", false, faults);
     let half_life = section.duration("popularity_half_life", DAY, MILLISECOND, faults);
     let push_count = section.count("push_count", 20, 1..=100, faults) as usize;
     let push = section.truth("push", false, faults).then_some(PushSettings { count: push_count });
@@ -185,6 +186,7 @@ pub(super) fn recommend(
         neighbours: NeighbourSettings { rarity_weight, ..neighbours },
         half_life,
         items_max,
+        shows_seen,
         events_per_minute_max,
     };
     (settings, push)

@@ -1,7 +1,7 @@
 //! Nearest neighbours of a running session among the most recent closed ones: VMIS-kNN (Kersbergen, Sprangers and Schelter,
 //! "Serenade", SIGMOD 2022), over an index that sessions enter as they close and leave as newer ones come.
 //!
-//! A closed session is the set of its items and the latest of the times at which each was first seen. The last items of the
+//! A closed session is the set of its items and a time, the newer the more recent. The last items of the
 //! running session are walked from the newest; each gives its weight to the most recent sessions that hold it. The most
 //! similar of them give their items scores, weighted by how recently the two sessions met and how rare the item is.
 //!
@@ -21,7 +21,7 @@ use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 pub struct NeighbourSettings {
     /// Closed sessions that are kept: the most recent.
     pub sessions_max: usize,
-    /// A session of more distinct items is not taken: it is a bot's or says nothing.
+    /// A session of more distinct items is not taken: it says nothing.
     pub session_items_max: usize,
     /// `m`: sessions that are candidates for neighbours, at most; the most recent.
     pub candidates: usize,

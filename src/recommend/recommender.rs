@@ -24,6 +24,8 @@ pub struct RecommendSettings {
     pub half_life: Duration,
     /// Items whose popularity is known, at most.
     pub items_max: usize,
+    /// Whether what the running session held already may be recommended again, but for its newest item.
+    pub shows_seen: bool,
     /// A session of 20 events and more that come faster than this is a machine's: nothing is learned from it.
     pub events_per_minute_max: u32,
 }
@@ -78,6 +80,7 @@ pub struct Recommender {
     catalogue: Catalogue,
     neighbours: Neighbours,
     popularity: Popularity,
+    shows_seen: bool,
     events_per_minute_max: u32,
     /// Sessions that were taken for a machine's.
     machines: u64,
@@ -91,6 +94,7 @@ impl Recommender {
             catalogue: Catalogue::default(),
             neighbours: Neighbours::new(settings.neighbours),
             popularity: Popularity::new(settings.half_life, settings.items_max),
+            shows_seen: settings.shows_seen,
             events_per_minute_max: settings.events_per_minute_max,
             machines: 0,
         }
@@ -136,14 +140,15 @@ impl Recommender {
     }
 
     /// `count` items for a running session, whose distinct items come newest first, with its categories, the most touched first.
-    /// None of them is among its items; each can be bought.
+    /// None of them is among its items, or its newest item where seen ones are shown; each can be bought.
     pub fn recommend<'r>(
         &'r self,
         items: &[&'r str],
         categories: &[&'r str],
         count: usize,
     ) -> Vec<Recommendation<'r>> {
-        let is_wanted = |item: &str| !items.contains(&item) && self.catalogue.offers(item);
+        let left_out = if self.shows_seen { items.get(..1).unwrap_or_default() } else { items };
+        let is_wanted = |item: &str| !left_out.contains(&item) && self.catalogue.offers(item);
         let running: Vec<&str> = items.iter().rev().copied().collect();
         let similar = self.neighbours.recommend(&running, count, is_wanted);
         let mut chosen: Vec<_> = similar
@@ -213,6 +218,7 @@ mod tests {
             neighbours,
             half_life: Duration::from_secs(86_400),
             items_max: 100,
+            shows_seen: false,
             events_per_minute_max: 30,
         })
     }
