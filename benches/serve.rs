@@ -1,10 +1,11 @@
 //! The API on a real Kafka: scores on request, and recommendations beside ingest.
 //!
-//! `cargo bench --bench serve` starts a broker and an instance. For `TILLSTREAM_SECONDS` (30) payments are posted at 200 per
-//! second over four connections; at the same time records go through a topic with nothing in between. Then 1,000
-//! recommendations per second are asked for over four connections while 2,000 events per second are taken. Prints medians and
-//! 99th percentiles, the share of fallbacks, and what a score takes over the bare hop; fails if a request fails or an answer is a
-//! fallback.
+//! `cargo bench --bench serve` starts a broker and an instance. For `TILLSTREAM_SECONDS` (30) 1,000
+//! recommendations per second are asked for over four connections, for visitors who have just looked at an item, while 2,000 events
+//! per second are taken and items are retired. Then payments are posted at 200 per
+//! second over four connections; at the same time records go through a topic with nothing in between. Prints medians and
+//! 99th percentiles, the share of fallbacks, and what a score takes over the bare hop; fails if a request fails, if an answer is a
+//! fallback or holds an item that was retired two seconds before, or if few answers come from similar sessions.
 
 #![expect(
     clippy::print_stdout,
@@ -23,13 +24,21 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, ThreadedProducer};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use support::{Caller, Instance, Shop};
-use tillstream::generate::{GenerateSettings, Generator};
+use tillstream::generate::{GenerateSettings, GeneratedRecord, Generator, RawTopic};
 use tillstream::time::{Clock, EventTime, SystemClock};
 
 const CONNECTIONS: u64 = 4;
+/// Visitors who are asked for: those who looked at an item within the last second or two.
+const VISITORS: usize = 600;
+/// Within so long the view has read what the catalogue says, on a busy machine.
+const READ_WITHIN: Duration = Duration::from_secs(2);
+/// How long ago the traffic begins that is played forty times as fast.
+const PLAYED_FROM: Duration = Duration::from_secs(7_200);
 /// The JVM compiles, connections open.
 const WARM_UP: Duration = Duration::from_secs(20);
 
@@ -37,21 +46,22 @@ fn main() {
     let seconds = std::env::var("TILLSTREAM_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(30);
     let shop = Shop::open(4);
     shop.declare_clients("{ fallback: [ { decision: review } ] }");
-    // sessions that end while the bench runs
-    shop.configure("sessions: { gap: 5s, allowed_lateness: 5s }");
+    // sessions that end while the bench runs: traffic plays forty seconds in one
+    shop.configure("sessions: { gap: 3m, allowed_lateness: 30s }");
     shop.kafka(&["topics", "--create", "--topic", "bench.hop", "--partitions", "1"]);
     let instance = shop.instance();
-    scores(&shop, &instance, Duration::from_secs(seconds));
+    // what is recommended from is older than the payments
     recommendations(&shop, &instance, Duration::from_secs(seconds));
+    scores(&shop, &instance, Duration::from_secs(seconds));
 }
 
-/// Calls `ask` with a number at a steady rate, over several connections; how long each took, without the warm-up.
+/// Calls `ask` with a number at a steady rate, over several connections; how long each number took, without the warm-up.
 fn steadily(
     port: u16,
     per_second: u64,
     seconds: Duration,
     ask: impl Fn(&mut Caller, u64) + Sync,
-) -> Vec<Duration> {
+) -> Vec<(u64, Duration)> {
     let begun = Instant::now();
     let one = |first: u64| {
         let (mut caller, mut took) = (Caller::new(port), Vec::new());
@@ -64,7 +74,7 @@ fn steadily(
             ask(&mut caller, number);
             // from when it was due: one that waits for the one before it has waited
             if due > WARM_UP {
-                took.push(begun.elapsed().saturating_sub(due));
+                took.push((number, begun.elapsed().saturating_sub(due)));
             }
         }
         took
@@ -97,7 +107,7 @@ fn scores(shop: &Shop, instance: &Instance, seconds: Duration) {
         (took, hops.join().expect("no panic"))
     });
     let fallbacks = fallbacks.load(Ordering::Relaxed);
-    let score = summary("score on request, 200/s", took);
+    let score = summary("score on request, 200/s", took.into_iter().map(|(_, took)| took).collect());
     let hop = summary("bare hop beside it", hops);
     println!("over the hop             p50 {:.2} x  p99 {:.2} x", score.0 / hop.0, score.1 / hop.1);
     println!("fallbacks                {fallbacks}");
@@ -138,42 +148,124 @@ fn hops(shop: &Shop, stop: &AtomicBool) -> Vec<Duration> {
 }
 
 fn recommendations(shop: &Shop, instance: &Instance, seconds: Duration) {
-    let stop = AtomicBool::new(false);
+    let (stop, begun) = (AtomicBool::new(false), Instant::now());
+    let (page, similar, asked) = (Page::default(), AtomicUsize::new(0), AtomicUsize::new(0));
     let took = std::thread::scope(|scope| {
-        scope.spawn(|| traffic(shop, &stop));
+        scope.spawn(|| traffic(shop, &stop, &page));
         let took = steadily(instance.http, 1_000, seconds, |caller, number| {
-            let path = format!("/v1/visitors/v-{:06}/recommendations?count=20", number % 5_000);
+            if is_bare(number) {
+                assert_eq!(caller.ask("GET", "/livez", None, b"").status, 200);
+                return;
+            }
+            let path = format!("/v1/visitors/{}/recommendations?count=20", page.visitor(number));
             let answer = caller.ask("GET", &path, Some("token-of-the-page"), b"");
             assert_eq!(answer.status, 200, "{answer:?}");
+            if begun.elapsed() > WARM_UP {
+                asked.fetch_add(1, Ordering::Relaxed);
+                similar.fetch_add(usize::from(answer.body.contains("similar_sessions")), Ordering::Relaxed);
+                page.shows_no_retired_item(&answer.body);
+            }
         });
         stop.store(true, Ordering::Relaxed);
         took
     });
-    summary("recommendations, 1,000/s", took);
+    let share = similar.into_inner() as f64 / asked.into_inner() as f64;
+    let (bare, took): (Vec<_>, Vec<_>) = took.into_iter().partition(|(number, _)| is_bare(*number));
+    let [answer, bare] = [("recommendations, 1,000/s", took), ("bare requests among them", bare)]
+        .map(|(name, took)| summary(name, took.into_iter().map(|(_, took)| took).collect()));
+    println!("over the bare request    p50 {:.2} x  p99 {:.2} x", answer.0 / bare.0, answer.1 / bare.1);
     let known = |of| instance.metric("tillstream_view_entries", &[&format!("of=\"{of}\"")]);
     println!(
-        "recommended from         {} sessions, {} popular items",
+        "recommended from         {} sessions, {} popular items; {:.1} % of the answers by similar sessions",
         known("sessions"),
-        known("popular_items")
+        known("popular_items"),
+        100.0 * share
     );
+    println!("retired meanwhile        {} items, none of them in an answer", page.retired());
     assert!(known("sessions") > 1_000.0, "there was nothing to recommend from");
+    assert!(share > 0.8, "{share} of the answers are by similar sessions");
+}
+
+/// One request in ten is answered with a word: what machine, server and load take by themselves.
+fn is_bare(number: u64) -> bool {
+    number % 40 < CONNECTIONS
+}
+
+/// Who is in the shop, and what it no longer sells.
+#[derive(Default)]
+struct Page {
+    /// Visitors who looked at items last.
+    visitors: Mutex<VecDeque<String>>,
+    /// Items that are away, each with when the broker had taken that.
+    away: Mutex<BTreeMap<String, Instant>>,
+    gone: AtomicUsize,
+}
+
+impl Page {
+    fn visitor(&self, number: u64) -> String {
+        let visitors = self.visitors.lock().expect("no panic");
+        let place = (number as usize).wrapping_mul(7_919) % visitors.len().max(1);
+        visitors.get(place).cloned().unwrap_or_else(|| "nobody".to_owned())
+    }
+
+    fn takes(&self, record: &GeneratedRecord) {
+        let text = String::from_utf8_lossy(&record.value);
+        match record.topic {
+            RawTopic::Clickstream if text.contains("\"event_name\":\"view_item\"") => {
+                let mut visitors = self.visitors.lock().expect("no panic");
+                visitors.push_back(record.key.clone());
+                if visitors.len() > VISITORS {
+                    visitors.pop_front();
+                }
+            }
+            RawTopic::Catalogue => {
+                let mut away = self.away.lock().expect("no panic");
+                if text.contains("\"stock\":0,") || text.contains("\"is_active\":false") {
+                    away.insert(record.key.clone(), Instant::now());
+                    self.gone.fetch_add(1, Ordering::Relaxed);
+                } else {
+                    away.remove(&record.key);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// None that was retired so long ago that the view has read it.
+    fn shows_no_retired_item(&self, body: &str) {
+        for (item, since) in self.away.lock().expect("no panic").iter() {
+            // an item without a score is a reason
+            let shown = body.contains(&format!("\"item_id\":\"{item}\",\"score\":"));
+            assert!(!shown || since.elapsed() < READ_WITHIN, "{item} is retired: {body}");
+        }
+    }
+
+    fn retired(&self) -> usize {
+        self.gone.load(Ordering::Relaxed)
+    }
 }
 
 /// Generated events, 2,000 per second.
-fn traffic(shop: &Shop, stop: &AtomicBool) {
+fn traffic(shop: &Shop, stop: &AtomicBool, page: &Page) {
     let producer: ThreadedProducer<DefaultProducerContext> =
         ClientConfig::new().set("bootstrap.servers", shop.brokers()).create().expect("a producer");
-    // what is older than the payments that were scored would be late
-    let start = EventTime(SystemClock.now().0);
-    let settings = GenerateSettings { seed: 3, events: 1_000_000, start, ..GenerateSettings::default() };
+    let start = EventTime(SystemClock.now().0).minus(PLAYED_FROM);
+    let settings =
+        GenerateSettings { seed: 3, events: 1_000_000, start, is_whole: true, ..GenerateSettings::default() };
+    let generator = Generator::new(settings);
+    let send = |record: &GeneratedRecord| {
+        let made = BaseRecord::<str, [u8]>::to(record.topic.name()).key(&record.key).payload(&record.value);
+        drop(producer.send(made));
+        page.takes(record);
+    };
+    generator.catalogue().for_each(|record| send(&record));
     let begun = Instant::now();
-    for (number, record) in Generator::new(settings).enumerate() {
+    for (number, record) in generator.enumerate() {
         if stop.load(Ordering::Relaxed) {
             return;
         }
         std::thread::sleep(Duration::from_secs_f64(number as f64 / 2_000.0).saturating_sub(begun.elapsed()));
-        let made = BaseRecord::<str, [u8]>::to(record.topic.name()).key(&record.key).payload(&record.value);
-        drop(producer.send(made));
+        send(&record);
     }
 }
 

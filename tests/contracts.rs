@@ -299,8 +299,10 @@ fn public<T: Serialize + DeserializeOwned>(contract: &str) {
     }
 }
 
+type Contract = (&'static str, fn(&str));
+
 /// Every contract of what goes out, with its test.
-const PUBLIC: [(&str, fn(&str)); 10] = [
+const PUBLIC: [Contract; 10] = [
     ("session", public::<SessionRecord<'static>>),
     ("session_features", public::<SessionFeatures<'static>>),
     ("fraud_features", public::<FraudFeatures<'static>>),

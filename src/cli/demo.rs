@@ -82,6 +82,10 @@ impl Demo {
         let stopped = interrupted()?;
         let screen = screen(self.duration);
         let clock = Stopwatch::start();
+        for record in generator.catalogue() {
+            shown.arrived(&record);
+            feed(&mut engine, &mut tally, record, Duration::ZERO);
+        }
         let (mut produced, mut drawn) = (0_u64, Duration::ZERO);
         loop {
             let now = clock.elapsed();
@@ -89,6 +93,7 @@ impl Demo {
             while (produced as f64) < due {
                 let Some(record) = generator.next() else { break };
                 produced += 1;
+                shown.arrived(&record);
                 feed(&mut engine, &mut tally, record, clock.elapsed());
             }
             engine.broker().borrow_mut().set_now(SystemClock.now());

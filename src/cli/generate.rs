@@ -23,7 +23,7 @@ pub(super) struct Generate {
     /// Decides everything.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many records.
+    /// How many records; the catalogue, which comes first, is not counted.
     #[arg(long, default_value_t = 100_000)]
     events: u64,
     /// The file to write; `-` is standard output (without the truth).
@@ -100,13 +100,15 @@ impl Generate {
         let mut feed = KafkaFeed::new(&client).context("making a producer")?;
         let progress = progress_bar(self.events);
         let begun = crate::time::Stopwatch::start();
+        for record in generator.catalogue() {
+            send(&mut feed, record)?;
+        }
         for (number, record) in generator.enumerate() {
             if let Some(per_second) = self.per_second {
                 let due = Duration::from_secs_f64(number as f64 / f64::from(per_second));
                 std::thread::sleep(due.saturating_sub(begun.elapsed()));
             }
-            let GeneratedRecord { topic, timestamp_ms, key, value } = record;
-            feed.send(topic_of(topic), timestamp_ms, key.as_bytes(), &value).context("producing")?;
+            send(&mut feed, record)?;
             progress.inc(1);
         }
         feed.finish().context("producing")?;
@@ -114,6 +116,11 @@ impl Generate {
         say(&format!("{} records produced to {}", self.events, config.kafka.brokers));
         Ok(())
     }
+}
+
+fn send(feed: &mut KafkaFeed, record: GeneratedRecord) -> Result<(), CliError> {
+    let GeneratedRecord { topic, timestamp_ms, key, value } = record;
+    Ok(feed.send(topic_of(topic), timestamp_ms, key.as_bytes(), &value).context("producing")?)
 }
 
 /// The topic of that name.
@@ -124,13 +131,16 @@ pub(super) fn topic_of(topic: RawTopic) -> Topic {
 fn write_all(generator: &mut Generator, out: &mut impl Write, events: u64) -> Result<(), CliError> {
     let progress = progress_bar(events);
     let mut line = Vec::new();
-    for record in generator {
+    let mut write = |record: &GeneratedRecord| {
         line.clear();
-        write_line(&record, &mut line);
-        if line.last() != Some(&b'\n') {
-            line.push(b'\n');
-        }
-        out.write_all(&line).context("writing events")?;
+        write_line(record, &mut line);
+        out.write_all(&line).context("writing events")
+    };
+    for record in generator.catalogue() {
+        write(&record)?;
+    }
+    for record in generator {
+        write(&record)?;
         progress.inc(1);
     }
     out.flush().context("writing events")?;

@@ -4,7 +4,7 @@ use super::GeneratedRecord;
 use super::account::Account;
 use super::agenda::Agenda;
 use super::label::Label;
-use super::merchandise::Merchandise;
+use super::merchandise::{self, Merchandise};
 use super::oddity::{Fault, Nature, Oddity, Odds};
 use super::order::Order;
 use super::planted::{Bot, CardTester};
@@ -132,6 +132,13 @@ impl Generator {
         generator.plan_changes_of_the_catalogue();
         generator.plan_arrival();
         generator
+    }
+
+    /// The whole catalogue as the shop opens, for whoever plays it before the traffic; nothing where the shop is not whole. It
+    /// is not among the records that are counted.
+    pub fn catalogue(&self) -> impl Iterator<Item = GeneratedRecord> + '_ {
+        let items = if self.settings.is_whole { self.shop.catalogue.len() } else { 0 };
+        (0..items).map(|place| merchandise::listed(self.shop.catalogue.item(place), self.settings.start.0))
     }
 
     /// The truth about the records produced so far: the accounting, then the planted patterns in

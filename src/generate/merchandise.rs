@@ -1,6 +1,8 @@
 //! Changes of the catalogue: prices, stock, items that go and come back.
 
-use super::catalogue::Currency;
+use super::catalogue::{Currency, Item};
+use super::json::Json;
+use super::record::{GeneratedRecord, RawTopic};
 use super::stage::Stage;
 use std::collections::VecDeque;
 
@@ -12,6 +14,29 @@ const AWAY_PER_MILLE: u64 = 250;
 
 /// Items that are away at the same time; then the one that went first comes back.
 const AWAY_MAX: usize = 20;
+
+/// Pieces of an item as the shop opens.
+const FIRST_STOCK: i64 = 200;
+
+/// The record of an item as the shop opens.
+pub(super) fn listed(item: &Item, start_ms: i64) -> GeneratedRecord {
+    let mut value = Json::default();
+    value.raw("{\"event_time_ms\":").number(start_ms);
+    describe(&mut value, item, item.price_minor(Currency::Eur), FIRST_STOCK, true);
+    GeneratedRecord {
+        topic: RawTopic::Catalogue,
+        timestamp_ms: start_ms,
+        key: item.sku.clone(),
+        value: value.as_bytes().to_vec(),
+    }
+}
+
+/// Closes a record of the catalogue.
+fn describe(json: &mut Json, item: &Item, price_minor: i64, stock: i64, is_active: bool) {
+    json.raw(",").raw(&item.listed).raw(",\"currency\":\"EUR\",\"price_minor\":").number(price_minor);
+    json.raw(",\"stock\":").number(stock);
+    json.raw(if is_active { ",\"is_active\":true}" } else { ",\"is_active\":false}" });
+}
 
 /// Whoever tends the catalogue.
 #[derive(Debug)]
@@ -45,10 +70,8 @@ impl Merchandise {
             self.away.push_back(item.number);
         }
         let price = item.price_minor(Currency::Eur);
-        let json = stage.open_item(&item.sku).raw(",").raw(&item.listed).raw(",\"currency\":\"EUR\"");
-        json.raw(",\"price_minor\":").number(if on_sale { price * 4 / 5 } else { price });
-        json.raw(",\"stock\":").number(stock);
-        json.raw(if retires { ",\"is_active\":false}" } else { ",\"is_active\":true}" });
+        let price = if on_sale { price * 4 / 5 } else { price };
+        describe(stage.open_item(&item.sku), item, price, stock, !retires);
         Some(stage.random.between(self.pace_ms / 2, self.pace_ms * 3 / 2))
     }
 }

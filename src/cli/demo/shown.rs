@@ -1,13 +1,17 @@
 //! What the demo would have shown to visitors, and whether they looked at it next.
 
 use crate::config::Config;
+use crate::generate::{GeneratedRecord, RawTopic};
 use crate::log::{Fetched, LogRecord, Topic, TopicPartition};
+use crate::recommend::{Recommendation, Why};
 use crate::view::View;
 use crate::view::heads::RunningHead;
 use std::sync::Arc;
 
 /// Items of one answer.
 const COUNT: usize = 20;
+/// Items of an answer that are named in the report.
+const NAMED: usize = 3;
 /// One of so many looks at an item is judged: an answer takes a good part of a millisecond.
 const ONE_OF: u64 = 40;
 
@@ -18,12 +22,40 @@ pub(super) struct Shown {
     asked: u64,
     hits: u64,
     hits_of_popular: u64,
+    /// Records of the catalogue.
+    offered: i64,
+    /// The last answer, in a line.
+    last: String,
 }
 
 impl Shown {
     /// Over what the configuration keeps.
     pub(super) fn new(config: &Config) -> Shown {
-        Shown { view: View::new(config.serve.view), looks: 0, asked: 0, hits: 0, hits_of_popular: 0 }
+        Shown {
+            view: View::new(config.serve.view),
+            looks: 0,
+            asked: 0,
+            hits: 0,
+            hits_of_popular: 0,
+            offered: 0,
+            last: String::new(),
+        }
+    }
+
+    /// A raw record arrived: of interest is what the catalogue says.
+    pub(super) fn arrived(&mut self, record: &GeneratedRecord) {
+        if record.topic != RawTopic::Catalogue {
+            return;
+        }
+        let told = LogRecord {
+            key: Some(record.key.clone().into_bytes()),
+            value: Some(record.value.clone()),
+            ..LogRecord::default()
+        };
+        let partition = TopicPartition::new(Topic::Catalogue, 0);
+        let fetched = Fetched { partition, offset: self.offered, record: Arc::new(told) };
+        self.offered += 1;
+        drop(self.view.take(&fetched));
     }
 
     /// A record was published.
@@ -55,12 +87,13 @@ impl Shown {
         }
         let (items, categories) = (before.items(), before.most_touched());
         let recommender = self.view.recommender();
-        let is_among = |items: &[&str], categories: &[&str]| {
-            recommender.recommend(items, categories, COUNT).iter().any(|chosen| chosen.item == &**next)
-        };
+        let answer = recommender.recommend(&items, &categories, COUNT);
+        let popular = recommender.recommend(&[], &[], COUNT);
+        let is_among = |answer: &[Recommendation<'_>]| answer.iter().any(|chosen| chosen.item == &**next);
         self.asked += 1;
-        self.hits += u64::from(is_among(&items, &categories));
-        self.hits_of_popular += u64::from(is_among(&[], &[]));
+        self.hits += u64::from(is_among(&answer));
+        self.hits_of_popular += u64::from(is_among(&popular));
+        self.last = line_of(&items, &answer);
     }
 
     /// Lines for the report.
@@ -77,6 +110,7 @@ impl Shown {
                 sizes.sessions,
                 sizes.machines
             ));
+            lines.push(self.last.clone());
         }
         let intent = self.view.intent_quality();
         if intent.purchases > 0 {
@@ -87,6 +121,21 @@ impl Shown {
         }
         lines
     }
+}
+
+/// What was shown beside the newest of `items`.
+fn line_of(items: &[&str], answer: &[Recommendation<'_>]) -> String {
+    let named = |chosen: &Recommendation<'_>| {
+        let why = match chosen.why {
+            Why::SimilarSessions(item) => format!("sessions with {item}"),
+            Why::PopularIn(category) => format!("popular in {category}"),
+            Why::Popular => "popular".to_owned(),
+        };
+        format!("{} ({why})", chosen.item)
+    };
+    let named: Vec<String> = answer.iter().take(NAMED).map(named).collect();
+    let newest = items.first().copied().unwrap_or("nothing");
+    format!("  the last of them, beside {newest}: {}, …", named.join(", "))
 }
 
 fn head(json: Option<&[u8]>) -> Option<RunningHead<'_>> {

@@ -161,6 +161,20 @@ fn a_login_says_which_visitor_and_loyalty_card_are_the_customers() {
 }
 
 #[test]
+fn the_whole_catalogue_is_there_as_the_shop_opens_and_is_none_of_the_traffic() {
+    let settings = GenerateSettings { is_whole: true, items: 300, ..settings(6, 10) };
+    let mut generator = Generator::new(settings.clone());
+    let catalogue: Vec<GeneratedRecord> = generator.catalogue().collect();
+    assert!(catalogue.iter().all(|record| record.timestamp_ms == settings.start.0));
+    let keys: BTreeSet<&str> = catalogue.iter().map(|record| record.key.as_str()).collect();
+    assert_eq!((keys.len(), generator.by_ref().count()), (300, 10));
+    let last: Value = serde_json::from_slice(&catalogue[299].value).unwrap();
+    assert_eq!((&last["item_id"], &last["is_active"]), (&Value::from("sku-00299"), &Value::Bool(true)));
+    let clicks_alone = Generator::new(GenerateSettings { is_whole: false, ..settings });
+    assert_eq!(clicks_alone.catalogue().count(), 0);
+}
+
+#[test]
 fn items_go_and_come_back() {
     let mut away = BTreeSet::new();
     let (mut gone, mut back) = (0, 0);
