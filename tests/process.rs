@@ -633,7 +633,7 @@ fn rules_that_are_published_judge_what_follows_them_and_faulty_or_outdated_ones_
         paid("before", 0),
         rules_line(9, "amount_minor > 1.0", START_MS + 1),
         paid("under 9", 2),
-        rules_line(10, "amount > 1.0", START_MS + 3),
+        rules_line(10, "amount > 1.0", START_MS + 3).replace("weight: 0.5", "weight: 3.0"),
         rules_line(8, "amount_minor > 1.0", START_MS + 4),
         paid("still under 9", 5),
         rules_line(11, "amount_minor > 100000.0", START_MS + 6),
@@ -659,12 +659,16 @@ fn rules_that_are_published_judge_what_follows_them_and_faulty_or_outdated_ones_
         .collect();
     why.sort_by_key(|(reason, _)| reason.to_string());
     let expected = [
-        (json!("bad_rules"), json!("rules.rules[0].when")),
+        (json!("bad_rules"), json!("rules.rules[0].weight")),
         (json!("outdated_rules"), json!("rules.version")),
     ];
     assert_eq!(why, expected, "{letters:?}");
     let message = letters.iter().map(|letter| header(letter, "__streams.errors.message").to_string());
-    assert!(message.clone().any(|message| message.contains("column 1: unknown name `amount`")));
+    assert!(
+        message
+            .clone()
+            .any(|message| message.contains("; rules.rules[0].when: column 1: unknown name `amount`"))
+    );
     assert!(message.clone().any(|message| message.contains("version 8 is not above 9")));
 }
 

@@ -69,7 +69,9 @@ fn cost_of_views(config: &Config) -> String {
     for group in config.fold.plan.groups() {
         let bytes = group.memory_per_key_bytes();
         sum += bytes;
-        let filter = group.id().filter.map_or(String::new(), |place| format!("  filter {place}"));
+        let filters = config.fold.plan.filters(group.entity(), group.source());
+        let filter = group.id().filter.and_then(|place| filters?.text(place));
+        let filter = filter.map_or(String::new(), |text| format!("  where {text}"));
         text.push_str(&format!(
             "  {:<10} {:<18} {bytes:>9} bytes{filter}\n",
             group.entity().name(),

@@ -196,14 +196,21 @@ impl Ingest {
     }
 }
 
-/// Why rules are refused: the first fault, and how many more there are.
+/// Faults that a refusal names.
+const FAULTS_MAX: usize = 10;
+
+/// Why rules are refused: the place of the first fault and what it is, then the others.
 fn refused(faults: &[Fault]) -> Reject {
-    let more = match faults.len() {
-        0 | 1 => String::new(),
-        some => format!(" (and {} more)", some - 1),
-    };
-    let (path, message) = faults.first().map_or(("rules", ""), |first| (&first.path, &first.message));
-    Reject::at(RejectReason::BadRules, path, format!("{message}{more}"))
+    let (path, mut message) =
+        faults.first().map_or(("rules", String::new()), |first| (&first.path, first.message.clone()));
+    for Fault { path, message: other } in faults.iter().take(FAULTS_MAX).skip(1) {
+        message.push_str(&format!("; {path}: {other}"));
+    }
+    let more = faults.len().saturating_sub(FAULTS_MAX);
+    if more > 0 {
+        message.push_str(&format!(" (and {more} more)"));
+    }
+    Reject::at(RejectReason::BadRules, path, message)
 }
 
 fn payload(fetched: &Fetched) -> &[u8] {

@@ -58,6 +58,12 @@ impl Filters {
         (!texts.is_empty()).then_some(Filters { texts, hash, conditions, slots, base })
     }
 
+    /// The filter at a place, as it was declared.
+    #[must_use]
+    pub fn text(&self, place: u8) -> Option<&str> {
+        self.texts.get(usize::from(place)).map(String::as_str)
+    }
+
     /// Which filters they are.
     pub(super) fn hash(&self) -> u64 {
         self.hash
