@@ -39,8 +39,8 @@ pub(super) struct EntityFeatures {
 #[utoipa::path(
     get, path = "/v1/features/{view}/{entity_id}", tag = "fraud",
     params(
-        ("view" = String, Path, description = "A declared view, such as `card_velocity`."),
-        ("entity_id" = String, Path, description = "The entity's id; of a customer, a card or an ip the pseudonym, as records have it.")
+        ("view" = String, Path, description = "A declared view, such as `device_velocity`.", example = "device_velocity"),
+        ("entity_id" = String, Path, description = "The entity's id; of a customer, a card or an ip the pseudonym, as records have it.", example = "d-1")
     ),
     responses(
         (status = 200, body = inline(Lagged<EntityFeatures>))
@@ -72,6 +72,9 @@ pub(super) async fn features(
     }))
 }
 
+/// Of an id in the contracts.
+const ID_CHARACTERS_MAX: usize = 128;
+
 /// A decision, what became of it, and what was decided before about those it concerns.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DecisionAnswer {
@@ -102,7 +105,7 @@ struct Earlier {
 /// A decision by its id.
 #[utoipa::path(
     get, path = "/v1/decisions/{decision_id}", tag = "fraud",
-    params(("decision_id" = String, Path, description = "32 hexadecimal digits in small letters.")),
+    params(("decision_id" = String, Path, description = "32 hexadecimal digits in small letters.", example = "9b80f6255ff9bc33e7aa0fe0250b7ae0")),
     responses(
         (status = 200, body = inline(Lagged<DecisionAnswer>))
     )
@@ -120,7 +123,7 @@ pub(super) async fn decision(
 #[into_params(parameter_in = Query)]
 pub(super) struct OfPayment {
     /// The payment.
-    #[param(min_length = 1, max_length = 128)]
+    #[param(min_length = 1, max_length = 128, example = "pay-1")]
     payment_id: String,
 }
 
@@ -137,6 +140,9 @@ pub(super) async fn decision_of_payment(
     State(api): State<ApiState>,
     FromQuery(of): FromQuery<OfPayment>,
 ) -> Result<Json<Lagged<DecisionAnswer>>, Problem> {
+    if !(1..=ID_CHARACTERS_MAX).contains(&of.payment_id.chars().count()) {
+        return Err(Problem::unprocessable("must have 1 to 128 characters").at("payment_id"));
+    }
     let decision = DecisionId::of_payment(&of.payment_id);
     let unknown = || Problem::not_found("no decision about this payment is known");
     api.told_of(decision).map(|answer| api.lagged(answer)).ok_or_else(unknown)

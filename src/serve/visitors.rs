@@ -41,7 +41,7 @@ pub(super) struct VisitorSession {
 /// The session of a visitor.
 #[utoipa::path(
     get, path = "/v1/visitors/{visitor_id}/session", tag = "page",
-    params(("visitor_id" = String, Path, description = "As in the visitor's clicks.")),
+    params(("visitor_id" = String, Path, description = "As in the visitor's clicks.", example = "v-12")),
     responses(
         (status = 200, body = inline(Lagged<VisitorSession>))
     )
@@ -83,7 +83,7 @@ pub(super) struct SessionIntent {
 /// What the running session of a visitor will come to.
 #[utoipa::path(
     get, path = "/v1/visitors/{visitor_id}/intent", tag = "page",
-    params(("visitor_id" = String, Path, description = "As in the visitor's clicks.")),
+    params(("visitor_id" = String, Path, description = "As in the visitor's clicks.", example = "v-12")),
     responses((status = 200, body = inline(Lagged<SessionIntent>)))
 )]
 pub(super) async fn intent(
@@ -143,7 +143,7 @@ pub(super) struct Recommendations {
 /// What to show to a visitor.
 #[utoipa::path(
     get, path = "/v1/visitors/{visitor_id}/recommendations", tag = "page",
-    params(("visitor_id" = String, Path, description = "As in the visitor's clicks; one of whom nothing is known gets what is popular."), Wanted),
+    params(("visitor_id" = String, Path, description = "As in the visitor's clicks; one of whom nothing is known gets what is popular.", example = "v-12"), Wanted),
     responses(
         (status = 200, body = inline(Lagged<Recommendations>)),
         (status = 422, body = Problem, content_type = "application/problem+json")
@@ -218,7 +218,7 @@ impl ApiState {
 /// `published` with one of `sessions`. One who reads slowly misses changes in between, never the last.
 #[utoipa::path(
     get, path = "/v1/visitors/{visitor_id}/events", tag = "page",
-    params(("visitor_id" = String, Path, description = "As in the visitor's clicks.")),
+    params(("visitor_id" = String, Path, description = "As in the visitor's clicks.", example = "v-12")),
     responses(
         (status = 200, description = "A stream that does not end.", content_type = "text/event-stream", body = String)
     )

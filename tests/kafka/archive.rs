@@ -28,7 +28,7 @@ fn the_feature_log_has_each_decision_once_after_twenty_crashes() {
         }
         writer.kill();
         // what the engine published and had not committed comes again
-        if crash % 7 == 6 {
+        if crash % 3 == 2 {
             instance.kill();
             instance = shop.spawned_in("engine", "TILLSTREAM__ROLES", engine);
         }
@@ -41,10 +41,15 @@ fn the_feature_log_has_each_decision_once_after_twenty_crashes() {
         let labelled = published_of(&shop, "labelled.fraud");
         let found = exported(&shop);
         let is_whole = published.len() == scores && found.len() == published.len();
-        let labels = found.values().filter(|(_, outcome)| outcome.is_some()).count();
+        let labels = found.values().filter(|row| row.label.is_some()).count();
         if is_whole && labels == labelled && labels > 100 && found.len() > 1_000 {
-            for (decision, (features, _)) in &found {
-                assert_eq!(Some(features), published.get(decision), "{decision}");
+            let known: BTreeMap<String, Value> =
+                values(&shop, "labelled.fraud").into_iter().map(by_decision).collect();
+            for (decision, row) in &found {
+                assert_eq!(Some(&row.vector), published.get(decision), "{decision}");
+                let label =
+                    known.get(decision).map(|label| (label["outcome"].clone(), label["known_at_ms"].clone()));
+                assert_eq!(row.label, label, "{decision}");
             }
             println!("{} decisions, {labels} of them labelled, after {CRASHES} crashes", found.len());
             break;
@@ -85,7 +90,7 @@ fn a_feature_log_whose_storage_is_away_for_a_while_misses_nothing() {
         scores > 200 && found.len() == scores
     });
     let (vectors, found) = (published(&shop, "vectors.fraud"), exported(&shop));
-    assert!(found.iter().all(|(decision, (features, _))| vectors.get(decision) == Some(features)));
+    assert!(found.iter().all(|(decision, row)| vectors.get(decision) == Some(&row.vector)));
     println!("{} decisions after a time without storage", found.len());
     assert!(instance.stop().success(), "a clean stop ends with 0");
 }
@@ -116,16 +121,35 @@ fn values(shop: &Shop, topic: &str) -> Vec<Value> {
     values.map(|rest| serde_json::from_str(&format!("{{{rest}")).expect("a value is JSON")).collect()
 }
 
-/// By decision the features of each record; a record that comes again says the same.
-fn published(shop: &Shop, topic: &str) -> BTreeMap<String, BTreeMap<String, f64>> {
+/// What is told of a decision.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Vector {
+    time_ms: i64,
+    score: f64,
+    decision: String,
+    amount_minor: Option<i64>,
+    features: BTreeMap<String, f64>,
+}
+
+fn by_decision(value: Value) -> (String, Value) {
+    (value["decision_id"].as_str().expect("a text").to_owned(), value)
+}
+
+/// What is published by decision; a record that comes again says the same.
+fn published(shop: &Shop, topic: &str) -> BTreeMap<String, Vector> {
     let mut found = BTreeMap::new();
-    for value in values(shop, topic) {
+    for (decision, value) in values(shop, topic).into_iter().map(by_decision) {
         let features = value["features"].as_object().expect("an object");
-        let features: BTreeMap<String, f64> =
-            features.iter().map(|(name, value)| (name.clone(), value.as_f64().expect("a number"))).collect();
-        let decision = value["decision_id"].as_str().expect("a text").to_owned();
-        let known = found.entry(decision).or_insert_with(|| features.clone());
-        assert_eq!(*known, features);
+        let features = features.iter().map(|(name, value)| (name.clone(), value.as_f64().expect("a number")));
+        let vector = Vector {
+            time_ms: value["event_time_ms"].as_i64().expect("a time"),
+            score: value["score"].as_f64().expect("a number"),
+            decision: value["decision"].as_str().expect("a text").to_owned(),
+            amount_minor: value["amount_minor"].as_i64(),
+            features: features.collect(),
+        };
+        let known = found.entry(decision).or_insert_with(|| vector.clone());
+        assert_eq!(*known, vector);
     }
     found
 }
@@ -136,34 +160,50 @@ fn published_of(shop: &Shop, topic: &str) -> usize {
     decisions.collect::<BTreeSet<_>>().len()
 }
 
-type Exported = BTreeMap<String, (BTreeMap<String, f64>, Option<String>)>;
+/// A row of the export.
+#[derive(Debug, Default)]
+struct Row {
+    vector: Vector,
+    /// Outcome, and when it became known.
+    label: Option<(Value, Value)>,
+}
 
-/// The export of all days by decision: features and outcome. A decision that is there twice is a fault.
-fn exported(shop: &Shop) -> Exported {
+/// The export of all days by decision. A decision that is there twice is a fault.
+fn exported(shop: &Shop) -> BTreeMap<String, Row> {
     use parquet::file::reader::SerializedFileReader;
-    use parquet::record::Field;
     let file = shop.folder.path().join("export.parquet");
     let out = file.to_str().expect("UTF-8");
     let arguments = ["features", "export", "--from", "2020-01-01", "--to", "2099-12-31", "--out", out];
+    let mut found = BTreeMap::new();
     if shop.try_to_run(&arguments).0 != Some(0) {
-        return Exported::new();
+        return found;
     }
-    let mut found = Exported::new();
     for row in SerializedFileReader::new(File::open(&file).expect("a file")).expect("Parquet").into_iter() {
-        let row = row.expect("readable");
-        let (mut decision, mut outcome, mut features) = (String::new(), None, BTreeMap::new());
-        for (name, field) in row.get_column_iter() {
-            match (name.as_str(), field) {
-                ("decision_id", Field::Str(text)) => decision.clone_from(text),
-                ("outcome", Field::Str(text)) => outcome = Some(text.clone()),
-                (name, Field::Double(value)) if name.contains("__") => {
-                    features.insert(name.to_owned(), *value);
-                }
-                _ => {}
-            }
-        }
-        let before = found.insert(decision.clone(), (features, outcome));
-        assert!(before.is_none(), "{decision} is there twice");
+        let (decision, row) = row_of(&row.expect("readable"));
+        assert!(found.insert(decision.clone(), row).is_none(), "{decision} is there twice");
     }
     found
+}
+
+fn row_of(columns: &parquet::record::Row) -> (String, Row) {
+    use parquet::record::Field;
+    let (mut id, mut row, mut outcome, mut known_at) = (String::new(), Row::default(), None, None);
+    for (name, field) in columns.get_column_iter() {
+        let vector = &mut row.vector;
+        match (name.as_str(), field) {
+            ("decision_id", Field::Str(text)) => id.clone_from(text),
+            ("decision", Field::Str(text)) => vector.decision.clone_from(text),
+            ("event_time_ms", Field::Long(time)) => vector.time_ms = *time,
+            ("amount_minor", Field::Long(amount)) => vector.amount_minor = Some(*amount),
+            ("score", Field::Double(score)) => vector.score = *score,
+            ("outcome", Field::Str(text)) => outcome = Some(json!(text)),
+            ("known_at_ms", Field::Long(time)) => known_at = Some(json!(time)),
+            (name, Field::Double(value)) if name.contains("__") => {
+                vector.features.insert(name.to_owned(), *value);
+            }
+            _ => {}
+        }
+    }
+    row.label = outcome.zip(known_at);
+    (id, row)
 }

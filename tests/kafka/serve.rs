@@ -84,6 +84,7 @@ fn refusals_are_problems(instance: &Instance) {
     is_problem(&get(instance, ANALYST, "/v1/features/no_view/x"), 404);
     is_problem(&get(instance, ANALYST, "/v1/nothing"), 404);
     is_problem(&get(instance, CHECKOUT, "/v1/score"), 405);
+    is_problem(&get(instance, CHECKOUT, "/v1/decisions?payment_id="), 422);
     is_problem(&get(instance, PAGE, "/v1/visitors/v/recommendations?count=0"), 422);
     is_problem(&get(instance, PAGE, "/v1/visitors/v/recommendations?count=many"), 422);
     let large = [b"{\"secret\":\"".as_slice(), &vec![b'x'; 100_000], b"\"}"].concat();
@@ -265,7 +266,29 @@ fn requests_made_from_the_document_find_no_fault_of_the_server() {
         "serve:\n  score: { budget: 250ms, fallback: [ { decision: review } ] }\n  clients:\n    - { name: all, token_file: all, \
          roles: [page, checkout, analyst], requests_per_second: 100000 }",
     );
-    let instance = shop.instance();
+    let mut instance = shop.instance();
+    // a shop in which somebody is: what the document's examples name is there
+    let mut feed = Feed::new(&shop);
+    feed.offer("sku-1", &json!({}));
+    for number in 0..3 {
+        feed.look("v-12", &format!("sku-{number}"), SystemClock.now().0);
+    }
+    let attempt = json!({
+        "event_id": "e-1", "event_name": "payment_attempted", "event_time_ms": SystemClock.now().0, "payment_id": "pay-1",
+        "card_token": "tok-1", "amount_minor": 1999, "currency": "EUR", "device_id": "d-1", "visitor_id": "v-12",
+    });
+    feed.send("payments", "tok-1", Some(&attempt));
+    feed.producer.flush(Duration::from_secs(10)).expect("a broker");
+    instance.wait_until("its examples are known", |instance| {
+        let paths = [
+            "/v1/visitors/v-12/session",
+            "/v1/visitors/v-12/intent",
+            "/v1/features/device_velocity/d-1",
+            "/v1/decisions?payment_id=pay-1",
+            "/v1/decisions/9b80f6255ff9bc33e7aa0fe0250b7ae0",
+        ];
+        paths.iter().all(|path| get(instance, Some("token-of-one-who-may-all"), path).status == 200)
+    });
     let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/schemathesis/schemathesis.sh");
     let output = Command::new(script)
         .args(["run", &format!("http://127.0.0.1:{}/v1/openapi.json", instance.http)])
