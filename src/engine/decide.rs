@@ -14,6 +14,7 @@ use super::settings::{FoldSettings, TOMBSTONE_SKEW, Topology, shape};
 use super::stage::{DeadlineChange, FoldError, Stage};
 use crate::event::public::{DecisionVector, FraudScore, Text};
 use crate::event::{Deadline, DecisionEvent, DecisionId, Part, RawOrigin};
+use crate::feature::FeaturePlan;
 use crate::fraud::gather::{Gather, OpenGather, OwnedContext, PartOutcome};
 use crate::fraud::label::{Decided, LabelEnd, Labelling};
 use crate::fraud::model::Served;
@@ -252,6 +253,7 @@ impl Decide {
         let contribution = verdict.model_contribution;
         let mut score = score_record(decision, &gather, verdict, rules.version());
         score.model = model.as_ref().and_then(|asked| asked.public(&inputs, contribution));
+        tell_windows(&mut score, &self.settings.plan);
         out.publish(Topic::ScoresFraud, "tillstream.fraud_score.v1", &score.decision_id, &score);
         let vector = self.vector(&gather, &score);
         out.publish(Topic::VectorsFraud, "tillstream.decision_vector.v1", &score.decision_id, &vector);
@@ -399,6 +401,18 @@ fn take_if(gather: &mut Option<Gather>, done: impl FnOnce(&OpenGather) -> bool) 
             *gather = other;
             None
         }
+    }
+}
+
+/// Beside what rules and model read stands over which windows.
+fn tell_windows(score: &mut FraudScore<'_>, plan: &FeaturePlan) {
+    let reasons = score.reasons.iter_mut().map(|reason| (&reason.inputs, &mut reason.windows_ms));
+    let factors = score.model.iter_mut().flat_map(|model| &mut model.factors);
+    let factors = factors.map(|factor| (&factor.inputs, &mut factor.windows_ms));
+    for (inputs, windows_ms) in reasons.chain(factors) {
+        let window =
+            |name: &str| plan.window_of(name).and_then(|window| i64::try_from(window.as_millis()).ok());
+        *windows_ms = inputs.keys().filter_map(|name| Some((name.clone(), window(name)?))).collect();
     }
 }
 

@@ -233,6 +233,8 @@ pub struct ModelOpinion<'a> {
 pub struct Factor<'a> {
     /// The inputs with their values; null for one that has none.
     pub inputs: BTreeMap<Text<'a>, serde_json::Value>,
+    /// The windows of those that have one, in milliseconds; of a value made of several the longest.
+    pub windows_ms: BTreeMap<Text<'a>, i64>,
     /// What they add to the logarithm of the odds.
     pub log_odds: f64,
 }
@@ -492,6 +494,8 @@ pub struct Reason<'a> {
     pub contribution: f64,
     /// The features and payment fields it read, with their values.
     pub inputs: BTreeMap<Text<'a>, serde_json::Value>,
+    /// The windows of those that have one, in milliseconds; of a value made of several the longest.
+    pub windows_ms: BTreeMap<Text<'a>, i64>,
 }
 
 /// A rule that reads something that is not there.

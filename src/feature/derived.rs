@@ -96,6 +96,18 @@ impl Derived {
         Derived { id: feature_id(&name), name, formula }
     }
 
+    /// The numbers of the features that it is made of.
+    pub(super) fn features(&self) -> impl Iterator<Item = u32> {
+        let operands = match self.formula {
+            Formula::Ratio(first, second) | Formula::Difference(first, second) => [Some(first), Some(second)],
+            Formula::Log(only) => [Some(only), None],
+        };
+        operands.into_iter().flatten().filter_map(|operand| match operand {
+            Operand::Amount => None,
+            Operand::Feature(id) => Some(id),
+        })
+    }
+
     /// Its value for a payment of that amount with these features, in rising order of their numbers. None if something it
     /// is made of is missing, or if it is not finite.
     pub(super) fn value(&self, amount_minor: Option<f64>, features: &[(u32, f64)]) -> Option<f64> {

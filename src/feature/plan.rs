@@ -124,6 +124,16 @@ impl FeaturePlan {
         }
     }
 
+    /// The window of the feature of that flat name; of a value made of several the longest of theirs.
+    #[must_use]
+    pub fn window_of(&self, name: &str) -> Option<Duration> {
+        if let Some(feature) = self.features.get(name) {
+            return feature.window;
+        }
+        let derived = self.derived.iter().find(|derived| derived.name == name)?;
+        derived.features().filter_map(|id| self.feature_of(id)?.window).max()
+    }
+
     /// Every feature, by name.
     pub fn features(&self) -> impl Iterator<Item = &Feature> {
         self.features.values()

@@ -15,6 +15,7 @@ use crate::event::public::{Action, NotEvaluated, Reason, Text};
 use crate::fault::Fault;
 use cel::Context;
 use cel::common::ast::IdedExpr;
+use std::collections::BTreeMap;
 
 /// The rules of one file. Immutable; may be shared between threads.
 pub struct RuleSet {
@@ -224,6 +225,8 @@ impl RuleSet {
             weight: rule.weight,
             contribution,
             inputs: read.map(|(name, variable)| (name.into(), inputs.json(variable))).collect(),
+            // rules know names and numbers of features; who publishes knows their windows
+            windows_ms: BTreeMap::new(),
         }
     }
 }

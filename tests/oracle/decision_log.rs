@@ -420,6 +420,26 @@ fn read(
     if missing.is_empty() { Ok(inputs) } else { Err(missing) }
 }
 
+/// The windows of features, by what their names end with; that of the value made of others is its mean's.
+pub fn windows<'n>(names: impl Iterator<Item = &'n String>) -> Map<String, Value> {
+    let window = |name: &String| {
+        if name == "derived__amount_to_card_mean" {
+            return Some(json!(7 * 86_400_000));
+        }
+        let (_, feature) = name.split_once("__")?;
+        let (_, window) = feature.rsplit_once('_')?;
+        let (number, unit) = window.split_at_checked(window.len().checked_sub(1)?)?;
+        let unit = match unit {
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return None,
+        };
+        Some(json!(number.parse::<i64>().ok()? * unit))
+    };
+    names.filter_map(|name| Some((name.clone(), window(name)?))).collect()
+}
+
 /// A live rule that fired.
 struct Fired<'a> {
     rule: &'a Rule,
@@ -457,6 +477,7 @@ fn reasons(fired: &[Fired<'_>], without: f64) -> Vec<Value> {
                 "weight": fired.weight,
                 "contribution": contribution(fired),
                 "inputs": fired.inputs,
+                "windows_ms": windows(fired.inputs.keys()),
             })
         })
         .collect()

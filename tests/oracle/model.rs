@@ -1,5 +1,6 @@
 //! The model of `model.yaml`, written out by hand from docs/model.md: buckets, learning, versions of weights, scores.
 
+use super::decision_log::windows;
 use super::entity_log::PlainPart;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -134,7 +135,7 @@ impl Served {
         factors.truncate(5);
         let factors: Vec<Value> = factors
             .into_iter()
-            .map(|(weight, inputs)| json!({ "inputs": inputs, "log_odds": weight }))
+            .map(|(weight, inputs)| json!({ "inputs": inputs, "windows_ms": windows(inputs.keys()), "log_odds": weight }))
             .collect();
         json!({
             "name": NAME,

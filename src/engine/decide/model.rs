@@ -5,6 +5,7 @@ use crate::event::public::{Factor, ModelOpinion};
 use crate::fraud::Inputs;
 use crate::fraud::model::{Model, Opinion, Served, Token};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// A model that was asked about a payment.
 pub(super) struct Asked<'m> {
@@ -32,6 +33,7 @@ impl<'m> Asked<'m> {
                 .into_iter()
                 .map(|(name, value)| (Cow::Borrowed(name), value))
                 .collect(),
+            windows_ms: BTreeMap::new(),
             log_odds: *log_odds,
         };
         Some(ModelOpinion {
