@@ -97,6 +97,85 @@ fn the_same_input_twice_gives_the_same_bytes() {
     assert_eq!(compared, 11, "ten topics and the ledger");
 }
 
+#[test]
+fn several_files_are_read_as_one() {
+    let input = generated(4, 12_000);
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("shop.yaml");
+    std::fs::write(&config, "model: default").expect("a writable folder");
+    let config = config.to_string_lossy().into_owned();
+    let parts: Vec<String> = input
+        .split_inclusive('\n')
+        .collect::<Vec<_>>()
+        .chunks(900)
+        .enumerate()
+        .map(|(number, lines)| {
+            let file = folder.path().join(format!("{number}.jsonl"));
+            std::fs::write(&file, lines.concat()).expect("a writable folder");
+            file.to_string_lossy().into_owned()
+        })
+        .collect();
+    let out = folder.path().join("out").to_string_lossy().into_owned();
+    let files: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let output = tillstream(&[&["process"], &files[..], &["--out", &out, "--config", &config]].concat(), "");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let one = good(&input, &["--config", &config]);
+    for topic in ["sessions", "scores.fraud", "quality.fraud", "business.days"] {
+        let (parts, whole) = (lines(Path::new(&out), topic), lines(one.path(), topic));
+        assert_eq!(parts, whole, "{topic}");
+    }
+}
+
+/// An order and a basket that come behind what links their card or visitor count for its customer, in the order of the file.
+#[test]
+fn what_a_till_or_a_login_links_counts_for_what_stands_behind_it_and_for_nothing_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let features = folder.path().join("features.yaml");
+    std::fs::write(
+        &features,
+        "views:\n  - { name: orders, entity: customer, source: order_placed, windows: [1h], features: [count] }\n",
+    )
+    .expect("a writable folder");
+    let rules = folder.path().join("rules.yaml");
+    std::fs::write(
+        &rules,
+        "version: 1\nthresholds: { review: 0.3, step_up: 0.6, decline: 0.85 }\nrules: []\n",
+    )
+    .expect("a writable folder");
+    let config = folder.path().join("shop.yaml");
+    std::fs::write(&config, "features: features.yaml\nrules: rules.yaml\n").expect("a writable folder");
+    let order = |id: &str, card: &str, time_ms: i64| {
+        let event = json!({"event_id": id, "event_name": "order_placed", "event_time_ms": time_ms, "order_id": id,
+            "currency": "EUR", "card_token": card, "value_minor": 5});
+        envelope("orders", id, time_ms, event)
+    };
+    let till = |card: &str, time_ms: i64| {
+        let event = json!({"event_id": "t", "event_name": "pos_transaction", "event_time_ms": time_ms, "store_id": "s",
+            "workstation_id": "w", "sequence_number": 1, "business_day": "2026-01-05", "currency": "EUR",
+            "customer_id": "ada", "lines": [{"item_id": "i", "amount_minor": 5}],
+            "tenders": [{"kind": "card", "amount_minor": 5, "card_token": card}]});
+        envelope("pos", "s", time_ms, event)
+    };
+    let asked = |id: &str, time_ms: i64| {
+        let event = json!({"event_id": id, "event_name": "payment_attempted", "event_time_ms": time_ms, "payment_id": id,
+            "card_token": "another", "amount_minor": 5, "currency": "EUR", "customer_id": "ada"});
+        envelope("payments", "another", time_ms, event)
+    };
+    let input = [
+        order("before", "tok_1", START_MS + 15),
+        till("tok_1", START_MS + 10),
+        order("behind", "tok_1", START_MS + 20),
+        asked("p1", START_MS + 30),
+    ];
+    let folder = good(&input.concat(), &["--config", &config.to_string_lossy()]);
+    let vector = lines(folder.path(), "vectors.fraud")[0]["value"]["features"].clone();
+    assert_eq!(
+        vector,
+        json!({"orders__count_1h": 1.0}),
+        "the order before was read before its card was linked"
+    );
+}
+
 /// Final sessions without what depends on the order of arrival.
 fn final_sessions(folder: &Path) -> BTreeMap<(String, i64), Value> {
     lines(folder, "sessions")

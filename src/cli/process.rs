@@ -51,8 +51,16 @@ impl Process {
         let inputs = self.files.iter().map(|file| open(file)).collect::<Result<Vec<_>, _>>()?;
         let mut results = Results::create(&self.out, &config.application)?;
         let progress = progress_bar(&self.files);
-        for (file, reader) in self.files.iter().zip(inputs) {
-            read(file, reader, &mut engine, &mut results, &progress)?;
+        let mut reader = Reader {
+            engine: &mut engine,
+            results: &mut results,
+            progress: &progress,
+            topic: None,
+            waiting: 0,
+            number: 0,
+        };
+        for (file, input) in self.files.iter().zip(inputs) {
+            reader.read(file, input)?;
         }
         engine.round().context("running the stages")?;
         if !self.keep_open {
@@ -74,72 +82,61 @@ impl Process {
     }
 }
 
-fn read(
-    file: &Path,
-    mut reader: Box<dyn BufRead>,
-    engine: &mut Engine,
-    results: &mut Results,
-    progress: &ProgressBar,
-) -> Result<(), CliError> {
-    let (mut line, mut number, mut waiting) = (Vec::new(), 0_u64, 0);
-    let mut role = None;
-    loop {
-        line.clear();
-        let bytes =
-            reader.read_until(b'\n', &mut line).with_context(|| format!("reading {}", file.display()))?;
-        if bytes == 0 {
-            break;
-        }
-        number += 1;
-        progress.inc(bytes as u64);
-        let event = line.strip_suffix(b"\n").unwrap_or(&line);
-        // an empty line, with either line end, is nothing: not even a broken event
-        if matches!(event, b"" | b"\r") {
-            continue;
-        }
-        let (topic, record) = record_of_line(event);
-        if role != Some(Role::of(topic)) {
-            role = Some(Role::of(topic));
-            engine.fold().context("running ingest and keyed")?;
-        }
-        if topic == Topic::Rules {
-            // partitions of the decision log have no order among each other either
-            engine.until_quiet().context("running the stages")?;
-            append(engine, topic, record, number);
-            engine.until_quiet().context("running the stages")?;
-            continue;
-        }
-        append(engine, topic, record, number);
-        waiting += 1;
-        if waiting == RECORDS_PER_ROUND {
-            waiting = 0;
-            engine.round().context("running the stages")?;
-            results.take(engine)?;
+/// What reads files into the engine, one after the other as if they were one.
+struct Reader<'e> {
+    engine: &'e mut Engine,
+    results: &'e mut Results,
+    progress: &'e ProgressBar,
+    /// The topic of the record before.
+    topic: Option<Topic>,
+    /// Records since the last round.
+    waiting: usize,
+    /// Records so far.
+    number: u64,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, file: &Path, mut reader: Box<dyn BufRead>) -> Result<(), CliError> {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let bytes =
+                reader.read_until(b'\n', &mut line).with_context(|| format!("reading {}", file.display()))?;
+            if bytes == 0 {
+                return Ok(());
+            }
+            self.progress.inc(bytes as u64);
+            let event = line.strip_suffix(b"\n").unwrap_or(&line);
+            // an empty line, with either line end, is nothing: not even a broken event
+            if !matches!(event, b"" | b"\r") {
+                let (topic, record) = record_of_line(event);
+                self.take(topic, record)?;
+            }
         }
     }
-    Ok(())
-}
 
-/// What a topic's records are to those of others. The partitions of one round have no order among each other, so that where the
-/// role changes from one line to the next ingest reads what came before: a payment counts what stands before it in the file, and
-/// labels and logins count for what follows them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    /// It is asked what came before.
-    Asks,
-    /// It changes what others count.
-    Judges,
-    /// It is counted.
-    Counts,
-}
-
-impl Role {
-    fn of(topic: Topic) -> Role {
-        match topic {
-            Topic::Payments => Role::Asks,
-            Topic::Labels | Topic::Accounts => Role::Judges,
-            _ => Role::Counts,
+    fn take(&mut self, topic: Topic, record: LogRecord) -> Result<(), CliError> {
+        // partitions have no order among each other, so where the topic changes what came before is folded: a payment counts
+        // what stands before it in the file, and logins, labels and tills count for what follows them
+        if self.topic.replace(topic) != Some(topic) {
+            self.engine.fold().context("running ingest and keyed")?;
         }
+        self.number += 1;
+        if topic == Topic::Rules {
+            // partitions of the decision log have no order among each other either
+            self.engine.until_quiet().context("running the stages")?;
+            append(self.engine, topic, record, self.number);
+            self.engine.until_quiet().context("running the stages")?;
+            return Ok(());
+        }
+        append(self.engine, topic, record, self.number);
+        self.waiting += 1;
+        if self.waiting == RECORDS_PER_ROUND {
+            self.waiting = 0;
+            self.engine.round().context("running the stages")?;
+            self.results.take(self.engine)?;
+        }
+        Ok(())
     }
 }
 
