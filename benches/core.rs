@@ -43,7 +43,9 @@ fn main() {
 }
 
 fn traffic(events: u64) -> Vec<GeneratedRecord> {
-    Generator::new(GenerateSettings { seed: 11, events, ..GenerateSettings::default() }).collect()
+    let whole =
+        GenerateSettings { seed: 11, events, labelled: 0.3, is_whole: true, ..GenerateSettings::default() };
+    Generator::new(whole).collect()
 }
 
 fn compare() {
@@ -173,6 +175,69 @@ struct FloorPayment<'a> {
     amount_minor: Option<i64>,
 }
 
+/// What comes beside clicks and payments, as far as its answers need it.
+#[derive(Deserialize)]
+struct FloorOther<'a> {
+    #[serde(borrow)]
+    event_name: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    payment_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    outcome: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    customer_id: Option<Cow<'a, str>>,
+    value_minor: Option<i64>,
+    #[serde(borrow)]
+    store_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    business_day: Option<Cow<'a, str>>,
+    lines: Option<Vec<FloorLine>>,
+    #[serde(borrow)]
+    item_id: Option<Cow<'a, str>>,
+    stock: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct FloorLine {
+    amount_minor: i64,
+}
+
+/// Orders and logins of customers, what stores took on a day, what payments were, and what there is in stock.
+#[derive(Default)]
+struct FloorShop {
+    customers: HashMap<String, (u64, i64)>,
+    days: HashMap<(String, String), (u64, i64)>,
+    stock: HashMap<String, i64>,
+}
+
+impl FloorShop {
+    fn take(&mut self, record: &GeneratedRecord, out: &mut String) {
+        let Ok(other) = serde_json::from_slice::<FloorOther<'_>>(&record.value) else { return };
+        let owned = |text: &Option<Cow<'_, str>>| text.as_deref().unwrap_or_default().to_owned();
+        match record.topic {
+            RawTopic::Pos => {
+                let day = self.days.entry((owned(&other.store_id), owned(&other.business_day))).or_default();
+                day.0 += 1;
+                day.1 += other.lines.iter().flatten().map(|line| line.amount_minor).sum::<i64>();
+            }
+            RawTopic::Labels => {
+                let (payment, outcome) = (owned(&other.payment_id), owned(&other.outcome));
+                writeln!(out, "{{\"payment_id\":\"{payment}\",\"outcome\":\"{outcome}\"}}")
+                    .expect("a String takes all");
+            }
+            RawTopic::Catalogue => {
+                self.stock.insert(owned(&other.item_id), other.stock.unwrap_or(0));
+            }
+            _ => {
+                let counts = matches!(other.event_name.as_deref(), Some("order_placed" | "login_failed"));
+                let customer = self.customers.entry(owned(&other.customer_id)).or_default();
+                customer.0 += u64::from(counts);
+                customer.1 += other.value_minor.unwrap_or(0);
+            }
+        }
+    }
+}
+
 #[derive(Default)]
 struct FloorSession {
     start: i64,
@@ -192,6 +257,7 @@ struct FloorSession {
 fn run_floor(records: &[GeneratedRecord]) -> usize {
     let mut sessions = HashMap::<String, FloorSession>::new();
     let mut cards = HashMap::<String, (u64, i64)>::new();
+    let mut shop = FloorShop::default();
     let mut out = String::new();
     let mut bytes = 0;
     for record in records {
@@ -204,7 +270,7 @@ fn run_floor(records: &[GeneratedRecord]) -> usize {
                 let Ok(payment) = serde_json::from_slice::<FloorPayment<'_>>(&record.value) else { continue };
                 floor_payment(&payment, &mut cards, &mut out);
             }
-            _ => unreachable!("clicks and payments alone are generated"),
+            _ => shop.take(record, &mut out),
         }
         if out.len() > 1 << 20 {
             bytes += out.len();
