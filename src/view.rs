@@ -279,10 +279,11 @@ impl View {
         self.intent.read().unwrap_or_else(PoisonError::into_inner).quality()
     }
 
-    /// Visitors, entities and decisions that are kept.
+    /// Visitors, entities, decisions and, of those without a record, verdicts that are kept.
     #[must_use]
-    pub fn sizes(&self) -> [usize; 3] {
-        [self.running.len().max(self.sessions.len()), self.features.len(), self.decisions.len()]
+    pub fn sizes(&self) -> [usize; 4] {
+        let visitors = self.running.len().max(self.sessions.len());
+        [visitors, self.features.len(), self.decisions.len(), self.verdicts.len()]
     }
 
     /// Takes a record of one of [`View::TOPICS`]. What is older than what is known changes nothing.

@@ -370,7 +370,7 @@ pub struct RecommendedItem<'a> {
     /// The item.
     #[schema(value_type = String)]
     pub item_id: Text<'a>,
-    /// Comparable within this answer, between items of the same reason; absent where popularity decides.
+    /// Comparable within this answer, between items of the same reason; null where popularity decides.
     pub score: Option<f64>,
     /// Why it is recommended.
     pub reason: RecommendationReason<'a>,

@@ -257,6 +257,19 @@ mod tests {
     }
 
     #[test]
+    fn what_was_seen_is_shown_again_only_where_that_is_wanted_and_never_the_newest_item() {
+        for (shows_seen, expected) in [(false, vec!["stove"]), (true, vec!["mat", "stove"])] {
+            let mut recommender = Recommender { shows_seen, ..recommender() };
+            recommender.close(&session(&["tent", "mat", "stove"], 1));
+            recommender.close(&session(&["tent", "mat"], 2));
+            let answer = recommender.recommend(&["tent", "mat"], &[], 10);
+            let mut found: Vec<_> = answer.iter().map(|found| found.item).collect();
+            found.sort_unstable();
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
     fn a_look_at_an_item_counts_before_the_session_ends_and_a_purchase_counts_for_more() {
         let mut recommender = recommender();
         let pace = Pace { events: 1, duration_ms: 0 };

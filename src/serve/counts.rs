@@ -31,7 +31,7 @@ impl Counts {
         let scores = CounterVec::new(
             Opts::new(
                 "tillstream_score_answers_total",
-                "Answers to payments that were sent to be scored: score, repeated (it was known), fallback, none.",
+                "Answers to payments that were sent to be scored: score, repeated (it was known), fallback, none, conflict (another payment has the id).",
             ),
             &["answer"],
         );

@@ -155,7 +155,7 @@ fn samples(live: &Live) -> Samples {
     for (topic, count) in live.unreadable() {
         samples.count(metrics::VIEW_UNREADABLE, &[topic.name()], count);
     }
-    for (what, size) in ["visitors", "entities", "decisions"].into_iter().zip(live.view.sizes()) {
+    for (what, size) in ["visitors", "entities", "decisions", "verdicts"].into_iter().zip(live.view.sizes()) {
         samples.count(metrics::VIEW_ENTRIES, &[what], size as u64);
     }
     let sizes = live.view.recommender().sizes();

@@ -99,6 +99,7 @@ pub(super) async fn score(
     let (answer, outcome) = match api.scored(&attempt, &body).await {
         Ok((known, outcome)) => (attempt.known(&known, begun), outcome),
         Err(Unscored::Another) => {
+            api.counts.scored("conflict");
             let detail = "this payment was another one, of another card, amount or currency: a payment id is used once";
             return Err(Problem::new(StatusCode::CONFLICT, detail).at("payment_id"));
         }

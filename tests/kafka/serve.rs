@@ -64,12 +64,32 @@ fn a_posted_payment_is_scored_once_and_a_fallback_answers_in_time_where_the_brok
     shop.declare_clients(&format!("{{ budget: {}ms, fallback: [{fallback}] }}", BUDGET.as_millis()));
     shop.configure("ingest: { payload_bytes_max: 64KiB }");
     let instance = shop.instance();
+    let slow = half_a_payment(&instance);
     refusals_are_problems(&instance);
     scored_once(&shop, &instance);
     rules_change_without_a_stop(&shop, &instance);
     without_a_broker(&shop, &instance);
+    is_given_up(slow);
     decided_once_for_all(&instance);
     nothing_personal_is_shown(&shop, &instance);
+}
+
+/// A payment of which the second half never comes.
+fn half_a_payment(instance: &Instance) -> Caller {
+    let mut caller = Caller::new(instance.http);
+    let head = format!(
+        "POST /v1/score HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Length: 100\r\n\r\n{{\"event_id\":",
+        CHECKOUT.expect("a token")
+    );
+    caller.write(head.as_bytes());
+    caller
+}
+
+/// More than ten seconds later it has its answer.
+fn is_given_up(mut slow: Caller) {
+    let (status, headers) = slow.head();
+    assert_eq!(status, 400, "{headers}");
+    assert!(headers.contains("content-type: application/problem+json"), "{headers}");
 }
 
 fn refusals_are_problems(instance: &Instance) {

@@ -329,6 +329,11 @@ impl Caller {
         Answer { status, headers, body: String::from_utf8(body).expect("text") }
     }
 
+    /// Sends bytes as they are.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.stream.get_mut().write_all(bytes).expect("a server that listens");
+    }
+
     /// Sends a request.
     pub fn send(&mut self, method: &str, path: &str, token: Option<&str>, body: &[u8]) {
         let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
