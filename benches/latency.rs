@@ -112,7 +112,14 @@ fn produce(shop: &Shop, hop_topic: &str, seconds: u64, rate: u64) -> (Sent, Sent
     // recent enough for the topics' retention
     let now = EventTime(SystemClock.now().0);
     let start = now.minus(Duration::from_secs(86_400));
-    let settings = GenerateSettings { seed: 5, events: rate * seconds, start, ..GenerateSettings::default() };
+    let settings = GenerateSettings {
+        seed: 5,
+        events: rate * seconds,
+        start,
+        labelled: 0.3,
+        is_whole: true,
+        ..GenerateSettings::default()
+    };
     let (mut payments, mut hops) = (Sent::new(), Sent::new());
     let begun = Instant::now();
     for (number, record) in Generator::new(settings).enumerate() {
