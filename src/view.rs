@@ -112,7 +112,7 @@ pub struct Verdict {
     pub payment: PaymentMark,
 }
 
-/// Tells a payment from another one of the same id, in 20 bytes.
+/// Tells a payment from another one of the same id, in 16 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PaymentMark {
     /// When it was attempted.

@@ -83,6 +83,20 @@ fn payment_of(visitor: &str, card: &str, payment: &str, time_ms: i64) -> String 
     envelope("payments", card, time_ms, event)
 }
 
+/// A configuration with these views and no rules, in a folder that is there as long as it is kept.
+fn shop_with_views(views: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in [
+        ("features.yaml", &format!("views:\n{views}")[..]),
+        ("rules.yaml", "version: 1\nthresholds: { review: 0.3, step_up: 0.6, decline: 0.85 }\nrules: []\n"),
+        ("shop.yaml", "features: features.yaml\nrules: rules.yaml\n"),
+    ] {
+        std::fs::write(folder.path().join(name), text).expect("a writable folder");
+    }
+    let config = folder.path().join("shop.yaml").to_string_lossy().into_owned();
+    (folder, config)
+}
+
 #[test]
 fn the_same_input_twice_gives_the_same_bytes() {
     let input = generated(3, 30_000);
@@ -129,21 +143,9 @@ fn several_files_are_read_as_one() {
 /// An order and a basket that come behind what links their card or visitor count for its customer, in the order of the file.
 #[test]
 fn what_a_till_or_a_login_links_counts_for_what_stands_behind_it_and_for_nothing_before() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let features = folder.path().join("features.yaml");
-    std::fs::write(
-        &features,
-        "views:\n  - { name: orders, entity: customer, source: order_placed, windows: [1h], features: [count] }\n",
-    )
-    .expect("a writable folder");
-    let rules = folder.path().join("rules.yaml");
-    std::fs::write(
-        &rules,
-        "version: 1\nthresholds: { review: 0.3, step_up: 0.6, decline: 0.85 }\nrules: []\n",
-    )
-    .expect("a writable folder");
-    let config = folder.path().join("shop.yaml");
-    std::fs::write(&config, "features: features.yaml\nrules: rules.yaml\n").expect("a writable folder");
+    let (_kept, config) = shop_with_views(
+        "  - { name: orders, entity: customer, source: order_placed, windows: [1h], features: [count] }\n",
+    );
     let order = |id: &str, card: &str, time_ms: i64| {
         let event = json!({"event_id": id, "event_name": "order_placed", "event_time_ms": time_ms, "order_id": id,
             "currency": "EUR", "card_token": card, "value_minor": 5});
@@ -167,7 +169,7 @@ fn what_a_till_or_a_login_links_counts_for_what_stands_behind_it_and_for_nothing
         order("behind", "tok_1", START_MS + 20),
         asked("p1", START_MS + 30),
     ];
-    let folder = good(&input.concat(), &["--config", &config.to_string_lossy()]);
+    let folder = good(&input.concat(), &["--config", &config]);
     let vector = lines(folder.path(), "vectors.fraud")[0]["value"]["features"].clone();
     assert_eq!(
         vector,
@@ -825,26 +827,13 @@ fn the_demo_shows_what_the_model_learned_and_what_was_recommended() {
 
 #[test]
 fn views_and_filters_read_every_entity_that_an_event_names_and_results_count_for_linked_customers() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let features = folder.path().join("features.yaml");
-    std::fs::write(
-        &features,
-        "views:
-  - { name: device_clicks, entity: device, source: click, windows: [1h], features: [distinct: visitor] }
+    let (_kept, config) = shop_with_views(
+        "  - { name: device_clicks, entity: device, source: click, windows: [1h], features: [distinct: visitor] }
   - { name: customer_orders, entity: customer, source: order_placed, windows: [1h], features: [distinct: visitor] }
   - { name: customer_tills, entity: customer, source: pos_transaction, where: store.startsWith('de-'), windows: [1h], features: [count] }
   - { name: customer_results, entity: customer, source: payment_result, windows: [1h], features: [count, mean: declined] }
 ",
-    )
-    .expect("a writable folder");
-    let rules = folder.path().join("rules.yaml");
-    std::fs::write(
-        &rules,
-        "version: 1\nthresholds: { review: 0.3, step_up: 0.6, decline: 0.85 }\nrules: []\n",
-    )
-    .expect("a writable folder");
-    let config = folder.path().join("shop.yaml");
-    std::fs::write(&config, "features: features.yaml\nrules: rules.yaml\n").expect("a writable folder");
+    );
     let mut seen = click("v1", "c1", START_MS);
     seen["device_id"] = json!("d1");
     let order = json!({"event_id": "o1", "event_name": "order_placed", "event_time_ms": START_MS, "order_id": "o1",
@@ -872,7 +861,7 @@ fn views_and_filters_read_every_entity_that_an_event_names_and_results_count_for
         // what stands behind the payment is nothing that it could have known
         basket("de-2"),
     ];
-    let folder = good(&input.concat(), &["--config", &config.to_string_lossy()]);
+    let folder = good(&input.concat(), &["--config", &config]);
     let vector = lines(folder.path(), "vectors.fraud")[0]["value"]["features"].clone();
     let expected = json!({
         "device_clicks__visitor_distinct_1h": 1.0,

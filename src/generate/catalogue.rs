@@ -186,6 +186,24 @@ impl Catalogue {
         self.items.get(place % self.items.len()).expect("a place within the catalogue")
     }
 
+    /// Appends `lines` as `items`, each with its price and pieces, and what `told` says of its item.
+    pub(super) fn write_lines(
+        &self,
+        lines: &[Line],
+        currency: Currency,
+        told: impl Fn(&Item) -> &str,
+        json: &mut Json,
+    ) {
+        json.raw(",\"items\":[");
+        for (place, line) in lines.iter().enumerate() {
+            let item = self.item(line.item);
+            json.raw(if place == 0 { "{" } else { ",{" }).raw(told(item));
+            json.raw(",\"price_minor\":").number(item.price_minor(currency));
+            json.raw(",\"quantity\":").number(line.quantity).raw("}");
+        }
+        json.raw("]");
+    }
+
     /// Any item, by popularity.
     pub(super) fn popular(&self, random: &mut Random) -> &Item {
         self.popular_between(0, self.items.len(), random)

@@ -96,13 +96,7 @@ impl Order {
         if matches!(step, Step::Paid | Step::Refunded) {
             return;
         }
-        let json = stage.draft.value.raw(",\"items\":[");
-        for (place, line) in self.lines.iter().enumerate() {
-            let item = shop.catalogue.item(line.item);
-            json.raw(if place == 0 { "{" } else { ",{" }).raw(&item.sold);
-            json.raw(",\"price_minor\":").number(item.price_minor(self.payment.currency));
-            json.raw(",\"quantity\":").number(line.quantity).raw("}");
-        }
-        json.raw("]");
+        let (json, currency) = (&mut stage.draft.value, self.payment.currency);
+        shop.catalogue.write_lines(&self.lines, currency, |item| &item.sold, json);
     }
 }

@@ -128,21 +128,17 @@ const UNKNOWN_FIELDS: [&str; 3] = [
 impl Stage<'_> {
     /// Begins a click of the visitor `visitor`, up to its `visitor_id`.
     pub(super) fn open_click(&mut self, name: &str, visitor: u64) -> &mut Json {
-        self.draft.topic = RawTopic::Clickstream;
         self.draft.key.raw("v-").padded(visitor, 6);
         let bits = self.shop.event_bits(self.event);
         let name = if self.fate.oddity == Oddity::UnknownName { pick(&UNKNOWN_NAMES, bits) } else { name };
-        self.open(name);
-        self.draft.value.raw(",\"visitor_id\":\"v-").padded(visitor, 6).raw("\"")
+        self.open_on(RawTopic::Clickstream, name).raw(",\"visitor_id\":\"v-").padded(visitor, 6).raw("\"")
     }
 
     /// Begins a payment event of the card `card`, up to its `payment_id` and `card_token`.
     pub(super) fn open_payment(&mut self, name: &str, payment: u64, card: u64) -> &mut Json {
-        self.draft.topic = RawTopic::Payments;
         self.draft.key.raw("tok_").hex(self.shop.card_bits(card));
-        self.open(name);
-        let value = self.draft.value.raw(",\"payment_id\":\"pay_").hex(self.shop.payment_bits(payment));
-        value.raw("\",\"card_token\":\"tok_").hex(self.shop.card_bits(card)).raw("\"")
+        self.open_on(RawTopic::Payments, name);
+        self.paid_with(payment, card)
     }
 
     /// Begins a label of the payment `payment`, up to its outcome.
@@ -152,9 +148,7 @@ impl Stage<'_> {
         let value = &mut self.draft.value;
         value.raw("{\"event_name\":\"label\",\"event_id\":\"e-").hex(self.shop.event_bits(self.event));
         value.raw("\",\"known_at_ms\":").number(self.fate.event_time_ms);
-        value.raw(",\"payment_id\":\"pay_").hex(self.shop.payment_bits(payment));
-        value.raw("\",\"card_token\":\"tok_").hex(self.shop.card_bits(card));
-        value.raw("\",\"source\":\"review\",\"outcome\":\"")
+        self.paid_with(payment, card).raw(",\"source\":\"review\",\"outcome\":\"")
     }
 
     /// Begins an event on `topic`, up to its time; what its record is keyed by is for the caller to say.
@@ -171,16 +165,17 @@ impl Stage<'_> {
         self.draft.value.raw("{\"event_time_ms\":").number(self.fate.event_time_ms)
     }
 
-    /// Appends the payment `payment` and its card to a record that is not a payment's own.
-    pub(super) fn paid_with(&mut self, payment: u64, card: u64) {
-        let value = self.draft.value.raw(",\"payment_id\":\"pay_").hex(self.shop.payment_bits(payment));
-        value.raw("\",\"card_token\":\"tok_").hex(self.shop.card_bits(card)).raw("\"");
+    /// Appends the payment `payment` and its card.
+    pub(super) fn paid_with(&mut self, payment: u64, card: u64) -> &mut Json {
+        let bits = self.shop.payment_bits(payment);
+        self.draft.value.raw(",\"payment_id\":\"pay_").hex(bits).raw("\"");
+        self.card(card)
     }
 
     /// Appends the token of the card `card`.
-    pub(super) fn card(&mut self, card: u64) {
+    pub(super) fn card(&mut self, card: u64) -> &mut Json {
         let bits = self.shop.card_bits(card);
-        self.draft.value.raw(",\"card_token\":\"tok_").hex(bits).raw("\"");
+        self.draft.value.raw(",\"card_token\":\"tok_").hex(bits).raw("\"")
     }
 
     /// The number of a new payment.

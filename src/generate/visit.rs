@@ -245,14 +245,9 @@ impl Visit {
     }
 
     fn close_with_lines(&self, lines: &[Line], shop: &Shop, json: &mut Json) {
-        self.currency(json).raw(",\"items\":[");
-        for (place, line) in lines.iter().enumerate() {
-            let item = shop.catalogue.item(line.item);
-            json.raw(if place == 0 { "{" } else { ",{" }).raw(&item.named);
-            json.raw(",\"price_minor\":").number(item.price_minor(self.person.currency));
-            json.raw(",\"quantity\":").number(line.quantity).raw("}");
-        }
-        json.raw("]}");
+        let json = self.currency(json);
+        shop.catalogue.write_lines(lines, self.person.currency, |item| &item.named, json);
+        json.raw("}");
     }
 
     fn currency<'a>(&self, json: &'a mut Json) -> &'a mut Json {

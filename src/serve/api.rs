@@ -78,7 +78,6 @@ pub(super) struct Shared {
     pub(super) streams: Arc<Semaphore>,
     pub(super) counts: Arc<Counts>,
     pub(super) declared: Declared,
-    pub(super) payload_bytes_max: usize,
     clients: Clients,
 }
 
@@ -132,7 +131,6 @@ impl Api {
             counts: counts.clone(),
             declared: Declared::of(fold, live.rules.known()),
             live,
-            payload_bytes_max: fold.payload_bytes_max,
             fold: fold.clone(),
             clients: settings.clients,
         }));
@@ -153,7 +151,7 @@ fn router(state: &ApiState) -> Router {
         .method_not_allowed_fallback(|| {
             std::future::ready(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "the route has no such method"))
         })
-        .layer(DefaultBodyLimit::max(state.payload_bytes_max))
+        .layer(DefaultBodyLimit::max(state.fold.payload_bytes_max))
         .layer(RequestBodyTimeoutLayer::new(BODY_PATIENCE))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(state.clone(), counted))

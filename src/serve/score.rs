@@ -95,7 +95,7 @@ pub(super) async fn score(
 ) -> Result<Json<Lagged<ScoreAnswer>>, Problem> {
     let begun = Stopwatch::start();
     let body = body.map_err(|fault| Problem::body(&fault))?;
-    let attempt = Attempt::read(&body, api.payload_bytes_max)?;
+    let attempt = Attempt::read(&body, api.fold.payload_bytes_max)?;
     let (answer, outcome) = match api.scored(&attempt, &body).await {
         Ok((known, outcome)) => (attempt.known(&known, begun), outcome),
         Err(Unscored::Another) => {
@@ -165,8 +165,7 @@ impl ApiState {
 
     /// `known`, unless it is about another payment than `attempt`.
     fn of_this(&self, attempt: &Attempt<'_>, known: Known) -> Result<Known, Unscored> {
-        let payment = known.verdict().payment;
-        let is_another = attempt.mark(&self.fold, payment.time()).is_another_than(&payment);
+        let is_another = attempt.is_another_than(&known.verdict().payment, &self.fold);
         if is_another { Err(Unscored::Another) } else { Ok(known) }
     }
 
@@ -175,8 +174,7 @@ impl ApiState {
         let mut sent = Ok(());
         self.sent.update(&attempt.decision, |known| {
             if let Some(before) = known.filter(|before| !before.receipt.has_failed()) {
-                let mark = attempt.mark(&self.fold, before.payment.time());
-                if mark.is_another_than(&before.payment) {
+                if attempt.is_another_than(&before.payment, &self.fold) {
                     sent = Err(Unscored::Another);
                 }
                 return None;
@@ -215,6 +213,11 @@ impl<'b> Attempt<'b> {
             time: EventTime(payment.time_ms),
             payment,
         })
+    }
+
+    /// Whether it cannot be `payment`, which has its id.
+    fn is_another_than(&self, payment: &PaymentMark, fold: &FoldSettings) -> bool {
+        self.mark(fold, payment.time()).is_another_than(payment)
     }
 
     /// What tells it from another payment, where the one of its id was attempted at `time`.
