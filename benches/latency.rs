@@ -49,7 +49,7 @@ fn setting(name: &str, default: u64) -> u64 {
 fn main() {
     let (p50, p99) = measure("every topic at least once", &[]);
     assert!(p50 <= 6.0 && p99 <= 5.0, "slower than the goal");
-    let others: Vec<_> = Topic::PUBLIC.into_iter().filter(|topic| *topic != Topic::ScoresFraud).collect();
+    let others: Vec<_> = Topic::of_stages().filter(|topic| *topic != Topic::ScoresFraud).collect();
     let (beside, _) = measure("every topic but scores.fraud exactly once", &others);
     let share = beside / p50;
     println!("median beside exactly-once topics, both over their hop: {share:.2} x (at most {BESIDE_MAX})");
