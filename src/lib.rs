@@ -4,7 +4,7 @@
 //!
 //! - [`time`], [`event`], [`fault`], [`ledger`]: the words everything else is written in;
 //! - [`codec`]: bytes to events; [`log`]: frames, positions, and the log as a trait, in memory and over Kafka;
-//! - [`ftrl`]: logistic regression that learns online;
+//! - [`ftrl`]: logistic regression that learns online; [`drift`]: whether values are as they were;
 //! - [`state`], [`operator`], [`progress`]: what a task keeps, what an operator is, how far things are;
 //! - [`checkpoint`]: a task's state as immutable files, found, added to and folded;
 //! - [`session`], [`feature`], [`fraud`], [`business`], [`ingest`]: the shop's logic, pure;
@@ -22,6 +22,7 @@ pub mod codec;
 pub mod condition;
 pub mod config;
 pub mod crash_points;
+pub mod drift;
 pub mod engine;
 pub mod event;
 pub mod fault;

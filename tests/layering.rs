@@ -8,6 +8,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("fault", &[]),
     ("rules_of_the_protocol", &[]),
     ("event", &["time"]),
+    ("drift", &["time"]),
     ("codec", &["event", "time"]),
     ("ledger", &["codec", "event", "time"]),
     ("log", &["event", "time", "rules_of_the_protocol"]),

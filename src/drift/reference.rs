@@ -1,0 +1,362 @@
+//! What a field looks like at this hour of the week, and the evidence that it no longer does.
+//!
+//! A [`Reference`] learns the shares of a few [`cells`] (bins of equal content, or names), per hour of the week, with shrinkage towards the
+//! hour of the day and towards all hours: two weeks are two windows of an hour of the week, and fourteen of its hour of the day.
+//! Each window is compared with it by Pearson's χ², divided by how much larger that has been than chance alone would make it (values
+//! of one customer, one basket, one campaign go together), turned into a standard normal score, and summed by a CUSUM, which
+//! finds what is small and lasts as well as what is large, and says since when.
+
+pub mod cells;
+pub mod evidence;
+pub mod seasonal;
+
+use super::p_value::normal_survival;
+use super::profile::{Profile, Sketch};
+use super::settings::DriftSettings;
+use crate::time::EventTime;
+use cells::{Cells, tally};
+use evidence::{Evidence, chi_square, normal_score};
+use seasonal::{Grain, Seasonal};
+use serde::{Deserialize, Serialize};
+
+/// Values that must have been seen before cells are cut.
+const CUT_AFTER: u64 = 300;
+/// And windows.
+const CUT_AFTER_WINDOWS: u32 = 12;
+/// Windows over which the dispersion is averaged.
+const DISPERSION_WINDOWS: f64 = 60.0;
+/// What it is before any, and as how many windows that counts.
+const DISPERSION_BEFORE: (f64, f64) = (1.3, 10.0);
+/// Windows over which the correlation of scores is averaged.
+const CORRELATION_WINDOWS: f64 = 168.0;
+/// Beyond this correlation, a window says nothing new for days.
+const CORRELATION_MAX: f64 = 0.98;
+/// Values in a generation of the long run.
+const GENERATION: u64 = 100_000;
+/// A window that says so much by itself is not learned from.
+const SUSPICIOUS: f64 = 3.5;
+
+/// What a field of a stream, in all of it or in a segment, looks like.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reference {
+    cells: Option<Cells>,
+    long_run: LongRun,
+    shares: Seasonal,
+    /// Records with a value, and without.
+    presence: Seasonal,
+    values: Watched,
+    missing: Watched,
+    /// Windows that were learned.
+    windows: u32,
+    /// Its first window.
+    since: EventTime,
+}
+
+/// A test that is made in each window.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Watched {
+    dispersion: f64,
+    dispersion_windows: f64,
+    /// The score of the window before, and how much scores go together with those before: mean product, mean square.
+    last: Option<f64>,
+    product: f64,
+    square: f64,
+    /// The evidence so far.
+    pub evidence: Evidence,
+    /// Of the windows since it began to rise: what was there, and what was expected.
+    pub run: Run,
+}
+
+/// The windows since evidence began to rise.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Counts by cell.
+    pub observed: Vec<f64>,
+    /// What the reference made of as many.
+    pub expected: Vec<f64>,
+    /// What the reference weighs.
+    pub reference_count: f64,
+    /// All values.
+    pub sketch: Option<Sketch>,
+}
+
+/// What a window said of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Seen {
+    /// The probability of a distance as large by chance; nothing where there was too little to compare.
+    pub p_value: Option<f64>,
+}
+
+impl Reference {
+    /// That of a field that is learned from the window that begins at `since` on.
+    #[must_use]
+    pub fn new(since: EventTime, grain: Grain) -> Reference {
+        Reference {
+            cells: None,
+            long_run: LongRun::default(),
+            shares: Seasonal::new(grain),
+            presence: Seasonal::new(grain),
+            values: Watched::default(),
+            missing: Watched::default(),
+            windows: 0,
+            since,
+        }
+    }
+
+    /// Whether it is known well enough to judge by.
+    #[must_use]
+    pub fn is_known(&self, at: EventTime, settings: &DriftSettings) -> bool {
+        self.cells.is_some() && at >= self.since.plus(settings.learn)
+    }
+
+    /// Compares a window of `volume` records with the reference, then learns from it, unless it looks suspicious by itself, or
+    /// the evidence has gone half of the way to `threshold`.
+    pub fn take(
+        &mut self,
+        sketch: Option<&Sketch>,
+        volume: u64,
+        start: EventTime,
+        settings: &DriftSettings,
+        threshold: f64,
+    ) -> Seen {
+        if start < self.since {
+            return Seen::default();
+        }
+        let present = sketch.map_or(0, Sketch::present).min(volume);
+        let presence = [present as f64, (volume - present) as f64];
+        let known = self.is_known(start, settings);
+        let mut seen = Seen::default();
+        let mut is_odd = false;
+        if self.windows > 0 {
+            let (shares, weight) = self.presence.expected(start, 2);
+            let looked = self.missing.look(&presence, &shares, weight, start, known.then_some(threshold));
+            is_odd |= looked.is_some_and(|(score, _)| score > SUSPICIOUS);
+            self.missing.run.keep(None);
+        }
+        if let (Some(cells), Some(sketch)) = (&self.cells, sketch) {
+            let counts = tally(cells, sketch);
+            let (shares, weight) = self.shares.expected(start, counts.len());
+            if let Some((score, p_value)) =
+                self.values.look(&counts, &shares, weight, start, known.then_some(threshold))
+            {
+                seen.p_value = Some(p_value);
+                is_odd |= score > SUSPICIOUS;
+                self.values.run.keep(Some(sketch));
+            }
+        }
+        if !(known && (is_odd || self.is_rising(threshold))) {
+            self.learn(sketch, presence, start);
+        }
+        seen
+    }
+
+    /// Whether evidence has gone half of the way: what comes now may be what it is about.
+    #[must_use]
+    pub fn is_rising(&self, threshold: f64) -> bool {
+        self.values.evidence.sum().max(self.missing.evidence.sum()) > threshold / 2.0
+    }
+
+    fn learn(&mut self, sketch: Option<&Sketch>, presence: [f64; 2], start: EventTime) {
+        self.windows += 1;
+        self.presence.learn(start, &presence);
+        let Some(sketch) = sketch else { return };
+        self.long_run.take(sketch);
+        if self.cells.is_none() && self.windows >= CUT_AFTER_WINDOWS && self.long_run.present() >= CUT_AFTER {
+            self.cells = self.long_run.all().as_ref().and_then(Cells::of);
+        }
+        if let Some(cells) = &self.cells {
+            self.shares.learn(start, &tally(cells, sketch));
+        }
+    }
+
+    /// Takes what is there now for the reference: everything is learned anew, from what the run has seen.
+    pub fn adopt(&mut self, at: EventTime, settings: &DriftSettings) {
+        let grain = self.shares.grain();
+        let run = self.values.run.sketch.take();
+        let presence = self.missing.run.observed.clone();
+        let mut fresh = Reference::new(at.minus(settings.learn), grain);
+        fresh.cells = run.as_ref().and_then(Cells::of).or_else(|| self.cells.take());
+        if let (Some(cells), Some(sketch)) = (&fresh.cells, &run) {
+            fresh.shares.learn(at, &tally(cells, sketch));
+        }
+        if let [present, missing] = presence.as_slice() {
+            fresh.presence.learn(at, &[*present, *missing]);
+        }
+        fresh.windows = 1;
+        fresh.long_run = LongRun { old: run, new: None };
+        fresh.values.dispersion = self.values.dispersion;
+        fresh.values.dispersion_windows = self.values.dispersion_windows;
+        fresh.missing.dispersion = self.missing.dispersion;
+        fresh.missing.dispersion_windows = self.missing.dispersion_windows;
+        *self = fresh;
+    }
+
+    /// The test of the values.
+    #[must_use]
+    pub fn values(&self) -> &Watched {
+        &self.values
+    }
+
+    /// The test of whether there are any.
+    #[must_use]
+    pub fn missing(&self) -> &Watched {
+        &self.missing
+    }
+
+    /// The cells, once there are some.
+    #[must_use]
+    pub fn cells(&self) -> Option<&Cells> {
+        self.cells.as_ref()
+    }
+
+    /// Everything lately.
+    #[must_use]
+    pub fn long_run(&self) -> Option<Sketch> {
+        self.long_run.all()
+    }
+
+    /// The shares of the cells that are usual in the window that begins then.
+    #[must_use]
+    pub fn usual(&self, start: EventTime) -> Vec<f64> {
+        self.cells.as_ref().map_or_else(Vec::new, |cells| self.shares.expected(start, cells.len()).0)
+    }
+}
+
+/// All values lately, for quantiles and for names: those of the present generation, and of the one before.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct LongRun {
+    old: Option<Sketch>,
+    new: Option<Sketch>,
+}
+
+impl LongRun {
+    fn take(&mut self, sketch: &Sketch) {
+        match &mut self.new {
+            Some(new) => new.merge(sketch),
+            None => self.new = Some(sketch.clone()),
+        }
+        if self.new.as_ref().is_some_and(|new| new.present() >= GENERATION) {
+            self.old = self.new.take();
+        }
+    }
+
+    fn present(&self) -> u64 {
+        [&self.old, &self.new].into_iter().flatten().map(Sketch::present).sum()
+    }
+
+    fn all(&self) -> Option<Sketch> {
+        let mut all = self.old.clone().or_else(|| self.new.clone())?;
+        if let (Some(_), Some(new)) = (&self.old, &self.new) {
+            all.merge(new);
+        }
+        Some(all)
+    }
+}
+
+impl Watched {
+    /// Compares counts with shares that weigh as much as `weight` records. Returns the score and the probability of one as
+    /// large by chance. Evidence is summed up to a little beyond `threshold` where there is one; without, the dispersion alone is learned.
+    fn look(
+        &mut self,
+        counts: &[f64],
+        shares: &[f64],
+        weight: f64,
+        start: EventTime,
+        threshold: Option<f64>,
+    ) -> Option<(f64, f64)> {
+        let (statistic, freedom) = chi_square(counts, shares, weight)?;
+        let dispersion = self.dispersion();
+        let raw = normal_score(statistic / dispersion, freedom);
+        let score = raw;
+        let p_value = normal_survival(score);
+        let score = score / self.correlation().sqrt();
+        if let Some(threshold) = threshold {
+            let total: f64 = counts.iter().sum();
+            if self.evidence.add(score, start, threshold) {
+                self.run.add(counts, shares, total, weight);
+            } else {
+                self.run = Run::default();
+            }
+        }
+        // what stands out is not chance, and would make the next that does look like it
+        let excess = (statistic / freedom).min(dispersion * 4.0);
+        if threshold.is_none() || score < SUSPICIOUS {
+            let rate = 1.0 / (self.dispersion_windows + DISPERSION_BEFORE.1).min(DISPERSION_WINDOWS);
+            self.dispersion = dispersion + (excess - dispersion) * rate;
+            self.dispersion_windows += 1.0;
+            self.correlate(raw);
+        }
+        Some((score, p_value))
+    }
+
+    /// Learns how much the score of a window goes together with that of the window before.
+    fn correlate(&mut self, score: f64) {
+        let score = score.clamp(-3.0, 3.0);
+        if let Some(last) = self.last {
+            let rate = 1.0 / (self.dispersion_windows + 1.0).min(CORRELATION_WINDOWS);
+            self.product += (score * last - self.product) * rate;
+            self.square += (score * score - self.square) * rate;
+        }
+        self.last = Some(score);
+    }
+
+    /// How many windows say as much as one would if they were independent: (1 + ρ) / (1 − ρ), the variance of a mean of an
+    /// autoregressive series over that of independent values (Bartlett 1946). A value of the last day is nearly the same an hour later.
+    fn correlation(&self) -> f64 {
+        let correlation =
+            if self.square > 0.0 { (self.product / self.square).clamp(0.0, CORRELATION_MAX) } else { 0.0 };
+        (1.0 + correlation) / (1.0 - correlation)
+    }
+
+    /// How much larger distances from the reference are than chance alone makes them.
+    #[must_use]
+    pub fn dispersion(&self) -> f64 {
+        if self.dispersion_windows > 0.0 { self.dispersion.max(1.0) } else { DISPERSION_BEFORE.0 }
+    }
+}
+
+impl Run {
+    fn add(&mut self, counts: &[f64], shares: &[f64], total: f64, weight: f64) {
+        self.observed.resize(counts.len(), 0.0);
+        self.expected.resize(counts.len(), 0.0);
+        self.observed.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        self.expected.iter_mut().zip(shares).for_each(|(sum, share)| *sum += share * total);
+        self.reference_count = weight;
+    }
+
+    /// Keeps the values of a window that is part of the run.
+    fn keep(&mut self, sketch: Option<&Sketch>) {
+        if self.observed.is_empty() {
+            self.sketch = None;
+            return;
+        }
+        match (&mut self.sketch, sketch) {
+            (Some(known), Some(sketch)) => known.merge(sketch),
+            (None, Some(sketch)) => self.sketch = Some(sketch.clone()),
+            (_, None) => {}
+        }
+    }
+
+    /// All that was counted.
+    #[must_use]
+    pub fn count(&self) -> f64 {
+        self.observed.iter().sum()
+    }
+
+    /// The shares of what was counted, and of what was expected.
+    #[must_use]
+    pub fn shares(&self) -> (Vec<f64>, Vec<f64>) {
+        let of = |counts: &[f64]| {
+            let total: f64 = counts.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+            counts.iter().map(|count| count / total).collect()
+        };
+        (of(&self.observed), of(&self.expected))
+    }
+}
+
+/// The field of that id in a profile.
+#[must_use]
+pub fn sketch_of(profile: &Profile, id: u32) -> Option<&Sketch> {
+    let place = profile.fields.binary_search_by_key(&id, |field| field.id).ok()?;
+    profile.fields.get(place).map(|field| &field.sketch)
+}
