@@ -4,6 +4,7 @@
 //! wherever JSON allows it. It knows no topic, no offset and no configuration but the size limit.
 
 pub mod accounts;
+pub mod alerts;
 pub mod bounds;
 pub mod catalogue;
 pub mod clickstream;

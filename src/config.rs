@@ -4,6 +4,7 @@
 
 mod archive;
 mod declared;
+mod drift;
 mod kafka;
 mod layers;
 mod reader;

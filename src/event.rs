@@ -2,9 +2,10 @@
 //!
 //! [`entity`] names whom an event concerns, [`copy`] is the compact form in which an event travels
 //! to each of them through the entity log, [`part`] is what comes to a payment's decision
-//! through the decision log, [`calendar`] counts days, [`monitor`] is what travels on to whoever watches the scores, [`public`] are the records other teams read. None of them knows JSON dialects,
+//! through the decision log, [`alert`] is what those on call hear and say, [`calendar`] counts days, [`monitor`] is what travels on to whoever watches the scores, [`public`] are the records other teams read. None of them knows JSON dialects,
 //! Kafka or the clock.
 
+pub mod alert;
 pub mod calendar;
 pub mod copy;
 pub mod entity;
@@ -18,5 +19,7 @@ pub use copy::{
     ORDER_ITEMS_MAX, PaymentCopy, ResultStatus, RulesCopy, Value,
 };
 pub use entity::{EntityKind, EntitySet, key_hash};
-pub use part::{Deadline, DecisionEvent, DecisionId, Label, Part, PaymentContext, PublishedRules, RawOrigin};
+pub use part::{
+    Deadline, DecisionEvent, DecisionId, Label, Part, PaymentContext, PublishedRules, RawOrigin, feature_id,
+};
 pub use source::Source;

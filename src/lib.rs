@@ -4,7 +4,7 @@
 //!
 //! - [`time`], [`event`], [`fault`], [`ledger`]: the words everything else is written in;
 //! - [`codec`]: bytes to events; [`log`]: frames, positions, and the log as a trait, in memory and over Kafka;
-//! - [`ftrl`]: logistic regression that learns online; [`drift`]: whether values are as they were;
+//! - [`ftrl`]: logistic regression that learns online; [`drift`]: whether values are as they were; [`alert`]: who is told;
 //! - [`state`], [`operator`], [`progress`]: what a task keeps, what an operator is, how far things are;
 //! - [`checkpoint`]: a task's state as immutable files, found, added to and folded;
 //! - [`session`], [`feature`], [`fraud`], [`business`], [`ingest`]: the shop's logic, pure;
@@ -14,6 +14,7 @@
 //! - [`archive`]: the feature log;
 //! - [`config`], [`crash_points`], [`telemetry`], [`serve`], [`store`], [`slot`], [`cli`]: the edge.
 
+pub mod alert;
 pub mod archive;
 pub mod business;
 pub mod checkpoint;

@@ -2,4 +2,5 @@
 //!
 //! Pure: a fold over the monitor log. It knows neither logs nor partitions, nor which stage made a score.
 
+pub mod drift;
 pub mod quality;

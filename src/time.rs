@@ -48,6 +48,13 @@ impl EventTime {
     }
 }
 
+/// A time as RFC 3339 has it, in UTC, to the second.
+#[must_use]
+pub fn rfc3339(time: EventTime) -> String {
+    let time = jiff::Timestamp::from_millisecond(time.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 /// When we handle it, in milliseconds since the Unix epoch. Never part of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ProcessingTime(pub i64);

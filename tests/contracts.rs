@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tillstream::codec::accounts::Account;
+use tillstream::codec::alerts::AlertControl;
 use tillstream::codec::catalogue::CatalogueItem;
 use tillstream::codec::clickstream::Click;
 use tillstream::codec::labels::Label;
@@ -13,13 +14,14 @@ use tillstream::codec::payments::Payment;
 use tillstream::codec::pos::Transaction;
 use tillstream::codec::rules::RulesPublished;
 use tillstream::codec::{Reject, RejectReason};
+use tillstream::event::alert::Alert;
 use tillstream::event::public::{
     DecisionVector, FraudFeatures, FraudScore, LabelledScore, LateRecord, PushedRecommendations,
     ScoreQuality, SessionFeatures, SessionRecord, StoreDayRecord,
 };
 
 const BYTES_MAX: usize = 1 << 20;
-const RAW: [&str; 9] = [
+const RAW: [&str; 10] = [
     "clickstream",
     "payment_attempted",
     "payment_result",
@@ -29,6 +31,7 @@ const RAW: [&str; 9] = [
     "account_event",
     "catalogue_item",
     "rules_published",
+    "alert_control",
 ];
 
 fn folder(contract: &str) -> PathBuf {
@@ -72,6 +75,7 @@ fn decode(contract: &str, payload: &[u8]) -> Result<(), Reject> {
         "account_event" => Account::decode(payload, BYTES_MAX).map(|_| ()),
         "catalogue_item" => CatalogueItem::decode(payload, BYTES_MAX).map(|_| ()),
         "rules_published" => RulesPublished::decode(payload, BYTES_MAX).map(|_| ()),
+        "alert_control" => AlertControl::decode(payload, BYTES_MAX).map(|_| ()),
         _ => Payment::decode(payload, BYTES_MAX).map(|_| ()),
     }
 }
@@ -302,7 +306,7 @@ fn public<T: Serialize + DeserializeOwned>(contract: &str) {
 type Contract = (&'static str, fn(&str));
 
 /// Every contract of what goes out, with its test.
-const PUBLIC: [Contract; 10] = [
+const PUBLIC: [Contract; 11] = [
     ("session", public::<SessionRecord<'static>>),
     ("session_features", public::<SessionFeatures<'static>>),
     ("fraud_features", public::<FraudFeatures<'static>>),
@@ -310,6 +314,7 @@ const PUBLIC: [Contract; 10] = [
     ("labelled_score", public::<LabelledScore<'static>>),
     ("decision_vector", public::<DecisionVector<'static>>),
     ("score_quality", public::<ScoreQuality<'static>>),
+    ("alert", public::<Alert>),
     ("late", public::<LateRecord<'static>>),
     ("store_day", public::<StoreDayRecord<'static>>),
     ("recommendations", public::<PushedRecommendations<'static>>),

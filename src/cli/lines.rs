@@ -37,6 +37,8 @@ struct Bare<'a> {
     order_id: Option<&'a RawValue>,
     #[serde(borrow)]
     store_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    fingerprint: Option<&'a RawValue>,
 }
 
 fn text_of(value: Option<&RawValue>) -> Option<String> {
@@ -57,6 +59,7 @@ pub(super) fn record_of_line(line: &[u8]) -> (Topic, LogRecord) {
         Some("pos_transaction") => Topic::Pos,
         Some("label") => Topic::Labels,
         Some("rules_published") => Topic::Rules,
+        Some(name) if name.starts_with("alert_") => Topic::AlertsControl,
         _ => Topic::Clickstream,
     };
     let key = bare.and_then(|bare| match topic {
@@ -65,6 +68,7 @@ pub(super) fn record_of_line(line: &[u8]) -> (Topic, LogRecord) {
         Topic::Orders => [bare.customer_id, bare.visitor_id, bare.order_id].into_iter().find_map(text_of),
         Topic::Pos => text_of(bare.store_id),
         Topic::Rules => Some("rules".to_owned()),
+        Topic::AlertsControl => text_of(bare.fingerprint),
         _ => text_of(bare.visitor_id),
     });
     let record = LogRecord {

@@ -2,6 +2,7 @@
 
 use super::archive::{self, ArchiveConfig};
 use super::declared::{self, Views};
+use super::drift;
 use super::kafka::{KafkaConfig, kafka};
 use super::layers::Tree;
 use super::reader::Section;
@@ -194,6 +195,8 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
 
     let links = links(root.section("links", &mut faults), &mut faults);
 
+    let drift = drift::drift(root.section("drift", &mut faults), sessions.allowed_lateness, &mut faults);
+
     let mut decisions = root.section("decisions", &mut faults);
     let decision_deadline =
         decisions.duration("deadline", Duration::from_millis(200), MILLISECOND, &mut faults);
@@ -240,7 +243,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
     let has_own_keys = !keys.is_empty();
     let pseudonyms = Pseudonyms::new(if has_own_keys { keys } else { vec![demo_key()] });
     let fingerprint = format!(
-        "{payload_bytes_max} {out_of_orderness:?} {future_bound:?} {dedup_horizon:?} {label_horizon:?} {sessions:?} {links:?} {} {features_spec:?} {rules_spec:?} {model:?}",
+        "{payload_bytes_max} {out_of_orderness:?} {future_bound:?} {dedup_horizon:?} {label_horizon:?} {sessions:?} {links:?} {drift:?} {} {features_spec:?} {rules_spec:?} {model:?}",
         pseudonyms.version()
     );
     let fold = Arc::new(FoldSettings {
@@ -251,6 +254,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
         label_horizon,
         sessions,
         links,
+        drift,
         plan: *plan,
         rules,
         model,

@@ -4,14 +4,19 @@
 mod checkpoint;
 mod labels;
 mod model;
+pub(crate) mod profile;
 mod rules;
 
 use self::model::{Asked, ask};
+use self::profile::Said;
 use self::rules::Published;
 use super::inbound;
 use super::outputs::Outputs;
 use super::settings::{FoldSettings, TOMBSTONE_SKEW, Topology, shape};
 use super::stage::{DeadlineChange, FoldError, Stage};
+use crate::drift::profile::Profiler;
+use crate::event::entity::partition_of;
+use crate::event::monitor::{MonitorEvent, monitor_hash};
 use crate::event::public::{DecisionVector, FraudScore, Text};
 use crate::event::{Deadline, DecisionEvent, DecisionId, Part, RawOrigin};
 use crate::feature::FeaturePlan;
@@ -62,6 +67,8 @@ pub struct DecideTask {
     pub unlabelled: u64,
     gathers: KeyedState<DecisionId, Gather>,
     labelling: KeyedState<DecisionId, Labelling>,
+    /// What is decided, as it looks, window by window.
+    pub profiler: Profiler,
     /// What the model scores with.
     served: Served,
     /// Rules that came through the log.
@@ -125,6 +132,7 @@ impl DecideTask {
             && self.has_the_same_labels(other)
             && self.served == other.served
             && self.published == other.published
+            && self.profiler == other.profiler
     }
 
     /// Whether every tombstone is to be forgotten in its time.
@@ -176,6 +184,7 @@ impl Decide {
                 task.sources.applied(frame, fold);
                 task.forget_tombstones();
                 self.end_labelling(task, out);
+                self.send_profiles(task, out);
             }
         }
         Ok(())
@@ -197,7 +206,15 @@ impl Decide {
                 }
             }
             DecisionEvent::Rules(rules) => self.take_rules(task, rules, fetched.partition.partition, out),
+            DecisionEvent::Alert(command) => {
+                self.send_to_monitor(&command.subject, &MonitorEvent::Command((**command).clone()), out);
+            }
         }
+    }
+
+    /// Everything about one subject stands in one partition of the monitor log.
+    fn send_to_monitor(&self, subject: &str, event: &MonitorEvent<'_>, out: &mut Outputs) {
+        out.event(partition_of(monitor_hash(subject), self.topology.partitions(Topic::Monitor)), event);
     }
 
     fn fold_part(&self, task: &mut DecideTask, part: &Part<'_>, offset: Offset, out: &mut Outputs) {
@@ -257,7 +274,9 @@ impl Decide {
         out.publish(Topic::ScoresFraud, "tillstream.fraud_score.v1", &score.decision_id, &score);
         let vector = self.vector(&gather, &score);
         out.publish(Topic::VectorsFraud, "tillstream.decision_vector.v1", &score.decision_id, &vector);
+        let said = Said::of(&score);
         let decided = decided(&score, model);
+        self.profile(task, &gather, said);
         self.await_label(task, decision, decided, out);
         let closed_at = task.sources.now(gather.time);
         let forget_at = closed_at.plus(self.settings.dedup_horizon).plus(TOMBSTONE_SKEW);
@@ -323,6 +342,7 @@ impl Stage for Decide {
             unlabelled: 0,
             gathers: KeyedState::new(tracking),
             labelling: KeyedState::new(tracking),
+            profiler: Profiler::default(),
             served: Served::default(),
             published: None,
             label_ends: Timers::default(),

@@ -8,6 +8,7 @@ use super::settings::{FoldSettings, Topology, shape};
 use super::stage::{FoldError, Stage};
 use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode};
 use crate::codec::accounts::Account;
+use crate::codec::alerts::AlertControl;
 use crate::codec::catalogue::CatalogueItem;
 use crate::codec::clickstream::Click;
 use crate::codec::labels::Label;
@@ -115,6 +116,13 @@ impl Ingest {
                 let router = self.router();
                 router
                     .rules(&published, rules.version(), time, |copy| self.send(copy, &mut task.ledger, out));
+            }
+            Topic::AlertsControl => {
+                let Some(control) = self.read_known(task, fetched, AlertControl::decode)? else {
+                    return Ok(());
+                };
+                let time = self.event_time(task, control.event_time_ms, fetched);
+                self.router().alert(&control, time, |copy| self.send(copy, &mut task.ledger, out));
             }
             Topic::Linked => {
                 let forwarded: Forwarded<'_> = postcard::from_bytes(payload(fetched)).map_err(|fault| {

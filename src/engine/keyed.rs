@@ -20,6 +20,7 @@ use crate::business::{DaySettings, Days, StoreDays};
 use crate::event::EntityKind;
 use crate::event::Source;
 use crate::event::entity::partition_of;
+use crate::event::monitor::monitor_hash;
 use crate::event::public::{FraudFeatures, LateRecord, Origin};
 use crate::event::{
     Body, ClickCopy, Copy, DecisionEvent, DecisionId, FieldId, Label, LabelCopy, Part, PaymentCopy,
@@ -217,6 +218,12 @@ impl Keyed {
                 Body::AtTill(purchase) => self.fold_at_till(task, copy, purchase, out),
                 Body::ForLinked(source, values) => self.fold_for_linked(task, copy, (*source, values), out),
                 Body::Rules(rules) => self.pass_on_rules(copy, rules, place, watermark, out),
+                Body::Alert(command) => {
+                    let partitions = self.topology.partitions(Topic::Decision);
+                    let event = DecisionEvent::Alert(command.clone());
+                    out.event(partition_of(monitor_hash(&command.subject), partitions), &event);
+                    Disposition::folded(copy.time, watermark)
+                }
                 Body::Basket(basket, values) => {
                     let disposition = self.fold_basket(task, copy, basket, place, out);
                     if disposition != Disposition::Late && !basket.is_void && !basket.is_training {

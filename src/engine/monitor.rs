@@ -10,10 +10,13 @@ use super::inbound;
 use super::outputs::Outputs;
 use super::settings::{FoldSettings, Topology, shape};
 use super::stage::{FoldError, Stage};
+use crate::alert::Episodes;
+use crate::event::alert::{Alert, AlertCommand};
 use crate::event::monitor::{FRAUD, LabelledDecision, MonitorEvent};
 use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId};
 use crate::log::position::Offset;
 use crate::log::{Fetched, Start, Topic, TopicPartition};
+use crate::monitor::drift::{Fields, Windows};
 use crate::monitor::quality::{Day, day_of, end_of};
 use crate::progress::sources::{Admission, Refusal, Sources};
 use crate::state::Tracking;
@@ -31,6 +34,8 @@ pub struct Monitor {
     settings: Arc<FoldSettings>,
     topology: Arc<Topology>,
     fold: FoldVersion,
+    /// Rules and models by the feature that they read.
+    readers: BTreeMap<String, Vec<String>>,
 }
 
 /// The state of one partition of the monitor log.
@@ -52,6 +57,10 @@ pub struct MonitorTask {
     learning: Option<Learning>,
     /// The hour of event time of the last publication.
     published: Option<i64>,
+    /// What values look like, and should.
+    pub windows: Windows,
+    /// What is not as it should be.
+    pub episodes: Episodes,
 }
 
 impl MonitorTask {
@@ -84,6 +93,8 @@ impl MonitorTask {
             && self.days == other.days
             && self.published == other.published
             && self.learning == other.learning
+            && self.windows == other.windows
+            && self.episodes == other.episodes
     }
 }
 
@@ -92,7 +103,8 @@ impl Monitor {
     #[must_use]
     pub fn new(settings: Arc<FoldSettings>, topology: Arc<Topology>) -> Monitor {
         let fold = settings.fold_version(&topology);
-        Monitor { settings, topology, fold }
+        let readers = readers(&settings);
+        Monitor { settings, topology, fold, readers }
     }
 
     fn fold_frame(
@@ -106,18 +118,46 @@ impl Monitor {
             Admission::Refused(refusal) => *task.refused.entry(refusal).or_default() += 1,
             Admission::Above(applied) => {
                 for event in frame.events::<MonitorEvent<'_>>() {
-                    let (position, MonitorEvent::Labelled(labelled)) = event?;
+                    let (position, event) = event?;
                     if position > applied {
-                        task.ahead.entry(labelled.known_at).or_default().push(labelled.into_owned());
+                        self.take(task, event, out);
                     }
                 }
                 task.sources.applied(frame, fold);
                 self.judge_known(task);
                 let hour_has_begun = self.publish(task, out);
                 self.send_weights(task, hour_has_begun, out);
+                self.judge_windows(task, out);
             }
         }
         Ok(())
+    }
+
+    fn take(&self, task: &mut MonitorTask, event: MonitorEvent<'_>, out: &mut Outputs) {
+        match event {
+            MonitorEvent::Labelled(labelled) => {
+                task.ahead.entry(labelled.known_at).or_default().push(labelled.into_owned());
+            }
+            MonitorEvent::Profile(profile) => task.windows.take(profile),
+            MonitorEvent::Command(command) => self.obey(task, &command, out),
+        }
+    }
+
+    /// Somebody has said something of an episode.
+    fn obey(&self, task: &mut MonitorTask, command: &AlertCommand, out: &mut Outputs) {
+        if let Some(about) = task.episodes.about(&command.fingerprint) {
+            task.windows.command(&about.clone(), command, &self.settings.drift);
+        }
+        if let Some(alert) = task.episodes.command(command) {
+            publish_alert(&alert, out);
+        }
+    }
+
+    /// Judges the windows that are over.
+    fn judge_windows(&self, task: &mut MonitorTask, out: &mut Outputs) {
+        let Some(watermark) = task.sources.watermark() else { return };
+        let alerts = task.windows.judge(watermark, &self.settings.drift, &mut task.episodes, self);
+        alerts.iter().for_each(|alert| publish_alert(alert, out));
     }
 
     /// Publishes the days that have changed, if an hour has begun since, and ends those no label is waited for any longer.
@@ -183,10 +223,35 @@ impl Monitor {
     }
 }
 
+/// Rules and models by what they read.
+fn readers(settings: &FoldSettings) -> BTreeMap<String, Vec<String>> {
+    let mut readers = BTreeMap::<String, Vec<String>>::new();
+    let mut read = |name: &str, by: String| readers.entry(name.to_owned()).or_default().push(by);
+    settings.rules.reads().for_each(|(rule, name)| read(name, format!("rule {rule}")));
+    if let Some(model) = &settings.model {
+        model.inputs().for_each(|name| read(name, format!("model {}", model.name())));
+    }
+    readers
+}
+
+impl Fields for Monitor {
+    fn readers(&self, name: &str) -> Vec<String> {
+        self.readers.get(name).cloned().unwrap_or_default()
+    }
+
+    fn looks_back(&self, name: &str) -> Duration {
+        self.settings.plan.window_of(name).unwrap_or_default()
+    }
+}
+
+fn publish_alert(alert: &Alert, out: &mut Outputs) {
+    out.publish(Topic::AlertsDrift, "tillstream.alert.v1", &alert.fingerprint, alert);
+}
+
 impl Stage for Monitor {
     type Task = MonitorTask;
 
-    const PUBLISHES: &'static [Topic] = &[Topic::QualityFraud];
+    const PUBLISHES: &'static [Topic] = &[Topic::QualityFraud, Topic::AlertsDrift];
 
     fn downstream(&self) -> Option<(Topic, u32)> {
         Some((Topic::Decision, self.topology.partitions(Topic::Decision)))

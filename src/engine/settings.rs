@@ -1,5 +1,6 @@
 //! What the stages are told: the resolved configuration, as far as results depend on it.
 
+use crate::drift::DriftSettings;
 use crate::feature::FeaturePlan;
 use crate::fraud::RuleSet;
 use crate::fraud::model::Model;
@@ -13,10 +14,10 @@ use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Changed whenever the code of a fold changes what the same log gives.
-pub const CODE_OF_THE_FOLD: u32 = 10;
+pub const CODE_OF_THE_FOLD: u32 = 11;
 
 /// Changed whenever the bytes of checkpoints come to mean something else.
-pub const FORMAT_OF_STATE: u32 = 9;
+pub const FORMAT_OF_STATE: u32 = 10;
 
 /// Everything on which results depend. The same for every worker of an application.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub struct FoldSettings {
     pub rules: RuleSet,
     /// The model that learns beside them, if there is one.
     pub model: Option<Model>,
+    /// How drift is watched for.
+    pub drift: DriftSettings,
     /// The keyed hashes.
     pub pseudonyms: Pseudonyms,
     /// The text of everything above, for the fold's version.

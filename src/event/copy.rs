@@ -5,6 +5,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "arrays are as long as the enum that indexes them")]
 
+use super::alert::AlertCommand;
 use super::entity::{EntityKind, EntitySet};
 use super::source::Source;
 use crate::time::EventTime;
@@ -57,6 +58,8 @@ pub enum Body<'a> {
     ForLinked(Source, Vec<(FieldId, Value)>),
     /// Other rules, for every partition of the decision log.
     Rules(#[serde(borrow)] RulesCopy<'a>),
+    /// What somebody says of an alert.
+    Alert(Box<AlertCommand>),
 }
 
 /// A copy that goes on to whom the entity is linked to that the event named: a customer, or a customer's visitor.
@@ -97,7 +100,7 @@ impl Body<'_> {
             Body::Visited(source, _) => return 10_000 + source.stream(),
             Body::AtTill(_) => return 20_000 + Source::PosTransaction.stream(),
             // under a key that is nobody else's
-            Body::Rules(_) => return 0,
+            Body::Rules(_) | Body::Alert(_) => return 0,
         };
         source.stream()
     }

@@ -1,7 +1,9 @@
 //! What travels to the monitor log: what is watched of a model, placed by the name of its score.
 
+use super::alert::AlertCommand;
 use super::copy::LabelOutcome;
 use super::public::Action;
+use crate::drift::profile::WindowProfile;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -15,6 +17,10 @@ pub const FRAUD: &str = "fraud";
 pub enum MonitorEvent<'a> {
     /// It became known what a scored payment was.
     Labelled(#[serde(borrow)] LabelledDecision<'a>),
+    /// What values looked like in a part of a window.
+    Profile(WindowProfile),
+    /// Somebody says something of an episode.
+    Command(AlertCommand),
 }
 
 /// A score, and what its payment turned out to be.

@@ -1,5 +1,6 @@
 //! What comes to a decision through the decision log: what entities answer for its payment, and later what became known of it.
 
+use super::alert::AlertCommand;
 use super::copy::LabelOutcome;
 use super::entity::{EntityKind, EntitySet};
 use crate::time::EventTime;
@@ -61,6 +62,8 @@ pub enum DecisionEvent<'a> {
     /// Other rules.
     #[serde(borrow)]
     Rules(PublishedRules<'a>),
+    /// What somebody says of an alert, on its way to whoever keeps it.
+    Alert(Box<AlertCommand>),
 }
 
 /// Rules that were published. They are in force from here on if their version is above that of those that are.

@@ -154,6 +154,14 @@ impl RuleSet {
         })
     }
 
+    /// What the live and shadow rules read: the rule's id, and the name of a feature or a field of the payment.
+    pub fn reads(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.rules.iter().flat_map(|rule| {
+            let names = rule.when.reads().iter().filter_map(|slot| self.slots.slot(*slot));
+            names.map(|(name, _)| (rule.id.as_str(), name))
+        })
+    }
+
     /// What the live and shadow rules say of a payment; `model` is the probability of fraud by a model that counts, which
     /// stands beside the rules that fired like one more of that weight.
     #[must_use]

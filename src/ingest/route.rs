@@ -6,6 +6,7 @@
 #![expect(clippy::indexing_slicing, reason = "arrays are as long as the enum that indexes them")]
 
 use crate::codec::accounts::Account;
+use crate::codec::alerts::AlertControl;
 use crate::codec::clickstream::Click;
 use crate::codec::labels::Label;
 use crate::codec::object::Object;
@@ -262,6 +263,13 @@ impl Router<'_> {
     ) {
         let body = Body::Rules(RulesCopy { version, text: published.rules.as_str() });
         each(&copy(EntityKind::Control, RULES_KEY, published.event_id.as_str(), time, body));
+    }
+
+    /// The copy of what somebody says of an alert.
+    pub fn alert(&self, control: &AlertControl<'_>, time: EventTime, mut each: impl FnMut(&Copy<'_>)) {
+        let body = Body::Alert(Box::new(control.command(time)));
+        let (key, event_id) = (control.fingerprint.as_str(), control.event_id.as_str());
+        each(&copy(EntityKind::Control, key, event_id, time, body));
     }
 
     /// The copies of what goes on to a customer whom another entity is linked to. A loyalty number that a card is linked to may be

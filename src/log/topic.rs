@@ -12,6 +12,7 @@ pub enum Topic {
     Accounts,
     Catalogue,
     Rules,
+    AlertsControl,
     Linked,
     Entity,
     Decision,
@@ -24,6 +25,7 @@ pub enum Topic {
     VectorsFraud,
     QualityFraud,
     BusinessDays,
+    AlertsDrift,
     Recommendations,
     Late,
     DeadLetter,
@@ -31,7 +33,7 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Topic; 23] = [
+    pub const ALL: [Topic; 25] = [
         Topic::Clickstream,
         Topic::Payments,
         Topic::Labels,
@@ -40,6 +42,7 @@ impl Topic {
         Topic::Accounts,
         Topic::Catalogue,
         Topic::Rules,
+        Topic::AlertsControl,
         Topic::Linked,
         Topic::Entity,
         Topic::Decision,
@@ -52,12 +55,13 @@ impl Topic {
         Topic::VectorsFraud,
         Topic::QualityFraud,
         Topic::BusinessDays,
+        Topic::AlertsDrift,
         Topic::Recommendations,
         Topic::Late,
         Topic::DeadLetter,
     ];
     /// The raw topics, whose partitions are the sources of the entity log; what goes on to linked customers comes back among them.
-    pub const RAW: [Topic; 9] = [
+    pub const RAW: [Topic; 10] = [
         Topic::Clickstream,
         Topic::Payments,
         Topic::Labels,
@@ -66,10 +70,11 @@ impl Topic {
         Topic::Accounts,
         Topic::Catalogue,
         Topic::Rules,
+        Topic::AlertsControl,
         Topic::Linked,
     ];
     /// The public topics.
-    pub const PUBLIC: [Topic; 11] = [
+    pub const PUBLIC: [Topic; 12] = [
         Topic::Sessions,
         Topic::FeaturesSession,
         Topic::FeaturesFraud,
@@ -78,6 +83,7 @@ impl Topic {
         Topic::VectorsFraud,
         Topic::QualityFraud,
         Topic::BusinessDays,
+        Topic::AlertsDrift,
         Topic::Recommendations,
         Topic::Late,
         Topic::DeadLetter,
@@ -100,6 +106,7 @@ impl Topic {
             Topic::Accounts => "accounts",
             Topic::Catalogue => "catalogue",
             Topic::Rules => "rules",
+            Topic::AlertsControl => "alerts.control",
             Topic::Linked => "tillstream.linked",
             Topic::Entity => "tillstream.entity",
             Topic::Decision => "tillstream.decision",
@@ -112,6 +119,7 @@ impl Topic {
             Topic::VectorsFraud => "vectors.fraud",
             Topic::QualityFraud => "quality.fraud",
             Topic::BusinessDays => "business.days",
+            Topic::AlertsDrift => "alerts.drift",
             Topic::Recommendations => "recommendations",
             Topic::Late => "late",
             Topic::DeadLetter => "dead-letter",
@@ -119,7 +127,7 @@ impl Topic {
     }
 
     /// Whether it promises nothing about time: it brings back what is known of decisions, or what was learned from that, or what
-    /// happens to accounts, or what the shop sells, or how payments are judged, or what goes on to linked customers. A shop that has no news of
+    /// happens to accounts, or what the shop sells, or how payments are judged, or what goes on to linked customers, or what is said of alerts. A shop that has no news of
     /// these for weeks must not hold the clicks and payments of today.
     #[must_use]
     pub fn promises_no_time(self) -> bool {
@@ -129,6 +137,7 @@ impl Topic {
                 | Topic::Accounts
                 | Topic::Catalogue
                 | Topic::Rules
+                | Topic::AlertsControl
                 | Topic::Linked
                 | Topic::Monitor
         )

@@ -149,6 +149,8 @@ impl Task<'_> {
                         self.outcome.public.push(Public::new("dead-letter", "rules", value));
                     }
                 }
+                // goes on to the monitor log as it is
+                DecisionEvent::Alert(_) => {}
                 DecisionEvent::Label(label) => {
                     let label = PlainLabel::of(&label);
                     self.outcome.labels.push(label.clone());

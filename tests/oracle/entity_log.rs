@@ -218,6 +218,7 @@ fn stream(copy: &EventCopy<'_>, forwarded: bool) -> String {
         Body::Payment(_) => "payment_attempted".to_owned(),
         Body::Label(_) => "label".to_owned(),
         Body::Rules(_) => "rules".to_owned(),
+        Body::Alert(_) => "alert".to_owned(),
         Body::Basket(..) => "pos_transaction".to_owned(),
         Body::Values(source, _) => of_source(source).to_owned(),
         Body::ForLinked(source, _) => format!("for linked, {}", of_source(source)),
@@ -459,6 +460,7 @@ impl<'a> Task<'a> {
                 }
             }
             Body::Rules(_) => self.outcome.rules += 1,
+            Body::Alert(_) => {}
             Body::Link(_, customer) => {
                 let logins = self.logins.entry((copy.kind, copy.key.to_owned())).or_default();
                 keep_login(logins, copy.time.0, customer);
@@ -539,6 +541,7 @@ impl<'a> Task<'a> {
             | Body::Visited(..)
             | Body::AtTill(_)
             | Body::ForLinked(..)
+            | Body::Alert(_)
             | Body::Values(..) => false,
         }
     }

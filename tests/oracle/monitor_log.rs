@@ -109,7 +109,8 @@ impl Task<'_> {
             return;
         }
         for event in frame.events::<MonitorEvent<'_>>() {
-            let (position, MonitorEvent::Labelled(event)) = event.expect("an event of the monitor log");
+            let (position, event) = event.expect("an event of the monitor log");
+            let MonitorEvent::Labelled(event) = event else { continue };
             if position > applied {
                 let labelled = Labelled {
                     score: event.score,

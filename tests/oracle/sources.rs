@@ -43,9 +43,16 @@ impl Sources {
         for (id, name) in joining {
             let source = self.source(*id);
             // what is known of decisions comes when it comes
-            source.counts =
-                !["labels", "accounts", "catalogue", "rules", "tillstream.linked", "tillstream.monitor"]
-                    .contains(name);
+            source.counts = ![
+                "labels",
+                "accounts",
+                "catalogue",
+                "rules",
+                "alerts.control",
+                "tillstream.linked",
+                "tillstream.monitor",
+            ]
+            .contains(name);
             (*name).clone_into(&mut source.name);
         }
     }

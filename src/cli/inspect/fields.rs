@@ -55,8 +55,11 @@ pub(super) fn json_of_copy(copy: &Copy<'_>) -> String {
 
 /// An event of the monitor log.
 pub(super) fn json_of_monitor_event(event: &MonitorEvent<'_>) -> String {
-    let MonitorEvent::Labelled(labelled) = event;
-    text_of(labelled)
+    match event {
+        MonitorEvent::Labelled(labelled) => text_of(labelled),
+        MonitorEvent::Profile(profile) => text_of(profile),
+        MonitorEvent::Command(command) => text_of(command),
+    }
 }
 
 /// An event of the decision log; features that `plan` does not know go by their numbers.
@@ -65,6 +68,7 @@ pub(super) fn json_of_decision_event(event: &DecisionEvent<'_>, plan: &FeaturePl
         DecisionEvent::Part(part) => json_of_part(part, plan),
         DecisionEvent::Weights(slice) => text_of(slice),
         DecisionEvent::Rules(rules) => text_of(rules),
+        DecisionEvent::Alert(command) => text_of(command),
         DecisionEvent::Label(label) => text_of(&ShownLabel {
             decision: label.decision.to_string(),
             label: label.event_id,
@@ -123,6 +127,7 @@ fn json_of_body(body: &Body<'_>) -> Value {
             json!({"basket": {"figures": basket, "values": json_of_values(values)}})
         }
         Body::Rules(rules) => json!({"rules": rules}),
+        Body::Alert(command) => json!({"alert": command}),
         Body::Link(source, customer) => json!({"link": {"event": source.name(), "customer": customer}}),
         Body::Visited(source, visitor) => json!({"visited": {"event": source.name(), "visitor": visitor}}),
         Body::ForLinked(source, values) => {

@@ -3,6 +3,7 @@
 use super::DecideTask;
 use super::rules::Published;
 use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode};
+use crate::drift::profile::Profiler;
 use crate::event::DecisionId;
 use crate::fraud::gather::{Gather, PartOutcome};
 use crate::fraud::label::{LabelEnd, Labelling};
@@ -32,6 +33,7 @@ struct Whole<'a> {
     unlabelled: u64,
     served: Cow<'a, Served>,
     published: Option<Published>,
+    profiler: Cow<'a, Profiler>,
 }
 
 impl Checkpointed for DecideTask {
@@ -50,6 +52,7 @@ impl Checkpointed for DecideTask {
             unlabelled: self.unlabelled,
             served: Cow::Borrowed(&self.served),
             published: self.published.clone(),
+            profiler: Cow::Borrowed(&self.profiler),
         };
         postcard::to_stdvec(&whole).expect("state holds nothing that postcard refuses")
     }
@@ -78,6 +81,7 @@ impl Checkpointed for DecideTask {
         self.unlabelled = whole.unlabelled;
         self.served = whole.served.into_owned();
         self.published = whole.published;
+        self.profiler = whole.profiler.into_owned();
         Ok(())
     }
 

@@ -2,8 +2,7 @@
 
 use super::{Decide, DecideTask, publish_dead_letter};
 use crate::engine::outputs::Outputs;
-use crate::event::entity::partition_of;
-use crate::event::monitor::{FRAUD, LabelledDecision, MonitorEvent, monitor_hash};
+use crate::event::monitor::{FRAUD, LabelledDecision, MonitorEvent};
 use crate::event::public::{LabelledScore, UnmatchedLabel};
 use crate::event::{DecisionId, Label};
 use crate::fraud::label::{Decided, LabelEnd, Labelled, Labelling, ParkedLabel};
@@ -111,7 +110,7 @@ impl Decide {
             known_at: label.known_at,
             model: decided.model,
         });
-        out.event(partition_of(monitor_hash(FRAUD), self.topology.partitions(Topic::Monitor)), &event);
+        self.send_to_monitor(FRAUD, &event, out);
     }
 }
 

@@ -3,8 +3,10 @@
 
 use super::MonitorTask;
 use super::learning::Learning;
+use crate::alert::Episodes;
 use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode};
 use crate::event::monitor::LabelledDecision;
+use crate::monitor::drift::Windows;
 use crate::monitor::quality::Day;
 use crate::progress::sources::{Refusal, Sources};
 use crate::time::EventTime;
@@ -24,6 +26,8 @@ struct Whole<'a> {
     days: Cow<'a, BTreeMap<(Cow<'static, str>, i64), Day>>,
     learning: Cow<'a, Option<Learning>>,
     published: Option<i64>,
+    windows: Cow<'a, Windows>,
+    episodes: Cow<'a, Episodes>,
 }
 
 impl Checkpointed for MonitorTask {
@@ -37,6 +41,8 @@ impl Checkpointed for MonitorTask {
             days: Cow::Borrowed(&self.days),
             learning: Cow::Borrowed(&self.learning),
             published: self.published,
+            windows: Cow::Borrowed(&self.windows),
+            episodes: Cow::Borrowed(&self.episodes),
         };
         postcard::to_stdvec(&whole).expect("state holds nothing that postcard refuses")
     }
@@ -67,6 +73,8 @@ impl Checkpointed for MonitorTask {
         self.days = whole.days.into_owned();
         self.learning = whole.learning.into_owned();
         self.published = whole.published;
+        self.windows = whole.windows.into_owned();
+        self.episodes = whole.episodes.into_owned();
         Ok(())
     }
 

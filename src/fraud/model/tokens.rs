@@ -96,6 +96,11 @@ impl Model {
         self.learning
     }
 
+    /// The names of its inputs.
+    pub fn inputs(&self) -> impl Iterator<Item = &str> {
+        self.inputs.iter().map(|input| input.name.as_str())
+    }
+
     /// How many tokens a payment has: one for each input, then one for each cross.
     #[must_use]
     pub fn tokens_per_payment(&self) -> usize {

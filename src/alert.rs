@@ -1,0 +1,9 @@
+//! From findings to whoever is on call.
+//!
+//! [`episodes`] is the life of an alert: it opens, is updated, and resolves; somebody acknowledges it, mutes it, or says that it was
+//! to be expected. What is found is decided elsewhere: an episode knows no statistics.
+
+pub mod episodes;
+pub mod severity;
+
+pub use episodes::{About, EpisodeSettings, Episodes, Observation, Traffic};

@@ -1,0 +1,374 @@
+//! Episodes: something is not as it should be, from when that is noticed until it has not been seen for a while.
+//!
+//! What belongs to one subject and is of one kind is one episode: one cause is one page, however many features it moves. An
+//! episode that comes back soon after it ended is the same one, opened again.
+//!
+//! Memory: an open or lately ended episode takes some kilobytes; there are at most [`EPISODES_MAX`], and of those beyond the one
+//! that was heard of longest ago is forgotten, ended ones first.
+
+use super::severity::severity;
+use crate::event::alert::{
+    Acknowledgement, Alert, AlertAction, AlertCommand, AlertKind, AlertSegment, AlertStatus, Cause, Finding,
+    Moved, Resolution, Severity,
+};
+use crate::time::EventTime;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Episodes that are remembered at most.
+pub const EPISODES_MAX: usize = 1_000;
+/// Findings that an alert names.
+const FINDINGS_MAX: usize = 20;
+/// An episode that was not heard of for so long is forgotten: until then somebody may still say something about it.
+const REMEMBERED: Duration = Duration::from_secs(7 * 86_400);
+
+/// What an episode is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct About {
+    /// What sort of thing it is.
+    pub kind: AlertKind,
+    /// The score, stream or entity.
+    pub subject: String,
+    /// What tells it from others of that kind about the same subject: the code of a pattern; empty where there is one at a time.
+    pub what: String,
+}
+
+impl About {
+    /// The same for every episode about the same.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        xxh3_64(format!("{}\n{}\n{}", self.kind.name(), self.subject, self.what).as_bytes())
+    }
+}
+
+/// What came of a subject in a window.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Decisions or records.
+    pub decisions: u64,
+    /// What they were worth.
+    pub money_minor: BTreeMap<String, i64>,
+}
+
+impl Traffic {
+    /// Adds another window's.
+    pub fn add(&mut self, other: &Traffic) {
+        self.decisions += other.decisions;
+        for (currency, minor) in &other.money_minor {
+            let sum = self.money_minor.entry(currency.clone()).or_default();
+            *sum = sum.saturating_add(*minor);
+        }
+    }
+}
+
+/// What is known of a subject by a time.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Observation {
+    /// What is not as it should be; nothing if all is well.
+    pub findings: Vec<Finding>,
+    /// What came in the window that this is about.
+    pub traffic: Traffic,
+    /// What came since the findings began, up to this window and with it.
+    pub traffic_since: Traffic,
+    /// The part of the traffic in which it is largest.
+    pub segment: Option<AlertSegment>,
+    /// The share of the subject's traffic that it concerns.
+    pub share: f64,
+    /// What changed upstream shortly before.
+    pub causes: Vec<Cause>,
+    /// Who reads what moved.
+    pub read_by: Vec<String>,
+    /// A command that shows the records.
+    pub command: String,
+    /// Windows of the present findings are the reference from now on.
+    pub adopted: bool,
+}
+
+/// When episodes end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpisodeSettings {
+    /// An episode ends when nothing was found for so long.
+    pub resolve_after: Duration,
+    /// One that comes back within this is the same one.
+    pub reopen_within: Duration,
+}
+
+/// The episodes of one task.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Episodes {
+    episodes: BTreeMap<u64, Episode>,
+    /// By fingerprint, until when nobody wants to hear of it.
+    muted: BTreeMap<u64, EventTime>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Episode {
+    about: About,
+    /// As it was published last.
+    alert: Alert,
+    /// Everything that was found since it opened, by feature, what moved and segment.
+    findings: BTreeMap<(String, Moved, Option<String>), Finding>,
+    /// When something was found last.
+    seen: EventTime,
+    traffic: Traffic,
+}
+
+impl Episodes {
+    /// What is known of `about` by `at`. Returns a revision to publish, if there is something to say.
+    pub fn observe(
+        &mut self,
+        about: &About,
+        at: EventTime,
+        observation: Observation,
+        settings: EpisodeSettings,
+    ) -> Option<Alert> {
+        let fingerprint = about.fingerprint();
+        let muted = self.muted.get(&fingerprint).copied().filter(|until| *until > at);
+        if observation.findings.is_empty() {
+            return self.quiet(fingerprint, at, &observation, settings);
+        }
+        let open = self.episodes.get_mut(&fingerprint).filter(|episode| episode.goes_on(at, settings));
+        let episode = match open {
+            Some(episode) => episode,
+            None => {
+                self.make_room(at);
+                let opened = Episode::new(about, at, &observation);
+                self.episodes.insert(fingerprint, opened);
+                self.episodes.get_mut(&fingerprint)?
+            }
+        };
+        episode.alert.muted_until_ms = muted;
+        Some(episode.update(at, observation))
+    }
+
+    fn quiet(
+        &mut self,
+        fingerprint: u64,
+        at: EventTime,
+        observation: &Observation,
+        settings: EpisodeSettings,
+    ) -> Option<Alert> {
+        let episode = self.episodes.get_mut(&fingerprint)?;
+        if episode.alert.status == AlertStatus::Resolved {
+            return None;
+        }
+        episode.traffic.add(&observation.traffic);
+        let resolution = if observation.adopted { Resolution::Adopted } else { Resolution::Recovered };
+        let is_over = observation.adopted || at >= episode.seen.plus(settings.resolve_after);
+        is_over.then(|| episode.resolve(at, resolution))
+    }
+
+    /// Somebody has said something. Returns the revision that says so.
+    pub fn command(&mut self, command: &AlertCommand) -> Option<Alert> {
+        let named = u64::from_str_radix(&command.fingerprint, 16).ok()?;
+        let of_id = |episode: &&mut Episode| episode.alert.alert_id == command.fingerprint;
+        let fingerprint = if self.episodes.contains_key(&named) {
+            named
+        } else {
+            self.episodes.values_mut().find(of_id)?.about.fingerprint()
+        };
+        match command.action {
+            AlertAction::Mute { until } => {
+                self.muted.insert(fingerprint, until);
+            }
+            AlertAction::Unmute => {
+                self.muted.remove(&fingerprint);
+            }
+            AlertAction::Acknowledge | AlertAction::Expect => {}
+        }
+        let muted = self.muted.get(&fingerprint).copied();
+        let episode = self.episodes.get_mut(&fingerprint)?;
+        episode.alert.muted_until_ms = muted;
+        if matches!(command.action, AlertAction::Acknowledge | AlertAction::Expect) {
+            episode.alert.acknowledged = Some(Acknowledgement {
+                by: command.by.clone(),
+                at_ms: command.time,
+                note: command.note.clone(),
+            });
+        }
+        if command.action == AlertAction::Expect && episode.alert.status == AlertStatus::Open {
+            return Some(episode.resolve(command.time, Resolution::Expected));
+        }
+        Some(episode.publish(episode.alert.as_of_ms.max(command.time)))
+    }
+
+    /// What the episode with this name, or fingerprint, is about.
+    #[must_use]
+    pub fn about(&self, name: &str) -> Option<&About> {
+        let named = u64::from_str_radix(name, 16).ok()?;
+        let of_id = || self.episodes.values().find(|episode| episode.alert.alert_id == name);
+        self.episodes.get(&named).or_else(of_id).map(|episode| &episode.about)
+    }
+
+    /// Episodes that go on.
+    pub fn open(&self) -> impl Iterator<Item = &Alert> {
+        self.episodes.values().map(|episode| &episode.alert).filter(|alert| alert.status == AlertStatus::Open)
+    }
+
+    fn make_room(&mut self, at: EventTime) {
+        self.muted.retain(|_, until| *until > at);
+        let is_old = |episode: &Episode| {
+            episode.alert.status == AlertStatus::Resolved && episode.alert.as_of_ms.plus(REMEMBERED) <= at
+        };
+        self.episodes.retain(|_, episode| !is_old(episode));
+        while self.episodes.len() >= EPISODES_MAX {
+            let rank = |episode: &Episode| (episode.alert.status == AlertStatus::Open, episode.seen);
+            let Some(oldest) =
+                self.episodes.iter().min_by_key(|(_, episode)| rank(episode)).map(|(name, _)| *name)
+            else {
+                return;
+            };
+            self.episodes.remove(&oldest);
+        }
+    }
+}
+
+impl Episode {
+    fn new(about: &About, at: EventTime, observation: &Observation) -> Episode {
+        let fingerprint = about.fingerprint();
+        let alert_id = xxh3_64(format!("{fingerprint:016x} {}", at.0).as_bytes());
+        let since = observation.findings.iter().map(|finding| finding.since_ms).min().unwrap_or(at);
+        let alert = Alert {
+            alert_id: format!("{alert_id:016x}"),
+            fingerprint: format!("{fingerprint:016x}"),
+            revision: 0,
+            status: AlertStatus::Open,
+            kind: about.kind,
+            severity: Severity::Info,
+            title: String::new(),
+            subject: about.subject.clone(),
+            segment: None,
+            since_ms: since,
+            detected_ms: at,
+            as_of_ms: at,
+            resolved_ms: None,
+            resolution: None,
+            acknowledged: None,
+            muted_until_ms: None,
+            findings: Vec::new(),
+            findings_total: 0,
+            causes: Vec::new(),
+            read_by: Vec::new(),
+            decisions: 0,
+            money_minor: BTreeMap::new(),
+            share: 0.0,
+            command: String::new(),
+            runbook: format!("docs/runbook.md#{}", about.kind.name()),
+        };
+        let traffic = Traffic::default();
+        Episode { about: about.clone(), alert, findings: BTreeMap::new(), seen: at, traffic }
+    }
+
+    /// Whether what is found at `at` belongs to it.
+    fn goes_on(&self, at: EventTime, settings: EpisodeSettings) -> bool {
+        self.alert.status == AlertStatus::Open || at < self.seen.plus(settings.reopen_within)
+    }
+
+    fn update(&mut self, at: EventTime, observation: Observation) -> Alert {
+        let is_first = self.alert.revision == 0;
+        self.traffic.add(if is_first { &observation.traffic_since } else { &observation.traffic });
+        self.seen = at;
+        for finding in observation.findings {
+            let place = finding.segment.as_ref().map(|part| format!("{}={}", part.dimension, part.value));
+            let key = (finding.feature.clone(), finding.what, place);
+            let since = self.findings.get(&key).map_or(finding.since_ms, |known| known.since_ms);
+            self.findings.insert(key, Finding { since_ms: since.min(finding.since_ms), ..finding });
+        }
+        let alert = &mut self.alert;
+        alert.status = AlertStatus::Open;
+        (alert.resolved_ms, alert.resolution) = (None, None);
+        alert.segment = observation.segment.or_else(|| alert.segment.take());
+        alert.share = observation.share;
+        for cause in observation.causes {
+            if !alert.causes.iter().any(|known| (&known.kind, &known.what) == (&cause.kind, &cause.what)) {
+                alert.causes.push(cause);
+            }
+        }
+        alert.read_by.extend(observation.read_by);
+        alert.read_by.sort_unstable();
+        alert.read_by.dedup();
+        alert.command = observation.command;
+        self.publish(at)
+    }
+
+    fn resolve(&mut self, at: EventTime, resolution: Resolution) -> Alert {
+        self.alert.status = AlertStatus::Resolved;
+        self.alert.resolved_ms = Some(at);
+        self.alert.resolution = Some(resolution);
+        self.publish(at)
+    }
+
+    /// The next revision.
+    fn publish(&mut self, at: EventTime) -> Alert {
+        let mut findings: Vec<&Finding> = self.findings.values().collect();
+        findings.sort_by(|one, other| rank(other).total_cmp(&rank(one)));
+        let alert = &mut self.alert;
+        alert.revision += 1;
+        alert.as_of_ms = at;
+        alert.since_ms = findings.iter().map(|finding| finding.since_ms).min().unwrap_or(at);
+        alert.findings_total = u32::try_from(findings.len()).unwrap_or(u32::MAX);
+        alert.findings = findings.into_iter().take(FINDINGS_MAX).cloned().collect();
+        alert.decisions = self.traffic.decisions;
+        alert.money_minor = self.traffic.money_minor.clone();
+        alert.severity =
+            alert.severity.max(severity(self.about.kind, &alert.findings, alert.share, &alert.causes));
+        alert.title = title(&self.about, &alert.findings);
+        alert.clone()
+    }
+}
+
+/// How far above its threshold a finding is, and how large.
+fn rank(finding: &Finding) -> f64 {
+    finding.statistic / finding.threshold.max(f64::MIN_POSITIVE) * finding.effect.abs().max(1e-6).sqrt()
+}
+
+/// The episode in one line: what moved most, and what else.
+fn title(about: &About, findings: &[Finding]) -> String {
+    let Some(first) = findings.first() else { return about.subject.clone() };
+    let place = first.segment.as_ref().map(|part| format!(" where {} is {}", part.dimension, part.value));
+    let place = place.unwrap_or_default();
+    let others = match findings.len() {
+        1 => String::new(),
+        more => format!(", and {} more", more - 1),
+    };
+    format!("{}: {}{place}{others}", about.subject, moved(first))
+}
+
+/// What moved, in words.
+#[must_use]
+pub fn moved(finding: &Finding) -> String {
+    let Finding { feature, from, to, .. } = finding;
+    let percent = |share: f64| format!("{:.1} %", share * 100.0);
+    match finding.what {
+        Moved::Distribution | Moved::Level => {
+            format!("{feature} moved from {} to {}", number(*from), number(*to))
+        }
+        Moved::Missing => {
+            format!("{feature} is missing in {} of records, was in {}", percent(*to), percent(*from))
+        }
+        Moved::NonFinite => format!("{feature} is no finite number in {} of records", percent(*to)),
+        Moved::NewCategories => {
+            format!("{feature} has names that were not there, in {} of records", percent(*to))
+        }
+        Moved::Unit => {
+            format!("{feature} is {} times what it was, as if by another unit", number(*to / *from))
+        }
+        Moved::Volume => format!("{feature}: {} in place of {}", number(*to), number(*from)),
+        Moved::Rate => format!("{feature} went from {} to {}", percent(*from), percent(*to)),
+        Moved::Pattern => format!("{feature}: {} payments", number(*to)),
+    }
+}
+
+/// A number with as many digits as say something.
+fn number(value: f64) -> String {
+    let digits = if value.abs() >= 100.0 || value.fract().abs() < 1e-9 {
+        0
+    } else if value.abs() >= 1.0 {
+        2
+    } else {
+        4
+    };
+    format!("{value:.digits$}")
+}

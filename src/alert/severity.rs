@@ -1,0 +1,45 @@
+//! Who has to know of an episode, and how soon: from how large it is, how much of the traffic it concerns, and whether it is
+//! explained.
+
+use crate::event::alert::{AlertKind, Cause, Finding, Moved, Severity};
+
+/// A change of the values that is small however certain it is: nobody is woken by it. Of the usual bands of the index (.1 and
+/// .25) the upper one, below which scores hardly move.
+const PAGE_PSI: f64 = 0.25;
+/// A change of a share (values missing, outcomes, errors) in points.
+const PAGE_SHARE: f64 = 0.1;
+/// A change of a figure or of a volume, relative to what it was.
+const PAGE_FIGURE: f64 = 0.3;
+/// What concerns less of the traffic can wait until tomorrow.
+const PAGE_TRAFFIC: f64 = 0.02;
+
+/// The severity of an episode with these findings, which concerns this share of the subject's traffic.
+#[must_use]
+pub fn severity(kind: AlertKind, findings: &[Finding], share: f64, causes: &[Cause]) -> Severity {
+    if causes.iter().any(|cause| cause.kind == "announced") {
+        return Severity::Info;
+    }
+    if share >= PAGE_TRAFFIC && findings.iter().any(|finding| is_large(kind, finding)) {
+        Severity::Page
+    } else {
+        Severity::Ticket
+    }
+}
+
+fn is_large(kind: AlertKind, finding: &Finding) -> bool {
+    match finding.what {
+        Moved::Unit | Moved::Pattern => true,
+        Moved::Distribution => finding.effect >= PAGE_PSI,
+        Moved::Missing | Moved::NonFinite | Moved::NewCategories => finding.to - finding.from >= PAGE_SHARE,
+        // a rate of fraud or of errors that doubles is large, however small it was
+        Moved::Rate => (finding.to - finding.from).abs() >= PAGE_SHARE || ratio(finding) >= 1.5,
+        Moved::Volume | Moved::Level => {
+            finding.effect.abs() >= PAGE_FIGURE || kind == AlertKind::ConceptDrift
+        }
+    }
+}
+
+fn ratio(finding: &Finding) -> f64 {
+    let (low, high) = (finding.from.min(finding.to), finding.from.max(finding.to));
+    if low > 0.0 { high / low } else { f64::INFINITY }
+}

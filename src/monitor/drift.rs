@@ -1,0 +1,200 @@
+//! Windows of profiles against their references: what is not as it should be of a stream.
+//!
+//! Profiles of a window come from every partition of the decision log, and the window is judged when the watermark says that
+//! all have come. Everything about a stream is one episode: a field that changes its unit moves every feature made of it.
+
+mod packet;
+
+use crate::alert::{About, EpisodeSettings, Episodes, Traffic};
+use crate::drift::DriftSettings;
+use crate::drift::profile::{Profile, Segment, WindowProfile, window_of};
+use crate::drift::reference::seasonal::Grain;
+use crate::drift::reference::{Reference, sketch_of};
+use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind};
+use crate::time::EventTime;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Traffic is remembered window by window for so long: what came since something began.
+const TRAFFIC_KEPT: Duration = Duration::from_secs(8 * 86_400);
+/// A field that was not seen for so long is forgotten.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(28 * 86_400);
+
+/// A field of a stream, in all of it or in a segment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct FieldKey {
+    segment: Option<Segment>,
+    id: u32,
+}
+
+/// What is known of a field.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct KnownField {
+    name: Box<str>,
+    reference: Reference,
+    seen: EventTime,
+}
+
+/// What is known of a stream.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Stream {
+    fields: BTreeMap<FieldKey, KnownField>,
+    /// By segment, then by the beginning of the window.
+    traffic: BTreeMap<Option<Segment>, BTreeMap<EventTime, Traffic>>,
+    /// Since when its values have been otherwise than they should be.
+    odd_since: Option<EventTime>,
+}
+
+/// The profiles of a stream in a window, by segment.
+type Profiles = BTreeMap<Option<Segment>, Profile>;
+
+/// The windows of every stream of a task.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Windows {
+    open: BTreeMap<EventTime, BTreeMap<Box<str>, Profiles>>,
+    streams: BTreeMap<Box<str>, Stream>,
+    /// Windows that begin before this were judged.
+    over: Option<EventTime>,
+    /// Profiles of windows that were.
+    pub too_late: u64,
+}
+
+/// What is known of a field by its name, beside its values.
+pub trait Fields {
+    /// Who reads it.
+    fn readers(&self, name: &str) -> Vec<String>;
+
+    /// The longest time over which it looks back: until that has passed, it only fills.
+    fn looks_back(&self, name: &str) -> Duration;
+}
+
+impl Windows {
+    /// Takes a profile of a part of a window.
+    pub fn take(&mut self, profile: WindowProfile) {
+        if self.over.is_some_and(|over| profile.start < over) {
+            self.too_late += 1;
+            return;
+        }
+        let streams = self.open.entry(profile.start).or_default();
+        let segments = streams.entry(profile.stream).or_default();
+        segments.entry(profile.segment).or_default().merge(&profile.profile);
+    }
+
+    /// Judges the windows that are over by the watermark, one after the other, and returns the revisions of episodes that are to
+    /// be published.
+    pub fn judge(
+        &mut self,
+        watermark: EventTime,
+        settings: &DriftSettings,
+        episodes: &mut Episodes,
+        fields: &impl Fields,
+    ) -> Vec<Alert> {
+        let over = window_of(watermark.minus(settings.allowed_lateness), settings.window);
+        let mut alerts = Vec::new();
+        while let Some(first) = self.open.first_entry().filter(|first| *first.key() < over) {
+            let (start, streams) = first.remove_entry();
+            for (name, profiles) in streams {
+                let stream = self.streams.entry(name.clone()).or_default();
+                stream.learn(start, &profiles, settings, fields);
+                let at = start.plus(settings.window);
+                let observation = stream.observation(&name, at, settings, fields);
+                let about =
+                    About { kind: AlertKind::DataDrift, subject: name.to_string(), what: String::new() };
+                let ends = EpisodeSettings {
+                    resolve_after: settings.resolve_after,
+                    reopen_within: settings.resolve_after * 4,
+                };
+                alerts.extend(episodes.observe(&about, at, observation, ends));
+            }
+        }
+        self.over = self.over.max(Some(over));
+        alerts
+    }
+
+    /// What somebody says of an episode about a stream changes what it is compared with.
+    pub fn command(&mut self, about: &About, command: &AlertCommand, settings: &DriftSettings) {
+        if command.action == AlertAction::Expect
+            && let Some(stream) = self.streams.get_mut(&*about.subject)
+        {
+            stream.adopt(command.time, settings);
+        }
+    }
+
+    /// Fields that are watched.
+    #[must_use]
+    pub fn fields(&self) -> usize {
+        self.streams.values().map(|stream| stream.fields.len()).sum()
+    }
+}
+
+impl Stream {
+    /// Compares a window with what is known, and learns from it.
+    fn learn(
+        &mut self,
+        start: EventTime,
+        profiles: &Profiles,
+        settings: &DriftSettings,
+        fields: &impl Fields,
+    ) {
+        let threshold = settings.threshold(self.tests(start, settings));
+        for (segment, profile) in profiles {
+            for field in &profile.fields {
+                let key = FieldKey { segment: segment.clone(), id: field.id };
+                let grain = if segment.is_none() { Grain::Hours } else { Grain::Quarters };
+                self.fields.entry(key).or_insert_with(|| KnownField {
+                    name: field.name.clone(),
+                    reference: Reference::new(start.plus(fields.looks_back(&field.name)), grain),
+                    seen: start,
+                });
+            }
+            let traffic = self.traffic.entry(segment.clone()).or_default();
+            traffic.insert(start, traffic_of(profile));
+            traffic.retain(|window, _| window.plus(TRAFFIC_KEPT) > start);
+        }
+        for (key, known) in &mut self.fields {
+            let Some(profile) = profiles.get(&key.segment).filter(|profile| profile.volume > 0) else {
+                continue;
+            };
+            let sketch = sketch_of(profile, key.id);
+            if sketch.is_some() {
+                known.seen = start;
+            }
+            known.reference.take(sketch, profile.volume, start, settings, threshold);
+        }
+        self.fields.retain(|_, known| known.seen.plus(FORGOTTEN_AFTER) > start);
+        self.traffic.retain(|_, windows| !windows.is_empty());
+    }
+
+    /// How many tests are made in a window: of the values of each field that is known, and of whether there are any.
+    fn tests(&self, at: EventTime, settings: &DriftSettings) -> usize {
+        2 * self.fields.values().filter(|known| known.reference.is_known(at, settings)).count()
+    }
+
+    /// Takes what moved for the reference.
+    fn adopt(&mut self, at: EventTime, settings: &DriftSettings) {
+        let threshold = settings.threshold(self.tests(at, settings));
+        for known in self.fields.values_mut() {
+            if known.reference.is_rising(threshold) {
+                known.reference.adopt(at, settings);
+            }
+        }
+        self.odd_since = None;
+    }
+
+    /// What came since then, of all the stream or of a segment.
+    fn traffic_since(&self, segment: Option<&Segment>, since: EventTime) -> Traffic {
+        let mut sum = Traffic::default();
+        let windows = self.traffic.get(&segment.cloned());
+        windows
+            .into_iter()
+            .flat_map(|windows| windows.range(since..))
+            .for_each(|(_, window)| sum.add(window));
+        sum
+    }
+}
+
+fn traffic_of(profile: &Profile) -> Traffic {
+    let money = profile.money_minor.iter().map(|(currency, minor)| (currency.to_string(), *minor));
+    Traffic { decisions: profile.volume, money_minor: money.collect() }
+}

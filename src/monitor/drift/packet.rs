@@ -1,0 +1,280 @@
+//! What whoever is woken needs to know: what moved, since when, from what to what, and where most.
+
+use super::{FieldKey, Fields, KnownField, Stream};
+use crate::alert::Observation;
+use crate::drift::distance::{Counts, SHARE_FLOOR};
+use crate::drift::factor::rescaling;
+use crate::drift::p_value::normal_survival;
+use crate::drift::profile::{Segment, Sketch};
+use crate::drift::reference::{Reference, Watched};
+use crate::drift::{DriftSettings, Pair};
+use crate::event::alert::{AlertSegment, Finding, Histogram, Moved};
+use crate::time::EventTime;
+use std::collections::BTreeMap;
+
+/// A part of the traffic that holds so much of a change is where it is; below, it is everywhere.
+const CONCENTRATED: f64 = 0.5;
+/// A shift of the values by less (population stability index, beyond what chance makes of so few) is no finding, however certain it is.
+const PSI_LEAST: f64 = 0.04;
+/// Nor is a share that moved by fewer points.
+const SHARE_LEAST: f64 = 0.005;
+/// Shares are compared as counts of a million.
+const SHARES_OF: f64 = 1e6;
+/// Quantiles that a change of unit moves alike.
+const QUANTILES: [f64; 7] = [0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9];
+
+impl Stream {
+    /// What is known of the stream by the end of a window.
+    pub(super) fn observation(
+        &mut self,
+        name: &str,
+        at: EventTime,
+        settings: &DriftSettings,
+        fields: &impl Fields,
+    ) -> Observation {
+        let threshold = settings.threshold(self.tests(at, settings));
+        let whole: Vec<Finding> = self.findings(threshold, at, |key| key.segment.is_none());
+        let is_new = |finding: &Finding| {
+            !whole.iter().any(|known| known.feature == finding.feature && known.what == finding.what)
+        };
+        let mut findings = self.findings(threshold, at, |key| key.segment.is_some());
+        findings.retain(is_new);
+        keep_the_largest_part(&mut findings);
+        findings.extend(whole);
+        let last = at.minus(settings.window);
+        let traffic = self.traffic_since(None, last);
+        if findings.is_empty() {
+            let adopted = false;
+            self.odd_since = None;
+            return Observation { traffic, adopted, ..Observation::default() };
+        }
+        let since = findings.iter().map(|finding| finding.since_ms).min().unwrap_or(last);
+        let odd_since = *self.odd_since.get_or_insert(at);
+        if odd_since.plus(settings.adopt_after) <= at {
+            self.adopt(at, settings);
+            return Observation { traffic, adopted: true, ..Observation::default() };
+        }
+        let segment = self.where_most(&findings);
+        let part = segment.as_ref().map(|part| Segment::new(&part.dimension, &part.value));
+        let (all, concerned) = (self.traffic_since(None, since), self.traffic_since(part.as_ref(), since));
+        let share = if all.decisions == 0 { 0.0 } else { concerned.decisions as f64 / all.decisions as f64 };
+        let mut read_by: Vec<String> =
+            findings.iter().flat_map(|finding| fields.readers(&finding.feature)).collect();
+        read_by.sort_unstable();
+        read_by.dedup();
+        Observation {
+            traffic: self.traffic_since(part.as_ref(), last),
+            traffic_since: concerned,
+            command: command(name, since, part.as_ref()),
+            findings,
+            segment,
+            share,
+            causes: Vec::new(),
+            read_by,
+            adopted: false,
+        }
+    }
+
+    /// The fields of which there is so much evidence.
+    fn findings(&self, threshold: f64, at: EventTime, which: impl Fn(&FieldKey) -> bool) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (key, known) in self.fields.iter().filter(|(key, _)| which(key)) {
+            let segment = key.segment.as_ref().map(|segment| AlertSegment {
+                dimension: segment.dimension.to_string(),
+                value: segment.value.to_string(),
+                share_of_change: 1.0,
+            });
+            findings.extend(
+                of_values(known, threshold, at)
+                    .into_iter()
+                    .chain(of_presence(known, threshold, at))
+                    .map(|finding| Finding { segment: segment.clone(), ..finding }),
+            );
+        }
+        findings
+    }
+
+    /// The part of the traffic in which most of what moved moved, if it is not everywhere alike: of each dimension, each value's
+    /// share of the distance from the reference over all fields that moved.
+    fn where_most(&self, findings: &[Finding]) -> Option<AlertSegment> {
+        let mut parts: BTreeMap<&Segment, f64> = BTreeMap::new();
+        for (key, known) in &self.fields {
+            let Some(segment) = &key.segment else { continue };
+            let moved = |what: &[Moved]| {
+                findings.iter().any(|finding| finding.feature == *known.name && what.contains(&finding.what))
+            };
+            let part = parts.entry(segment).or_default();
+            if moved(&[Moved::Distribution, Moved::Unit, Moved::NewCategories]) {
+                *part += distance(known.reference.values());
+            }
+            if moved(&[Moved::Missing]) {
+                *part += distance(known.reference.missing());
+            }
+        }
+        let mut sums: BTreeMap<&str, f64> = BTreeMap::new();
+        parts.iter().for_each(|(segment, part)| *sums.entry(&segment.dimension).or_default() += part);
+        let share = |(segment, part): (&&Segment, &f64)| {
+            let sum = sums.get(&*segment.dimension).copied().unwrap_or(0.0);
+            (sum > 0.0).then(|| (*part / sum, (*segment).clone()))
+        };
+        let (largest, segment) = parts
+            .iter()
+            .filter_map(share)
+            .filter(|(_, segment)| self.divides(segment))
+            .max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+        (largest >= CONCENTRATED).then(|| AlertSegment {
+            dimension: segment.dimension.to_string(),
+            value: segment.value.to_string(),
+            share_of_change: largest,
+        })
+    }
+
+    /// Whether the segment is not nearly all there is: then it says nothing of where.
+    fn divides(&self, segment: &Segment) -> bool {
+        let volume = |segment: Option<&Segment>| self.traffic_since(segment, EventTime(i64::MIN)).decisions;
+        volume(Some(segment)) * 10 < volume(None) * 9
+    }
+}
+
+/// Of findings about one feature in several segments, that of the segment with the most evidence stays.
+fn keep_the_largest_part(findings: &mut Vec<Finding>) {
+    findings.sort_by(|one, other| {
+        let name = |finding: &Finding| (finding.feature.clone(), finding.what);
+        name(one).cmp(&name(other)).then(other.statistic.total_cmp(&one.statistic))
+    });
+    findings.dedup_by(|next, first| next.feature == first.feature && next.what == first.what);
+}
+
+/// How far a run is from what was expected, beyond what chance makes of it.
+fn distance(watched: &Watched) -> f64 {
+    let run = &watched.run;
+    let cells = run.observed.iter().zip(&run.expected);
+    let sum: f64 = cells.map(|(observed, expected)| (observed - expected).powi(2) / expected.max(0.5)).sum();
+    (sum - run.observed.len() as f64).max(0.0)
+}
+
+/// Whether the values are otherwise.
+fn of_values(known: &KnownField, threshold: f64, at: EventTime) -> Option<Finding> {
+    let reference = &known.reference;
+    let watched = reference.values();
+    let cells = reference.cells()?;
+    let since = watched.evidence.since().filter(|_| watched.evidence.sum() >= threshold)?;
+    let (current, expected) = watched.run.shares();
+    let counts = Pair { reference: of_a_million(&expected), current: of_a_million(&current) };
+    let counts = Counts::new(Pair { reference: &counts.reference, current: &counts.current }).ok()?;
+    let psi = counts.population_stability_index(SHARE_FLOOR);
+    let effect = (psi - by_chance(watched, cells.len())).max(0.0);
+    if effect < PSI_LEAST {
+        return None;
+    }
+    let factor = factor_of(reference);
+    let (what, from, to, category) = match (factor, watched.run.sketch.as_ref()) {
+        (Some(factor), _) => (Moved::Unit, 1.0, factor, None),
+        (None, Some(Sketch::Numbers(_))) => {
+            (Moved::Distribution, cells.median(&expected), cells.median(&current), None)
+        }
+        _ => {
+            let (place, _) = current
+                .iter()
+                .zip(&expected)
+                .map(|(now, usual)| (now - usual).abs())
+                .enumerate()
+                .max_by(|(_, one), (_, other)| one.total_cmp(other))?;
+            let share = |shares: &[f64]| shares.get(place).copied().unwrap_or(0.0);
+            (Moved::Distribution, share(&expected), share(&current), Some(cells.label(place)))
+        }
+    };
+    let measures = [
+        ("psi", psi),
+        ("js", counts.jensen_shannon_distance()),
+        ("ks", counts.kolmogorov_smirnov().statistic()),
+        ("p_value", normal_survival(watched.evidence.sum())),
+    ];
+    Some(Finding {
+        feature: known.name.to_string(),
+        what,
+        segment: None,
+        category,
+        from,
+        to,
+        since_ms: since,
+        until_ms: at,
+        count: whole(watched.run.count()),
+        reference_count: watched.run.reference_count,
+        effect,
+        measures: measures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        statistic: watched.evidence.sum(),
+        threshold,
+        histogram: Some(Histogram { cells: cells.labels(), reference: expected, current }),
+    })
+}
+
+/// The index to expect of a run as long as this if nothing had moved: (cells − 1) (1/n + 1/m), as often as chance goes with chance
+/// (Yurdakul 2018).
+fn by_chance(watched: &Watched, cells: usize) -> f64 {
+    let run = &watched.run;
+    let (now, usual) = (run.count().max(1.0), run.reference_count.max(1.0));
+    (cells as f64 - 1.0) * (1.0 / now + 1.0 / usual) * watched.dispersion()
+}
+
+/// Shares as whole numbers.
+fn of_a_million(shares: &[f64]) -> Vec<u64> {
+    shares.iter().map(|share| whole(share * SHARES_OF)).collect()
+}
+
+/// The factor by which all values moved, if they did.
+fn factor_of(reference: &Reference) -> Option<f64> {
+    let (Some(Sketch::Numbers(usual)), Some(Sketch::Numbers(now))) =
+        (reference.long_run(), reference.values().run.sketch.as_ref())
+    else {
+        return None;
+    };
+    let quantiles = Pair { reference: usual.quantiles(&QUANTILES), current: now.quantiles(&QUANTILES) };
+    let quantiles = Pair { reference: quantiles.reference.as_slice(), current: quantiles.current.as_slice() };
+    let moved = rescaling(quantiles).ok()??;
+    moved.is_change_of_unit().then_some(moved.factor)
+}
+
+/// Whether fewer, or more, records have a value.
+fn of_presence(known: &KnownField, threshold: f64, at: EventTime) -> Option<Finding> {
+    let watched = known.reference.missing();
+    let since = watched.evidence.since().filter(|_| watched.evidence.sum() >= threshold)?;
+    let (current, expected) = watched.run.shares();
+    let missing = |shares: &[f64]| shares.get(1).copied().unwrap_or(0.0);
+    let (from, to) = (missing(&expected), missing(&current));
+    if (to - from).abs() < SHARE_LEAST {
+        return None;
+    }
+    Some(Finding {
+        feature: known.name.to_string(),
+        what: Moved::Missing,
+        segment: None,
+        category: None,
+        from,
+        to,
+        since_ms: since,
+        until_ms: at,
+        count: whole(watched.run.count()),
+        reference_count: watched.run.reference_count,
+        effect: to - from,
+        measures: BTreeMap::from([("p_value".to_owned(), normal_survival(watched.evidence.sum()))]),
+        statistic: watched.evidence.sum(),
+        threshold,
+        histogram: None,
+    })
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts are not negative, and below 2⁵³"
+)]
+fn whole(count: f64) -> u64 {
+    count.round() as u64
+}
+
+/// A command that shows the records.
+fn command(stream: &str, since: EventTime, segment: Option<&Segment>) -> String {
+    let part = segment.map(|segment| format!(" --where {segment}")).unwrap_or_default();
+    format!("tillstream inspect vectors.{stream} --since {}{part}", crate::time::rfc3339(since))
+}
