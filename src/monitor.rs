@@ -2,5 +2,6 @@
 //!
 //! Pure: a fold over the monitor log. It knows neither logs nor partitions, nor which stage made a score.
 
+pub mod concept;
 pub mod drift;
 pub mod quality;

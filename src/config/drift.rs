@@ -24,11 +24,17 @@ pub(super) fn drift(
     if !(0.01..=1_000.0).contains(&false_pages_per_month) {
         faults.push(Fault::new(section.path("false_pages_per_month"), "must be from 0.01 to 1000"));
     }
+    let labels_between_false_alarms = section.number("labels_between_false_alarms", 300_000.0, faults);
+    if !(1e3..=1e9).contains(&labels_between_false_alarms) {
+        faults
+            .push(Fault::new(section.path("labels_between_false_alarms"), "must be from 1000 to 1000000000"));
+    }
     let settings = DriftSettings {
         window,
         allowed_lateness,
         segments: segments(&mut section, faults),
         false_pages_per_month,
+        labels_between_false_alarms,
         learn: section.duration("learn", 14 * DAY, window, faults),
         resolve_after: section.duration("resolve_after", 3 * window, window, faults),
         adopt_after: section.duration("adopt_after", 7 * DAY, window, faults),

@@ -20,6 +20,8 @@ pub struct DriftSettings {
     pub segments: Vec<String>,
     /// How many pages a month may be false.
     pub false_pages_per_month: f64,
+    /// Of each stream of labels, how many there are between two false alarms, in the mean.
+    pub labels_between_false_alarms: f64,
     /// For how long values are learned before they are watched.
     pub learn: Duration,
     /// An episode ends when nothing was found for so long.
@@ -55,6 +57,7 @@ mod tests {
             allowed_lateness: Duration::ZERO,
             segments: Vec::new(),
             false_pages_per_month,
+            labels_between_false_alarms: 3e5,
             learn: HOUR * 168,
             resolve_after: HOUR * 3,
             adopt_after: HOUR * 168,

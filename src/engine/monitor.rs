@@ -11,11 +11,12 @@ use super::outputs::Outputs;
 use super::settings::{FoldSettings, Topology, shape};
 use super::stage::{FoldError, Stage};
 use crate::alert::Episodes;
-use crate::event::alert::{Alert, AlertCommand};
+use crate::event::alert::{Alert, AlertCommand, AlertKind};
 use crate::event::monitor::{FRAUD, LabelledDecision, MonitorEvent};
 use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId};
 use crate::log::position::Offset;
 use crate::log::{Fetched, Start, Topic, TopicPartition};
+use crate::monitor::concept::Concept;
 use crate::monitor::drift::{Fields, Windows};
 use crate::monitor::quality::{Day, day_of, end_of};
 use crate::progress::sources::{Admission, Refusal, Sources};
@@ -57,6 +58,8 @@ pub struct MonitorTask {
     learning: Option<Learning>,
     /// The hour of event time of the last publication.
     published: Option<i64>,
+    /// Whether scores and outcomes go together as they did, by name of the score.
+    concepts: BTreeMap<Cow<'static, str>, Concept>,
     /// What values look like, and should.
     pub windows: Windows,
     /// What is not as it should be.
@@ -93,6 +96,7 @@ impl MonitorTask {
             && self.days == other.days
             && self.published == other.published
             && self.learning == other.learning
+            && self.concepts == other.concepts
             && self.windows == other.windows
             && self.episodes == other.episodes
     }
@@ -127,6 +131,9 @@ impl Monitor {
                 self.judge_known(task);
                 let hour_has_begun = self.publish(task, out);
                 self.send_weights(task, hour_has_begun, out);
+                if hour_has_begun {
+                    self.look_at_concepts(task, out);
+                }
                 self.judge_windows(task, out);
             }
         }
@@ -145,11 +152,30 @@ impl Monitor {
 
     /// Somebody has said something of an episode.
     fn obey(&self, task: &mut MonitorTask, command: &AlertCommand, out: &mut Outputs) {
-        if let Some(about) = task.episodes.about(&command.fingerprint) {
-            task.windows.command(&about.clone(), command, &self.settings.drift);
+        if let Some(about) = task.episodes.about(&command.fingerprint).cloned() {
+            match about.kind {
+                AlertKind::ConceptDrift => {
+                    task.concepts
+                        .get_mut(&*about.subject)
+                        .into_iter()
+                        .for_each(|concept| concept.command(command));
+                }
+                _ => task.windows.command(&about, command, &self.settings.drift),
+            }
         }
         if let Some(alert) = task.episodes.command(command) {
             publish_alert(&alert, out);
+        }
+    }
+
+    /// Says what is known of scores and outcomes by the hour that has begun.
+    fn look_at_concepts(&self, task: &mut MonitorTask, out: &mut Outputs) {
+        let Some(hour) = task.published else { return };
+        let at = EventTime(hour.saturating_mul(HOUR_MS));
+        for (name, concept) in &mut task.concepts {
+            if let Some(alert) = concept.look(name, at, &self.settings.drift, &mut task.episodes) {
+                publish_alert(&alert, out);
+            }
         }
     }
 
@@ -193,6 +219,8 @@ impl Monitor {
     fn judge(&self, task: &mut MonitorTask, labelled: &LabelledDecision<'_>) {
         task.judged += 1;
         let day = day_of(labelled.time);
+        let drift = &self.settings.drift;
+        task.concepts.entry(Cow::Borrowed(FRAUD)).or_default().take(labelled, drift);
         let is_open = !task.published.is_some_and(|hour| self.is_over(day, hour));
         if is_open {
             task.days.entry((Cow::Borrowed(FRAUD), day)).or_default().add(labelled);
@@ -201,10 +229,13 @@ impl Monitor {
         }
         let Some(model) = &self.settings.model else { return };
         let said = labelled.model.as_ref().filter(|input| input.model == model.hash());
-        if let Some(score) = said.and_then(|input| input.score).filter(|_| is_open) {
+        if let Some(score) = said.and_then(|input| input.score) {
             let of_model =
                 LabelledDecision { score, model: None, currency: labelled.currency.clone(), ..*labelled };
-            task.days.entry((Cow::Owned(model.name().to_owned()), day)).or_default().add(&of_model);
+            task.concepts.entry(Cow::Owned(model.name().to_owned())).or_default().take(&of_model, drift);
+            if is_open {
+                task.days.entry((Cow::Owned(model.name().to_owned()), day)).or_default().add(&of_model);
+            }
         }
         let learning = task.learning.take().filter(|learning| learning.is_of(model));
         task.learning.insert(learning.unwrap_or_else(|| Learning::new(model))).learn(labelled);

@@ -6,6 +6,7 @@ use super::learning::Learning;
 use crate::alert::Episodes;
 use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode};
 use crate::event::monitor::LabelledDecision;
+use crate::monitor::concept::Concept;
 use crate::monitor::drift::Windows;
 use crate::monitor::quality::Day;
 use crate::progress::sources::{Refusal, Sources};
@@ -26,6 +27,7 @@ struct Whole<'a> {
     days: Cow<'a, BTreeMap<(Cow<'static, str>, i64), Day>>,
     learning: Cow<'a, Option<Learning>>,
     published: Option<i64>,
+    concepts: Cow<'a, BTreeMap<Cow<'static, str>, Concept>>,
     windows: Cow<'a, Windows>,
     episodes: Cow<'a, Episodes>,
 }
@@ -41,6 +43,7 @@ impl Checkpointed for MonitorTask {
             days: Cow::Borrowed(&self.days),
             learning: Cow::Borrowed(&self.learning),
             published: self.published,
+            concepts: Cow::Borrowed(&self.concepts),
             windows: Cow::Borrowed(&self.windows),
             episodes: Cow::Borrowed(&self.episodes),
         };
@@ -73,6 +76,7 @@ impl Checkpointed for MonitorTask {
         self.days = whole.days.into_owned();
         self.learning = whole.learning.into_owned();
         self.published = whole.published;
+        self.concepts = whole.concepts.into_owned();
         self.windows = whole.windows.into_owned();
         self.episodes = whole.episodes.into_owned();
         Ok(())

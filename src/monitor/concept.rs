@@ -1,0 +1,313 @@
+//! Whether scores and outcomes go together as they did: watches over the labelled scores of one name, in the order in which their
+//! labels became known.
+//!
+//! Four streams are watched: how many of the labelled were frauds, how many of the frauds were let pass, how many of the honest
+//! were stopped, and the logarithmic loss of the score. Each by a native watch ([`crate::drift::watch`]) at a stated mean number
+//! of labels between false alarms. What changed stays a finding until the stream has gone back, or for as long as the new law
+//! takes to become the usual one.
+
+use crate::alert::{About, EpisodeSettings, Episodes, Observation, Traffic};
+use crate::drift::DriftSettings;
+use crate::drift::watch::{Change, Direction, Kind, Standing, Watch, WatchSettings};
+use crate::event::LabelOutcome;
+use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, Finding, Moved};
+use crate::event::monitor::LabelledDecision;
+use crate::event::public::Action;
+use crate::time::{EventTime, rfc3339};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Of each stream, the payment times of so many samples are remembered, every so-many-th: since when a change is.
+const TIMES_KEPT: usize = 1_024;
+const TIMES_EVERY: u64 = 16;
+/// What the logarithmic loss takes a score for that is 0 or 1.
+const CERTAIN: f64 = 1e-6;
+/// A level this near to what it was, as a share of the change, is back.
+const BACK: f64 = 0.35;
+
+/// What is watched of a score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum Stream {
+    /// Whether a labelled payment was a fraud.
+    FraudRate,
+    /// Whether a fraud was let pass or only looked at.
+    MissedFrauds,
+    /// Whether an honest payment was stopped.
+    StoppedHonest,
+    /// −ln of what the score gave to what happened.
+    LogLoss,
+}
+
+impl Stream {
+    fn name(self) -> &'static str {
+        match self {
+            Stream::FraudRate => "fraud_rate",
+            Stream::MissedFrauds => "missed_frauds",
+            Stream::StoppedHonest => "stopped_honest",
+            Stream::LogLoss => "log_loss",
+        }
+    }
+
+    fn kind(self) -> Kind {
+        if self == Stream::LogLoss { Kind::Value } else { Kind::Rate }
+    }
+}
+
+/// A stream, and what is known of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Watched {
+    watch: Watch,
+    /// Payment times of every sixteenth sample, the newest last.
+    times: VecDeque<EventTime>,
+    samples: u64,
+    /// What it has changed to, while that is news.
+    finding: Option<Finding>,
+}
+
+/// What is watched of one score.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Concept {
+    streams: BTreeMap<Stream, Watched>,
+    /// Labelled since the last look.
+    traffic: Traffic,
+    /// When something was found first.
+    odd_since: Option<EventTime>,
+}
+
+impl Concept {
+    /// Takes a labelled score into account.
+    pub fn take(&mut self, labelled: &LabelledDecision<'_>, settings: &DriftSettings) {
+        self.traffic.decisions += 1;
+        if let (Some(amount), Some(currency)) = (labelled.amount_minor, &labelled.currency) {
+            let sum = self.traffic.money_minor.entry(currency.to_string()).or_default();
+            *sum = sum.saturating_add(amount);
+        }
+        let is_fraud = labelled.outcome == LabelOutcome::Fraud;
+        let was_stopped = labelled.decision >= Action::StepUp;
+        let truth = f64::from(u8::from(is_fraud));
+        let said = labelled.score.clamp(CERTAIN, 1.0 - CERTAIN);
+        let loss = -(truth * said.ln() + (1.0 - truth) * (1.0 - said).ln());
+        let mut watch = |stream, value| self.watch(stream, value, labelled.time, settings);
+        watch(Stream::FraudRate, truth);
+        watch(Stream::LogLoss, loss);
+        if is_fraud {
+            watch(Stream::MissedFrauds, f64::from(u8::from(!was_stopped)));
+        } else {
+            watch(Stream::StoppedHonest, f64::from(u8::from(was_stopped)));
+        }
+    }
+
+    fn watch(&mut self, stream: Stream, value: f64, time: EventTime, settings: &DriftSettings) {
+        let watched = self.streams.entry(stream).or_insert_with(|| Watched {
+            watch: Watch::new(WatchSettings {
+                samples_between_false_alarms: settings.labels_between_false_alarms,
+                ..WatchSettings::new(stream.kind())
+            }),
+            times: VecDeque::new(),
+            samples: 0,
+            finding: None,
+        });
+        watched.take(stream, value, time);
+    }
+
+    /// What is known of the score called `name` by `at`. Returns the revision of its episode that is to be published.
+    pub fn look(
+        &mut self,
+        name: &str,
+        at: EventTime,
+        settings: &DriftSettings,
+        episodes: &mut Episodes,
+    ) -> Option<Alert> {
+        let traffic = std::mem::take(&mut self.traffic);
+        let findings: Vec<Finding> =
+            self.streams.values().filter_map(|watched| watched.finding.clone()).collect();
+        let about = About { kind: AlertKind::ConceptDrift, subject: name.to_owned(), what: String::new() };
+        let ends =
+            EpisodeSettings { resolve_after: settings.window, reopen_within: settings.resolve_after * 4 };
+        if findings.is_empty() {
+            self.odd_since = None;
+            return episodes.observe(&about, at, Observation { traffic, ..Observation::default() }, ends);
+        }
+        if self.odd_since.get_or_insert(at).plus(settings.adopt_after) <= at {
+            self.forget();
+            let adopted = Observation { traffic, adopted: true, ..Observation::default() };
+            return episodes.observe(&about, at, adopted, ends);
+        }
+        let since = findings.iter().map(|finding| finding.since_ms).min().unwrap_or(at);
+        let observation = Observation {
+            traffic_since: traffic.clone(),
+            traffic,
+            share: 1.0,
+            command: format!("tillstream inspect labelled.fraud --since {}", rfc3339(since)),
+            findings,
+            ..Observation::default()
+        };
+        episodes.observe(&about, at, observation, ends)
+    }
+
+    /// What somebody says of the episode: what is there now is as it should be.
+    pub fn command(&mut self, command: &AlertCommand) {
+        if command.action == AlertAction::Expect {
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
+        self.streams.values_mut().for_each(|watched| watched.finding = None);
+        self.odd_since = None;
+    }
+}
+
+impl Watched {
+    fn take(&mut self, stream: Stream, value: f64, time: EventTime) {
+        if self.samples.is_multiple_of(TIMES_EVERY) {
+            if self.times.len() == TIMES_KEPT {
+                self.times.pop_front();
+            }
+            self.times.push_back(time);
+        }
+        self.samples += 1;
+        let Some(change) = self.watch.update(value, None) else { return };
+        // losses that vary more, and are the same on average, say nothing that the mean does not say later
+        if matches!(change.direction, Direction::Wider | Direction::Narrower) {
+            return;
+        }
+        let usual = self.finding.as_ref().map_or(change.from.typical, |finding| finding.from);
+        let moved_by = self.finding.as_ref().map(|finding| finding.to - finding.from);
+        let is_back = moved_by.is_some_and(|by| (change.to.typical - usual).abs() <= BACK * by.abs());
+        if is_back {
+            self.finding = None;
+        } else if change.standing == Standing::New || self.finding.is_some() {
+            let mut finding = self.finding_of(stream, &change, time);
+            finding.from = usual;
+            if let Some(known) = &self.finding {
+                finding.since_ms = finding.since_ms.min(known.since_ms);
+            }
+            self.finding = Some(finding);
+        }
+    }
+
+    /// The payment time of the sample so many samples ago.
+    fn time_of(&self, samples_ago: u64, now: EventTime) -> EventTime {
+        let back = usize::try_from(samples_ago / TIMES_EVERY).unwrap_or(usize::MAX);
+        let place = self.times.len().checked_sub(back.saturating_add(1));
+        place.and_then(|place| self.times.get(place)).or(self.times.front()).copied().unwrap_or(now).min(now)
+    }
+
+    fn finding_of(&self, stream: Stream, change: &Change, time: EventTime) -> Finding {
+        let (from, to) = (change.from.typical, change.to.typical);
+        Finding {
+            feature: stream.name().to_owned(),
+            what: if stream.kind() == Kind::Rate { Moved::Rate } else { Moved::Level },
+            segment: None,
+            category: None,
+            from,
+            to,
+            since_ms: self.time_of(change.onset_samples_ago, time),
+            until_ms: time,
+            count: change.to.samples,
+            reference_count: change.from.samples as f64,
+            effect: if from.abs() > 0.0 { (to - from) / from.abs() } else { to - from },
+            measures: BTreeMap::new(),
+            statistic: change.evidence,
+            threshold: change.threshold,
+            histogram: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::borrow::Cow;
+    use std::time::Duration;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn settings() -> DriftSettings {
+        DriftSettings {
+            window: HOUR,
+            allowed_lateness: Duration::ZERO,
+            segments: Vec::new(),
+            false_pages_per_month: 2.0,
+            labels_between_false_alarms: 3e5,
+            learn: HOUR * 168,
+            resolve_after: HOUR * 3,
+            adopt_after: HOUR * 168,
+        }
+    }
+
+    /// A labelled score per minute: one in twenty is a fraud, of which the rules stop all but one in `missed_of`.
+    fn labelled(minute: i64, missed_of: i64) -> LabelledDecision<'static> {
+        let is_fraud = minute % 20 == 0;
+        let is_missed = is_fraud && (minute / 20) % missed_of == 0;
+        let score = if is_fraud && !is_missed { 0.9 } else { 0.05 };
+        LabelledDecision {
+            time: EventTime(minute * 60_000),
+            score,
+            decision: if score > 0.5 { Action::Decline } else { Action::Approve },
+            model: None,
+            amount_minor: Some(1_000),
+            currency: Some(Cow::Borrowed("EUR")),
+            outcome: if is_fraud { LabelOutcome::Fraud } else { LabelOutcome::Legitimate },
+            known_at: EventTime(minute * 60_000),
+        }
+    }
+
+    /// The revisions of so many hours, from `hour` on.
+    fn play(
+        concept: &mut Concept,
+        episodes: &mut Episodes,
+        hours: std::ops::Range<i64>,
+        missed_of: i64,
+    ) -> Vec<Alert> {
+        let mut alerts = Vec::new();
+        for hour in hours {
+            for minute in 0..60 {
+                concept.take(&labelled(hour * 60 + minute, missed_of), &settings());
+            }
+            alerts.extend(concept.look("fraud", EventTime((hour + 1) * 3_600_000), &settings(), episodes));
+        }
+        alerts
+    }
+
+    fn titles(alerts: &[Alert]) -> String {
+        alerts.iter().take(3).map(|alert| alert.title.as_str()).collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn frauds_that_are_no_longer_stopped_are_told_with_since_when_and_again_when_they_are() {
+        let (mut concept, mut episodes) = (Concept::default(), Episodes::default());
+        let alerts = play(&mut concept, &mut episodes, 0..1_000, 10);
+        assert_eq!(titles(&alerts), "", "a tenth is missed, and nothing changes");
+        let alerts = play(&mut concept, &mut episodes, 1_000..1_100, 2);
+        let first = alerts.first().expect("half of the frauds are missed now");
+        let missed =
+            first.findings.iter().find(|finding| finding.feature == "missed_frauds").expect("it moved");
+        assert!(missed.from < 0.15 && missed.to > 0.35, "{missed:?}");
+        let off = (missed.since_ms.0 - 1_000 * 3_600_000).abs();
+        assert!(off < 24 * 3_600_000, "since {} hours beside the change", off / 3_600_000);
+        let alerts = play(&mut concept, &mut episodes, 1_100..1_400, 10);
+        let last = alerts.last().expect("it goes on, then ends");
+        assert_eq!(last.status, crate::event::alert::AlertStatus::Resolved, "{}", last.title);
+    }
+
+    #[test]
+    fn who_says_that_it_was_to_be_expected_hears_no_more_of_it() {
+        let (mut concept, mut episodes) = (Concept::default(), Episodes::default());
+        play(&mut concept, &mut episodes, 0..1_000, 10);
+        let alerts = play(&mut concept, &mut episodes, 1_000..1_100, 2);
+        let known = alerts.last().expect("half of the frauds are missed now");
+        let command = AlertCommand {
+            subject: "fraud".to_owned(),
+            fingerprint: known.fingerprint.clone(),
+            action: AlertAction::Expect,
+            by: "ana".to_owned(),
+            note: None,
+            time: EventTime(1_100 * 3_600_000),
+        };
+        concept.command(&command);
+        assert!(episodes.command(&command).is_some());
+        assert_eq!(titles(&play(&mut concept, &mut episodes, 1_100..1_200, 2)), "");
+    }
+}
