@@ -1,6 +1,7 @@
 //! HTTP: probes, metrics, and the API over the view of what is published.
 
 mod about;
+mod alerts;
 pub mod api;
 pub mod clients;
 mod counts;
@@ -14,6 +15,7 @@ mod problem;
 pub mod push;
 pub mod rules;
 pub mod score;
+mod stream;
 mod visitors;
 
 pub use probes::{Exposition, RoleStatus, Status, router};

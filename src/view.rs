@@ -1,11 +1,13 @@
 //! What was published last, by key: read by requests while it is written. Built from the public topics alone, so it scales and
 //! restarts apart from the engine. Bounded: what was not heard of for longest is forgotten first.
 
+pub mod alerts;
 pub mod bounded;
 pub mod heads;
 
 use crate::codec::catalogue::CatalogueItem;
 use crate::codec::text::as_str;
+use crate::event::alert::Alert;
 use crate::event::public::{Action, RecommendationReason, RecommendedItem};
 use crate::event::{DecisionId, EntityKind, LabelOutcome};
 use crate::log::{Fetched, LogRecord, RecordId, Topic};
@@ -14,6 +16,7 @@ use crate::recommend::{
     Recommendation, Recommender, Why,
 };
 use crate::time::EventTime;
+use alerts::{KnownAlert, KnownAlerts};
 use bounded::Bounded;
 use heads::{FeaturesHead, LabelHead, RunningHead, ScoreHead, SessionHead};
 use std::borrow::Cow;
@@ -153,6 +156,8 @@ impl PaymentMark {
 /// What a record changed, for those who wait for it.
 #[derive(Debug, Clone)]
 pub enum News {
+    /// A revision of an alert.
+    Alert(KnownAlert),
     /// The running session of a visitor.
     Running(Box<str>, Published),
     /// A session of a visitor, as of `sessions`.
@@ -178,6 +183,8 @@ pub struct View {
     /// Of each visitor, how the running session stood, to be learned from when it ends.
     moments: Bounded<Box<str>, Arc<[Moment]>>,
     intent: RwLock<IntentModel>,
+    /// Alerts.
+    pub alerts: KnownAlerts,
     payload_bytes_max: usize,
 }
 
@@ -195,18 +202,20 @@ impl View {
             recommender: RwLock::new(Recommender::new(settings.recommend)),
             moments: Bounded::new(settings.visitors_max),
             intent: RwLock::new(IntentModel::default()),
+            alerts: KnownAlerts::default(),
             payload_bytes_max: settings.payload_bytes_max,
         }
     }
 
     /// The topics it is built from.
-    pub const TOPICS: [Topic; 6] = [
+    pub const TOPICS: [Topic; 7] = [
         Topic::ScoresFraud,
         Topic::LabelledFraud,
         Topic::FeaturesFraud,
         Topic::FeaturesSession,
         Topic::Sessions,
         Topic::Catalogue,
+        Topic::AlertsDrift,
     ];
 
     /// The running session of a visitor: a record of `features.session`; none if it is known to have ended.
@@ -310,6 +319,11 @@ impl View {
                 Ok(None)
             }
             Topic::ScoresFraud => self.take_score(json, published),
+            Topic::AlertsDrift => {
+                let alert: Alert = read(json)?;
+                let new = KnownAlert { record: published(alert.as_of_ms), alert: Arc::new(alert) };
+                Ok(self.alerts.take(new.clone()).then_some(News::Alert(new)))
+            }
             Topic::LabelledFraud => {
                 let head: LabelHead<'_> = read(json)?;
                 let decision = DecisionId::from_text(&head.decision_id).ok_or(Unreadable)?;

@@ -1,14 +1,14 @@
 //! The API: its routes, and who may use them.
 
 use super::about::{self, Declared};
-use super::clients::{ClientRole, Clients, Refused};
+use super::clients::{ClientName, ClientRole, Clients, Refused};
 use super::counts::Counts;
 use super::live::{Lag, Live};
 use super::openapi::{document, with_records};
 use super::probes::Exposition;
 use super::problem::Problem;
 use super::score::ScoreSettings;
-use super::{decisions, score, visitors};
+use super::{alerts, decisions, score, stream, visitors};
 use crate::engine::settings::FoldSettings;
 use crate::event::DecisionId;
 use crate::log::kafka::{Receipt, Submitter};
@@ -162,7 +162,7 @@ fn router(state: &ApiState) -> Router {
 
 /// Every route with the roles that may use it.
 fn routes_of(state: &ApiState) -> OpenApiRouter<ApiState> {
-    use ClientRole::{Analyst, Checkout, Page};
+    use ClientRole::{Analyst, Checkout, Operator, Page};
     let page = OpenApiRouter::new()
         .routes(routes!(visitors::recommendations))
         .routes(routes!(visitors::intent))
@@ -174,6 +174,8 @@ fn routes_of(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(decisions::decision))
         .routes(routes!(decisions::decision_of_payment));
     let analyst = OpenApiRouter::new().routes(routes!(decisions::features)).routes(routes!(about::declared));
+    let alerts = OpenApiRouter::new().routes(routes!(alerts::alerts)).routes(routes!(alerts::alert));
+    let sayings = OpenApiRouter::new().routes(routes!(alerts::say)).routes(routes!(stream::stream));
     let for_roles = |routes: OpenApiRouter<ApiState>, roles: &'static [ClientRole]| {
         routes.route_layer(from_fn_with_state((state.clone(), roles), admitted))
     };
@@ -183,18 +185,24 @@ fn routes_of(state: &ApiState) -> OpenApiRouter<ApiState> {
         .merge(for_roles(checkout, &[Checkout]))
         .merge(for_roles(decisions, &[Checkout, Analyst]))
         .merge(for_roles(analyst, &[Analyst]))
+        .merge(for_roles(alerts, &[Analyst, Operator]))
+        .merge(for_roles(sayings, &[Operator]))
 }
 
 /// Lets a request through if its client may.
 async fn admitted(
     State((state, roles)): State<(ApiState, &'static [ClientRole])>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = header.and_then(bearer);
     match state.clients.admit(token, roles) {
-        Ok(_) => next.run(request).await,
+        Ok(client) => {
+            let name = ClientName(client.name.clone());
+            request.extensions_mut().insert(name);
+            next.run(request).await
+        }
         Err(Refused::Unknown) => {
             Problem::new(StatusCode::UNAUTHORIZED, "a bearer token of a declared client is required")
                 .into_response()

@@ -13,12 +13,22 @@ pub enum ClientRole {
     Checkout,
     /// Features, decisions, sessions, and what is declared.
     Analyst,
+    /// Alerts, what is said of them, and the page.
+    Operator,
 }
+
+/// The client that asks, by its name.
+#[derive(Debug, Clone)]
+pub(super) struct ClientName(pub(super) String);
 
 impl ClientRole {
     /// Every role with its name.
-    pub const ALL: [(&'static str, ClientRole); 3] =
-        [("page", ClientRole::Page), ("checkout", ClientRole::Checkout), ("analyst", ClientRole::Analyst)];
+    pub const ALL: [(&'static str, ClientRole); 4] = [
+        ("page", ClientRole::Page),
+        ("checkout", ClientRole::Checkout),
+        ("analyst", ClientRole::Analyst),
+        ("operator", ClientRole::Operator),
+    ];
 }
 
 /// A client of the API. Knows a token's hash only.

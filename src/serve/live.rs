@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{broadcast, oneshot, watch};
 use utoipa::ToSchema;
 
 /// The view, and those who wait for what comes into it.
@@ -29,7 +29,21 @@ pub struct Live {
     pushed: AtomicU64,
     /// Records that were none of their contract, by topic.
     unreadable: Mutex<BTreeMap<Topic, u64>>,
+    /// Those who follow everything.
+    followers: broadcast::Sender<Told>,
 }
+
+/// What those are told who follow everything.
+#[derive(Debug, Clone)]
+pub(super) enum Told {
+    /// A revision of an alert.
+    Alert(Published),
+    /// A record of `scores.fraud`.
+    Decision(Published),
+}
+
+/// News that wait for a follower, at most.
+const TOLD_MAX: usize = 256;
 
 /// The sessions of a visitor as they stand.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +75,7 @@ impl Live {
             behind: Mutex::default(),
             pushed: AtomicU64::new(0),
             unreadable: Mutex::default(),
+            followers: broadcast::Sender::new(TOLD_MAX),
         }
     }
 
@@ -71,7 +86,9 @@ impl Live {
         }
         match self.view.take(fetched) {
             Ok(None) => {}
+            Ok(Some(News::Alert(alert))) => self.tell_all(Told::Alert(alert.record)),
             Ok(Some(News::Score(decision, decided))) => {
+                self.tell_all(Told::Decision(decided.record.clone()));
                 let waiting = self.waiting.remove(&decision).map(|(_, waiting)| waiting);
                 for waits in waiting.into_iter().flatten() {
                     // one who has given up meanwhile needs nothing
@@ -86,6 +103,18 @@ impl Live {
             }
             Err(_) => self.leave_out(fetched),
         }
+    }
+
+    /// Tells those who follow everything. Nobody may.
+    fn tell_all(&self, told: Told) {
+        if self.followers.receiver_count() > 0 {
+            drop(self.followers.send(told));
+        }
+    }
+
+    /// Everything that is told from now on; one who is too slow misses some.
+    pub(super) fn follow_all(&self) -> broadcast::Receiver<Told> {
+        self.followers.subscribe()
     }
 
     fn leave_out(&self, fetched: &Fetched) {

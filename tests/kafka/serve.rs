@@ -284,7 +284,7 @@ fn requests_made_from_the_document_find_no_fault_of_the_server() {
     std::fs::write(shop.folder.path().join("all"), "token-of-one-who-may-all").expect("a writable folder");
     shop.configure(
         "serve:\n  score: { budget: 250ms, fallback: [ { decision: review } ] }\n  clients:\n    - { name: all, token_file: all, \
-         roles: [page, checkout, analyst], requests_per_second: 100000 }",
+         roles: [page, checkout, analyst, operator], requests_per_second: 100000 }",
     );
     let mut instance = shop.instance();
     // a shop in which somebody is: what the document's examples name is there
