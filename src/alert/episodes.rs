@@ -13,7 +13,7 @@ use crate::event::alert::{
 };
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -302,8 +302,7 @@ impl Episode {
 
     /// The next revision.
     fn publish(&mut self, at: EventTime) -> Alert {
-        let mut findings: Vec<&Finding> = self.findings.values().collect();
-        findings.sort_by(|one, other| rank(other).total_cmp(&rank(one)));
+        let findings = told_once(self.findings.values().collect());
         let alert = &mut self.alert;
         alert.revision += 1;
         alert.as_of_ms = at;
@@ -317,6 +316,20 @@ impl Episode {
         alert.title = title(&self.about, &alert.findings);
         alert.clone()
     }
+}
+
+/// The largest first; of what is said of one feature several times, of all the traffic and of a part of it, the most telling.
+fn told_once(mut findings: Vec<&Finding>) -> Vec<&Finding> {
+    let is_unit = |finding: &Finding| finding.what == Moved::Unit;
+    findings.sort_by(|one, other| {
+        is_unit(other).cmp(&is_unit(one)).then_with(|| rank(other).total_cmp(&rank(one)))
+    });
+    let mut told = BTreeSet::new();
+    findings.retain(|finding| {
+        let what = if is_unit(finding) { Moved::Distribution } else { finding.what };
+        told.insert((finding.feature.as_str(), what))
+    });
+    findings
 }
 
 /// How far above its threshold a finding is, and how large.

@@ -29,6 +29,8 @@ const DISPERSION_WINDOWS: f64 = 60.0;
 const DISPERSION_BEFORE: (f64, f64) = (1.3, 10.0);
 /// Windows over which the correlation of scores is averaged.
 const CORRELATION_WINDOWS: f64 = 168.0;
+/// Scores that vary by less than this are alike, whatever comes before them.
+const SCORES_ALIKE: f64 = 0.05;
 /// Beyond this correlation, a window says nothing new for days.
 const CORRELATION_MAX: f64 = 0.98;
 /// Values in a generation of the long run.
@@ -57,8 +59,10 @@ pub struct Reference {
 pub struct Watched {
     dispersion: f64,
     dispersion_windows: f64,
-    /// The score of the window before, and how much scores go together with those before: mean product, mean square.
+    /// The score of the window before; the mean of scores, and how much they go together with those before: the mean product of
+    /// deviations from it, and their mean square.
     last: Option<f64>,
+    mean: f64,
     product: f64,
     square: f64,
     /// The evidence so far.
@@ -294,8 +298,10 @@ impl Watched {
         let score = score.clamp(-3.0, 3.0);
         if let Some(last) = self.last {
             let rate = 1.0 / (self.dispersion_windows + 1.0).min(CORRELATION_WINDOWS);
-            self.product += (score * last - self.product) * rate;
-            self.square += (score * score - self.square) * rate;
+            let (deviation, before) = (score - self.mean, last - self.mean);
+            self.mean += deviation * rate;
+            self.product += (deviation * before - self.product) * rate;
+            self.square += (deviation * deviation - self.square) * rate;
         }
         self.last = Some(score);
     }
@@ -303,8 +309,11 @@ impl Watched {
     /// How many windows say as much as one would if they were independent: (1 + ρ) / (1 − ρ), the variance of a mean of an
     /// autoregressive series over that of independent values (Bartlett 1946). A value of the last day is nearly the same an hour later.
     fn correlation(&self) -> f64 {
-        let correlation =
-            if self.square > 0.0 { (self.product / self.square).clamp(0.0, CORRELATION_MAX) } else { 0.0 };
+        let correlation = if self.square > SCORES_ALIKE {
+            (self.product / self.square).clamp(0.0, CORRELATION_MAX)
+        } else {
+            0.0
+        };
         (1.0 + correlation) / (1.0 - correlation)
     }
 

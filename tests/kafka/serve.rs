@@ -327,19 +327,19 @@ fn requests_made_from_the_document_find_no_fault_of_the_server() {
 }
 
 /// A shop's page and its catalogue, as producers.
-struct Feed {
-    producer: ThreadedProducer<DefaultProducerContext>,
+pub struct Feed {
+    pub producer: ThreadedProducer<DefaultProducerContext>,
     clicks: u32,
 }
 
 impl Feed {
-    fn new(shop: &Shop) -> Feed {
+    pub fn new(shop: &Shop) -> Feed {
         let producer =
             ClientConfig::new().set("bootstrap.servers", shop.brokers()).create().expect("a producer");
         Feed { producer, clicks: 0 }
     }
 
-    fn send(&self, topic: &str, key: &str, value: Option<&Value>) {
+    pub fn send(&self, topic: &str, key: &str, value: Option<&Value>) {
         let text = value.map(Value::to_string);
         let mut record = BaseRecord::<str, str>::to(topic).key(key);
         if let Some(text) = &text {

@@ -87,7 +87,7 @@ impl Shop {
     /// Declares a client of the API for each of its roles; its token is `token-of-the-<role>`.
     pub fn declare_clients(&self, score: &str) {
         let mut clients = String::new();
-        for role in ["page", "checkout", "analyst"] {
+        for role in ["page", "checkout", "analyst", "operator"] {
             std::fs::write(self.folder.path().join(role), format!("token-of-the-{role}"))
                 .expect("a writable folder");
             clients += &format!(

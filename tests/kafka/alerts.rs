@@ -1,0 +1,125 @@
+//! Alerts: values that move are told once, whatever happens to the instance, and what somebody says of it comes back.
+
+use crate::judge::alone;
+use crate::serve::Feed;
+use crate::support::{Instance, Shop};
+use rdkafka::producer::Producer;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tillstream::time::{Clock, SystemClock};
+
+const OPERATOR: Option<&str> = Some("token-of-the-operator");
+const MINUTE_MS: i64 = 60_000;
+/// Minutes of ordinary payments, of payments whose amounts are in another unit in the app, and of ordinary ones again: until no value
+/// of the last hour is of the odd ones.
+const ORDINARY: i64 = 150;
+const ODD: i64 = 15;
+const ORDINARY_AGAIN: i64 = 110;
+const PER_MINUTE: i64 = 40;
+
+struct Till {
+    feed: Feed,
+    start_ms: i64,
+}
+
+impl Till {
+    /// Payments of these minutes; amounts of the app are multiplied.
+    fn pay(&self, minutes: std::ops::Range<i64>, factor: i64) {
+        for number in minutes.start * PER_MINUTE..minutes.end * PER_MINUTE {
+            let is_app = number % 2 == 0;
+            // no two alike, and the same mixture each minute
+            let amount = 1_000 + number * 7_919 % 6_007;
+            let id = format!("p{number}");
+            let payment = json!({
+                "event_id": id, "event_name": "payment_attempted", "payment_id": id,
+                "event_time_ms": self.start_ms + number * MINUTE_MS / PER_MINUTE,
+                "card_token": format!("card-{}", number % 997), "currency": "EUR",
+                "amount_minor": if is_app { amount * factor } else { amount },
+                "channel": if is_app { "app" } else { "online" }, "card_country": "DE",
+            });
+            self.feed.send("payments", &format!("card-{}", number % 997), Some(&payment));
+        }
+        self.feed.producer.flush(Duration::from_secs(30)).expect("a broker");
+    }
+}
+
+fn alerts(instance: &Instance, status: &str) -> Vec<Value> {
+    let answer = instance.ask("GET", &format!("/v1/alerts?status={status}"), OPERATOR, b"");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()["alerts"].as_array().cloned().unwrap_or_default()
+}
+
+#[test]
+fn a_change_of_unit_is_one_alert_through_kill_and_restart_and_what_is_said_of_it_comes_back() {
+    let _alone = alone();
+    let shop = Shop::open(2);
+    shop.declare_clients("{}");
+    shop.configure(
+        "drift: { window: 1m, learn: 90m, resolve_after: 5m, segments: [channel] }\n\
+         sessions: { allowed_lateness: 5s }\ningest: { out_of_orderness: 5s, idle_timeout: 1s }\n\
+         checkpoints: { interval: 1s }",
+    );
+    let instance = shop.instance_in("a");
+    let till = Till { feed: Feed::new(&shop), start_ms: SystemClock.now().0 - 6 * 60 * MINUTE_MS };
+    till.pay(0..ORDINARY, 1);
+    let odd_from = till.start_ms + ORDINARY * MINUTE_MS;
+    till.pay(ORDINARY..ORDINARY + ODD / 2, 100);
+    let mut instance = instance;
+    instance.wait_until("an alert", |instance| !alerts(instance, "open").is_empty());
+    let open = alerts(&instance, "open");
+    let [alert] = open.as_slice() else { panic!("one alert for all that moved: {open:?}") };
+    let moved: Vec<_> =
+        alert["findings"].as_array().expect("findings").iter().map(|finding| &finding["feature"]).collect();
+    let minutes = |time: &Value| (time.as_i64().unwrap_or(0) - odd_from) as f64 / MINUTE_MS as f64;
+    println!(
+        "{} since {} found {}",
+        alert["title"],
+        minutes(&alert["since_ms"]),
+        minutes(&alert["detected_ms"])
+    );
+    assert!(moved.contains(&&json!("amount_minor")), "{moved:?}");
+    let amount =
+        &alert["findings"][moved.iter().position(|name| **name == "amount_minor").expect("it is there")];
+    assert_eq!((&alert["severity"], &alert["kind"]), (&json!("page"), &json!("data_drift")), "{alert}");
+    assert_eq!(alert["segment"]["value"], "app", "{alert}");
+    let since = amount["since_ms"].as_i64().expect("a time");
+    assert!(
+        (since - odd_from).abs() <= 2 * MINUTE_MS,
+        "since {} s beside the change",
+        (since - odd_from) / 1_000
+    );
+    assert!(alert["decisions"].as_u64().is_some_and(|count| count > 10), "{alert}");
+
+    let id = alert["alert_id"].as_str().expect("an id").to_owned();
+    let path = format!("/v1/alerts/{id}");
+    let said =
+        instance.ask("POST", &format!("{path}/acknowledge"), OPERATOR, br#"{"note":"the app's release"}"#);
+    assert_eq!(said.status, 202, "{said:?}");
+    assert_eq!(instance.ask("POST", &format!("{path}/mute"), OPERATOR, b"{}").status, 422);
+    assert_eq!(instance.ask("POST", &format!("{path}/shout"), OPERATOR, b"{}").status, 404);
+    instance.wait_until("it is acknowledged", |instance| {
+        let alert = &instance.ask("GET", &path, OPERATOR, b"").json()["alert"];
+        alert["acknowledged"]["by"] == "operator" && alert["acknowledged"]["note"] == "the app's release"
+    });
+
+    // kill -9 in the middle of it
+    drop(instance);
+    till.pay(ORDINARY + ODD / 2..ORDINARY + ODD, 100);
+    let mut instance = shop.instance_in("a");
+    instance.wait_until("the same alert goes on", |instance| {
+        let open = alerts(instance, "open");
+        assert!(open.iter().all(|alert| alert["alert_id"] == json!(id)), "{open:?}");
+        let end = till.start_ms + (ORDINARY + ODD - 2) * MINUTE_MS;
+        open.iter().any(|alert| alert["as_of_ms"].as_i64() >= Some(end))
+    });
+    till.pay(ORDINARY + ODD..ORDINARY + ODD + ORDINARY_AGAIN, 1);
+    instance.wait_until("it has ended", |instance| alerts(instance, "open").is_empty());
+    let ended = alerts(&instance, "all");
+    let [alert] = ended.as_slice() else { panic!("one alert in all: {ended:?}") };
+    assert_eq!(
+        (&alert["status"], &alert["resolution"]),
+        (&json!("resolved"), &json!("recovered")),
+        "{alert}"
+    );
+    assert_eq!(alert["acknowledged"]["by"], "operator", "{alert}");
+}
