@@ -70,6 +70,8 @@ pub struct Concept {
     streams: BTreeMap<Stream, Watched>,
     /// Labelled since the last look.
     traffic: Traffic,
+    /// When it was looked at first: until it has been learned, nothing is told.
+    since: Option<EventTime>,
     /// When something was found first.
     odd_since: Option<EventTime>,
 }
@@ -119,6 +121,9 @@ impl Concept {
         episodes: &mut Episodes,
     ) -> Option<Alert> {
         let traffic = std::mem::take(&mut self.traffic);
+        if at < self.since.get_or_insert(at).plus(settings.learn) {
+            self.forget();
+        }
         let findings: Vec<Finding> =
             self.streams.values().filter_map(|watched| watched.finding.clone()).collect();
         let about = About { kind: AlertKind::ConceptDrift, subject: name.to_owned(), what: String::new() };
@@ -231,7 +236,7 @@ mod tests {
             segments: Vec::new(),
             false_pages_per_month: 2.0,
             labels_between_false_alarms: 3e5,
-            learn: HOUR * 168,
+            learn: HOUR * 100,
             resolve_after: HOUR * 3,
             adopt_after: HOUR * 168,
         }
