@@ -24,6 +24,7 @@ pub mod profile;
 pub mod reference;
 pub mod settings;
 pub mod sketch;
+pub mod volume;
 pub mod watch;
 
 pub use error::{DriftError, Window};

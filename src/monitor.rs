@@ -5,3 +5,5 @@
 pub mod concept;
 pub mod drift;
 pub mod quality;
+pub mod volume;
+mod watched;

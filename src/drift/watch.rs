@@ -98,6 +98,12 @@ impl Watch {
         }
     }
 
+    /// What its numbers are.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.settings.kind
+    }
+
     /// Samples taken in.
     #[must_use]
     pub fn samples(&self) -> u64 {

@@ -15,8 +15,9 @@ use super::outputs::Outputs;
 use super::settings::{FoldSettings, TOMBSTONE_SKEW, Topology, shape};
 use super::stage::{DeadlineChange, FoldError, Stage};
 use crate::drift::profile::Profiler;
+use crate::drift::volume::Volumes;
 use crate::event::entity::partition_of;
-use crate::event::monitor::{MonitorEvent, monitor_hash};
+use crate::event::monitor::{MonitorEvent, VOLUMES, monitor_hash};
 use crate::event::public::{DecisionVector, FraudScore, Text};
 use crate::event::{Deadline, DecisionEvent, DecisionId, Part, RawOrigin};
 use crate::feature::FeaturePlan;
@@ -69,6 +70,7 @@ pub struct DecideTask {
     labelling: KeyedState<DecisionId, Labelling>,
     /// What is decided, as it looks, window by window.
     pub profiler: Profiler,
+    volumes: Volumes,
     /// What the model scores with.
     served: Served,
     /// Rules that came through the log.
@@ -133,6 +135,7 @@ impl DecideTask {
             && self.served == other.served
             && self.published == other.published
             && self.profiler == other.profiler
+            && self.volumes == other.volumes
     }
 
     /// Whether every tombstone is to be forgotten in its time.
@@ -206,8 +209,14 @@ impl Decide {
                 }
             }
             DecisionEvent::Rules(rules) => self.take_rules(task, rules, fetched.partition.partition, out),
+            DecisionEvent::Volume(volume) => {
+                self.send_to_monitor(VOLUMES, &MonitorEvent::Volume(volume.clone()), out);
+            }
             DecisionEvent::Alert(command) => {
-                self.send_to_monitor(&command.subject, &MonitorEvent::Command((**command).clone()), out);
+                // who keeps the alert knows it by its fingerprint
+                let event = MonitorEvent::Command((**command).clone());
+                (0..self.topology.partitions(Topic::Monitor))
+                    .for_each(|partition| out.event(partition, &event));
             }
         }
     }
@@ -343,6 +352,7 @@ impl Stage for Decide {
             gathers: KeyedState::new(tracking),
             labelling: KeyedState::new(tracking),
             profiler: Profiler::default(),
+            volumes: Volumes::default(),
             served: Served::default(),
             published: None,
             label_ends: Timers::default(),

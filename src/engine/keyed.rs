@@ -16,11 +16,12 @@ use super::settings::{FoldSettings, Topology, shape};
 use super::stage::{FoldError, Stage};
 use crate::business::days::DayOutput;
 use crate::business::{DaySettings, Days, StoreDays};
+use crate::drift::volume::Volumes;
 #[cfg(test)]
 use crate::event::EntityKind;
 use crate::event::Source;
 use crate::event::entity::partition_of;
-use crate::event::monitor::monitor_hash;
+use crate::event::monitor::{VOLUMES, monitor_hash};
 use crate::event::public::{FraudFeatures, LateRecord, Origin};
 use crate::event::{
     Body, ClickCopy, Copy, DecisionEvent, DecisionId, FieldId, Label, LabelCopy, Part, PaymentCopy,
@@ -94,6 +95,8 @@ pub struct KeyedTask {
     dedup: Dedup,
     sessions: KeyedState<OwnedEntityKey, VisitorState>,
     features: KeyedState<OwnedEntityKey, EntityFeatures>,
+    /// How many clicks, orders and baskets came.
+    volumes: Volumes,
     days: KeyedState<OwnedEntityKey, StoreDays>,
     links: KeyedState<OwnedEntityKey, Links>,
     /// By operator and hash of the key.
@@ -193,6 +196,7 @@ impl Keyed {
                 }
                 task.sources.applied(frame, fold);
                 self.fire_timers(task, out);
+                self.send_volumes(task, out);
             }
         }
         Ok(())
@@ -240,6 +244,9 @@ impl Keyed {
         } else {
             Disposition::Duplicate
         };
+        if let (true, Some(stream)) = (is_new, counted_as(copy)) {
+            task.volumes.add(stream, copy.time);
+        }
         task.ledger.count(copy.kind, disposition);
         #[cfg(test)]
         task.observed.push((name_of_copy(copy), disposition));
@@ -255,6 +262,15 @@ impl Keyed {
                 (seen_as(copy), horizon.max(self.settings.label_horizon))
             }
             _ => (seen_as(copy), horizon),
+        }
+    }
+
+    /// Sends on how many records came in the five minutes that are over.
+    fn send_volumes(&self, task: &mut KeyedTask, out: &mut Outputs) {
+        let Some(watermark) = task.sources.watermark() else { return };
+        let partitions = self.topology.partitions(Topic::Decision);
+        for volume in task.volumes.close(watermark, self.settings.drift.allowed_lateness) {
+            out.event(partition_of(monitor_hash(VOLUMES), partitions), &DecisionEvent::Volume(volume));
         }
     }
 
@@ -563,6 +579,7 @@ impl Stage for Keyed {
             dedup: Dedup::new(tracking),
             sessions: KeyedState::new(tracking),
             features: KeyedState::new(tracking),
+            volumes: Volumes::default(),
             days: KeyedState::new(tracking),
             links: KeyedState::new(tracking),
             timers: Timers::default(),
@@ -669,6 +686,7 @@ impl KeyedTask {
             && days(self) == days(other)
             && links(self) == links(other)
             && self.forwarded == other.forwarded
+            && self.volumes == other.volumes
             && self.days_closed_early == other.days_closed_early
             && our_features == their_features
     }
@@ -759,6 +777,16 @@ fn forwarded_as(copy: &Copy<'_>) -> u64 {
 /// An event id is one entity's and one stream's.
 fn seen_as(copy: &Copy<'_>) -> u64 {
     copy.hash.wrapping_add(copy.body.stream())
+}
+
+/// As what a copy is counted: one of the copies of each record is. Payments are counted where they are decided, by channel.
+fn counted_as(copy: &Copy<'_>) -> Option<&'static str> {
+    match copy.body {
+        Body::Click(_) => Some("clickstream"),
+        Body::Order(_) => Some("orders"),
+        Body::Basket(..) => Some("pos"),
+        _ => None,
+    }
 }
 
 fn set_features_timer(timers: &mut Timers<(Operator, u64)>, timer: Option<EventTime>, key: EntityKey<'_>) {

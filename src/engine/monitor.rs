@@ -19,6 +19,7 @@ use crate::log::{Fetched, Start, Topic, TopicPartition};
 use crate::monitor::concept::Concept;
 use crate::monitor::drift::{Fields, Windows};
 use crate::monitor::quality::{Day, day_of, end_of};
+use crate::monitor::volume::VolumeWatch;
 use crate::progress::sources::{Admission, Refusal, Sources};
 use crate::state::Tracking;
 use crate::time::EventTime;
@@ -60,6 +61,8 @@ pub struct MonitorTask {
     published: Option<i64>,
     /// Whether scores and outcomes go together as they did, by name of the score.
     concepts: BTreeMap<Cow<'static, str>, Concept>,
+    /// How many records come, and should.
+    pub volumes: VolumeWatch,
     /// What values look like, and should.
     pub windows: Windows,
     /// What is not as it should be.
@@ -98,6 +101,7 @@ impl MonitorTask {
             && self.learning == other.learning
             && self.concepts == other.concepts
             && self.windows == other.windows
+            && self.volumes == other.volumes
             && self.episodes == other.episodes
     }
 }
@@ -146,6 +150,7 @@ impl Monitor {
                 task.ahead.entry(labelled.known_at).or_default().push(labelled.into_owned());
             }
             MonitorEvent::Profile(profile) => task.windows.take(profile),
+            MonitorEvent::Volume(volume) => task.volumes.take(volume),
             MonitorEvent::Command(command) => self.obey(task, &command, out),
         }
     }
@@ -160,6 +165,7 @@ impl Monitor {
                         .into_iter()
                         .for_each(|concept| concept.command(command));
                 }
+                AlertKind::Volume => task.volumes.command(&about, command),
                 _ => task.windows.command(&about, command, &self.settings.drift),
             }
         }
@@ -182,7 +188,9 @@ impl Monitor {
     /// Judges the windows that are over.
     fn judge_windows(&self, task: &mut MonitorTask, out: &mut Outputs) {
         let Some(watermark) = task.sources.watermark() else { return };
-        let alerts = task.windows.judge(watermark, &self.settings.drift, &mut task.episodes, self);
+        let drift = &self.settings.drift;
+        let mut alerts = task.windows.judge(watermark, drift, &mut task.episodes, self);
+        alerts.extend(task.volumes.judge(watermark, drift, &mut task.episodes));
         alerts.iter().for_each(|alert| publish_alert(alert, out));
     }
 

@@ -4,6 +4,7 @@ use super::alert::AlertCommand;
 use super::copy::LabelOutcome;
 use super::public::Action;
 use crate::drift::profile::WindowProfile;
+use crate::drift::volume::Volume;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -11,6 +12,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// The name of the score of payments that decides: rules, and a model that counts.
 pub const FRAUD: &str = "fraud";
+
+/// As whose everything about volumes is placed.
+pub const VOLUMES: &str = "volumes";
 
 /// An event of the monitor log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +25,8 @@ pub enum MonitorEvent<'a> {
     Profile(WindowProfile),
     /// Somebody says something of an episode.
     Command(AlertCommand),
+    /// How many records came in a part of five minutes.
+    Volume(Volume),
 }
 
 /// A score, and what its payment turned out to be.

@@ -3,6 +3,7 @@
 use super::alert::AlertCommand;
 use super::copy::LabelOutcome;
 use super::entity::{EntityKind, EntitySet};
+use crate::drift::volume::Volume;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
@@ -64,6 +65,8 @@ pub enum DecisionEvent<'a> {
     Rules(PublishedRules<'a>),
     /// What somebody says of an alert, on its way to whoever keeps it.
     Alert(Box<AlertCommand>),
+    /// How many records came in a part of five minutes, on its way to whoever watches.
+    Volume(Volume),
 }
 
 /// Rules that were published. They are in force from here on if their version is above that of those that are.

@@ -6,11 +6,12 @@
 //! of labels between false alarms. What changed stays a finding until the stream has gone back, or for as long as the new law
 //! takes to become the usual one.
 
+use super::watched::Watched;
 use crate::alert::{About, EpisodeSettings, Episodes, Observation, Traffic};
 use crate::drift::DriftSettings;
-use crate::drift::watch::{Change, Direction, Kind, Standing, Watch, WatchSettings};
+use crate::drift::watch::{Kind, WatchSettings};
 use crate::event::LabelOutcome;
-use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, Finding, Moved};
+use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, Finding};
 use crate::event::monitor::LabelledDecision;
 use crate::event::public::Action;
 use crate::time::{EventTime, rfc3339};
@@ -22,8 +23,6 @@ const TIMES_KEPT: usize = 1_024;
 const TIMES_EVERY: u64 = 16;
 /// What the logarithmic loss takes a score for that is 0 or 1.
 const CERTAIN: f64 = 1e-6;
-/// A level this near to what it was, as a share of the change, is back.
-const BACK: f64 = 0.35;
 
 /// What is watched of a score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -53,21 +52,19 @@ impl Stream {
     }
 }
 
-/// A stream, and what is known of it.
+/// A stream, and when its payments were.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Watched {
-    watch: Watch,
+struct Labels {
+    watched: Watched,
     /// Payment times of every sixteenth sample, the newest last.
     times: VecDeque<EventTime>,
     samples: u64,
-    /// What it has changed to, while that is news.
-    finding: Option<Finding>,
 }
 
 /// What is watched of one score.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Concept {
-    streams: BTreeMap<Stream, Watched>,
+    streams: BTreeMap<Stream, Labels>,
     /// Labelled since the last look.
     traffic: Traffic,
     /// When it was looked at first: until it has been learned, nothing is told.
@@ -100,16 +97,15 @@ impl Concept {
     }
 
     fn watch(&mut self, stream: Stream, value: f64, time: EventTime, settings: &DriftSettings) {
-        let watched = self.streams.entry(stream).or_insert_with(|| Watched {
-            watch: Watch::new(WatchSettings {
+        let labels = self.streams.entry(stream).or_insert_with(|| Labels {
+            watched: Watched::new(WatchSettings {
                 samples_between_false_alarms: settings.labels_between_false_alarms,
                 ..WatchSettings::new(stream.kind())
             }),
             times: VecDeque::new(),
             samples: 0,
-            finding: None,
         });
-        watched.take(stream, value, time);
+        labels.take(stream, value, time);
     }
 
     /// What is known of the score called `name` by `at`. Returns the revision of its episode that is to be published.
@@ -125,7 +121,7 @@ impl Concept {
             self.forget();
         }
         let findings: Vec<Finding> =
-            self.streams.values().filter_map(|watched| watched.finding.clone()).collect();
+            self.streams.values().filter_map(|labels| labels.watched.finding().cloned()).collect();
         let about = About { kind: AlertKind::ConceptDrift, subject: name.to_owned(), what: String::new() };
         let ends =
             EpisodeSettings { resolve_after: settings.window, reopen_within: settings.resolve_after * 4 };
@@ -158,12 +154,12 @@ impl Concept {
     }
 
     fn forget(&mut self) {
-        self.streams.values_mut().for_each(|watched| watched.finding = None);
+        self.streams.values_mut().for_each(|labels| labels.watched.forget());
         self.odd_since = None;
     }
 }
 
-impl Watched {
+impl Labels {
     fn take(&mut self, stream: Stream, value: f64, time: EventTime) {
         if self.samples.is_multiple_of(TIMES_EVERY) {
             if self.times.len() == TIMES_KEPT {
@@ -172,53 +168,16 @@ impl Watched {
             self.times.push_back(time);
         }
         self.samples += 1;
-        let Some(change) = self.watch.update(value, None) else { return };
-        // losses that vary more, and are the same on average, say nothing that the mean does not say later
-        if matches!(change.direction, Direction::Wider | Direction::Narrower) {
-            return;
-        }
-        let usual = self.finding.as_ref().map_or(change.from.typical, |finding| finding.from);
-        let moved_by = self.finding.as_ref().map(|finding| finding.to - finding.from);
-        let is_back = moved_by.is_some_and(|by| (change.to.typical - usual).abs() <= BACK * by.abs());
-        if is_back {
-            self.finding = None;
-        } else if change.standing == Standing::New || self.finding.is_some() {
-            let mut finding = self.finding_of(stream, &change, time);
-            finding.from = usual;
-            if let Some(known) = &self.finding {
-                finding.since_ms = finding.since_ms.min(known.since_ms);
-            }
-            self.finding = Some(finding);
-        }
+        let Labels { watched, times, .. } = self;
+        watched.take(stream.name(), (value, None), time, |samples_ago| time_of(times, samples_ago, time));
     }
+}
 
-    /// The payment time of the sample so many samples ago.
-    fn time_of(&self, samples_ago: u64, now: EventTime) -> EventTime {
-        let back = usize::try_from(samples_ago / TIMES_EVERY).unwrap_or(usize::MAX);
-        let place = self.times.len().checked_sub(back.saturating_add(1));
-        place.and_then(|place| self.times.get(place)).or(self.times.front()).copied().unwrap_or(now).min(now)
-    }
-
-    fn finding_of(&self, stream: Stream, change: &Change, time: EventTime) -> Finding {
-        let (from, to) = (change.from.typical, change.to.typical);
-        Finding {
-            feature: stream.name().to_owned(),
-            what: if stream.kind() == Kind::Rate { Moved::Rate } else { Moved::Level },
-            segment: None,
-            category: None,
-            from,
-            to,
-            since_ms: self.time_of(change.onset_samples_ago, time),
-            until_ms: time,
-            count: change.to.samples,
-            reference_count: change.from.samples as f64,
-            effect: if from.abs() > 0.0 { (to - from) / from.abs() } else { to - from },
-            measures: BTreeMap::new(),
-            statistic: change.evidence,
-            threshold: change.threshold,
-            histogram: None,
-        }
-    }
+/// The payment time of the sample so many samples ago.
+fn time_of(times: &VecDeque<EventTime>, samples_ago: u64, now: EventTime) -> EventTime {
+    let back = usize::try_from(samples_ago / TIMES_EVERY).unwrap_or(usize::MAX);
+    let place = times.len().checked_sub(back.saturating_add(1));
+    place.and_then(|place| times.get(place)).or(times.front()).copied().unwrap_or(now)
 }
 
 #[cfg(test)]

@@ -149,8 +149,8 @@ impl Task<'_> {
                         self.outcome.public.push(Public::new("dead-letter", "rules", value));
                     }
                 }
-                // goes on to the monitor log as it is
-                DecisionEvent::Alert(_) => {}
+                // these go on to the monitor log as they are
+                DecisionEvent::Alert(_) | DecisionEvent::Volume(_) => {}
                 DecisionEvent::Label(label) => {
                     let label = PlainLabel::of(&label);
                     self.outcome.labels.push(label.clone());

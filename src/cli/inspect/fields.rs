@@ -59,6 +59,7 @@ pub(super) fn json_of_monitor_event(event: &MonitorEvent<'_>) -> String {
         MonitorEvent::Labelled(labelled) => text_of(labelled),
         MonitorEvent::Profile(profile) => text_of(profile),
         MonitorEvent::Command(command) => text_of(command),
+        MonitorEvent::Volume(volume) => text_of(volume),
     }
 }
 
@@ -69,6 +70,7 @@ pub(super) fn json_of_decision_event(event: &DecisionEvent<'_>, plan: &FeaturePl
         DecisionEvent::Weights(slice) => text_of(slice),
         DecisionEvent::Rules(rules) => text_of(rules),
         DecisionEvent::Alert(command) => text_of(command),
+        DecisionEvent::Volume(volume) => text_of(volume),
         DecisionEvent::Label(label) => text_of(&ShownLabel {
             decision: label.decision.to_string(),
             label: label.event_id,

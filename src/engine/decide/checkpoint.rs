@@ -4,6 +4,7 @@ use super::DecideTask;
 use super::rules::Published;
 use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode};
 use crate::drift::profile::Profiler;
+use crate::drift::volume::Volumes;
 use crate::event::DecisionId;
 use crate::fraud::gather::{Gather, PartOutcome};
 use crate::fraud::label::{LabelEnd, Labelling};
@@ -34,6 +35,7 @@ struct Whole<'a> {
     served: Cow<'a, Served>,
     published: Option<Published>,
     profiler: Cow<'a, Profiler>,
+    volumes: Cow<'a, Volumes>,
 }
 
 impl Checkpointed for DecideTask {
@@ -53,6 +55,7 @@ impl Checkpointed for DecideTask {
             served: Cow::Borrowed(&self.served),
             published: self.published.clone(),
             profiler: Cow::Borrowed(&self.profiler),
+            volumes: Cow::Borrowed(&self.volumes),
         };
         postcard::to_stdvec(&whole).expect("state holds nothing that postcard refuses")
     }
@@ -82,6 +85,7 @@ impl Checkpointed for DecideTask {
         self.served = whole.served.into_owned();
         self.published = whole.published;
         self.profiler = whole.profiler.into_owned();
+        self.volumes = whole.volumes.into_owned();
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use super::{Decide, DecideTask};
 use crate::drift::profile::{Observed, Profiled};
 use crate::engine::outputs::Outputs;
 use crate::event::feature_id;
-use crate::event::monitor::{FRAUD, MonitorEvent};
+use crate::event::monitor::{FRAUD, MonitorEvent, VOLUMES};
 use crate::event::public::{Action, FraudScore};
 use crate::fraud::gather::{OpenGather, OwnedContext};
 use std::sync::LazyLock;
@@ -101,6 +101,10 @@ impl Decide {
             money: payment.map(|payment| (&*payment.currency, payment.amount_minor)),
             segments: &segments,
         };
+        match payment.and_then(|payment| payment.channel.as_deref()) {
+            Some(channel) => task.volumes.add(&format!("payments channel={channel}"), gather.time),
+            None => task.volumes.add("payments", gather.time),
+        }
         task.profiler.add(record, drift.window, |id| self.name_of_field(id));
     }
 
@@ -120,6 +124,9 @@ impl Decide {
         for profile in task.profiler.close(watermark, drift.window, drift.allowed_lateness) {
             let stream = profile.stream.clone();
             self.send_to_monitor(&stream, &MonitorEvent::Profile(profile), out);
+        }
+        for volume in task.volumes.close(watermark, drift.allowed_lateness) {
+            self.send_to_monitor(VOLUMES, &MonitorEvent::Volume(volume), out);
         }
     }
 }

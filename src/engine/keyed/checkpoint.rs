@@ -4,6 +4,7 @@
 use super::{KeyedTask, Operator};
 use crate::checkpoint::file::EXPIRING;
 use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode, decode_first, entries_of};
+use crate::drift::volume::Volumes;
 use crate::ledger::KeyedLedger;
 use crate::progress::sources::{Refusal, Sources};
 use crate::state::Dedup;
@@ -28,6 +29,7 @@ struct Whole<'a> {
     sessions_closed_early: u64,
     days_closed_early: u64,
     forwarded: u64,
+    volumes: Cow<'a, Volumes>,
 }
 
 impl Checkpointed for KeyedTask {
@@ -44,6 +46,7 @@ impl Checkpointed for KeyedTask {
             sessions_closed_early: self.sessions_closed_early,
             days_closed_early: self.days_closed_early,
             forwarded: self.forwarded,
+            volumes: Cow::Borrowed(&self.volumes),
         };
         postcard::to_stdvec(&whole).expect("state holds nothing that postcard refuses")
     }
@@ -74,6 +77,7 @@ impl Checkpointed for KeyedTask {
         self.sessions_closed_early = whole.sessions_closed_early;
         self.days_closed_early = whole.days_closed_early;
         self.forwarded = whole.forwarded;
+        self.volumes = whole.volumes.into_owned();
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use crate::event::monitor::LabelledDecision;
 use crate::monitor::concept::Concept;
 use crate::monitor::drift::Windows;
 use crate::monitor::quality::Day;
+use crate::monitor::volume::VolumeWatch;
 use crate::progress::sources::{Refusal, Sources};
 use crate::time::EventTime;
 use bytes::Bytes;
@@ -29,6 +30,7 @@ struct Whole<'a> {
     published: Option<i64>,
     concepts: Cow<'a, BTreeMap<Cow<'static, str>, Concept>>,
     windows: Cow<'a, Windows>,
+    volumes: Cow<'a, VolumeWatch>,
     episodes: Cow<'a, Episodes>,
 }
 
@@ -45,6 +47,7 @@ impl Checkpointed for MonitorTask {
             published: self.published,
             concepts: Cow::Borrowed(&self.concepts),
             windows: Cow::Borrowed(&self.windows),
+            volumes: Cow::Borrowed(&self.volumes),
             episodes: Cow::Borrowed(&self.episodes),
         };
         postcard::to_stdvec(&whole).expect("state holds nothing that postcard refuses")
@@ -78,6 +81,7 @@ impl Checkpointed for MonitorTask {
         self.published = whole.published;
         self.concepts = whole.concepts.into_owned();
         self.windows = whole.windows.into_owned();
+        self.volumes = whole.volumes.into_owned();
         self.episodes = whole.episodes.into_owned();
         Ok(())
     }
