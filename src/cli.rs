@@ -10,6 +10,7 @@ mod features;
 mod generate;
 mod inspect;
 mod lines;
+mod notify;
 mod process;
 mod replay;
 mod rules;
@@ -70,6 +71,8 @@ enum Command {
     Topics(topics::Topics),
     /// Show or change the rules while the engine runs.
     Rules(rules::Rules),
+    /// Try whether those on call would hear of an alert.
+    Notify(notify::Notify),
     /// Prove from the logs that nothing is missing or doubled.
     Verify(verify::Verify),
     /// Fold a range of an internal log again, and compare with what was published.
@@ -123,6 +126,7 @@ pub fn main() -> ExitCode {
         Command::Demo(command) => command.execute(),
         Command::Topics(command) => command.execute(),
         Command::Rules(command) => command.execute(),
+        Command::Notify(command) => command.execute(),
         Command::Verify(command) => command.execute(),
         Command::Replay(command) => command.execute(),
         Command::Features(command) => command.execute(),

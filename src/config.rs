@@ -7,6 +7,7 @@ mod declared;
 mod drift;
 mod kafka;
 mod layers;
+mod notify;
 mod reader;
 mod resolve;
 mod serve;

@@ -12,7 +12,7 @@
 //! - [`generate`]: seeded traffic with planted truth;
 //! - [`recommend`], [`view`]: what is recommended, and what was published last;
 //! - [`archive`]: the feature log;
-//! - [`config`], [`crash_points`], [`telemetry`], [`serve`], [`store`], [`slot`], [`cli`]: the edge.
+//! - [`config`], [`crash_points`], [`telemetry`], [`serve`], [`notify`], [`store`], [`slot`], [`cli`]: the edge.
 
 pub mod alert;
 pub mod archive;
@@ -36,6 +36,7 @@ pub mod ledger;
 pub mod link;
 pub mod log;
 pub mod monitor;
+pub mod notify;
 pub mod operator;
 pub mod progress;
 pub mod recommend;

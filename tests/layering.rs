@@ -27,6 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("ingest", &["codec", "condition", "event", "feature", "log", "time"]),
     ("generate", &["event", "time"]),
     ("monitor", &["alert", "drift", "event", "time"]),
+    ("notify", &["event", "time"]),
     ("recommend", &["ftrl", "time"]),
     ("view", &["codec", "event", "log", "recommend", "time"]),
     (
@@ -77,6 +78,8 @@ const IMPURE: &[&str] = &[
 const EXCEPT: &[(&str, &str)] = &[
     ("src/time.rs", "the one place that reads a clock"),
     ("src/log/kafka", "the log over Kafka is the edge"),
+    ("src/notify/deliver.rs", "the edge that sends"),
+    ("src/notify/deliver", "its tests have a server"),
     ("src/engine/simulation", "a test: it uses the generator's randomness and the configuration's defaults"),
 ];
 

@@ -5,6 +5,7 @@
 mod archiving;
 mod broker_limits;
 mod heartbeats;
+mod notifying;
 mod restore_log;
 mod serving;
 mod short_lives;
@@ -36,6 +37,7 @@ use crate::view::View;
 use anyhow::Context as _;
 use archiving::keep_the_archive;
 use heartbeats::{HANG_PATIENCE, Heartbeats};
+use notifying::keep_telling;
 use restore_log::RestoreLog;
 use serving::{Serving, keep_the_view};
 use short_lives::ShortLives;
@@ -224,6 +226,9 @@ async fn serve(
     if instance.config.roles.contains(&Role::Archive) {
         read.extend(Set::TOPICS);
     }
+    if instance.config.roles.contains(&Role::Notify) {
+        read.extend(notifying::TOPICS.map(|(topic, _)| topic));
+    }
     let mut finished = tokio::task::spawn_blocking(move || join(workers));
     let outcome = tokio::select! {
         outcome = &mut finished => outcome,
@@ -342,7 +347,7 @@ impl Instance {
             .config
             .roles
             .iter()
-            .filter(|role| !matches!(role, Role::Ingest | Role::Serve | Role::Archive));
+            .filter(|role| !matches!(role, Role::Ingest | Role::Serve | Role::Archive | Role::Notify));
         let can_go_on = || behind.clone().all(|role| Instance::is(&*self.caught_up, *role));
         self.wait_until(can_go_on, START_PATIENCE);
     }
@@ -451,6 +456,7 @@ fn live(role: Role, instance: &Instance) -> anyhow::Result<()> {
             Decide::new(settings.clone(), topology.clone())
         }),
         Role::Archive => keep_the_archive(instance),
+        Role::Notify => keep_telling(instance),
         Role::Serve => {
             keep_the_view(instance);
             Ok(())

@@ -5,6 +5,7 @@ use super::declared::{self, Views};
 use super::drift;
 use super::kafka::{KafkaConfig, kafka};
 use super::layers::Tree;
+use super::notify;
 use super::reader::Section;
 use super::serve::{self, ServeConfig};
 use crate::engine::checkpointing::Cadence;
@@ -14,6 +15,7 @@ use crate::fault::Fault;
 use crate::ingest::pseudonym::{PseudonymKey, Pseudonyms};
 use crate::link::{CUSTOMERS_MOST, LinkSettings};
 use crate::log::{Start, Topic};
+use crate::notify::NotifyConfig;
 use crate::session::SessionSettings;
 use crate::time::EventTime;
 use std::net::SocketAddr;
@@ -54,17 +56,20 @@ pub enum Role {
     Serve,
     /// What decisions saw, and what became of it, to the feature log.
     Archive,
+    /// Alerts to those on call.
+    Notify,
 }
 
 impl Role {
     /// Every role with its name.
-    pub const ALL: [(&'static str, Role); 6] = [
+    pub const ALL: [(&'static str, Role); 7] = [
         ("ingest", Role::Ingest),
         ("keyed", Role::Keyed),
         ("decide", Role::Decide),
         ("monitor", Role::Monitor),
         ("serve", Role::Serve),
         ("archive", Role::Archive),
+        ("notify", Role::Notify),
     ];
 }
 
@@ -136,6 +141,8 @@ pub struct Config {
     pub serve: ServeConfig,
     /// The feature log, if there is one.
     pub archive: Option<ArchiveConfig>,
+    /// Who is told of alerts, if anybody is.
+    pub notify: Option<NotifyConfig>,
     /// How logs are written.
     pub log_format: LogFormat,
     /// Of `process` and `demo`.
@@ -216,8 +223,17 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
     if archive.is_none() && named_roles.as_ref().is_some_and(|roles| roles.contains(&Role::Archive)) {
         faults.push(Fault::new("archive.url", "is required by the role `archive`"));
     }
+    let names_notify = named_roles.as_ref().is_some_and(|roles| roles.contains(&Role::Notify));
     let mut roles = named_roles.unwrap_or_else(|| Role::ALL.iter().map(|(_, role)| *role).collect());
-    roles.retain(|role| *role != Role::Archive || archive.is_some());
+    let notify = notify::notify(root.section("notify", &mut faults), &application, folder, &mut faults);
+    if notify.is_none() && names_notify {
+        faults.push(Fault::new("notify.receivers", "must name one: the role `notify` has nobody to tell"));
+    }
+    roles.retain(|role| match role {
+        Role::Archive => archive.is_some(),
+        Role::Notify => notify.is_some(),
+        _ => true,
+    });
     let partitions = partitions(root.section("memory", &mut faults), &mut faults);
     let keys = pseudonym_keys(root.section("pseudonyms", &mut faults), folder, &mut faults);
     let model = root.optional_text("model", &mut faults);
@@ -275,6 +291,7 @@ pub fn resolve_beside(tree: &Tree, folder: &Path, mut faults: Vec<Fault>) -> Res
         listen,
         serve,
         archive,
+        notify,
         log_format,
         partitions,
         files,

@@ -108,6 +108,10 @@ metrics! {
     INTENT_SESSIONS = "tillstream_intent_sessions_total" Counter [] "Sessions that it was learned from what running ones will come to.";
     INTENT_LOG_LOSS = "tillstream_intent_log_loss" Gauge ["of"] "Mean loss of what was said of purchases, by the model and by one who says the rate each time.";
     MACHINE_SESSIONS = "tillstream_machine_sessions_total" Counter [] "Sessions that nothing is recommended from, because a machine clicked.";
+    NOTIFY_EPISODES = "tillstream_notify_episodes" Gauge ["receiver"] "Episodes that a receiver of alerts is kept informed of.";
+    NOTIFY_WAITING = "tillstream_notify_waiting" Gauge ["receiver"] "Messages to a receiver of alerts that wait, the one on its way among them.";
+    NOTIFY_REQUESTS = "tillstream_notify_requests_total" Counter ["receiver", "outcome"] "Requests to a receiver of alerts that it took, or that failed and are made again.";
+    NOTIFY_DEAD = "tillstream_notify_dead_total" Counter ["receiver"] "Messages to a receiver of alerts that will not arrive; the log has them.";
     ARCHIVED_ROWS = "tillstream_archived_rows_total" Counter ["set"] "Rows that this instance has put into the feature log: vectors or labels.";
     ARCHIVED_RANGES = "tillstream_archived_ranges_total" Counter ["set"] "Ranges of offsets that this instance has put into the feature log.";
     ARCHIVE_UNREADABLE = "tillstream_archive_unreadable_records_total" Counter ["set"] "Published records that are not archived, because they are not what is known of their contract.";

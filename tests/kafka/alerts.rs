@@ -5,6 +5,9 @@ use crate::serve::Feed;
 use crate::support::{Instance, Shop};
 use rdkafka::producer::Producer;
 use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tillstream::time::{Clock, SystemClock};
 
@@ -54,6 +57,14 @@ fn a_change_of_unit_is_one_alert_through_kill_and_restart_and_what_is_said_of_it
     let _alone = alone();
     let shop = Shop::open(2);
     shop.declare_clients("{}");
+    let channel = Channel::open();
+    let url = format!("http://127.0.0.1:{}/services/a-secret-path", channel.port);
+    std::fs::write(shop.folder.path().join("slack.url"), url).expect("a writable folder");
+    shop.configure(
+        "notify: { receivers: [{ name: channel, kind: slack, url_file: slack.url, catch_up: 0s }] }",
+    );
+    assert_eq!(shop.run(&["notify", "test"]).matches(": ok").count(), 1);
+    channel.messages.lock().expect("no panic").clear();
     shop.configure(
         "drift: { window: 1m, learn: 90m, resolve_after: 5m, segments: [channel] }\n\
          sessions: { allowed_lateness: 5s }\ningest: { out_of_orderness: 5s, idle_timeout: 1s }\n\
@@ -102,6 +113,7 @@ fn a_change_of_unit_is_one_alert_through_kill_and_restart_and_what_is_said_of_it
         alert["acknowledged"]["by"] == "operator" && alert["acknowledged"]["note"] == "the app's release"
     });
 
+    instance.wait_until("the channel has heard of it", |_| channel.said().len() == 1);
     // kill -9 in the middle of it
     drop(instance);
     till.pay(ORDINARY + ODD / 2..ORDINARY + ODD, 100);
@@ -122,4 +134,49 @@ fn a_change_of_unit_is_one_alert_through_kill_and_restart_and_what_is_said_of_it
         "{alert}"
     );
     assert_eq!(alert["acknowledged"]["by"], "operator", "{alert}");
+    instance.wait_until("the channel has heard of its end", |_| channel.said().len() >= 2);
+    let said = channel.said();
+    assert_eq!(said.len(), 2, "once when it opened, once when it ended: {said:?}");
+    assert!(said.iter().all(|message| message.contains("amount_minor")), "{said:?}");
+}
+
+/// A server that takes messages as Slack does.
+struct Channel {
+    port: u16,
+    messages: Arc<Mutex<Vec<String>>>,
+}
+
+impl Channel {
+    fn open() -> Channel {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let messages: Arc<Mutex<Vec<String>>> = Arc::default();
+        let heard = messages.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let mut stream = BufReader::new(stream);
+                let mut length = 0;
+                loop {
+                    let mut line = String::new();
+                    if stream.read_line(&mut line).unwrap_or(0) <= 2 {
+                        break;
+                    }
+                    if let Some(bytes) = line.to_lowercase().strip_prefix("content-length:") {
+                        length = bytes.trim().parse().unwrap_or(0);
+                    }
+                }
+                let mut body = vec![0; length];
+                if stream.read_exact(&mut body).is_ok() && length > 0 {
+                    heard.lock().expect("no panic").push(String::from_utf8_lossy(&body).into_owned());
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+                    drop(stream.get_mut().write_all(answer));
+                }
+            }
+        });
+        Channel { port, messages }
+    }
+
+    fn said(&self) -> Vec<String> {
+        self.messages.lock().expect("no panic").clone()
+    }
 }

@@ -1,0 +1,109 @@
+//! The role `notify`: alerts to those on call.
+
+use super::{Instance, role_name};
+use crate::config::Role;
+use crate::event::alert::Alert;
+use crate::log::kafka::{Tail, TailStart};
+use crate::log::{Fetched, LogError, Topic};
+use crate::notify::{AlertTopic, Notifier, Revision};
+use crate::serve::RoleStatus;
+use crate::telemetry::metrics::{self, Samples};
+use crate::time::{ProcessingTime, Stopwatch, SystemClock, wait};
+use anyhow::Context as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// The topics that alerts stand on.
+pub(super) const TOPICS: [(Topic, AlertTopic); 1] = [(Topic::AlertsDrift, AlertTopic::Drift)];
+const POLL: Duration = Duration::from_millis(100);
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// Before reading is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Tells receivers of alerts until told to stop.
+pub(super) fn keep_telling(instance: &Instance) -> anyhow::Result<()> {
+    let config = instance.config.notify.as_ref().context("the role `notify` has no receivers")?;
+    let notifier = Notifier::new(config, Arc::new(SystemClock)).context("making the clients of receivers")?;
+    let may_end = || instance.stop.load(Ordering::Relaxed);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting tokio")?;
+    std::thread::scope(|scope| {
+        scope.spawn(|| runtime.block_on(notifier.run(&may_end)));
+        while !may_end() {
+            if let Err(fault) = read(instance, &notifier, &may_end) {
+                tracing::warn!(%fault, "alerts cannot be read; trying again");
+                say_how_it_stands(instance, &notifier, Some("the alerts cannot be read".to_owned()));
+                wait(PAUSE, may_end);
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Reads alerts from the beginning: what receivers know is not written down anywhere.
+fn read(instance: &Instance, notifier: &Notifier, may_end: &dyn Fn() -> bool) -> Result<(), LogError> {
+    let tail = Tail::open(&instance.client, &TOPICS.map(|(topic, _)| (topic, TailStart::Earliest)))?;
+    let (mut has_caught_up, mut looked) = (false, Stopwatch::start());
+    while !may_end() {
+        if let Some(fetched) = tail.poll(POLL)? {
+            take(notifier, &fetched);
+        }
+        if looked.elapsed() < LOOK_INTERVAL {
+            continue;
+        }
+        looked = Stopwatch::start();
+        let behind = tail.behind();
+        if !has_caught_up && behind.is_some_and(|behind| behind.records == 0) {
+            has_caught_up = true;
+            notifier.caught_up();
+        }
+        let waits_for = (!has_caught_up).then(|| "alerts are still to be read".to_owned());
+        say_how_it_stands(instance, notifier, waits_for);
+    }
+    Ok(())
+}
+
+fn take(notifier: &Notifier, fetched: &Fetched) {
+    let Some((_, topic)) = TOPICS.into_iter().find(|(topic, _)| *topic == fetched.partition.topic) else {
+        return;
+    };
+    let record = &fetched.record;
+    match (record.value.as_deref(), record.id()) {
+        (Some(value), Some(id)) => match serde_json::from_slice::<Alert>(value) {
+            Ok(alert) => notifier.take(Revision {
+                topic,
+                alert,
+                id: id.to_string(),
+                published: ProcessingTime(record.timestamp_ms.unwrap_or_default()),
+            }),
+            Err(fault) => {
+                let (topic, offset) = (fetched.partition, fetched.offset);
+                tracing::warn!(%topic, offset, %fault, "a record is no alert, and nobody is told of it");
+            }
+        },
+        (None, _) => {
+            let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
+            key.into_iter().for_each(|fingerprint| notifier.erase(fingerprint));
+        }
+        (Some(_), None) => {}
+    }
+}
+
+fn say_how_it_stands(instance: &Instance, notifier: &Notifier, waits_for: Option<String>) {
+    instance.heartbeats.beat(Role::Notify);
+    for dead in notifier.dead_notifications() {
+        let said = serde_json::to_string(&dead).unwrap_or_default();
+        tracing::error!(dead = said, "a receiver was not told of an alert, and will not be");
+    }
+    let mut samples = Samples::default();
+    for status in notifier.status() {
+        let receiver = status.receiver.as_str();
+        samples.count(metrics::NOTIFY_EPISODES, &[receiver], status.episodes as u64);
+        samples.count(metrics::NOTIFY_WAITING, &[receiver], status.waiting as u64);
+        samples.count(metrics::NOTIFY_REQUESTS, &[receiver, "taken"], status.requests_taken);
+        samples.count(metrics::NOTIFY_REQUESTS, &[receiver, "failed"], status.requests_failed);
+        samples.count(metrics::NOTIFY_DEAD, &[receiver], status.dead);
+    }
+    instance.status.set(role_name(Role::Notify), RoleStatus { waits_for, samples });
+}
