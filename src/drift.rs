@@ -2,7 +2,7 @@
 //!
 //! - [`sketch`]: what is kept of the values of a feature in a window of event time; two of them can be aligned;
 //! - [`profile`]: the sketches of a stream's fields in a window, for all of it and for each of its segments;
-//! - [`reference`]: what a field looks like at an hour of the week, learned from history with shrinkage, and the evidence that it no
+//! - [`mod@reference`]: what a field looks like at an hour of the week, learned from history with shrinkage, and the evidence that it no
 //!   longer does;
 //! - [`settings`]: the one knob, false pages per month, and what follows from it;
 //! - [`distance`]: how far two windows are apart, over counts per bin or over raw samples; [`p_value`]: how often chance alone would
