@@ -21,6 +21,7 @@ use std::io::{IsTerminal, Write};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tillstream inspect scores.fraud --limit 5
+  tillstream inspect payments --since 2026-01-05T12:00:00Z --where channel=app
   tillstream inspect tillstream.entity --partition 2 --from 1000 --limit 1")]
 pub(super) struct Inspect {
     /// The topic.
@@ -31,6 +32,12 @@ pub(super) struct Inspect {
     /// From this offset on.
     #[arg(long, value_name = "OFFSET")]
     from: Option<Offset>,
+    /// Only records of JSON about this time or later, by their own time (`event_time_ms`, or what they call it).
+    #[arg(long, value_name = "TIME")]
+    since: Option<jiff::Timestamp>,
+    /// Only records of JSON in which this field has this value. May be given several times.
+    #[arg(long = "where", value_name = "FIELD=VALUE", value_parser = field_and_value)]
+    fields: Vec<(String, String)>,
     /// So many records at most.
     #[arg(long, default_value_t = 100)]
     limit: usize,
@@ -67,11 +74,77 @@ impl Inspect {
         };
         let mut out = std::io::stdout().lock();
         let printer = Printer { plan: &config.fold.plan, spread: self.pretty || out.is_terminal() };
-        for _ in 0..self.limit {
+        let wanted =
+            Wanted { since_ms: self.since.map(jiff::Timestamp::as_millisecond), fields: &self.fields };
+        let mut left = self.limit;
+        while left > 0 {
             let Some(fetched) = reader.next_record().with_context(reading)? else { break };
-            out.write_all(printer.record(&fetched).as_bytes()).context("printing")?;
+            if wanted.is(&fetched) {
+                left -= 1;
+                out.write_all(printer.record(&fetched).as_bytes()).context("printing")?;
+            }
         }
         Ok(())
+    }
+}
+
+/// Reads `channel=app`.
+fn field_and_value(text: &str) -> Result<(String, String), String> {
+    let (field, value) = text.split_once('=').ok_or("must be a field and its value, such as channel=app")?;
+    Ok((field.to_owned(), value.to_owned()))
+}
+
+/// The fields in which records of JSON say of when they are.
+const TIMES: [&str; 5] = ["event_time_ms", "known_at_ms", "as_of_ms", "start_ms", "day_ms"];
+
+/// Which records are printed.
+struct Wanted<'w> {
+    since_ms: Option<i64>,
+    fields: &'w [(String, String)],
+}
+
+impl Wanted<'_> {
+    fn is(&self, fetched: &Fetched) -> bool {
+        if self.since_ms.is_none() && self.fields.is_empty() {
+            return true;
+        }
+        let value = fetched.record.value.as_deref().unwrap_or_default();
+        let Ok(record) = serde_json::from_slice::<serde_json::Value>(value) else { return false };
+        let time = TIMES.iter().find_map(|name| record.get(name)?.as_i64());
+        let has = |(field, wanted): &(String, String)| match record.get(field) {
+            Some(serde_json::Value::String(text)) => text == wanted,
+            Some(other) => {
+                serde_json::from_str(wanted).is_ok_and(|wanted: serde_json::Value| wanted == *other)
+            }
+            None => false,
+        };
+        self.since_ms.is_none_or(|since| time.is_some_and(|time| time >= since))
+            && self.fields.iter().all(has)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{LogRecord, TopicPartition};
+
+    #[test]
+    fn records_are_chosen_by_their_own_time_and_by_what_they_say() {
+        let fetched = |json: &str| Fetched {
+            partition: TopicPartition::new(Topic::Payments, 0),
+            offset: 0,
+            record: std::sync::Arc::new(LogRecord { value: Some(json.into()), ..LogRecord::default() }),
+        };
+        let record = fetched(r#"{"event_time_ms":1000,"channel":"app","amount_minor":250}"#);
+        let is = |since_ms, fields: &[&str]| {
+            let fields: Vec<_> = fields.iter().map(|field| field_and_value(field).unwrap()).collect();
+            Wanted { since_ms, fields: &fields }.is(&record)
+        };
+        assert!(is(None, &[]) && is(Some(1_000), &["channel=app", "amount_minor=250"]));
+        assert!(!is(Some(1_001), &[]) && !is(None, &["channel=web"]) && !is(None, &["store_id=1"]));
+        assert!(Wanted { since_ms: None, fields: &[] }.is(&fetched("no JSON")));
+        assert!(!Wanted { since_ms: Some(0), fields: &[] }.is(&fetched("no JSON")));
+        assert!(field_and_value("channel").is_err());
     }
 }
 

@@ -114,7 +114,7 @@ impl Reference {
     }
 
     /// Compares a window of `volume` records with the reference, then learns from it, unless it looks suspicious by itself, or
-    /// the evidence has gone half of the way to `threshold`.
+    /// the evidence has gone half of the way to `threshold`, or it `is_frozen`: something else of the stream is odd.
     pub fn take(
         &mut self,
         sketch: Option<&Sketch>,
@@ -122,6 +122,7 @@ impl Reference {
         start: EventTime,
         settings: &DriftSettings,
         threshold: f64,
+        is_frozen: bool,
     ) -> Seen {
         if start < self.since {
             return Seen::default();
@@ -148,7 +149,7 @@ impl Reference {
                 self.values.run.keep(Some(sketch));
             }
         }
-        if !(known && (is_odd || self.is_rising(threshold))) {
+        if !(known && (is_frozen || is_odd || self.is_rising(threshold))) {
             self.learn(sketch, presence, start);
         }
         seen

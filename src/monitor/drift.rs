@@ -98,7 +98,7 @@ impl Windows {
                 let stream = self.streams.entry(name.clone()).or_default();
                 stream.learn(start, &profiles, settings, fields);
                 let at = start.plus(settings.window);
-                let observation = stream.observation(&name, at, settings, fields);
+                let observation = stream.observation(at, settings, fields);
                 let about =
                     About { kind: AlertKind::DataDrift, subject: name.to_string(), what: String::new() };
                 let ends = EpisodeSettings {
@@ -152,6 +152,7 @@ impl Stream {
             traffic.insert(start, traffic_of(profile));
             traffic.retain(|window, _| window.plus(TRAFFIC_KEPT) > start);
         }
+        let is_odd = self.odd_since.is_some();
         for (key, known) in &mut self.fields {
             let Some(profile) = profiles.get(&key.segment).filter(|profile| profile.volume > 0) else {
                 continue;
@@ -160,7 +161,7 @@ impl Stream {
             if sketch.is_some() {
                 known.seen = start;
             }
-            known.reference.take(sketch, profile.volume, start, settings, threshold);
+            known.reference.take(sketch, profile.volume, start, settings, threshold, is_odd);
         }
         self.fields.retain(|_, known| known.seen.plus(FORGOTTEN_AFTER) > start);
         self.traffic.retain(|_, windows| !windows.is_empty());

@@ -197,7 +197,10 @@ impl Stream {
         if at.since(odd_since) % millis(Duration::from_secs(3_600)) != 0 {
             return None;
         }
-        let command = format!("tillstream inspect {} --since {}", topic_of(name), rfc3339(finding.since_ms));
+        let (topic, part) = name
+            .split_once(' ')
+            .map_or((name, String::new()), |(topic, part)| (topic, format!(" --where {part}")));
+        let command = format!("tillstream inspect {topic} --since {}{part}", rfc3339(finding.since_ms));
         let observation = Observation {
             findings: vec![Finding { feature: name.to_owned(), ..finding }],
             traffic_since: traffic.clone(),
@@ -208,11 +211,6 @@ impl Stream {
         };
         episodes.observe(&about, at, observation, ends)
     }
-}
-
-/// The topic of a stream, which may be followed by a part of it.
-fn topic_of(stream: &str) -> &str {
-    stream.split_whitespace().next().unwrap_or(stream)
 }
 
 fn watch_settings(settings: &DriftSettings) -> WatchSettings {

@@ -27,7 +27,6 @@ impl Stream {
     /// What is known of the stream by the end of a window.
     pub(super) fn observation(
         &mut self,
-        name: &str,
         at: EventTime,
         settings: &DriftSettings,
         fields: &impl Fields,
@@ -65,7 +64,7 @@ impl Stream {
         Observation {
             traffic: self.traffic_since(part.as_ref(), last),
             traffic_since: concerned,
-            command: command(name, since, part.as_ref()),
+            command: command(since, part.as_ref()),
             findings,
             segment,
             share,
@@ -274,7 +273,7 @@ fn whole(count: f64) -> u64 {
 }
 
 /// A command that shows the records.
-fn command(stream: &str, since: EventTime, segment: Option<&Segment>) -> String {
+fn command(since: EventTime, segment: Option<&Segment>) -> String {
     let part = segment.map(|segment| format!(" --where {segment}")).unwrap_or_default();
-    format!("tillstream inspect vectors.{stream} --since {}{part}", crate::time::rfc3339(since))
+    format!("tillstream inspect payments --since {}{part}", crate::time::rfc3339(since))
 }
