@@ -123,31 +123,6 @@ impl Wanted<'_> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::log::{LogRecord, TopicPartition};
-
-    #[test]
-    fn records_are_chosen_by_their_own_time_and_by_what_they_say() {
-        let fetched = |json: &str| Fetched {
-            partition: TopicPartition::new(Topic::Payments, 0),
-            offset: 0,
-            record: std::sync::Arc::new(LogRecord { value: Some(json.into()), ..LogRecord::default() }),
-        };
-        let record = fetched(r#"{"event_time_ms":1000,"channel":"app","amount_minor":250}"#);
-        let is = |since_ms, fields: &[&str]| {
-            let fields: Vec<_> = fields.iter().map(|field| field_and_value(field).unwrap()).collect();
-            Wanted { since_ms, fields: &fields }.is(&record)
-        };
-        assert!(is(None, &[]) && is(Some(1_000), &["channel=app", "amount_minor=250"]));
-        assert!(!is(Some(1_001), &[]) && !is(None, &["channel=web"]) && !is(None, &["store_id=1"]));
-        assert!(Wanted { since_ms: None, fields: &[] }.is(&fetched("no JSON")));
-        assert!(!Wanted { since_ms: Some(0), fields: &[] }.is(&fetched("no JSON")));
-        assert!(field_and_value("channel").is_err());
-    }
-}
-
 impl Printer<'_> {
     fn record(&self, fetched: &Fetched) -> String {
         let record = &fetched.record;
@@ -243,5 +218,30 @@ fn promised(promise: Promise) -> String {
         Promise::Watermark(time) => format!("watermark {}", time.0),
         Promise::Idle { highest: Some(time), idle_ms } => format!("idle for {idle_ms} ms after {}", time.0),
         Promise::Idle { highest: None, idle_ms } => format!("idle for {idle_ms} ms, without an event yet"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{LogRecord, TopicPartition};
+
+    #[test]
+    fn records_are_chosen_by_their_own_time_and_by_what_they_say() {
+        let fetched = |json: &str| Fetched {
+            partition: TopicPartition::new(Topic::Payments, 0),
+            offset: 0,
+            record: std::sync::Arc::new(LogRecord { value: Some(json.into()), ..LogRecord::default() }),
+        };
+        let record = fetched(r#"{"event_time_ms":1000,"channel":"app","amount_minor":250}"#);
+        let is = |since_ms, fields: &[&str]| {
+            let fields: Vec<_> = fields.iter().map(|field| field_and_value(field).unwrap()).collect();
+            Wanted { since_ms, fields: &fields }.is(&record)
+        };
+        assert!(is(None, &[]) && is(Some(1_000), &["channel=app", "amount_minor=250"]));
+        assert!(!is(Some(1_001), &[]) && !is(None, &["channel=web"]) && !is(None, &["store_id=1"]));
+        assert!(Wanted { since_ms: None, fields: &[] }.is(&fetched("no JSON")));
+        assert!(!Wanted { since_ms: Some(0), fields: &[] }.is(&fetched("no JSON")));
+        assert!(field_and_value("channel").is_err());
     }
 }
