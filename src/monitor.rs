@@ -1,9 +1,12 @@
-//! What is watched of models: how good scores were, once it is known what they were about.
+//! What is watched of models and of the shop: how good scores were, once it is known what they were about, what values look like, how much
+//! comes, and what the shop's minutes bring.
 //!
 //! Pure: a fold over the monitor log. It knows neither logs nor partitions, nor which stage made a score.
 
+pub mod business;
 pub mod concept;
 pub mod drift;
 pub mod quality;
+mod seasonal;
 pub mod volume;
 mod watched;

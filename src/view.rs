@@ -208,7 +208,7 @@ impl View {
     }
 
     /// The topics it is built from.
-    pub const TOPICS: [Topic; 7] = [
+    pub const TOPICS: [Topic; 8] = [
         Topic::ScoresFraud,
         Topic::LabelledFraud,
         Topic::FeaturesFraud,
@@ -216,6 +216,7 @@ impl View {
         Topic::Sessions,
         Topic::Catalogue,
         Topic::AlertsDrift,
+        Topic::AlertsBusiness,
     ];
 
     /// The running session of a visitor: a record of `features.session`; none if it is known to have ended.
@@ -319,7 +320,7 @@ impl View {
                 Ok(None)
             }
             Topic::ScoresFraud => self.take_score(json, published),
-            Topic::AlertsDrift => {
+            Topic::AlertsDrift | Topic::AlertsBusiness => {
                 let alert: Alert = read(json)?;
                 let new = KnownAlert { record: published(alert.as_of_ms), alert: Arc::new(alert) };
                 Ok(self.alerts.take(new.clone()).then_some(News::Alert(new)))

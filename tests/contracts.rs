@@ -16,8 +16,8 @@ use tillstream::codec::rules::RulesPublished;
 use tillstream::codec::{Reject, RejectReason};
 use tillstream::event::alert::Alert;
 use tillstream::event::public::{
-    DecisionVector, FraudFeatures, FraudScore, LabelledScore, LateRecord, PushedRecommendations,
-    ScoreQuality, SessionFeatures, SessionRecord, StoreDayRecord,
+    BusinessMinute, DecisionVector, FraudFeatures, FraudScore, LabelledScore, LateRecord,
+    PushedRecommendations, ScoreQuality, SessionFeatures, SessionRecord, StoreDayRecord,
 };
 
 const BYTES_MAX: usize = 1 << 20;
@@ -306,7 +306,7 @@ fn public<T: Serialize + DeserializeOwned>(contract: &str) {
 type Contract = (&'static str, fn(&str));
 
 /// Every contract of what goes out, with its test.
-const PUBLIC: [Contract; 11] = [
+const PUBLIC: [Contract; 12] = [
     ("session", public::<SessionRecord<'static>>),
     ("session_features", public::<SessionFeatures<'static>>),
     ("fraud_features", public::<FraudFeatures<'static>>),
@@ -317,6 +317,7 @@ const PUBLIC: [Contract; 11] = [
     ("alert", public::<Alert>),
     ("late", public::<LateRecord<'static>>),
     ("store_day", public::<StoreDayRecord<'static>>),
+    ("business_minute", public::<BusinessMinute<'static>>),
     ("recommendations", public::<PushedRecommendations<'static>>),
 ];
 

@@ -565,3 +565,76 @@ fn the_days_of_stores_are_those_of_the_oracle() {
     println!("{days} days of stores");
     assert!(days as u64 >= 8 * SEEDS);
 }
+
+/// Sums of figures over records.
+fn sums_of<'r>(
+    records: impl Iterator<Item = &'r serde_json::Value>,
+    figures: &[&str],
+) -> std::collections::BTreeMap<String, i64> {
+    let mut sums = std::collections::BTreeMap::new();
+    for record in records {
+        for figure in figures {
+            match &record[*figure] {
+                serde_json::Value::Object(money) => money.iter().for_each(|(currency, minor)| {
+                    *sums.entry(format!("{figure} {currency}")).or_default() +=
+                        minor.as_i64().expect("money");
+                }),
+                count => {
+                    *sums.entry((*figure).to_owned()).or_default() += count.as_i64().expect("a count");
+                }
+            }
+        }
+    }
+    sums
+}
+
+#[test]
+fn minutes_add_up_to_the_sessions_that_ended_and_stores_to_their_channel() {
+    const STAGES: [&str; 6] = ["ended", "viewed", "carted", "checked_out", "purchased", "abandoned"];
+    const SUMS: [&str; 8] = [
+        "visitors",
+        "ended",
+        "baskets",
+        "items",
+        "revenue_minor",
+        "refunds",
+        "refunded_minor",
+        "recommended",
+    ];
+    let config = resolve(&Tree::new(), Path::new(".")).unwrap_or_else(|faults| panic!("{faults:?}"));
+    let mut ended = 0;
+    for seed in 1..=SEEDS {
+        let mut engine =
+            Engine::new(&config.fold, config.partitions, config.idle_timeout, config.decision_deadline);
+        produce(&mut engine, seed);
+        engine.end_of_time().expect("memory does not fail");
+        let minutes: Vec<_> =
+            public(&engine, Topic::BusinessMinutes).into_iter().map(|record| record.value).collect();
+        let all = || minutes.iter().filter(|minute| minute["channel"].is_null());
+        let channel = |name: &'static str| {
+            minutes.iter().filter(move |minute| minute["channel"] == name && minute["store_id"].is_null())
+        };
+        let stores = || minutes.iter().filter(|minute| !minute["store_id"].is_null());
+        assert_eq!(sums_of(stores(), &SUMS), sums_of(channel("store"), &SUMS), "seed {seed}");
+        let both = channel("store").chain(channel("online"));
+        assert_eq!(sums_of(both, &SUMS), sums_of(all(), &SUMS), "seed {seed}");
+
+        let mut expected = STAGES.map(|stage| (stage.to_owned(), 0));
+        for session in public(&engine, Topic::Sessions) {
+            let session = session.value;
+            if session["is_final"] != true {
+                continue;
+            }
+            let has = |count: &str| session[count].as_i64().expect("a count") > 0;
+            let bought = has("purchases");
+            let checked_out = bought || has("checkouts");
+            let carted = checked_out || has("cart_adds");
+            let reached = [true, carted || has("item_views"), carted, checked_out, bought, carted && !bought];
+            expected.iter_mut().zip(reached).for_each(|((_, sum), reached)| *sum += i64::from(reached));
+        }
+        ended += expected[0].1;
+        assert_eq!(sums_of(all(), &STAGES), expected.into_iter().collect(), "seed {seed}");
+    }
+    println!("{ended} sessions ended");
+    assert!(ended as u64 > 20 * SEEDS);
+}

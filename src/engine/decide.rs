@@ -17,7 +17,7 @@ use super::stage::{DeadlineChange, FoldError, Stage};
 use crate::drift::profile::Profiler;
 use crate::drift::volume::Volumes;
 use crate::event::entity::partition_of;
-use crate::event::monitor::{MonitorEvent, VOLUMES, monitor_hash};
+use crate::event::monitor::{BUSINESS, MonitorEvent, VOLUMES, monitor_hash};
 use crate::event::public::{DecisionVector, FraudScore, Text};
 use crate::event::{Deadline, DecisionEvent, DecisionId, Part, RawOrigin};
 use crate::feature::FeaturePlan;
@@ -211,6 +211,9 @@ impl Decide {
             DecisionEvent::Rules(rules) => self.take_rules(task, rules, fetched.partition.partition, out),
             DecisionEvent::Volume(volume) => {
                 self.send_to_monitor(VOLUMES, &MonitorEvent::Volume(volume.clone()), out);
+            }
+            DecisionEvent::Minute(part) => {
+                self.send_to_monitor(BUSINESS, &MonitorEvent::Minute(part.clone()), out);
             }
             DecisionEvent::Alert(command) => {
                 // who keeps the alert knows it by its fingerprint

@@ -9,12 +9,14 @@
 mod checkpoint;
 mod days;
 mod links;
+mod minutes;
 
 use super::inbound;
 use super::outputs::Outputs;
 use super::settings::{FoldSettings, Topology, shape};
 use super::stage::{FoldError, Stage};
 use crate::business::days::DayOutput;
+use crate::business::minutes::Minutes;
 use crate::business::{DaySettings, Days, StoreDays};
 use crate::drift::volume::Volumes;
 #[cfg(test)]
@@ -97,6 +99,8 @@ pub struct KeyedTask {
     features: KeyedState<OwnedEntityKey, EntityFeatures>,
     /// How many clicks, orders and baskets came.
     volumes: Volumes,
+    /// What the shop did, by minute.
+    minutes: Minutes,
     days: KeyedState<OwnedEntityKey, StoreDays>,
     links: KeyedState<OwnedEntityKey, Links>,
     /// By operator and hash of the key.
@@ -197,6 +201,7 @@ impl Keyed {
                 task.sources.applied(frame, fold);
                 self.fire_timers(task, out);
                 self.send_volumes(task, out);
+                self.send_minutes(task, out);
             }
         }
         Ok(())
@@ -231,6 +236,7 @@ impl Keyed {
                 Body::Basket(basket, values) => {
                     let disposition = self.fold_basket(task, copy, basket, place, out);
                     if disposition != Disposition::Late && !basket.is_void && !basket.is_training {
+                        task.minutes.add_basket(copy.key, copy.time, basket);
                         self.fold_values(task, copy, Source::PosTransaction, values);
                     }
                     disposition
@@ -283,6 +289,7 @@ impl Keyed {
         out: &mut Outputs,
     ) -> Disposition {
         let key = key_of(copy);
+        let bought = minutes::bought(task, key, click);
         let mut cx = Context::new(task.sources.watermark(), &mut task.scratch.session_outputs);
         let is_order = matches!(copy.body, Body::Order(_));
         let told_by = if is_order { Teller::Shop } else { Teller::Browser };
@@ -293,7 +300,7 @@ impl Keyed {
             task.timers.set(timer, (Operator::Sessions, key.hash));
         }
         for output in task.scratch.session_outputs.drain(..) {
-            publish_session(copy.key, &output, out);
+            self.hand_out(&mut task.minutes, copy.key, &output, out);
             task.sessions_closed_early += u64::from(output.is_closed_early());
             if let SessionOutput::Late { missed, over } = &output {
                 let record = late_record(copy, place, *over, missed.as_ref());
@@ -303,6 +310,7 @@ impl Keyed {
         if disposition == Disposition::Late {
             return disposition;
         }
+        minutes::count_click(task, key, copy, click, bought.as_ref());
         task.scratch.touched.insert(key);
         let source = if is_order { Source::OrderPlaced } else { Source::Click };
         self.fold_values(task, copy, source, &click.values);
@@ -507,7 +515,7 @@ impl Keyed {
             task.timers.set(timer, (Operator::Sessions, key.hash));
         }
         for output in task.scratch.session_outputs.drain(..) {
-            publish_session(&key.id, &output, out);
+            self.hand_out(&mut task.minutes, &key.id, &output, out);
         }
     }
 
@@ -580,6 +588,7 @@ impl Stage for Keyed {
             sessions: KeyedState::new(tracking),
             features: KeyedState::new(tracking),
             volumes: Volumes::default(),
+            minutes: Minutes::default(),
             days: KeyedState::new(tracking),
             links: KeyedState::new(tracking),
             timers: Timers::default(),

@@ -16,6 +16,7 @@ use crate::event::monitor::{FRAUD, LabelledDecision, MonitorEvent};
 use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId};
 use crate::log::position::Offset;
 use crate::log::{Fetched, Start, Topic, TopicPartition};
+use crate::monitor::business::ShopMinutes;
 use crate::monitor::concept::Concept;
 use crate::monitor::drift::{Fields, Windows};
 use crate::monitor::quality::{Day, day_of, end_of};
@@ -63,6 +64,8 @@ pub struct MonitorTask {
     concepts: BTreeMap<Cow<'static, str>, Concept>,
     /// How many records come, and should.
     pub volumes: VolumeWatch,
+    /// What the shop did, by minute.
+    pub minutes: ShopMinutes,
     /// What values look like, and should.
     pub windows: Windows,
     /// What is not as it should be.
@@ -102,6 +105,7 @@ impl MonitorTask {
             && self.concepts == other.concepts
             && self.windows == other.windows
             && self.volumes == other.volumes
+            && self.minutes == other.minutes
             && self.episodes == other.episodes
     }
 }
@@ -151,6 +155,7 @@ impl Monitor {
             }
             MonitorEvent::Profile(profile) => task.windows.take(profile),
             MonitorEvent::Volume(volume) => task.volumes.take(volume),
+            MonitorEvent::Minute(part) => task.minutes.take(&part),
             MonitorEvent::Command(command) => self.obey(task, &command, out),
         }
     }
@@ -166,6 +171,7 @@ impl Monitor {
                         .for_each(|concept| concept.command(command));
                 }
                 AlertKind::Volume => task.volumes.command(&about, command),
+                AlertKind::Business => task.minutes.command(&about, command),
                 _ => task.windows.command(&about, command, &self.settings.drift),
             }
         }
@@ -185,12 +191,20 @@ impl Monitor {
         }
     }
 
-    /// Judges the windows that are over.
+    /// Judges the windows that are over, and publishes the minutes.
     fn judge_windows(&self, task: &mut MonitorTask, out: &mut Outputs) {
         let Some(watermark) = task.sources.watermark() else { return };
         let drift = &self.settings.drift;
         let mut alerts = task.windows.judge(watermark, drift, &mut task.episodes, self);
         alerts.extend(task.volumes.judge(watermark, drift, &mut task.episodes));
+        for minute in task.minutes.close(watermark, drift, &mut task.episodes, &mut alerts) {
+            out.publish(
+                Topic::BusinessMinutes,
+                "tillstream.business_minute.v1",
+                &minute.key(),
+                &minute.record(),
+            );
+        }
         alerts.iter().for_each(|alert| publish_alert(alert, out));
     }
 
@@ -284,13 +298,18 @@ impl Fields for Monitor {
 }
 
 fn publish_alert(alert: &Alert, out: &mut Outputs) {
-    out.publish(Topic::AlertsDrift, "tillstream.alert.v1", &alert.fingerprint, alert);
+    let topic = match alert.kind {
+        AlertKind::Business => Topic::AlertsBusiness,
+        _ => Topic::AlertsDrift,
+    };
+    out.publish(topic, "tillstream.alert.v1", &alert.fingerprint, alert);
 }
 
 impl Stage for Monitor {
     type Task = MonitorTask;
 
-    const PUBLISHES: &'static [Topic] = &[Topic::QualityFraud, Topic::AlertsDrift];
+    const PUBLISHES: &'static [Topic] =
+        &[Topic::QualityFraud, Topic::BusinessMinutes, Topic::AlertsDrift, Topic::AlertsBusiness];
 
     fn downstream(&self) -> Option<(Topic, u32)> {
         Some((Topic::Decision, self.topology.partitions(Topic::Decision)))

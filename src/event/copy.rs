@@ -125,6 +125,8 @@ pub struct ClickCopy<'a> {
     pub value_minor: Option<i64>,
     /// Which order a purchase is, if it says so: XXH3, 64 bits, of the order's id.
     pub order: Option<u64>,
+    /// Whether an item stands in the list of recommendations, see [`super::business::RECOMMENDED_LIST`].
+    pub recommended: bool,
     /// The items concerned.
     #[serde(borrow)]
     pub items: Vec<ItemRef<'a>>,

@@ -1,6 +1,7 @@
 //! What travels to the monitor log: what is watched of a model, placed by the name of its score.
 
 use super::alert::AlertCommand;
+use super::business::MinutePart;
 use super::copy::LabelOutcome;
 use super::public::Action;
 use crate::drift::profile::WindowProfile;
@@ -16,6 +17,9 @@ pub const FRAUD: &str = "fraud";
 /// As whose everything about volumes is placed.
 pub const VOLUMES: &str = "volumes";
 
+/// As whose everything about the shop's business is placed.
+pub const BUSINESS: &str = "business";
+
 /// An event of the monitor log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum MonitorEvent<'a> {
@@ -27,6 +31,8 @@ pub enum MonitorEvent<'a> {
     Command(AlertCommand),
     /// How many records came in a part of five minutes.
     Volume(Volume),
+    /// What the shop did in a part of a minute.
+    Minute(MinutePart),
 }
 
 /// A score, and what its payment turned out to be.

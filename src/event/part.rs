@@ -1,6 +1,7 @@
 //! What comes to a decision through the decision log: what entities answer for its payment, and later what became known of it.
 
 use super::alert::AlertCommand;
+use super::business::MinutePart;
 use super::copy::LabelOutcome;
 use super::entity::{EntityKind, EntitySet};
 use crate::drift::volume::Volume;
@@ -67,6 +68,8 @@ pub enum DecisionEvent<'a> {
     Alert(Box<AlertCommand>),
     /// How many records came in a part of five minutes, on its way to whoever watches.
     Volume(Volume),
+    /// What the shop did in a part of a minute, on its way to whoever puts the parts together.
+    Minute(MinutePart),
 }
 
 /// Rules that were published. They are in force from here on if their version is above that of those that are.

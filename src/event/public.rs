@@ -434,6 +434,55 @@ pub struct StoreDayRecord<'a> {
     pub last_ms: Option<EventTime>,
 }
 
+/// What the shop did in a minute of event time: at a store, in a channel (no store), or in all (no channel). Topic
+/// `business.minutes`, key = channel and store, `all` where there is none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BusinessMinute<'a> {
+    /// The beginning of the minute.
+    pub minute_ms: EventTime,
+    /// `online` or `store`; absent for all.
+    pub channel: Option<Text<'a>>,
+    /// The store, at tills.
+    pub store_id: Option<Text<'a>>,
+    /// Visitors of whom an event came.
+    pub visitors: u64,
+    /// Sessions that ended: whose gap after the last event passed in the minute.
+    pub ended: u64,
+    /// Of these, those that looked at an item or went further.
+    pub viewed: u64,
+    /// That put one into the cart or went further.
+    pub carted: u64,
+    /// That began a checkout or went further.
+    pub checked_out: u64,
+    /// That bought something.
+    pub purchased: u64,
+    /// That had come as far as the cart, and bought nothing.
+    pub abandoned: u64,
+    /// Orders, and transactions of tills that sold something.
+    pub baskets: u64,
+    /// Pieces in them.
+    pub items: u64,
+    /// What they were worth, in minor units by currency.
+    pub revenue_minor: BTreeMap<Text<'a>, i64>,
+    /// Refunds, and transactions of tills that paid something back.
+    pub refunds: u64,
+    /// What was paid back, in minor units by currency.
+    pub refunded_minor: BTreeMap<Text<'a>, i64>,
+    /// Lists of recommendations that were shown.
+    pub recommended: u64,
+    /// Items that were clicked in them.
+    pub recommended_clicked: u64,
+    /// `purchased` of `ended`.
+    pub conversion: Option<f64>,
+    /// `abandoned` of `carted`.
+    pub abandonment: Option<f64>,
+    /// `refunds` per basket.
+    pub refund_rate: Option<f64>,
+    /// `recommended_clicked` per list that was shown.
+    pub recommendation_click_rate: Option<f64>,
+}
+
 /// A label that no decision took. On topic `dead-letter`, key = decision id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

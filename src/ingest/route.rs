@@ -16,6 +16,7 @@ use crate::codec::pos::Transaction;
 use crate::codec::rules::RulesPublished;
 use crate::codec::text::{AnyJson, Text, as_str};
 use crate::condition::Known;
+use crate::event::business::RECOMMENDED_LIST;
 use crate::event::{
     BasketCopy, Body, ClickCopy, ClickName, Copy, EntityKind, EntitySet, FieldId, Forwarded, ItemRef,
     LabelCopy, LabelOutcome, ORDER_ITEMS_MAX, PaymentContext, PaymentCopy, ResultStatus, RulesCopy, Source,
@@ -551,6 +552,7 @@ fn click_copy<'a>(
         currency: as_str(&click.currency),
         value_minor: click.value_minor,
         order: as_str(&click.transaction_id).map(order_hash),
+        recommended: click.items().any(|item| as_str(&item.item_list_id) == Some(RECOMMENDED_LIST)),
         items: items.collect(),
         values,
     }
@@ -576,6 +578,7 @@ fn order_copy<'a>(
         currency: Some(order.currency.as_str()),
         value_minor: order.value_minor,
         order: Some(order_hash(order.order_id.as_str())),
+        recommended: false,
         items: items.collect(),
         values,
     }
@@ -607,6 +610,7 @@ fn purchase_at_till<'a>(transaction: &'a Transaction<'_>, basket: &BasketCopy<'a
         currency: Some(basket.currency),
         value_minor: Some(if sells { value } else { -value }),
         order: sells.then(|| xxh3_64_with_seed(transaction.event_id.as_str().as_bytes(), TILL)),
+        recommended: false,
         items: items.collect(),
         values: Vec::new(),
     })

@@ -25,7 +25,9 @@ pub enum Topic {
     VectorsFraud,
     QualityFraud,
     BusinessDays,
+    BusinessMinutes,
     AlertsDrift,
+    AlertsBusiness,
     Recommendations,
     Late,
     DeadLetter,
@@ -33,7 +35,7 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Topic; 25] = [
+    pub const ALL: [Topic; 27] = [
         Topic::Clickstream,
         Topic::Payments,
         Topic::Labels,
@@ -55,7 +57,9 @@ impl Topic {
         Topic::VectorsFraud,
         Topic::QualityFraud,
         Topic::BusinessDays,
+        Topic::BusinessMinutes,
         Topic::AlertsDrift,
+        Topic::AlertsBusiness,
         Topic::Recommendations,
         Topic::Late,
         Topic::DeadLetter,
@@ -74,7 +78,7 @@ impl Topic {
         Topic::Linked,
     ];
     /// The public topics.
-    pub const PUBLIC: [Topic; 12] = [
+    pub const PUBLIC: [Topic; 14] = [
         Topic::Sessions,
         Topic::FeaturesSession,
         Topic::FeaturesFraud,
@@ -83,11 +87,16 @@ impl Topic {
         Topic::VectorsFraud,
         Topic::QualityFraud,
         Topic::BusinessDays,
+        Topic::BusinessMinutes,
         Topic::AlertsDrift,
+        Topic::AlertsBusiness,
         Topic::Recommendations,
         Topic::Late,
         Topic::DeadLetter,
     ];
+
+    /// The topics on which alerts stand.
+    pub const ALERTS: [Topic; 2] = [Topic::AlertsDrift, Topic::AlertsBusiness];
 
     /// The public topics that the stages write: all but what is pushed, which follows from a view of them.
     pub fn of_stages() -> impl Iterator<Item = Topic> {
@@ -119,7 +128,9 @@ impl Topic {
             Topic::VectorsFraud => "vectors.fraud",
             Topic::QualityFraud => "quality.fraud",
             Topic::BusinessDays => "business.days",
+            Topic::BusinessMinutes => "business.minutes",
             Topic::AlertsDrift => "alerts.drift",
+            Topic::AlertsBusiness => "alerts.business",
             Topic::Recommendations => "recommendations",
             Topic::Late => "late",
             Topic::DeadLetter => "dead-letter",

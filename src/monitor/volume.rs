@@ -3,35 +3,23 @@
 //! A count that nobody has sent is 0: a source that stops says nothing. A stream is known from its first record on, and watched
 //! when two whole weeks of it are known.
 
-use super::watched::Watched;
+use super::seasonal::{News, Said, Seasonal, about};
 use crate::alert::{About, EpisodeSettings, Episodes, Observation, Traffic};
 use crate::drift::DriftSettings;
 use crate::drift::profile::window_of;
-use crate::drift::reference::seasonal::hour_of_week;
 use crate::drift::volume::{LENGTH, Volume};
-use crate::drift::watch::{Kind, Phase, Season, WatchSettings};
+use crate::drift::watch::Kind;
 use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, Finding};
-use crate::time::{EventTime, millis, rfc3339};
+use crate::time::{EventTime, rfc3339};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-const WEEK_MS: i64 = 7 * 86_400_000;
-/// Monday at 0:00 UTC.
-const MONDAY_MS: i64 = 4 * 86_400_000;
-const WEEK: Season = Season { days: 7, slots_per_day: 96 };
 /// A week in which nothing comes at all is no stop of a source; what follows it is not counted window by window.
 const SILENT_MAX: u32 = 7 * 288;
 /// Counts of a stream at most, of any: channels come from outside.
 const STREAMS_MAX: usize = 200;
-/// A count moves the mean of its hour of the week by so much: about two weeks of twelve counts an hour.
-const LEARN: f64 = 0.05;
-/// So many counts have to be as usual before a stream is.
-const LATELY: usize = 6;
-/// And together as near to it as this, as a share of how far they were off.
-const BACK: f64 = 0.35;
-/// A month, in the sense of the budget.
-const MONTH: Duration = Duration::from_secs(30 * 86_400);
+/// So many streams share the budget at most, usually: topics, and payments by channel.
+const SHARE_IT: f64 = 10.0;
 
 /// The counts of every stream of a task.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -46,26 +34,8 @@ pub struct VolumeWatch {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Stream {
-    watched: Watched,
-    odd_since: Option<EventTime>,
-    usual: Usual,
-    /// The last counts, each with what is usual then.
-    lately: VecDeque<(f64, f64)>,
-}
-
-/// What is usual at each hour of the week: the mean of counts, of late weeks above all.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Usual(BTreeMap<u8, f64>);
-
-impl Usual {
-    fn at(&self, time: EventTime) -> Option<f64> {
-        self.0.get(&hour_of_week(time)).copied()
-    }
-
-    fn learn(&mut self, time: EventTime, count: f64) {
-        let mean = self.0.entry(hour_of_week(time)).or_insert(count);
-        *mean += (count - *mean) * LEARN;
-    }
+    seasonal: Seasonal,
+    news: News,
 }
 
 impl VolumeWatch {
@@ -116,22 +86,15 @@ impl VolumeWatch {
     ) -> Vec<Alert> {
         for stream in counts.keys() {
             if !self.streams.contains_key(stream) && self.streams.len() < STREAMS_MAX {
-                let watched = Watched::new(watch_settings(settings));
-                let (usual, lately) = (Usual::default(), VecDeque::new());
-                self.streams.insert(stream.clone(), Stream { watched, odd_since: None, usual, lately });
+                let seasonal = Seasonal::new(Kind::Count, LENGTH, SHARE_IT, settings);
+                self.streams.insert(stream.clone(), Stream { seasonal, news: News::default() });
             }
         }
-        let phase = Phase::new(passed(start), WEEK_MS.unsigned_abs());
         let at = start.plus(LENGTH);
         let mut alerts = Vec::new();
         for (name, stream) in &mut self.streams {
             let count = counts.get(name).copied().unwrap_or(0);
-            let since = |windows: u64| {
-                let back = i64::try_from(windows).unwrap_or(i64::MAX).saturating_mul(millis(LENGTH));
-                EventTime(at.0.saturating_sub(back))
-            };
-            stream.watched.take("records", (count as f64, Some(phase)), at, since);
-            stream.compare(start, count as f64);
+            stream.seasonal.take("records", count as f64, start, LENGTH);
             alerts.extend(stream.look(name, at, count, settings, episodes));
         }
         alerts
@@ -142,35 +105,13 @@ impl VolumeWatch {
         if command.action == AlertAction::Expect
             && let Some(stream) = self.streams.get_mut(&*about.subject)
         {
-            stream.watched.forget();
-            stream.odd_since = None;
+            stream.seasonal.forget();
+            stream.news.forget();
         }
     }
 }
 
 impl Stream {
-    /// A watch knows a new law only once it has lasted. Whether it is over is seen by what is usual.
-    fn compare(&mut self, start: EventTime, count: f64) {
-        let Some(finding) = self.watched.finding() else {
-            self.usual.learn(start, count);
-            self.lately.clear();
-            return;
-        };
-        let usual = self.usual.at(start).unwrap_or(count);
-        self.lately.push_back((count, usual));
-        if self.lately.len() > LATELY {
-            self.lately.pop_front();
-        }
-        let off = finding.effect.abs().min(1.0) * BACK;
-        let (counts, usual) = self
-            .lately
-            .iter()
-            .fold((0.0, 0.0), |(counts, usuals), (count, usual)| (counts + count, usuals + usual));
-        if self.lately.len() == LATELY && (counts - usual).abs() <= off * usual {
-            self.watched.forget();
-        }
-    }
-
     fn look(
         &mut self,
         name: &str,
@@ -180,23 +121,16 @@ impl Stream {
         episodes: &mut Episodes,
     ) -> Option<Alert> {
         let traffic = Traffic { decisions: count, money_minor: BTreeMap::new() };
-        let about = About { kind: AlertKind::Volume, subject: name.to_owned(), what: String::new() };
+        let about = about(AlertKind::Volume, name);
         let ends = EpisodeSettings { resolve_after: LENGTH, reopen_within: settings.resolve_after };
-        let Some(finding) = self.watched.finding().cloned() else {
-            self.odd_since = None;
-            return episodes.observe(&about, at, Observation { traffic, ..Observation::default() }, ends);
+        let finding = match self.news.look(self.seasonal.finding().is_some(), at, settings) {
+            Said::Nothing => return None,
+            Said::Quiet(quiet) => {
+                self.seasonal.forget();
+                return episodes.observe(&about, at, Observation { traffic, ..quiet }, ends);
+            }
+            Said::News => self.seasonal.finding().cloned()?,
         };
-        let odd_since = *self.odd_since.get_or_insert(at);
-        if odd_since.plus(settings.adopt_after) <= at {
-            self.watched.forget();
-            self.odd_since = None;
-            let adopted = Observation { traffic, adopted: true, ..Observation::default() };
-            return episodes.observe(&about, at, adopted, ends);
-        }
-        // told when it is noticed, and then once an hour
-        if at.since(odd_since) % millis(Duration::from_secs(3_600)) != 0 {
-            return None;
-        }
         let (topic, part) = name
             .split_once(' ')
             .map_or((name, String::new()), |(topic, part)| (topic, format!(" --where {part}")));
@@ -213,27 +147,14 @@ impl Stream {
     }
 }
 
-fn watch_settings(settings: &DriftSettings) -> WatchSettings {
-    // so many streams share the budget at most, usually: topics, and payments by channel
-    const SHARE_IT: f64 = 10.0;
-    let windows = MONTH.as_secs_f64() / LENGTH.as_secs_f64();
-    WatchSettings {
-        samples_between_false_alarms: windows * SHARE_IT / settings.false_pages_per_month,
-        season: Some(WEEK),
-        ..WatchSettings::new(Kind::Count)
-    }
-}
-
-/// How much of the week has passed, in milliseconds from Monday at 0:00 UTC on.
-fn passed(time: EventTime) -> u64 {
-    (time.0 - MONDAY_MS).rem_euclid(WEEK_MS).unsigned_abs()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::event::alert::AlertStatus;
+    use std::time::Duration;
 
+    /// Monday at 0:00 UTC.
+    const MONDAY_MS: i64 = 4 * 86_400_000;
     const HOUR: Duration = Duration::from_secs(3_600);
 
     fn settings() -> DriftSettings {

@@ -21,7 +21,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(15);
 
 /// A reader, and what it reads.
 const READERS: [(&str, &[Topic]); 3] = [
-    ("alerts", &[Topic::AlertsDrift]),
+    ("alerts", &Topic::ALERTS),
     ("scores", &[Topic::ScoresFraud, Topic::LabelledFraud]),
     (
         "the rest",
@@ -105,7 +105,8 @@ impl Feed<'_> {
         let now = SystemClock.now().0;
         let since = |back| TailStart::Since(ProcessingTime(now - millis(back)));
         let starts = topics.iter().map(|topic| match topic {
-            Topic::Catalogue | Topic::Rules | Topic::AlertsDrift => (*topic, TailStart::Earliest),
+            Topic::Catalogue | Topic::Rules => (*topic, TailStart::Earliest),
+            topic if Topic::ALERTS.contains(topic) => (*topic, TailStart::Earliest),
             Topic::Sessions => (*topic, since(self.sessions_history)),
             _ => (*topic, since(self.history)),
         });

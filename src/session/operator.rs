@@ -9,6 +9,7 @@
 #![expect(clippy::indexing_slicing, reason = "places come from a search in the same list")]
 
 use super::facts::Facts;
+use super::record;
 use crate::event::ClickCopy;
 #[cfg(test)]
 use crate::event::ClickName;
@@ -16,7 +17,7 @@ use crate::ledger::Disposition;
 use crate::operator::{Context, KeyedOperator};
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -104,6 +105,19 @@ impl VisitorState {
     #[must_use]
     pub fn timer(&self) -> Option<EventTime> {
         self.timer
+    }
+
+    /// How often something was bought in open sessions, and for how much less refunds, in minor units by currency.
+    #[must_use]
+    pub fn bought(&self) -> (u32, BTreeMap<Box<str>, i64>) {
+        let mut sums = (0, BTreeMap::new());
+        for session in &self.open {
+            sums.0 += record::purchases(&session.facts);
+            for (currency, minor) in record::revenue(&session.facts) {
+                *sums.1.entry(currency.into()).or_default() += minor;
+            }
+        }
+        sums
     }
 
     /// The session which the last applied event belongs to.
@@ -503,6 +517,7 @@ mod tests {
             currency: None,
             value_minor: None,
             order,
+            recommended: false,
             items: Vec::new(),
             values: Vec::new(),
         }

@@ -109,6 +109,7 @@ mod tests {
                 currency: Some("EUR"),
                 value_minor: Some(*value),
                 order: *order,
+                recommended: false,
                 items: vec![item],
                 values: Vec::new(),
             };

@@ -103,11 +103,15 @@ fn borrowed<V: Copy>(map: &BTreeMap<Box<str>, V>) -> BTreeMap<Text<'_>, V> {
     map.iter().map(|(key, value)| (Cow::Borrowed(&**key), *value)).collect()
 }
 
-fn purchases(facts: &Facts) -> u32 {
+/// How often something was bought; what names one order counts once.
+#[must_use]
+pub fn purchases(facts: &Facts) -> u32 {
     facts.counts.purchases + facts.orders.count()
 }
 
-fn revenue(facts: &Facts) -> BTreeMap<Text<'_>, i64> {
+/// Purchases less refunds, in minor units by currency.
+#[must_use]
+pub fn revenue(facts: &Facts) -> BTreeMap<Text<'_>, i64> {
     let mut revenue = borrowed(&facts.revenue_minor);
     for (currency, value) in facts.orders.iter().filter_map(|order| order.value.as_ref()) {
         *revenue.entry(Cow::Borrowed(&**currency)).or_default() += value;

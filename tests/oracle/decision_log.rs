@@ -150,7 +150,7 @@ impl Task<'_> {
                     }
                 }
                 // these go on to the monitor log as they are
-                DecisionEvent::Alert(_) | DecisionEvent::Volume(_) => {}
+                DecisionEvent::Alert(_) | DecisionEvent::Volume(_) | DecisionEvent::Minute(_) => {}
                 DecisionEvent::Label(label) => {
                     let label = PlainLabel::of(&label);
                     self.outcome.labels.push(label.clone());

@@ -106,6 +106,7 @@ fn clicked(
             currency: None,
             value_minor: None,
             order: None,
+            recommended: false,
             items,
             values: Vec::new(),
         }),

@@ -60,6 +60,7 @@ pub(super) fn json_of_monitor_event(event: &MonitorEvent<'_>) -> String {
         MonitorEvent::Profile(profile) => text_of(profile),
         MonitorEvent::Command(command) => text_of(command),
         MonitorEvent::Volume(volume) => text_of(volume),
+        MonitorEvent::Minute(part) => text_of(part),
     }
 }
 
@@ -71,6 +72,7 @@ pub(super) fn json_of_decision_event(event: &DecisionEvent<'_>, plan: &FeaturePl
         DecisionEvent::Rules(rules) => text_of(rules),
         DecisionEvent::Alert(command) => text_of(command),
         DecisionEvent::Volume(volume) => text_of(volume),
+        DecisionEvent::Minute(part) => text_of(part),
         DecisionEvent::Label(label) => text_of(&ShownLabel {
             decision: label.decision.to_string(),
             label: label.event_id,

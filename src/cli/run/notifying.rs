@@ -15,7 +15,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// The topics that alerts stand on.
-pub(super) const TOPICS: [(Topic, AlertTopic); 1] = [(Topic::AlertsDrift, AlertTopic::Drift)];
+pub(super) const TOPICS: [(Topic, AlertTopic); 2] =
+    [(Topic::AlertsDrift, AlertTopic::Drift), (Topic::AlertsBusiness, AlertTopic::Business)];
 const POLL: Duration = Duration::from_millis(100);
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// Before reading is tried again.

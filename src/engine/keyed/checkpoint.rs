@@ -2,6 +2,7 @@
 //! key. Timers follow from all but the event ids.
 
 use super::{KeyedTask, Operator};
+use crate::business::minutes::Minutes;
 use crate::checkpoint::file::EXPIRING;
 use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode, decode_first, entries_of};
 use crate::drift::volume::Volumes;
@@ -30,6 +31,7 @@ struct Whole<'a> {
     days_closed_early: u64,
     forwarded: u64,
     volumes: Cow<'a, Volumes>,
+    minutes: Cow<'a, Minutes>,
 }
 
 impl Checkpointed for KeyedTask {
@@ -47,6 +49,7 @@ impl Checkpointed for KeyedTask {
             days_closed_early: self.days_closed_early,
             forwarded: self.forwarded,
             volumes: Cow::Borrowed(&self.volumes),
+            minutes: Cow::Borrowed(&self.minutes),
         };
         postcard::to_stdvec(&whole).expect("state holds nothing that postcard refuses")
     }
@@ -78,6 +81,7 @@ impl Checkpointed for KeyedTask {
         self.days_closed_early = whole.days_closed_early;
         self.forwarded = whole.forwarded;
         self.volumes = whole.volumes.into_owned();
+        self.minutes = whole.minutes.into_owned();
         Ok(())
     }
 

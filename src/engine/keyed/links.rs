@@ -1,6 +1,6 @@
 //! Events of nobody known, to the customer whom their entity is linked to; and purchases at a till, to the customer's visitor.
 
-use super::{Keyed, KeyedTask, Operator, key_of, publish_session};
+use super::{Keyed, KeyedTask, Operator, key_of};
 use crate::engine::outputs::Outputs;
 use crate::event::{
     Body, ClickCopy, Copy, EntityKind, EntitySet, FieldId, Forwarded, PaymentCopy, Source, Value, key_hash,
@@ -133,7 +133,7 @@ impl Keyed {
             task.timers.set(timer, (Operator::Sessions, key.hash));
         }
         for output in task.scratch.session_outputs.drain(..) {
-            publish_session(copy.key, &output, out);
+            self.hand_out(&mut task.minutes, copy.key, &output, out);
         }
         if joined {
             task.scratch.touched.insert(key);

@@ -6,6 +6,7 @@ use super::learning::Learning;
 use crate::alert::Episodes;
 use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode};
 use crate::event::monitor::LabelledDecision;
+use crate::monitor::business::ShopMinutes;
 use crate::monitor::concept::Concept;
 use crate::monitor::drift::Windows;
 use crate::monitor::quality::Day;
@@ -31,6 +32,7 @@ struct Whole<'a> {
     concepts: Cow<'a, BTreeMap<Cow<'static, str>, Concept>>,
     windows: Cow<'a, Windows>,
     volumes: Cow<'a, VolumeWatch>,
+    minutes: Cow<'a, ShopMinutes>,
     episodes: Cow<'a, Episodes>,
 }
 
@@ -48,6 +50,7 @@ impl Checkpointed for MonitorTask {
             concepts: Cow::Borrowed(&self.concepts),
             windows: Cow::Borrowed(&self.windows),
             volumes: Cow::Borrowed(&self.volumes),
+            minutes: Cow::Borrowed(&self.minutes),
             episodes: Cow::Borrowed(&self.episodes),
         };
         postcard::to_stdvec(&whole).expect("state holds nothing that postcard refuses")
@@ -82,6 +85,7 @@ impl Checkpointed for MonitorTask {
         self.concepts = whole.concepts.into_owned();
         self.windows = whole.windows.into_owned();
         self.volumes = whole.volumes.into_owned();
+        self.minutes = whole.minutes.into_owned();
         self.episodes = whole.episodes.into_owned();
         Ok(())
     }

@@ -1,0 +1,142 @@
+//! A stream of single values with a week's season under a watch: what is usual at each hour of the week, and when a change is over.
+
+use super::watched::Watched;
+use crate::alert::{About, Observation};
+use crate::drift::DriftSettings;
+use crate::drift::reference::seasonal::hour_of_week;
+use crate::drift::watch::{Kind, Phase, Season, WatchSettings};
+use crate::event::alert::Finding;
+use crate::time::{EventTime, millis};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+const WEEK_MS: i64 = 7 * 86_400_000;
+/// Monday at 0:00 UTC.
+const MONDAY_MS: i64 = 4 * 86_400_000;
+const WEEK: Season = Season { days: 7, slots_per_day: 96 };
+/// A month, in the sense of the budget.
+const MONTH: Duration = Duration::from_secs(30 * 86_400);
+/// A value moves the mean of its hour of the week by so much: about two weeks of twelve values an hour.
+const LEARN: f64 = 0.05;
+/// So many values have to be as usual before a stream is.
+const LATELY: usize = 6;
+/// And together as near to it as this, as a share of how far they were off.
+const BACK: f64 = 0.35;
+/// While a change lasts it is told again so often.
+const TOLD_EVERY: Duration = Duration::from_secs(3_600);
+
+/// A stream under a watch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Seasonal {
+    watched: Watched,
+    /// The mean at each hour of the week, of late weeks above all.
+    usual: BTreeMap<u8, f64>,
+    /// The last values while something is news, each with what is usual then.
+    lately: VecDeque<(f64, f64)>,
+}
+
+impl Seasonal {
+    /// Of a stream that has not begun: of values of a kind, one for each `length`, of which `share_it` streams share the budget.
+    pub(super) fn new(kind: Kind, length: Duration, share_it: f64, settings: &DriftSettings) -> Seasonal {
+        let values = MONTH.as_secs_f64() / length.as_secs_f64();
+        let watched = Watched::new(WatchSettings {
+            samples_between_false_alarms: values * share_it / settings.false_pages_per_month,
+            season: Some(WEEK),
+            ..WatchSettings::new(kind)
+        });
+        Seasonal { watched, usual: BTreeMap::new(), lately: VecDeque::new() }
+    }
+
+    /// Takes the value of the window of `length` that begins at `start`.
+    pub(super) fn take(&mut self, feature: &str, value: f64, start: EventTime, length: Duration) {
+        let at = start.plus(length);
+        let since = |windows: u64| {
+            let back = i64::try_from(windows).unwrap_or(i64::MAX).saturating_mul(millis(length));
+            EventTime(at.0.saturating_sub(back))
+        };
+        let phase = Phase::new(passed(start), WEEK_MS.unsigned_abs());
+        self.watched.take(feature, (value, Some(phase)), at, since);
+        self.compare(start, value);
+    }
+
+    /// A watch knows a new law only once it has lasted. Whether it is over is seen by what is usual.
+    fn compare(&mut self, start: EventTime, value: f64) {
+        let hour = hour_of_week(start);
+        let Some(finding) = self.watched.finding() else {
+            let mean = self.usual.entry(hour).or_insert(value);
+            *mean += (value - *mean) * LEARN;
+            self.lately.clear();
+            return;
+        };
+        let usual = self.usual.get(&hour).copied().unwrap_or(value);
+        self.lately.push_back((value, usual));
+        if self.lately.len() > LATELY {
+            self.lately.pop_front();
+        }
+        let off = finding.effect.abs().min(1.0) * BACK;
+        let sums = |(values, usuals), (value, usual): &(f64, f64)| (values + value, usuals + usual);
+        let (values, usual) = self.lately.iter().fold((0.0, 0.0), sums);
+        if self.lately.len() == LATELY && (values - usual).abs() <= off * usual.abs() {
+            self.watched.forget();
+        }
+    }
+
+    /// What is news.
+    pub(super) fn finding(&self) -> Option<&Finding> {
+        self.watched.finding()
+    }
+
+    /// What was news is the usual from now on.
+    pub(super) fn forget(&mut self) {
+        self.watched.forget();
+    }
+}
+
+/// Since when something has been news, and what there is to say of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct News {
+    odd_since: Option<EventTime>,
+}
+
+/// What follows from the findings of a window.
+pub(super) enum Said {
+    /// All is well, or what lasts has become the usual.
+    Quiet(Observation),
+    /// Something is news, and it is time to tell of it.
+    News,
+    /// It is, and was told.
+    Nothing,
+}
+
+impl News {
+    /// What there is to say by `at` of what was `found`; what lasts for longer than `settings.adopt_after` is forgotten.
+    pub(super) fn look(&mut self, is_news: bool, at: EventTime, settings: &DriftSettings) -> Said {
+        if !is_news {
+            self.odd_since = None;
+            return Said::Quiet(Observation::default());
+        }
+        let odd_since = *self.odd_since.get_or_insert(at);
+        if odd_since.plus(settings.adopt_after) <= at {
+            self.odd_since = None;
+            return Said::Quiet(Observation { adopted: true, ..Observation::default() });
+        }
+        // told when it is noticed, and then once an hour
+        if at.since(odd_since) % millis(TOLD_EVERY) == 0 { Said::News } else { Said::Nothing }
+    }
+
+    /// What was news is expected.
+    pub(super) fn forget(&mut self) {
+        self.odd_since = None;
+    }
+}
+
+/// How much of the week has passed, in milliseconds from Monday at 0:00 UTC on.
+fn passed(time: EventTime) -> u64 {
+    (time.0 - MONDAY_MS).rem_euclid(WEEK_MS).unsigned_abs()
+}
+
+/// Whose episodes these are.
+pub(super) fn about(kind: crate::event::alert::AlertKind, subject: &str) -> About {
+    About { kind, subject: subject.to_owned(), what: String::new() }
+}
