@@ -4,6 +4,7 @@
 pub mod alerts;
 pub mod bounded;
 pub mod heads;
+pub mod lately;
 
 use crate::codec::catalogue::CatalogueItem;
 use crate::codec::text::as_str;
@@ -18,14 +19,25 @@ use crate::recommend::{
 use crate::time::EventTime;
 use alerts::{KnownAlert, KnownAlerts};
 use bounded::Bounded;
-use heads::{FeaturesHead, LabelHead, RunningHead, ScoreHead, SessionHead};
+use heads::{
+    FeaturesHead, LabelHead, MinuteHead, QualityHead, RunningHead, ScoreHead, SessionHead, WindowHead,
+};
+use lately::{Decisions, Series};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Decisions that are remembered of an entity.
 const DECISIONS_PER_ENTITY: usize = 20;
+
+/// Records of minutes of the shop that are kept: two days of it and two channels, or fewer with many stores; each takes about 1 KB.
+const MINUTES_MAX: usize = 10_000;
+/// Windows of fields: two weeks of sixty fields; each takes about 1 KB.
+const WINDOWS_MAX: usize = 20_000;
+/// Days of scores.
+const QUALITY_MAX: usize = 2_000;
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,6 +73,43 @@ struct Running {
     record: Published,
     session_id: Box<str>,
     newest_item: Option<Box<str>>,
+    stage: Stage,
+}
+
+/// How far a session has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// It has looked at no item.
+    Browsing,
+    /// It has looked at one.
+    Viewed,
+    /// It has put one into the cart.
+    Cart,
+    /// It has begun a checkout.
+    Checkout,
+    /// It has bought something.
+    Purchased,
+}
+
+impl Stage {
+    /// Every stage by its name.
+    pub const NAMES: [(&'static str, Stage); 5] = [
+        ("browsing", Stage::Browsing),
+        ("viewed", Stage::Viewed),
+        ("cart", Stage::Cart),
+        ("checkout", Stage::Checkout),
+        ("purchased", Stage::Purchased),
+    ];
+
+    fn of(running: &RunningHead<'_>) -> Stage {
+        match running {
+            RunningHead { purchases: 1.., .. } => Stage::Purchased,
+            RunningHead { checkouts: 1.., .. } => Stage::Checkout,
+            RunningHead { cart_adds: 1.., .. } => Stage::Cart,
+            RunningHead { item_views: 1.., .. } => Stage::Viewed,
+            _ => Stage::Browsing,
+        }
+    }
 }
 
 /// The session that was published last.
@@ -164,6 +213,10 @@ pub enum News {
     Session(Box<str>, Published),
     /// A score.
     Score(DecisionId, Decided),
+    /// A minute of all of the shop.
+    Minute(Published),
+    /// How good a score was on a day.
+    Quality(Published),
 }
 
 /// A record that is none of its contract.
@@ -185,6 +238,14 @@ pub struct View {
     intent: RwLock<IntentModel>,
     /// Alerts.
     pub alerts: KnownAlerts,
+    /// The newest decisions.
+    pub recent: Decisions,
+    /// Records of `business.minutes`: minute, channel, store.
+    pub minutes: Series<(EventTime, Option<Box<str>>, Option<Box<str>>)>,
+    /// Records of `drift.features`: beginning of the window, stream, field.
+    pub windows: Series<(EventTime, Box<str>, Box<str>)>,
+    /// Records of `quality.fraud`: day, score.
+    pub quality: Series<(EventTime, Box<str>)>,
     payload_bytes_max: usize,
 }
 
@@ -203,12 +264,16 @@ impl View {
             moments: Bounded::new(settings.visitors_max),
             intent: RwLock::new(IntentModel::default()),
             alerts: KnownAlerts::default(),
+            recent: Decisions::default(),
+            minutes: Series::new(MINUTES_MAX),
+            windows: Series::new(WINDOWS_MAX),
+            quality: Series::new(QUALITY_MAX),
             payload_bytes_max: settings.payload_bytes_max,
         }
     }
 
     /// The topics it is built from.
-    pub const TOPICS: [Topic; 8] = [
+    pub const TOPICS: [Topic; 11] = [
         Topic::ScoresFraud,
         Topic::LabelledFraud,
         Topic::FeaturesFraud,
@@ -217,6 +282,9 @@ impl View {
         Topic::Catalogue,
         Topic::AlertsDrift,
         Topic::AlertsBusiness,
+        Topic::BusinessMinutes,
+        Topic::DriftFeatures,
+        Topic::QualityFraud,
     ];
 
     /// The running session of a visitor: a record of `features.session`; none if it is known to have ended.
@@ -227,6 +295,21 @@ impl View {
         let last = self.sessions.get(&visitor);
         let has_ended = last.is_some_and(|last| last.is_final && last.session_id == running.session_id);
         (!has_ended).then_some(running.record)
+    }
+
+    /// How many sessions run, by how far they have come, and the newest event in any. Looks at every visitor that is known.
+    #[must_use]
+    pub fn live_sessions(&self) -> (BTreeMap<Stage, u64>, Option<EventTime>) {
+        let (mut stages, mut newest) = (BTreeMap::new(), None);
+        self.running.each(|visitor, running| {
+            let last = self.sessions.get(visitor);
+            if last.is_some_and(|last| last.is_final && last.session_id == running.session_id) {
+                return;
+            }
+            *stages.entry(running.stage).or_default() += 1;
+            newest = newest.max(Some(running.record.event_time));
+        });
+        (stages, newest)
     }
 
     /// The session of a visitor that was published last: a record of `sessions`.
@@ -325,6 +408,25 @@ impl View {
                 let new = KnownAlert { record: published(alert.as_of_ms), alert: Arc::new(alert) };
                 Ok(self.alerts.take(new.clone()).then_some(News::Alert(new)))
             }
+            Topic::BusinessMinutes => {
+                let head: MinuteHead<'_> = read(json)?;
+                let of_all = head.channel.is_none();
+                let key = (head.minute_ms, head.channel.map(boxed), head.store_id.map(boxed));
+                let new = published(head.minute_ms);
+                Ok((self.minutes.take(key, new.clone()) && of_all).then_some(News::Minute(new)))
+            }
+            Topic::DriftFeatures => {
+                let head: WindowHead<'_> = read(json)?;
+                let key = (head.window_start_ms, boxed(head.stream), boxed(head.feature));
+                self.windows.take(key, published(head.window_start_ms));
+                Ok(None)
+            }
+            Topic::QualityFraud => {
+                let head: QualityHead<'_> = read(json)?;
+                let new = published(head.day_ms);
+                let key = (head.day_ms, boxed(head.score));
+                Ok(self.quality.take(key, new.clone()).then_some(News::Quality(new)))
+            }
             Topic::LabelledFraud => {
                 let head: LabelHead<'_> = read(json)?;
                 let decision = DecisionId::from_text(&head.decision_id).ok_or(Unreadable)?;
@@ -355,6 +457,7 @@ impl View {
                 record: new.clone(),
                 session_id: Box::from(&*head.session_id),
                 newest_item: head.last_items.first().map(|item| Box::from(&**item)),
+                stage: Stage::of(&head),
             })
         });
         if !is_new {
@@ -450,6 +553,7 @@ impl View {
         if !is_new {
             return Ok(None);
         }
+        self.recent.take(decided.decision, &decided.record);
         self.verdicts.update(&decision, |_| Some(decided.verdict()));
         for entity in decided.entities.iter() {
             self.decided.update(entity, |known| {
@@ -499,6 +603,10 @@ fn recommended(chosen: Recommendation<'_>) -> RecommendedItem<'static> {
         Why::Popular => RecommendationReason::Popular,
     };
     RecommendedItem { item_id: owned(chosen.item), score: chosen.score, reason }
+}
+
+fn boxed(text: Cow<'_, str>) -> Box<str> {
+    text.into_owned().into()
 }
 
 fn read<'j, T: serde::Deserialize<'j>>(json: &'j str) -> Result<T, Unreadable> {

@@ -16,7 +16,7 @@ use tillstream::codec::rules::RulesPublished;
 use tillstream::codec::{Reject, RejectReason};
 use tillstream::event::alert::Alert;
 use tillstream::event::public::{
-    BusinessMinute, DecisionVector, FraudFeatures, FraudScore, LabelledScore, LateRecord,
+    BusinessMinute, DecisionVector, FeatureWindow, FraudFeatures, FraudScore, LabelledScore, LateRecord,
     PushedRecommendations, ScoreQuality, SessionFeatures, SessionRecord, StoreDayRecord,
 };
 
@@ -306,7 +306,7 @@ fn public<T: Serialize + DeserializeOwned>(contract: &str) {
 type Contract = (&'static str, fn(&str));
 
 /// Every contract of what goes out, with its test.
-const PUBLIC: [Contract; 12] = [
+const PUBLIC: [Contract; 13] = [
     ("session", public::<SessionRecord<'static>>),
     ("session_features", public::<SessionFeatures<'static>>),
     ("fraud_features", public::<FraudFeatures<'static>>),
@@ -315,6 +315,7 @@ const PUBLIC: [Contract; 12] = [
     ("decision_vector", public::<DecisionVector<'static>>),
     ("score_quality", public::<ScoreQuality<'static>>),
     ("alert", public::<Alert>),
+    ("feature_window", public::<FeatureWindow>),
     ("late", public::<LateRecord<'static>>),
     ("store_day", public::<StoreDayRecord<'static>>),
     ("business_minute", public::<BusinessMinute<'static>>),

@@ -171,6 +171,7 @@ const FILES: [&str; Topic::ALL.len()] = [
     include_str!("../../topics/quality.fraud.yaml"),
     include_str!("../../topics/business.days.yaml"),
     include_str!("../../topics/business.minutes.yaml"),
+    include_str!("../../topics/drift.features.yaml"),
     include_str!("../../topics/alerts.drift.yaml"),
     include_str!("../../topics/alerts.business.yaml"),
     include_str!("../../topics/recommendations.yaml"),

@@ -60,6 +60,15 @@ impl Sketch {
         }
     }
 
+    /// Values that are no finite numbers.
+    #[must_use]
+    pub fn non_finite(&self) -> u64 {
+        match self {
+            Sketch::Numbers(numbers) => numbers.non_finite(),
+            Sketch::Categories(_) => 0,
+        }
+    }
+
     /// Values that were there, finite or not.
     #[must_use]
     pub fn present(&self) -> u64 {

@@ -44,8 +44,10 @@ pub struct Reference {
     cells: Option<Cells>,
     long_run: LongRun,
     shares: Seasonal,
-    /// Records with a value, and without.
+    /// Records with a finite value, and without.
     presence: Seasonal,
+    /// Values that are no finite numbers, since fewer records have one.
+    non_finite: f64,
     values: Watched,
     missing: Watched,
     /// Windows that were learned.
@@ -100,6 +102,7 @@ impl Reference {
             long_run: LongRun::default(),
             shares: Seasonal::new(grain),
             presence: Seasonal::new(grain),
+            non_finite: 0.0,
             values: Watched::default(),
             missing: Watched::default(),
             windows: 0,
@@ -127,7 +130,8 @@ impl Reference {
         if start < self.since {
             return Seen::default();
         }
-        let present = sketch.map_or(0, Sketch::present).min(volume);
+        let non_finite = sketch.map_or(0, Sketch::non_finite);
+        let present = sketch.map_or(0, Sketch::present).saturating_sub(non_finite).min(volume);
         let presence = [present as f64, (volume - present) as f64];
         let known = self.is_known(start, settings);
         let mut seen = Seen::default();
@@ -137,6 +141,8 @@ impl Reference {
             let looked = self.missing.look(&presence, &shares, weight, start, known.then_some(threshold));
             is_odd |= looked.is_some_and(|(score, _)| score > SUSPICIOUS);
             self.missing.run.keep(None);
+            let goes_on = !self.missing.run.observed.is_empty();
+            self.non_finite = if goes_on { self.non_finite + non_finite as f64 } else { 0.0 };
         }
         if let (Some(cells), Some(sketch)) = (&self.cells, sketch) {
             let counts = tally(cells, sketch);
@@ -218,6 +224,25 @@ impl Reference {
     #[must_use]
     pub fn long_run(&self) -> Option<Sketch> {
         self.long_run.all()
+    }
+
+    /// How many values [`Reference::usual`] weighs.
+    #[must_use]
+    pub fn usual_weight(&self, start: EventTime) -> f64 {
+        self.cells.as_ref().map_or(0.0, |cells| self.shares.expected(start, cells.len()).1)
+    }
+
+    /// The share of records without a finite value that is usual in the window that begins then.
+    #[must_use]
+    pub fn usual_missing(&self, start: EventTime) -> f64 {
+        self.presence.expected(start, 2).0.get(1).copied().unwrap_or(0.0)
+    }
+
+    /// Of the records without a finite value since fewer have one, the share that had one which is none: infinite, or no number.
+    #[must_use]
+    pub fn share_non_finite(&self) -> f64 {
+        let without = self.missing.run.observed.get(1).copied().unwrap_or(0.0);
+        if without > 0.0 { self.non_finite / without } else { 0.0 }
     }
 
     /// The shares of the cells that are usual in the window that begins then.

@@ -18,7 +18,7 @@ use crate::log::position::Offset;
 use crate::log::{Fetched, Start, Topic, TopicPartition};
 use crate::monitor::business::ShopMinutes;
 use crate::monitor::concept::Concept;
-use crate::monitor::drift::{Fields, Windows};
+use crate::monitor::drift::{Fields, Judged, Windows};
 use crate::monitor::quality::{Day, day_of, end_of};
 use crate::monitor::volume::VolumeWatch;
 use crate::progress::sources::{Admission, Refusal, Sources};
@@ -195,7 +195,11 @@ impl Monitor {
     fn judge_windows(&self, task: &mut MonitorTask, out: &mut Outputs) {
         let Some(watermark) = task.sources.watermark() else { return };
         let drift = &self.settings.drift;
-        let mut alerts = task.windows.judge(watermark, drift, &mut task.episodes, self);
+        let Judged { mut alerts, windows } = task.windows.judge(watermark, drift, &mut task.episodes, self);
+        for window in &windows {
+            let key = format!("{}/{}", window.stream, window.feature);
+            out.publish(Topic::DriftFeatures, "tillstream.feature_window.v1", &key, window);
+        }
         alerts.extend(task.volumes.judge(watermark, drift, &mut task.episodes));
         for minute in task.minutes.close(watermark, drift, &mut task.episodes, &mut alerts) {
             out.publish(
@@ -308,8 +312,13 @@ fn publish_alert(alert: &Alert, out: &mut Outputs) {
 impl Stage for Monitor {
     type Task = MonitorTask;
 
-    const PUBLISHES: &'static [Topic] =
-        &[Topic::QualityFraud, Topic::BusinessMinutes, Topic::AlertsDrift, Topic::AlertsBusiness];
+    const PUBLISHES: &'static [Topic] = &[
+        Topic::QualityFraud,
+        Topic::DriftFeatures,
+        Topic::BusinessMinutes,
+        Topic::AlertsDrift,
+        Topic::AlertsBusiness,
+    ];
 
     fn downstream(&self) -> Option<(Topic, u32)> {
         Some((Topic::Decision, self.topology.partitions(Topic::Decision)))

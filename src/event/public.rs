@@ -4,6 +4,7 @@
 //! epoch, money is in minor units of the currency beside it (or of the shop where none is).
 //! The JSON Schemas of these records are in `schemas/`.
 
+use super::alert::Histogram;
 use super::copy::LabelOutcome;
 use super::entity::EntityKind;
 use crate::time::EventTime;
@@ -432,6 +433,34 @@ pub struct StoreDayRecord<'a> {
     pub first_ms: Option<EventTime>,
     /// When the last basket ended; absent without any.
     pub last_ms: Option<EventTime>,
+}
+
+/// What a field of a stream looked like in a window, beside what is usual at that hour of the week. Topic `drift.features`, key =
+/// stream and feature.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeatureWindow {
+    /// The score whose decisions they are of.
+    pub stream: String,
+    /// The field.
+    pub feature: String,
+    /// The beginning of the window.
+    pub window_start_ms: EventTime,
+    /// Its length.
+    pub window_ms: i64,
+    /// Records in it.
+    pub records: u64,
+    /// The share of these without a value.
+    pub missing: f64,
+    /// What is usual; absent before it is known.
+    pub missing_expected: Option<f64>,
+    /// How far its values are from what is usual: `psi`, `js`, `chi_square`; of numbers also `ks` and `wasserstein`. None before that is
+    /// known, or of fewer than 20 values.
+    pub measures: BTreeMap<String, f64>,
+    /// There is so much evidence of a change that an alert stands.
+    pub is_moving: bool,
+    /// Shares of the values, now and usually; absent before there are cells.
+    pub histogram: Option<Histogram>,
 }
 
 /// What the shop did in a minute of event time: at a store, in a channel (no store), or in all (no channel). Topic

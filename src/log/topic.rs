@@ -26,6 +26,7 @@ pub enum Topic {
     QualityFraud,
     BusinessDays,
     BusinessMinutes,
+    DriftFeatures,
     AlertsDrift,
     AlertsBusiness,
     Recommendations,
@@ -35,7 +36,7 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Topic; 27] = [
+    pub const ALL: [Topic; 28] = [
         Topic::Clickstream,
         Topic::Payments,
         Topic::Labels,
@@ -58,6 +59,7 @@ impl Topic {
         Topic::QualityFraud,
         Topic::BusinessDays,
         Topic::BusinessMinutes,
+        Topic::DriftFeatures,
         Topic::AlertsDrift,
         Topic::AlertsBusiness,
         Topic::Recommendations,
@@ -78,7 +80,7 @@ impl Topic {
         Topic::Linked,
     ];
     /// The public topics.
-    pub const PUBLIC: [Topic; 14] = [
+    pub const PUBLIC: [Topic; 15] = [
         Topic::Sessions,
         Topic::FeaturesSession,
         Topic::FeaturesFraud,
@@ -88,6 +90,7 @@ impl Topic {
         Topic::QualityFraud,
         Topic::BusinessDays,
         Topic::BusinessMinutes,
+        Topic::DriftFeatures,
         Topic::AlertsDrift,
         Topic::AlertsBusiness,
         Topic::Recommendations,
@@ -129,6 +132,7 @@ impl Topic {
             Topic::QualityFraud => "quality.fraud",
             Topic::BusinessDays => "business.days",
             Topic::BusinessMinutes => "business.minutes",
+            Topic::DriftFeatures => "drift.features",
             Topic::AlertsDrift => "alerts.drift",
             Topic::AlertsBusiness => "alerts.business",
             Topic::Recommendations => "recommendations",

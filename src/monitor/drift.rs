@@ -3,7 +3,9 @@
 //! Profiles of a window come from every partition of the decision log, and the window is judged when the watermark says that
 //! all have come. Everything about a stream is one episode: a field that changes its unit moves every feature made of it.
 
+mod measures;
 mod packet;
+mod shown;
 
 use crate::alert::{About, EpisodeSettings, Episodes, Traffic};
 use crate::drift::DriftSettings;
@@ -11,6 +13,7 @@ use crate::drift::profile::{Profile, Segment, WindowProfile, window_of};
 use crate::drift::reference::seasonal::Grain;
 use crate::drift::reference::{Reference, sketch_of};
 use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind};
+use crate::event::public::FeatureWindow;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -60,6 +63,15 @@ pub struct Windows {
     pub too_late: u64,
 }
 
+/// What came of windows that are over.
+#[derive(Debug, Default)]
+pub struct Judged {
+    /// Revisions of episodes that are to be published.
+    pub alerts: Vec<Alert>,
+    /// What each field looked like.
+    pub windows: Vec<FeatureWindow>,
+}
+
 /// What is known of a field by its name, beside its values.
 pub trait Fields {
     /// Who reads it.
@@ -81,22 +93,24 @@ impl Windows {
         segments.entry(profile.segment).or_default().merge(&profile.profile);
     }
 
-    /// Judges the windows that are over by the watermark, one after the other, and returns the revisions of episodes that are to
-    /// be published.
+    /// Judges the windows that are over by the watermark, one after the other: revisions of episodes, and what fields looked like.
     pub fn judge(
         &mut self,
         watermark: EventTime,
         settings: &DriftSettings,
         episodes: &mut Episodes,
         fields: &impl Fields,
-    ) -> Vec<Alert> {
+    ) -> Judged {
         let over = window_of(watermark.minus(settings.allowed_lateness), settings.window);
-        let mut alerts = Vec::new();
+        let mut judged = Judged::default();
         while let Some(first) = self.open.first_entry().filter(|first| *first.key() < over) {
             let (start, streams) = first.remove_entry();
             for (name, profiles) in streams {
                 let stream = self.streams.entry(name.clone()).or_default();
+                let mut shown = stream.shown(&name, start, &profiles, settings);
                 stream.learn(start, &profiles, settings, fields);
+                stream.mark_moving(&mut shown, settings.threshold(stream.tests(start, settings)));
+                judged.windows.extend(shown);
                 let at = start.plus(settings.window);
                 let observation = stream.observation(at, settings, fields);
                 let about =
@@ -105,11 +119,11 @@ impl Windows {
                     resolve_after: settings.resolve_after,
                     reopen_within: settings.resolve_after * 4,
                 };
-                alerts.extend(episodes.observe(&about, at, observation, ends));
+                judged.alerts.extend(episodes.observe(&about, at, observation, ends));
             }
         }
         self.over = self.over.max(Some(over));
-        alerts
+        judged
     }
 
     /// What somebody says of an episode about a stream changes what it is compared with.

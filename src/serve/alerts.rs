@@ -39,6 +39,7 @@ enum Wanted {
 #[into_params(parameter_in = Query)]
 pub(super) struct WantedAlerts {
     /// Those that go on (what is answered without this), those that have ended, or both.
+    #[param(inline)]
     status: Option<Wanted>,
     /// How many, at most.
     #[param(minimum = 1, maximum = 500, default = 100)]

@@ -5,10 +5,10 @@ use super::clients::{ClientName, ClientRole, Clients, Refused};
 use super::counts::Counts;
 use super::live::{Lag, Live};
 use super::openapi::{document, with_records};
-use super::probes::Exposition;
+use super::probes::{Exposition, Status};
 use super::problem::Problem;
 use super::score::ScoreSettings;
-use super::{alerts, decisions, score, stream, visitors};
+use super::{alerts, decisions, health, overview, score, stream, visitors};
 use crate::engine::settings::FoldSettings;
 use crate::event::DecisionId;
 use crate::log::kafka::{Receipt, Submitter};
@@ -62,6 +62,8 @@ pub struct ApiSettings {
     pub streams_max: usize,
     /// Whether the instance is about to end: then nothing is sent to be scored.
     pub stop: Arc<AtomicBool>,
+    /// How its roles stand.
+    pub status: Status,
 }
 
 /// What requests share.
@@ -75,6 +77,7 @@ pub(super) struct Shared {
     pub(super) sent: Bounded<DecisionId, Sent>,
     pub(super) fold: Arc<FoldSettings>,
     pub(super) stop: Arc<AtomicBool>,
+    pub(super) status: Status,
     pub(super) streams: Arc<Semaphore>,
     pub(super) counts: Arc<Counts>,
     pub(super) declared: Declared,
@@ -126,6 +129,7 @@ impl Api {
             score: settings.score,
             submitter,
             stop: settings.stop,
+            status: settings.status,
             sent: Bounded::new(SENT_MAX),
             streams: Arc::new(Semaphore::new(settings.streams_max)),
             counts: counts.clone(),
@@ -173,6 +177,15 @@ fn routes_of(state: &ApiState) -> OpenApiRouter<ApiState> {
     let decisions = OpenApiRouter::new()
         .routes(routes!(decisions::decision))
         .routes(routes!(decisions::decision_of_payment));
+    let overview = OpenApiRouter::new()
+        .routes(routes!(overview::recent_decisions))
+        .routes(routes!(overview::decision_minutes))
+        .routes(routes!(overview::live_sessions))
+        .routes(routes!(overview::shop_minutes))
+        .routes(routes!(overview::fields))
+        .routes(routes!(overview::field))
+        .routes(routes!(overview::quality))
+        .routes(routes!(health::health));
     let analyst = OpenApiRouter::new().routes(routes!(decisions::features)).routes(routes!(about::declared));
     let alerts = OpenApiRouter::new().routes(routes!(alerts::alerts)).routes(routes!(alerts::alert));
     let sayings = OpenApiRouter::new().routes(routes!(alerts::say)).routes(routes!(stream::stream));
@@ -183,7 +196,8 @@ fn routes_of(state: &ApiState) -> OpenApiRouter<ApiState> {
         .merge(for_roles(page, &[Page]))
         .merge(for_roles(session, &[Page, Analyst]))
         .merge(for_roles(checkout, &[Checkout]))
-        .merge(for_roles(decisions, &[Checkout, Analyst]))
+        .merge(for_roles(decisions, &[Checkout, Analyst, Operator]))
+        .merge(for_roles(overview, &[Analyst, Operator]))
         .merge(for_roles(analyst, &[Analyst]))
         .merge(for_roles(alerts, &[Analyst, Operator]))
         .merge(for_roles(sayings, &[Operator]))

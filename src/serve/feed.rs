@@ -20,8 +20,9 @@ const NEARLY_NOTHING: u64 = 1_000;
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 
 /// A reader, and what it reads.
-const READERS: [(&str, &[Topic]); 3] = [
+const READERS: [(&str, &[Topic]); 4] = [
     ("alerts", &Topic::ALERTS),
+    ("the overview", &[Topic::BusinessMinutes, Topic::DriftFeatures, Topic::QualityFraud]),
     ("scores", &[Topic::ScoresFraud, Topic::LabelledFraud]),
     (
         "the rest",

@@ -40,6 +40,10 @@ pub(super) enum Told {
     Alert(Published),
     /// A record of `scores.fraud`.
     Decision(Published),
+    /// A record of `business.minutes`, of all of the shop.
+    Minute(Published),
+    /// A record of `quality.fraud`.
+    Quality(Published),
 }
 
 /// News that wait for a follower, at most.
@@ -87,6 +91,8 @@ impl Live {
         match self.view.take(fetched) {
             Ok(None) => {}
             Ok(Some(News::Alert(alert))) => self.tell_all(Told::Alert(alert.record)),
+            Ok(Some(News::Minute(minute))) => self.tell_all(Told::Minute(minute)),
+            Ok(Some(News::Quality(quality))) => self.tell_all(Told::Quality(quality)),
             Ok(Some(News::Score(decision, decided))) => {
                 self.tell_all(Told::Decision(decided.record.clone()));
                 let waiting = self.waiting.remove(&decision).map(|(_, waiting)| waiting);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    InfoBuilder, ObjectBuilder, OneOfBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Schema,
+    ArrayBuilder, InfoBuilder, ObjectBuilder, OneOfBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Schema,
 };
 use utoipa::{PartialSchema, ToSchema};
 
@@ -31,11 +31,14 @@ pub(super) fn document() -> OpenApi {
 }
 
 /// The records that are answered as they were published, by the name of their schema in the document.
-const RECORDS: [(&str, &str); 5] = [
+const RECORDS: [(&str, &str); 8] = [
     ("FraudScore", include_str!("../../schemas/fraud_score/v1/schema.json")),
     ("LabelledScore", include_str!("../../schemas/labelled_score/v1/schema.json")),
     ("Session", include_str!("../../schemas/session/v1/schema.json")),
     ("SessionFeatures", include_str!("../../schemas/session_features/v1/schema.json")),
+    ("ScoreQuality", include_str!("../../schemas/score_quality/v1/schema.json")),
+    ("FeatureWindow", include_str!("../../schemas/feature_window/v1/schema.json")),
+    ("BusinessMinute", include_str!("../../schemas/business_minute/v1/schema.json")),
     ("PaymentAttempted", include_str!("../../schemas/payment_attempted/v1/schema.json")),
 ];
 
@@ -78,6 +81,26 @@ fn record(name: &str) -> RefOr<Schema> {
 fn optional(name: &str) -> RefOr<Schema> {
     let null = ObjectBuilder::new().schema_type(SchemaType::new(Type::Null)).build();
     OneOfBuilder::new().item(null).item(record(name)).into()
+}
+
+fn many(name: &str) -> RefOr<Schema> {
+    ArrayBuilder::new().items(record(name)).into()
+}
+
+pub(super) fn fraud_scores() -> RefOr<Schema> {
+    many("FraudScore")
+}
+
+pub(super) fn score_qualities() -> RefOr<Schema> {
+    many("ScoreQuality")
+}
+
+pub(super) fn feature_windows() -> RefOr<Schema> {
+    many("FeatureWindow")
+}
+
+pub(super) fn business_minutes() -> RefOr<Schema> {
+    many("BusinessMinute")
 }
 
 pub(super) fn fraud_score() -> RefOr<Schema> {

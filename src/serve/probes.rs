@@ -38,7 +38,9 @@ impl Status {
         self.roles.lock().unwrap_or_else(PoisonError::into_inner).insert(role, status);
     }
 
-    fn all(&self) -> BTreeMap<&'static str, RoleStatus> {
+    /// How each role stands.
+    #[must_use]
+    pub fn all(&self) -> BTreeMap<&'static str, RoleStatus> {
         self.roles.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

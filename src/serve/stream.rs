@@ -15,7 +15,8 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 /// How far the view is behind is told so often.
 const LAG_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What happens, as server-sent events: `alert` with a revision of an alert, `decision` with a record of `scores.fraud`, `lag` with how
+/// What happens, as server-sent events: `alert` with a revision of an alert, `decision` with a record of `scores.fraud`, `minute` with one of
+/// `business.minutes` about all of the shop, `quality` with one of `quality.fraud`, `lag` with how
 /// far the view is behind, every five seconds; `missed` with the number of events that a reader was too slow for.
 #[utoipa::path(
     get, path = "/v1/stream", tag = "alerts",
@@ -47,6 +48,8 @@ impl Follower {
         match tokio::time::timeout(LAG_INTERVAL, self.news.recv()).await {
             Ok(Ok(Told::Alert(record))) => Some(Event::default().event("alert").data(&*record.json)),
             Ok(Ok(Told::Decision(record))) => Some(Event::default().event("decision").data(&*record.json)),
+            Ok(Ok(Told::Minute(record))) => Some(Event::default().event("minute").data(&*record.json)),
+            Ok(Ok(Told::Quality(record))) => Some(Event::default().event("quality").data(&*record.json)),
             Ok(Err(RecvError::Lagged(missed))) => {
                 Some(Event::default().event("missed").data(missed.to_string()))
             }

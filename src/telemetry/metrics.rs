@@ -137,6 +137,14 @@ pub struct Sample {
 pub struct Samples(BTreeMap<(&'static str, Vec<String>), Sample>);
 
 impl Samples {
+    /// Each sample: name of the metric, labels with their values, value.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, Vec<(&'static str, String)>, f64)> {
+        self.0.values().map(|sample| {
+            let labels = sample.metric.labels.iter().copied().zip(sample.labels.iter().cloned());
+            (sample.metric.name, labels.collect(), sample.value)
+        })
+    }
+
     /// Adds a value.
     pub fn add(&mut self, metric: Metric, labels: &[&str], value: f64) {
         let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();

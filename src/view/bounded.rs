@@ -35,6 +35,11 @@ impl<K: Eq + Hash + Clone, V: Clone> Bounded<K, V> {
         self.entries.get(key).map(|entry| entry.1.clone())
     }
 
+    /// Looks at each entry, in no order; what is written meanwhile may be among them or not.
+    pub fn each(&self, mut look: impl FnMut(&K, &V)) {
+        self.entries.iter().for_each(|entry| look(entry.key(), &entry.value().1));
+    }
+
     /// How many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -24,6 +24,8 @@ pub struct RunningHead<'a> {
     pub dwell_ms: i64,
     /// `page_view` and `view_item` events.
     pub depth: u32,
+    /// Of these, `view_item`.
+    pub item_views: u32,
     /// Searches.
     pub searches: u32,
     /// `add_to_cart` events.
@@ -126,6 +128,42 @@ pub struct ScoreHead<'a> {
     /// The entities whose part is in it, by kind.
     #[serde(borrow)]
     pub entities: BTreeMap<Text<'a>, Text<'a>>,
+}
+
+/// Of `quality.fraud`.
+#[derive(Debug, Deserialize)]
+pub struct QualityHead<'a> {
+    /// Which score.
+    #[serde(borrow)]
+    pub score: Text<'a>,
+    /// Of which day.
+    pub day_ms: EventTime,
+}
+
+/// Of `business.minutes`.
+#[derive(Debug, Deserialize)]
+pub struct MinuteHead<'a> {
+    /// Which minute.
+    pub minute_ms: EventTime,
+    /// In which channel; all without one.
+    #[serde(borrow)]
+    pub channel: Option<Text<'a>>,
+    /// At which store.
+    #[serde(borrow)]
+    pub store_id: Option<Text<'a>>,
+}
+
+/// Of `drift.features`.
+#[derive(Debug, Deserialize)]
+pub struct WindowHead<'a> {
+    /// Of which score's decisions.
+    #[serde(borrow)]
+    pub stream: Text<'a>,
+    /// Of which field.
+    #[serde(borrow)]
+    pub feature: Text<'a>,
+    /// When it begins.
+    pub window_start_ms: EventTime,
 }
 
 /// Of `labelled.fraud`.

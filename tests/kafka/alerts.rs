@@ -114,6 +114,7 @@ fn a_change_of_unit_is_one_alert_through_kill_and_restart_and_what_is_said_of_it
     });
 
     instance.wait_until("the channel has heard of it", |_| channel.said().len() == 1);
+    what_it_looks_like_is_answered(&mut instance, odd_from);
     // kill -9 in the middle of it
     drop(instance);
     till.pay(ORDINARY + ODD / 2..ORDINARY + ODD, 100);
@@ -141,6 +142,61 @@ fn a_change_of_unit_is_one_alert_through_kill_and_restart_and_what_is_said_of_it
     assert_eq!(opened.count(), 1, "told once that it opened: {said:?}");
     assert!(said.last().is_some_and(|message| message.contains("Resolved")), "{said:?}");
     assert!(said.iter().all(|message| message.contains("amount_minor")), "{said:?}");
+}
+
+/// What those see who watch: the field that moves beside what is usual, decisions, minutes, and the instance itself.
+fn what_it_looks_like_is_answered(instance: &mut Instance, odd_from: i64) {
+    let of = |instance: &Instance, path: &str| {
+        let answer = instance.ask("GET", path, OPERATOR, b"");
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        answer.json()
+    };
+    instance.wait_until("a window of the field is said to move", |instance| {
+        let known = of(instance, "/v1/drift/features/fraud/amount_minor?windows=720");
+        known["windows"].as_array().expect("windows").iter().any(|window| window["is_moving"] == true)
+    });
+    let known = of(instance, "/v1/drift/features/fraud/amount_minor?windows=720");
+    let windows = known["windows"].as_array().expect("windows");
+    let first = windows.iter().find(|window| window["is_moving"] == true).expect("it was there");
+    let start = first["window_start_ms"].as_i64().expect("a time");
+    assert!((start - odd_from).abs() <= 3 * MINUTE_MS, "{} s", (start - odd_from) / 1_000);
+    let far = |window: &Value| window["measures"]["wasserstein"].as_f64().unwrap_or(0.0);
+    let usual = windows.iter().filter(|window| window["window_start_ms"].as_i64() < Some(odd_from)).map(far);
+    let usual = usual.fold(0.0, f64::max);
+    assert!(usual > 0.0 && far(first) > 5.0 * usual, "{} beside {usual}", far(first));
+    let shares = |of: &Value| of.as_array().expect("shares").iter().filter_map(Value::as_f64).sum::<f64>();
+    assert!((shares(&first["histogram"]["current"]) - 1.0).abs() < 1e-6, "{first}");
+    let newest = of(instance, "/v1/drift/features");
+    let named = |feature: &Value| feature["feature"] == "amount_minor" && feature["stream"] == "fraud";
+    assert!(newest["features"].as_array().expect("features").iter().any(named));
+
+    let decisions = of(instance, "/v1/decisions/recent?limit=7");
+    assert_eq!(decisions["decisions"].as_array().map(Vec::len), Some(7));
+    let minutes = of(instance, "/v1/decisions/minutes?minutes=30");
+    let minutes = minutes["minutes"].as_array().expect("minutes");
+    let counts = |minute: &Value| {
+        minute["decisions"].as_object().expect("counts").values().filter_map(Value::as_i64).sum::<i64>()
+    };
+    // the newest may have come in part
+    let whole = minutes.iter().rev().skip(2).take(10).map(counts);
+    assert!(
+        minutes.len() > 12 && whole.clone().all(|count| count == PER_MINUTE),
+        "{:?}",
+        whole.collect::<Vec<_>>()
+    );
+    let health = of(instance, "/v1/health");
+    let roles: Vec<_> = health["roles"].as_array().expect("roles").iter().map(|role| &role["role"]).collect();
+    assert!(roles.contains(&&json!("monitor")) && roles.contains(&&json!("notify")), "{roles:?}");
+    let is_count = |count: &Value| {
+        count["name"] == "tillstream_records_total"
+            && count["labels"]["topic"] == "payments"
+            && count["value"].as_f64() > Some(0.0)
+    };
+    assert!(health["counts"].as_array().expect("counts").iter().any(is_count), "{health}");
+    for path in ["/v1/decisions/recent?limit=0", "/v1/quality?days=x", "/v1/business/minutes?minutes=1441"] {
+        assert_eq!(instance.ask("GET", path, OPERATOR, b"").status, 422, "{path}");
+    }
+    assert_eq!(instance.ask("GET", "/v1/drift/features/fraud/nothing", OPERATOR, b"").status, 404);
 }
 
 /// A server that takes messages as Slack does.

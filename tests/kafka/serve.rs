@@ -314,13 +314,14 @@ fn requests_made_from_the_document_find_no_fault_of_the_server() {
         .args(["run", &format!("http://127.0.0.1:{}/v1/openapi.json", instance.http)])
         .args(["--header", "Authorization: Bearer token-of-one-who-may-all"])
         // streams of events do not end
-        .args(["--exclude-path-regex", "events|stream", "--max-examples", "50", "--seed", "1"])
+        .args(["--exclude-path-regex", "/(events|stream)$", "--max-examples", "50", "--seed", "1"])
         .current_dir(shop.folder.path())
         .output()
         .expect("bash runs");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("Tested: 9"), "{said}");
+    assert!(said.contains("Tested: 20"), "{said}");
+    assert!(!said.contains("Unresolvable"), "{said}");
     assert!(instance.metric("tillstream_http_requests_total", &["status=\"200\""]) > 0.0);
     assert_eq!(instance.metric("tillstream_http_requests_total", &["status=\"50"]), 0.0);
     assert!(!shop.log().contains("token-of-one-who-may-all"), "{}", shop.log());

@@ -75,6 +75,7 @@ fn api(instance: &Instance, submitter: Arc<Submitter>) -> Api {
         score: serve.score.clone(),
         streams_max: serve.streams_max as usize,
         stop: instance.stop.clone(),
+        status: instance.status.clone(),
     };
     Api::new(settings, instance.live.clone(), submitter, &instance.config.fold)
 }

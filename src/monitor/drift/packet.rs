@@ -1,12 +1,13 @@
 //! What whoever is woken needs to know: what moved, since when, from what to what, and where most.
 
+use super::measures::Compared;
 use super::{FieldKey, Fields, KnownField, Stream};
 use crate::alert::Observation;
-use crate::drift::distance::{Counts, SHARE_FLOOR};
 use crate::drift::factor::rescaling;
 use crate::drift::p_value::normal_survival;
 use crate::drift::profile::{Segment, Sketch};
 use crate::drift::reference::{Reference, Watched};
+use crate::drift::sketch::AlignedCategories;
 use crate::drift::{DriftSettings, Pair};
 use crate::event::alert::{AlertSegment, Finding, Histogram, Moved};
 use crate::time::EventTime;
@@ -18,8 +19,6 @@ const CONCENTRATED: f64 = 0.5;
 const PSI_LEAST: f64 = 0.04;
 /// Nor is a share that moved by fewer points.
 const SHARE_LEAST: f64 = 0.005;
-/// Shares are compared as counts of a million.
-const SHARES_OF: f64 = 1e6;
 /// Quantiles that a change of unit moves alike.
 const QUANTILES: [f64; 7] = [0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9];
 
@@ -106,7 +105,7 @@ impl Stream {
             if moved(&[Moved::Distribution, Moved::Unit, Moved::NewCategories]) {
                 *part += distance(known.reference.values());
             }
-            if moved(&[Moved::Missing]) {
+            if moved(&[Moved::Missing, Moved::NonFinite]) {
                 *part += distance(known.reference.missing());
             }
         }
@@ -159,17 +158,27 @@ fn of_values(known: &KnownField, threshold: f64, at: EventTime) -> Option<Findin
     let cells = reference.cells()?;
     let since = watched.evidence.since().filter(|_| watched.evidence.sum() >= threshold)?;
     let (current, expected) = watched.run.shares();
-    let counts = Pair { reference: of_a_million(&expected), current: of_a_million(&current) };
-    let counts = Counts::new(Pair { reference: &counts.reference, current: &counts.current }).ok()?;
-    let psi = counts.population_stability_index(SHARE_FLOOR);
+    let long_run = reference.long_run();
+    let compared = Compared {
+        shares: Pair { reference: &expected, current: &current },
+        counts: Pair { reference: watched.run.reference_count, current: watched.run.count() },
+        sketches: long_run
+            .as_ref()
+            .zip(watched.run.sketch.as_ref())
+            .map(|(reference, current)| Pair { reference, current }),
+    };
+    let mut measures = compared.measures();
+    measures.insert("p_value".to_owned(), normal_survival(watched.evidence.sum()));
+    let psi = measures.get("psi").copied()?;
     let effect = (psi - by_chance(watched, cells.len())).max(0.0);
     if effect < PSI_LEAST {
         return None;
     }
-    let factor = factor_of(reference);
-    let (what, from, to, category) = match (factor, watched.run.sketch.as_ref()) {
-        (Some(factor), _) => (Moved::Unit, 1.0, factor, None),
-        (None, Some(Sketch::Numbers(_))) => {
+    let (factor, new) = (factor_of(reference), new_category(reference, &current, &expected));
+    let (what, from, to, category) = match (factor, new, watched.run.sketch.as_ref()) {
+        (Some(factor), _, _) => (Moved::Unit, 1.0, factor, None),
+        (None, Some((name, share)), _) => (Moved::NewCategories, 0.0, share, Some(name)),
+        (None, None, Some(Sketch::Numbers(_))) => {
             (Moved::Distribution, cells.median(&expected), cells.median(&current), None)
         }
         _ => {
@@ -183,12 +192,6 @@ fn of_values(known: &KnownField, threshold: f64, at: EventTime) -> Option<Findin
             (Moved::Distribution, share(&expected), share(&current), Some(cells.label(place)))
         }
     };
-    let measures = [
-        ("psi", psi),
-        ("js", counts.jensen_shannon_distance()),
-        ("ks", counts.kolmogorov_smirnov().statistic()),
-        ("p_value", normal_survival(watched.evidence.sum())),
-    ];
     Some(Finding {
         feature: known.name.to_string(),
         what,
@@ -201,7 +204,7 @@ fn of_values(known: &KnownField, threshold: f64, at: EventTime) -> Option<Findin
         count: whole(watched.run.count()),
         reference_count: watched.run.reference_count,
         effect,
-        measures: measures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        measures,
         statistic: watched.evidence.sum(),
         threshold,
         histogram: Some(Histogram { cells: cells.labels(), reference: expected, current }),
@@ -216,9 +219,18 @@ fn by_chance(watched: &Watched, cells: usize) -> f64 {
     (cells as f64 - 1.0) * (1.0 / now + 1.0 / usual) * watched.dispersion()
 }
 
-/// Shares as whole numbers.
-fn of_a_million(shares: &[f64]) -> Vec<u64> {
-    shares.iter().map(|share| whole(share * SHARES_OF)).collect()
+/// A name that was not there before, and its share, if that is most of what moved.
+fn new_category(reference: &Reference, current: &[f64], expected: &[f64]) -> Option<(String, f64)> {
+    let (Some(Sketch::Categories(usual)), Some(Sketch::Categories(now))) =
+        (reference.long_run(), reference.values().run.sketch.as_ref())
+    else {
+        return None;
+    };
+    let names = AlignedCategories::new(Pair { reference: &usual, current: now }, 0.0);
+    let (name, count) = names.appeared().first()?;
+    let share = *count as f64 / now.count().max(1) as f64;
+    let moved: f64 = current.iter().zip(expected).map(|(now, usual)| (now - usual).max(0.0)).sum();
+    (share >= SHARE_LEAST && share >= moved / 2.0).then(|| (name.to_string(), share))
 }
 
 /// The factor by which all values moved, if they did.
@@ -234,7 +246,7 @@ fn factor_of(reference: &Reference) -> Option<f64> {
     moved.is_change_of_unit().then_some(moved.factor)
 }
 
-/// Whether fewer, or more, records have a value.
+/// Whether fewer, or more, records have a finite value.
 fn of_presence(known: &KnownField, threshold: f64, at: EventTime) -> Option<Finding> {
     let watched = known.reference.missing();
     let since = watched.evidence.since().filter(|_| watched.evidence.sum() >= threshold)?;
@@ -246,7 +258,7 @@ fn of_presence(known: &KnownField, threshold: f64, at: EventTime) -> Option<Find
     }
     Some(Finding {
         feature: known.name.to_string(),
-        what: Moved::Missing,
+        what: if known.reference.share_non_finite() > 0.5 { Moved::NonFinite } else { Moved::Missing },
         segment: None,
         category: None,
         from,
