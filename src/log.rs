@@ -8,6 +8,7 @@ pub mod kafka;
 pub mod memory;
 pub mod partitioner;
 pub mod position;
+pub mod submit;
 pub mod topic;
 
 use crate::time::ProcessingTime;

@@ -6,6 +6,7 @@
 pub mod business;
 pub mod concept;
 pub mod drift;
+pub mod pattern;
 pub mod quality;
 mod seasonal;
 pub mod volume;

@@ -273,7 +273,7 @@ impl View {
     }
 
     /// The topics it is built from.
-    pub const TOPICS: [Topic; 11] = [
+    pub const TOPICS: [Topic; 12] = [
         Topic::ScoresFraud,
         Topic::LabelledFraud,
         Topic::FeaturesFraud,
@@ -281,6 +281,7 @@ impl View {
         Topic::Sessions,
         Topic::Catalogue,
         Topic::AlertsDrift,
+        Topic::AlertsFraud,
         Topic::AlertsBusiness,
         Topic::BusinessMinutes,
         Topic::DriftFeatures,
@@ -403,7 +404,7 @@ impl View {
                 Ok(None)
             }
             Topic::ScoresFraud => self.take_score(json, published),
-            Topic::AlertsDrift | Topic::AlertsBusiness => {
+            Topic::AlertsDrift | Topic::AlertsFraud | Topic::AlertsBusiness => {
                 let alert: Alert = read(json)?;
                 let new = KnownAlert { record: published(alert.as_of_ms), alert: Arc::new(alert) };
                 Ok(self.alerts.take(new.clone()).then_some(News::Alert(new)))

@@ -10,6 +10,8 @@ const PAGE_PSI: f64 = 0.25;
 const PAGE_SHARE: f64 = 0.1;
 /// A change of a figure or of a volume, relative to what it was.
 const PAGE_FIGURE: f64 = 0.3;
+/// A pattern of fewer payments is looked at by whoever looks at payments.
+const PAGE_PAYMENTS: u64 = 20;
 /// What concerns less of the traffic can wait until tomorrow.
 const PAGE_TRAFFIC: f64 = 0.02;
 
@@ -28,7 +30,8 @@ pub fn severity(kind: AlertKind, findings: &[Finding], share: f64, causes: &[Cau
 
 fn is_large(kind: AlertKind, finding: &Finding) -> bool {
     match finding.what {
-        Moved::Unit | Moved::Pattern => true,
+        Moved::Unit => true,
+        Moved::Pattern => finding.count >= PAGE_PAYMENTS,
         Moved::Distribution => finding.effect >= PAGE_PSI,
         Moved::Missing | Moved::NonFinite | Moved::NewCategories => finding.to - finding.from >= PAGE_SHARE,
         // a rate of fraud or of errors that doubles is large, however small it was

@@ -111,7 +111,8 @@ impl Wanted<'_> {
         let value = fetched.record.value.as_deref().unwrap_or_default();
         let Ok(record) = serde_json::from_slice::<serde_json::Value>(value) else { return false };
         let time = TIMES.iter().find_map(|name| record.get(name)?.as_i64());
-        let has = |(field, wanted): &(String, String)| match record.get(field) {
+        let at = |path: &str| path.split('.').try_fold(&record, |within, name| within.get(name));
+        let has = |(field, wanted): &(String, String)| match at(field) {
             Some(serde_json::Value::String(text)) => text == wanted,
             Some(other) => {
                 serde_json::from_str(wanted).is_ok_and(|wanted: serde_json::Value| wanted == *other)
@@ -233,12 +234,15 @@ mod tests {
             offset: 0,
             record: std::sync::Arc::new(LogRecord { value: Some(json.into()), ..LogRecord::default() }),
         };
-        let record = fetched(r#"{"event_time_ms":1000,"channel":"app","amount_minor":250}"#);
+        let record = fetched(
+            r#"{"event_time_ms":1000,"channel":"app","amount_minor":250,"entities":{"device":"d1"}}"#,
+        );
         let is = |since_ms, fields: &[&str]| {
             let fields: Vec<_> = fields.iter().map(|field| field_and_value(field).unwrap()).collect();
             Wanted { since_ms, fields: &fields }.is(&record)
         };
         assert!(is(None, &[]) && is(Some(1_000), &["channel=app", "amount_minor=250"]));
+        assert!(is(None, &["entities.device=d1"]) && !is(None, &["entities.card=d1"]));
         assert!(!is(Some(1_001), &[]) && !is(None, &["channel=web"]) && !is(None, &["store_id=1"]));
         assert!(Wanted { since_ms: None, fields: &[] }.is(&fetched("no JSON")));
         assert!(!Wanted { since_ms: Some(0), fields: &[] }.is(&fetched("no JSON")));

@@ -173,6 +173,7 @@ const FILES: [&str; Topic::ALL.len()] = [
     include_str!("../../topics/business.minutes.yaml"),
     include_str!("../../topics/drift.features.yaml"),
     include_str!("../../topics/alerts.drift.yaml"),
+    include_str!("../../topics/alerts.fraud.yaml"),
     include_str!("../../topics/alerts.business.yaml"),
     include_str!("../../topics/recommendations.yaml"),
     include_str!("../../topics/late.yaml"),

@@ -17,9 +17,9 @@ use super::stage::{DeadlineChange, FoldError, Stage};
 use crate::drift::profile::Profiler;
 use crate::drift::volume::Volumes;
 use crate::event::entity::partition_of;
-use crate::event::monitor::{BUSINESS, MonitorEvent, VOLUMES, monitor_hash};
-use crate::event::public::{DecisionVector, FraudScore, Text};
-use crate::event::{Deadline, DecisionEvent, DecisionId, Part, RawOrigin};
+use crate::event::monitor::{BUSINESS, FRAUD, MonitorEvent, Suspect, SuspectEntity, VOLUMES, monitor_hash};
+use crate::event::public::{Action, DecisionVector, FraudScore, Reason, Text};
+use crate::event::{Deadline, DecisionEvent, DecisionId, EntityKind, Part, RawOrigin};
 use crate::feature::FeaturePlan;
 use crate::fraud::gather::{Gather, OpenGather, OwnedContext, PartOutcome};
 use crate::fraud::label::{Decided, LabelEnd, Labelling};
@@ -286,6 +286,9 @@ impl Decide {
         out.publish(Topic::ScoresFraud, "tillstream.fraud_score.v1", &score.decision_id, &score);
         let vector = self.vector(&gather, &score);
         out.publish(Topic::VectorsFraud, "tillstream.decision_vector.v1", &score.decision_id, &vector);
+        if let Some(suspect) = suspect(&score, &gather, &self.settings.plan) {
+            self.send_to_monitor(FRAUD, &MonitorEvent::Suspect(suspect), out);
+        }
         let said = Said::of(&score);
         let decided = decided(&score, model);
         self.profile(task, &gather, said);
@@ -435,6 +438,26 @@ fn take_if(gather: &mut Option<Gather>, done: impl FnOnce(&OpenGather) -> bool) 
             None
         }
     }
+}
+
+/// A payment that is not simply approved, with the entities whose features its reasons read.
+fn suspect(score: &FraudScore<'_>, gather: &OpenGather, plan: &FeaturePlan) -> Option<Suspect> {
+    if score.decision == Action::Approve {
+        return None;
+    }
+    let rules_of = |kind: EntityKind| {
+        let about_it = |reason: &&Reason<'_>| {
+            reason.inputs.keys().any(|name| plan.entities_of(name).any(|of| of == kind))
+        };
+        score.reasons.iter().filter(about_it).map(|reason| Box::from(&*reason.rule)).collect::<Vec<_>>()
+    };
+    let entities = gather.entities.iter().filter_map(|(kind, id)| {
+        let rules = rules_of(*kind);
+        (!rules.is_empty()).then(|| SuspectEntity { kind: *kind, id: id.clone(), rules })
+    });
+    let entities: Vec<_> = entities.collect();
+    let amount = score.currency.as_deref().map(Box::from).zip(score.amount_minor);
+    (!entities.is_empty()).then_some(Suspect { time: score.event_time_ms, amount, entities })
 }
 
 /// Beside what rules and model read stands over which windows.

@@ -19,6 +19,7 @@ use crate::log::{Fetched, Start, Topic, TopicPartition};
 use crate::monitor::business::ShopMinutes;
 use crate::monitor::concept::Concept;
 use crate::monitor::drift::{Fields, Judged, Windows};
+use crate::monitor::pattern::Patterns;
 use crate::monitor::quality::{Day, day_of, end_of};
 use crate::monitor::volume::VolumeWatch;
 use crate::progress::sources::{Admission, Refusal, Sources};
@@ -66,6 +67,8 @@ pub struct MonitorTask {
     pub volumes: VolumeWatch,
     /// What the shop did, by minute.
     pub minutes: ShopMinutes,
+    /// What rules react to, by entity.
+    pub patterns: Patterns,
     /// What values look like, and should.
     pub windows: Windows,
     /// What is not as it should be.
@@ -106,6 +109,7 @@ impl MonitorTask {
             && self.windows == other.windows
             && self.volumes == other.volumes
             && self.minutes == other.minutes
+            && self.patterns == other.patterns
             && self.episodes == other.episodes
     }
 }
@@ -156,6 +160,11 @@ impl Monitor {
             MonitorEvent::Profile(profile) => task.windows.take(profile),
             MonitorEvent::Volume(volume) => task.volumes.take(volume),
             MonitorEvent::Minute(part) => task.minutes.take(&part),
+            MonitorEvent::Suspect(suspect) => {
+                if let Some(alert) = task.patterns.take(&suspect, &mut task.episodes) {
+                    publish_alert(&alert, out);
+                }
+            }
             MonitorEvent::Command(command) => self.obey(task, &command, out),
         }
     }
@@ -201,6 +210,7 @@ impl Monitor {
             out.publish(Topic::DriftFeatures, "tillstream.feature_window.v1", &key, window);
         }
         alerts.extend(task.volumes.judge(watermark, drift, &mut task.episodes));
+        alerts.extend(task.patterns.judge(watermark, &mut task.episodes));
         for minute in task.minutes.close(watermark, drift, &mut task.episodes, &mut alerts) {
             out.publish(
                 Topic::BusinessMinutes,
@@ -304,6 +314,7 @@ impl Fields for Monitor {
 fn publish_alert(alert: &Alert, out: &mut Outputs) {
     let topic = match alert.kind {
         AlertKind::Business => Topic::AlertsBusiness,
+        AlertKind::FraudPattern => Topic::AlertsFraud,
         _ => Topic::AlertsDrift,
     };
     out.publish(topic, "tillstream.alert.v1", &alert.fingerprint, alert);
@@ -317,6 +328,7 @@ impl Stage for Monitor {
         Topic::DriftFeatures,
         Topic::BusinessMinutes,
         Topic::AlertsDrift,
+        Topic::AlertsFraud,
         Topic::AlertsBusiness,
     ];
 

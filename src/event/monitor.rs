@@ -3,6 +3,7 @@
 use super::alert::AlertCommand;
 use super::business::MinutePart;
 use super::copy::LabelOutcome;
+use super::entity::EntityKind;
 use super::public::Action;
 use crate::drift::profile::WindowProfile;
 use crate::drift::volume::Volume;
@@ -33,6 +34,30 @@ pub enum MonitorEvent<'a> {
     Volume(Volume),
     /// What the shop did in a part of a minute.
     Minute(MinutePart),
+    /// A payment that rules reacted to, and that was not simply approved.
+    Suspect(Suspect),
+}
+
+/// A payment that rules reacted to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspect {
+    /// When it was attempted.
+    pub time: EventTime,
+    /// Currency and amount in its minor units, if its own part came.
+    pub amount: Option<(Box<str>, i64)>,
+    /// The entities whose features the rules read.
+    pub entities: Vec<SuspectEntity>,
+}
+
+/// An entity of such a payment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuspectEntity {
+    /// What sort it is.
+    pub kind: EntityKind,
+    /// Its id.
+    pub id: Box<str>,
+    /// The rules that read features of it.
+    pub rules: Vec<Box<str>>,
 }
 
 /// A score, and what its payment turned out to be.

@@ -134,6 +134,14 @@ impl FeaturePlan {
         derived.features().filter_map(|id| self.feature_of(id)?.window).max()
     }
 
+    /// The kinds of the entities that a value of that flat name is about; none if it is no feature.
+    pub fn entities_of(&self, name: &str) -> impl Iterator<Item = EntityKind> {
+        let own = self.features.get(name).map(|feature| feature.entity);
+        let derived = self.derived.iter().filter(move |derived| derived.name == name);
+        let several = derived.flat_map(|derived| derived.features());
+        own.into_iter().chain(several.filter_map(|id| Some(self.feature_of(id)?.entity)))
+    }
+
     /// Every feature, by name.
     pub fn features(&self) -> impl Iterator<Item = &Feature> {
         self.features.values()

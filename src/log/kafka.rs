@@ -13,7 +13,7 @@ mod raw;
 mod reader;
 mod shared;
 mod statistics;
-mod submit;
+mod submitter;
 mod tail;
 mod transactions;
 #[cfg(test)]
@@ -25,7 +25,7 @@ pub use committed::{NextOffset, TopicIds};
 pub use feed::KafkaFeed;
 pub use reader::{PartitionReader, ReaderError, Standing, standings};
 pub use shared::SharedReader;
-pub use submit::{Receipt, Submitter};
+pub use submitter::Submitter;
 pub use tail::{Behind, Tail, TailStart};
 
 use crate::crash_points::reach;

@@ -28,6 +28,7 @@ pub enum Topic {
     BusinessMinutes,
     DriftFeatures,
     AlertsDrift,
+    AlertsFraud,
     AlertsBusiness,
     Recommendations,
     Late,
@@ -36,7 +37,7 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Topic; 28] = [
+    pub const ALL: [Topic; 29] = [
         Topic::Clickstream,
         Topic::Payments,
         Topic::Labels,
@@ -61,6 +62,7 @@ impl Topic {
         Topic::BusinessMinutes,
         Topic::DriftFeatures,
         Topic::AlertsDrift,
+        Topic::AlertsFraud,
         Topic::AlertsBusiness,
         Topic::Recommendations,
         Topic::Late,
@@ -80,7 +82,7 @@ impl Topic {
         Topic::Linked,
     ];
     /// The public topics.
-    pub const PUBLIC: [Topic; 15] = [
+    pub const PUBLIC: [Topic; 16] = [
         Topic::Sessions,
         Topic::FeaturesSession,
         Topic::FeaturesFraud,
@@ -92,6 +94,7 @@ impl Topic {
         Topic::BusinessMinutes,
         Topic::DriftFeatures,
         Topic::AlertsDrift,
+        Topic::AlertsFraud,
         Topic::AlertsBusiness,
         Topic::Recommendations,
         Topic::Late,
@@ -99,7 +102,7 @@ impl Topic {
     ];
 
     /// The topics on which alerts stand.
-    pub const ALERTS: [Topic; 2] = [Topic::AlertsDrift, Topic::AlertsBusiness];
+    pub const ALERTS: [Topic; 3] = [Topic::AlertsDrift, Topic::AlertsFraud, Topic::AlertsBusiness];
 
     /// The public topics that the stages write: all but what is pushed, which follows from a view of them.
     pub fn of_stages() -> impl Iterator<Item = Topic> {
@@ -134,6 +137,7 @@ impl Topic {
             Topic::BusinessMinutes => "business.minutes",
             Topic::DriftFeatures => "drift.features",
             Topic::AlertsDrift => "alerts.drift",
+            Topic::AlertsFraud => "alerts.fraud",
             Topic::AlertsBusiness => "alerts.business",
             Topic::Recommendations => "recommendations",
             Topic::Late => "late",

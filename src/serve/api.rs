@@ -11,7 +11,7 @@ use super::score::ScoreSettings;
 use super::{alerts, decisions, health, overview, score, stream, visitors};
 use crate::engine::settings::FoldSettings;
 use crate::event::DecisionId;
-use crate::log::kafka::{Receipt, Submitter};
+use crate::log::submit::{Receipt, Submit};
 use crate::time::Stopwatch;
 use crate::view::PaymentMark;
 use crate::view::bounded::Bounded;
@@ -73,7 +73,7 @@ pub(super) struct ApiState(Arc<Shared>);
 pub(super) struct Shared {
     pub(super) live: Arc<Live>,
     pub(super) score: ScoreSettings,
-    pub(super) submitter: Arc<Submitter>,
+    pub(super) submitter: Arc<dyn Submit>,
     pub(super) sent: Bounded<DecisionId, Sent>,
     pub(super) fold: Arc<FoldSettings>,
     pub(super) stop: Arc<AtomicBool>,
@@ -121,7 +121,7 @@ impl Api {
     pub fn new(
         settings: ApiSettings,
         live: Arc<Live>,
-        submitter: Arc<Submitter>,
+        submitter: Arc<dyn Submit>,
         fold: &Arc<FoldSettings>,
     ) -> Api {
         let counts = Arc::new(Counts::new());

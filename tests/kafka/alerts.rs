@@ -161,7 +161,8 @@ fn what_it_looks_like_is_answered(instance: &mut Instance, odd_from: i64) {
     let start = first["window_start_ms"].as_i64().expect("a time");
     assert!((start - odd_from).abs() <= 3 * MINUTE_MS, "{} s", (start - odd_from) / 1_000);
     let far = |window: &Value| window["measures"]["wasserstein"].as_f64().unwrap_or(0.0);
-    let usual = windows.iter().filter(|window| window["window_start_ms"].as_i64() < Some(odd_from)).map(far);
+    let is_usual = |window: &&Value| window["window_start_ms"].as_i64() <= Some(odd_from - MINUTE_MS);
+    let usual = windows.iter().filter(is_usual).map(far);
     let usual = usual.fold(0.0, f64::max);
     assert!(usual > 0.0 && far(first) > 5.0 * usual, "{} beside {usual}", far(first));
     let shares = |of: &Value| of.as_array().expect("shares").iter().filter_map(Value::as_f64).sum::<f64>();

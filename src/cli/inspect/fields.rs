@@ -61,6 +61,7 @@ pub(super) fn json_of_monitor_event(event: &MonitorEvent<'_>) -> String {
         MonitorEvent::Command(command) => text_of(command),
         MonitorEvent::Volume(volume) => text_of(volume),
         MonitorEvent::Minute(part) => text_of(part),
+        MonitorEvent::Suspect(suspect) => text_of(suspect),
     }
 }
 

@@ -15,8 +15,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// The topics that alerts stand on.
-pub(super) const TOPICS: [(Topic, AlertTopic); 2] =
-    [(Topic::AlertsDrift, AlertTopic::Drift), (Topic::AlertsBusiness, AlertTopic::Business)];
+pub(super) const TOPICS: [(Topic, AlertTopic); 3] = [
+    (Topic::AlertsDrift, AlertTopic::Drift),
+    (Topic::AlertsFraud, AlertTopic::Fraud),
+    (Topic::AlertsBusiness, AlertTopic::Business),
+];
 const POLL: Duration = Duration::from_millis(100);
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// Before reading is tried again.

@@ -9,6 +9,7 @@ use crate::event::monitor::LabelledDecision;
 use crate::monitor::business::ShopMinutes;
 use crate::monitor::concept::Concept;
 use crate::monitor::drift::Windows;
+use crate::monitor::pattern::Patterns;
 use crate::monitor::quality::Day;
 use crate::monitor::volume::VolumeWatch;
 use crate::progress::sources::{Refusal, Sources};
@@ -33,6 +34,7 @@ struct Whole<'a> {
     windows: Cow<'a, Windows>,
     volumes: Cow<'a, VolumeWatch>,
     minutes: Cow<'a, ShopMinutes>,
+    patterns: Cow<'a, Patterns>,
     episodes: Cow<'a, Episodes>,
 }
 
@@ -51,6 +53,7 @@ impl Checkpointed for MonitorTask {
             windows: Cow::Borrowed(&self.windows),
             volumes: Cow::Borrowed(&self.volumes),
             minutes: Cow::Borrowed(&self.minutes),
+            patterns: Cow::Borrowed(&self.patterns),
             episodes: Cow::Borrowed(&self.episodes),
         };
         postcard::to_stdvec(&whole).expect("state holds nothing that postcard refuses")
@@ -86,6 +89,7 @@ impl Checkpointed for MonitorTask {
         self.windows = whole.windows.into_owned();
         self.volumes = whole.volumes.into_owned();
         self.minutes = whole.minutes.into_owned();
+        self.patterns = whole.patterns.into_owned();
         self.episodes = whole.episodes.into_owned();
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Appends single raw records for somebody who waits for what comes of them.
 
 use super::client::{ClientSettings, Linger, Logged};
+use crate::log::submit::{Receipt, Submit};
 use crate::log::{LogError, Topic};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,18 +16,6 @@ impl ProducerContext for Logged {
             tracing::warn!(%fault, "a record that somebody waits for did not reach its topic");
             has_failed.store(true, Ordering::Relaxed);
         }
-    }
-}
-
-/// What became of a record that was handed over.
-#[derive(Debug, Clone)]
-pub struct Receipt(Arc<AtomicBool>);
-
-impl Receipt {
-    /// Whether it will never reach its topic. Otherwise it has, or will when a broker answers.
-    #[must_use]
-    pub fn has_failed(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -48,12 +37,19 @@ impl Submitter {
         Ok(Submitter { settings: settings.clone(), records_max, producer })
     }
 
-    /// Hands a record over at once; it is appended when a broker answers.
-    ///
-    /// # Errors
-    ///
-    /// [`LogError`] if there is no more room, or the client library has given up; then the next record finds a new producer.
-    pub fn offer(&self, topic: Topic, key: &[u8], value: &[u8]) -> Result<Receipt, LogError> {
+    /// Waits until all is appended, for so long at most; how many records are not.
+    pub fn flush(&self, patience: Duration) -> usize {
+        let current = self.producer.read().unwrap_or_else(PoisonError::into_inner);
+        match current.flush(patience) {
+            Ok(()) => 0,
+            Err(_) => usize::try_from(current.in_flight_count()).unwrap_or(0),
+        }
+    }
+}
+
+impl Submit for Submitter {
+    /// Appended when a broker answers. Where the client library has given up, the next record finds a new producer.
+    fn offer(&self, topic: Topic, key: &[u8], value: &[u8]) -> Result<Receipt, LogError> {
         let has_failed = Arc::new(AtomicBool::new(false));
         let record = BaseRecord::with_opaque_to(topic.name(), has_failed.clone()).key(key).payload(value);
         let current = self.producer.read().unwrap_or_else(PoisonError::into_inner);
@@ -65,15 +61,6 @@ impl Submitter {
             *self.producer.write().unwrap_or_else(PoisonError::into_inner) = made;
         }
         sent.map(|()| Receipt(has_failed))
-    }
-
-    /// Waits until all is appended, for so long at most; how many records are not.
-    pub fn flush(&self, patience: Duration) -> usize {
-        let current = self.producer.read().unwrap_or_else(PoisonError::into_inner);
-        match current.flush(patience) {
-            Ok(()) => 0,
-            Err(_) => usize::try_from(current.in_flight_count()).unwrap_or(0),
-        }
     }
 }
 

@@ -1,0 +1,264 @@
+//! Patterns of fraud: many payments in a short time that rules react to around one entity, as episodes.
+//!
+//! A payment concerns several entities, and a ring shows at its device, its cards and its ip alike: each payment counts towards one episode,
+//! that of the entity around which most is seen.
+
+use crate::alert::{About, EpisodeSettings, Episodes, Observation, Traffic};
+use crate::event::EntityKind;
+use crate::event::alert::{Alert, AlertKind, Finding, Moved};
+use crate::event::monitor::Suspect;
+use crate::time::{EventTime, rfc3339};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// So many payments within [`WITHIN`] are a pattern.
+const LEAST: usize = 5;
+const WITHIN: Duration = Duration::from_secs(3_600);
+/// While a pattern goes on, it is told again after so long.
+const TOLD_EVERY: Duration = Duration::from_secs(600);
+/// Entities that are remembered; beyond, the one of which nothing came for longest is forgotten.
+const ENTITIES_MAX: usize = 20_000;
+/// Payments of an entity whose times are remembered.
+const TIMES_MAX: usize = 64;
+
+type Entity = (EntityKind, Box<str>);
+
+/// What rules reacted to lately, by entity.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Patterns {
+    entities: BTreeMap<Entity, Around>,
+    /// The newest payment.
+    now: Option<EventTime>,
+}
+
+/// What rules reacted to around an entity.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Around {
+    /// Of the newest payments.
+    times: VecDeque<EventTime>,
+    rules: BTreeMap<Box<str>, Reactions>,
+    /// What has come since it was told last.
+    untold: Traffic,
+    /// When that was; none while there is no episode.
+    told: Option<EventTime>,
+}
+
+/// The reactions of one rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Reactions {
+    count: u64,
+    first: EventTime,
+    last: EventTime,
+}
+
+impl Patterns {
+    /// Takes a payment that was not simply approved. Returns a revision to publish, if there is something to say.
+    pub fn take(&mut self, suspect: &Suspect, episodes: &mut Episodes) -> Option<Alert> {
+        let now = self.now.max(Some(suspect.time)).unwrap_or(suspect.time);
+        self.now = Some(now);
+        let entities = suspect.entities.iter().map(|of| (of.kind, of.id.clone()));
+        let open =
+            entities.clone().filter(|entity| self.is_open(entity)).max_by_key(|entity| self.seen(entity));
+        for (of, entity) in suspect.entities.iter().zip(entities) {
+            if open.as_ref().is_none_or(|open| *open == entity) {
+                self.entities.entry(entity).or_default().add(suspect, &of.rules, now);
+            }
+        }
+        self.forget(now);
+        let most = suspect.entities.iter().map(|of| (of.kind, of.id.clone()));
+        let entity = open.or_else(|| most.max_by_key(|entity| self.seen(entity)))?;
+        let around = self.entities.get_mut(&entity)?;
+        around.is_worth_telling(now).then(|| around.tell(&entity, now, episodes)).flatten()
+    }
+
+    /// Ends the episodes around which nothing came for long enough by the watermark.
+    pub fn judge(&mut self, watermark: EventTime, episodes: &mut Episodes) -> Vec<Alert> {
+        let mut alerts = Vec::new();
+        self.entities.retain(|entity, around| {
+            let ends = around.last().plus(WITHIN);
+            if around.told.is_none() || ends > watermark {
+                return true;
+            }
+            let traffic = std::mem::take(&mut around.untold);
+            let observation = Observation { traffic, ..Observation::default() };
+            alerts.extend(episodes.observe(&about(entity), ends, observation, settings()));
+            false
+        });
+        alerts
+    }
+
+    fn is_open(&self, entity: &Entity) -> bool {
+        self.entities.get(entity).is_some_and(|around| around.told.is_some())
+    }
+
+    fn seen(&self, entity: &Entity) -> usize {
+        self.entities.get(entity).map_or(0, |around| around.times.len())
+    }
+
+    fn forget(&mut self, now: EventTime) {
+        if self.entities.len() <= ENTITIES_MAX {
+            return;
+        }
+        self.entities.retain(|_, around| around.told.is_some() || around.last().plus(WITHIN) > now);
+        while self.entities.len() > ENTITIES_MAX {
+            let oldest =
+                self.entities.iter().min_by_key(|(_, around)| (around.told.is_some(), around.last()));
+            let Some(oldest) = oldest.map(|(entity, _)| entity.clone()) else { return };
+            self.entities.remove(&oldest);
+        }
+    }
+}
+
+impl Around {
+    fn add(&mut self, suspect: &Suspect, rules: &[Box<str>], now: EventTime) {
+        self.times.push_back(suspect.time);
+        if self.times.len() > TIMES_MAX {
+            self.times.pop_front();
+        }
+        self.times.retain(|time| time.plus(WITHIN) > now);
+        if self.told.is_none() {
+            self.rules.retain(|_, reactions| reactions.last.plus(WITHIN) > now);
+        }
+        for rule in rules {
+            let fresh = Reactions { count: 0, first: suspect.time, last: suspect.time };
+            let reactions = self.rules.entry(rule.clone()).or_insert(fresh);
+            reactions.count += 1;
+            reactions.first = reactions.first.min(suspect.time);
+            reactions.last = reactions.last.max(suspect.time);
+        }
+        let money = suspect.amount.iter().map(|(currency, minor)| (currency.to_string(), *minor));
+        self.untold.add(&Traffic { decisions: 1, money_minor: money.collect() });
+    }
+
+    fn last(&self) -> EventTime {
+        self.rules.values().map(|reactions| reactions.last).max().unwrap_or_default()
+    }
+
+    fn is_worth_telling(&self, now: EventTime) -> bool {
+        self.told.map_or(self.times.len() >= LEAST, |told| told.plus(TOLD_EVERY) <= now)
+    }
+
+    fn tell(&mut self, entity: &Entity, now: EventTime, episodes: &mut Episodes) -> Option<Alert> {
+        self.told = Some(now);
+        let traffic = std::mem::take(&mut self.untold);
+        let findings: Vec<Finding> =
+            self.rules.iter().map(|(rule, reactions)| reactions.finding(rule)).collect();
+        let since = findings.iter().map(|finding| finding.since_ms).min().unwrap_or(now);
+        let (kind, id) = entity;
+        let observation = Observation {
+            read_by: self.rules.keys().map(|rule| format!("rule {rule}")).collect(),
+            findings,
+            traffic_since: traffic.clone(),
+            traffic,
+            share: 1.0,
+            command: format!(
+                "tillstream inspect scores.fraud --since {} --where entities.{}={id}",
+                rfc3339(since),
+                kind.name()
+            ),
+            ..Observation::default()
+        };
+        episodes.observe(&about(entity), now, observation, settings())
+    }
+}
+
+impl Reactions {
+    fn finding(&self, rule: &str) -> Finding {
+        let count = self.count as f64;
+        Finding {
+            feature: rule.to_owned(),
+            what: Moved::Pattern,
+            segment: None,
+            category: None,
+            from: 0.0,
+            to: count,
+            since_ms: self.first,
+            until_ms: self.last,
+            count: self.count,
+            reference_count: 0.0,
+            effect: count,
+            measures: BTreeMap::new(),
+            statistic: count,
+            threshold: LEAST as f64,
+            histogram: None,
+        }
+    }
+}
+
+fn about((kind, id): &Entity) -> About {
+    About { kind: AlertKind::FraudPattern, subject: format!("{} {id}", kind.name()), what: String::new() }
+}
+
+fn settings() -> EpisodeSettings {
+    EpisodeSettings { resolve_after: WITHIN, reopen_within: WITHIN * 4 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::alert::AlertStatus;
+    use crate::event::monitor::SuspectEntity;
+
+    fn suspect(minute: i64, card: &str) -> Suspect {
+        let entity =
+            |kind, id: &str, rule: &str| SuspectEntity { kind, id: id.into(), rules: vec![rule.into()] };
+        Suspect {
+            time: EventTime(minute * 60_000),
+            amount: Some(("EUR".into(), 100)),
+            entities: vec![
+                entity(EntityKind::Card, card, "card_burst"),
+                entity(EntityKind::Device, "d1", "device_ring"),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_ring_of_cards_at_one_device_is_one_episode_around_the_device_until_it_stops() {
+        let (mut patterns, mut episodes) = (Patterns::default(), Episodes::default());
+        let mut told = Vec::new();
+        for number in 0..30 {
+            told.extend(patterns.take(&suspect(number, &format!("c{}", number % 7)), &mut episodes));
+            told.extend(patterns.judge(EventTime(number * 60_000), &mut episodes));
+        }
+        let first = told.first().expect("five in five minutes");
+        assert_eq!((first.subject.as_str(), first.detected_ms), ("device d1", EventTime(4 * 60_000)));
+        assert_eq!((first.decisions, first.money_minor.get("EUR")), (5, Some(&500)));
+        assert_eq!(first.severity.name(), "ticket");
+        assert!(
+            told.len() <= 4 && told.iter().all(|alert| alert.alert_id == first.alert_id),
+            "{}",
+            told.len()
+        );
+        assert_eq!(told.last().map(|alert| alert.severity.name()), Some("page"), "it has grown");
+        let ended = patterns.judge(EventTime((29 + 60) * 60_000), &mut episodes);
+        let [ended] = ended.as_slice() else { panic!("one ended") };
+        assert_eq!((ended.status, ended.decisions), (AlertStatus::Resolved, 30));
+        assert_eq!(ended.money_minor.get("EUR"), Some(&3_000));
+    }
+
+    #[test]
+    fn what_rules_react_to_now_and_then_is_no_pattern() {
+        let (mut patterns, mut episodes) = (Patterns::default(), Episodes::default());
+        for number in 0..40 {
+            let alert = patterns.take(&suspect(number * 20, "c1"), &mut episodes);
+            assert_eq!(alert, None, "three an hour");
+        }
+        assert_eq!(patterns.judge(EventTime::MAX, &mut episodes), []);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_is_open_stays() {
+        let (mut patterns, mut episodes) = (Patterns::default(), Episodes::default());
+        for number in 0..5 {
+            patterns.take(&suspect(0, &format!("c{number}")), &mut episodes);
+        }
+        for number in 0..ENTITIES_MAX + 50 {
+            let mut other = suspect(30, &format!("x{number}"));
+            other.entities.truncate(1);
+            patterns.take(&other, &mut episodes);
+        }
+        assert!(patterns.entities.len() <= ENTITIES_MAX);
+        assert!(patterns.is_open(&(EntityKind::Device, "d1".into())));
+    }
+}
