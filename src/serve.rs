@@ -12,6 +12,7 @@ mod health;
 pub mod live;
 mod openapi;
 mod overview;
+mod page;
 mod probes;
 mod problem;
 pub mod push;

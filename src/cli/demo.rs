@@ -1,11 +1,12 @@
 //! `tillstream demo`: the whole engine on generated traffic, live on the terminal.
 
 mod learned;
+mod page;
 mod shown;
 mod tally;
 
 use super::generate::topic_of;
-use super::{CliError, ConfigFile, is_watched, start_logging};
+use super::{CliError, ConfigFile, is_watched, say, start_logging};
 use crate::config::MODEL_OF_THE_PROGRAM;
 use crate::engine::process::Engine;
 use crate::generate::{GenerateSettings, GeneratedRecord, Generator};
@@ -14,8 +15,10 @@ use crate::time::{Clock, Stopwatch, SystemClock};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use learned::Learned;
+use page::{Page, TOKEN};
 use shown::Shown;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -29,11 +32,12 @@ const DAY_SECONDS: f64 = 86_400.0;
 const REDRAW: Duration = Duration::from_millis(250);
 
 /// Plays a shop's day at many times real speed through the whole engine in one process, without a
-/// broker, and shows what it finds: card testers and bots are planted, and the truth about them is known.
+/// broker, and shows what it finds, on the terminal and on a page: card testers and bots are planted, and the truth about them is known.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tillstream demo
-  tillstream demo --duration 60s --rate 50000 --seed 7")]
+  tillstream demo --duration 60s --rate 50000 --seed 7
+  tillstream demo --stay --listen 127.0.0.1:9310")]
 pub(super) struct Demo {
     /// How long.
     #[arg(long, default_value = "20s", value_parser = humantime::parse_duration)]
@@ -44,6 +48,12 @@ pub(super) struct Demo {
     /// Decides the traffic.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Where the page is served; port 0 is one that is free.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Go on serving the page when all is played, until Ctrl-C.
+    #[arg(long)]
+    stay: bool,
     #[command(flatten)]
     config: ConfigFile,
 }
@@ -78,8 +88,10 @@ impl Demo {
             Engine::new(&config.fold, config.partitions, config.idle_timeout, config.decision_deadline);
         let mut tally = Tally::default();
         let mut learned = config.fold.model.as_ref().map(|model| Learned::of(model.name()));
-        let mut shown = Shown::new(&config);
         let stopped = interrupted()?;
+        let page = Page::open(&config, self.listen, &stopped)?;
+        say(&format!("the page: http://{}/ (token `{TOKEN}`)", page.address));
+        let mut shown = Shown::new(page.live.clone());
         let screen = screen(self.duration);
         let clock = Stopwatch::start();
         for record in generator.catalogue() {
@@ -96,6 +108,9 @@ impl Demo {
                 shown.arrived(&record);
                 feed(&mut engine, &mut tally, record, clock.elapsed());
             }
+            for (topic, record) in page.mailbox.take() {
+                engine.append(&Destination::ByKey(topic), record);
+            }
             engine.broker().borrow_mut().set_now(SystemClock.now());
             engine.until_quiet().context("running the stages")?;
             engine.take_public(|partition, record| {
@@ -103,13 +118,14 @@ impl Demo {
                 shown.published(partition, record);
                 learned.iter_mut().for_each(|learned| learned.published(partition.topic, record));
             });
+            page.is_up_to_date();
             if now >= drawn + REDRAW {
                 drawn = now;
                 engine.trim();
                 screen.set_position(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
                 screen.set_message(tally.summary(&engine, generator.truth(), now));
             }
-            if now >= self.duration || stopped.load(Ordering::Relaxed) {
+            if stopped.load(Ordering::Relaxed) || (now >= self.duration && !self.stay) {
                 break;
             }
             std::thread::sleep(TICK.saturating_sub(clock.elapsed().saturating_sub(now)));

@@ -8,7 +8,7 @@ use super::openapi::{document, with_records};
 use super::probes::{Exposition, Status};
 use super::problem::Problem;
 use super::score::ScoreSettings;
-use super::{alerts, decisions, health, overview, score, stream, visitors};
+use super::{alerts, decisions, health, overview, page, score, stream, visitors};
 use crate::engine::settings::FoldSettings;
 use crate::event::DecisionId;
 use crate::log::submit::{Receipt, Submit};
@@ -151,6 +151,7 @@ fn router(state: &ApiState) -> Router {
     routes
         .with_state(state.clone())
         .merge(open)
+        .merge(page::routes())
         .fallback(|| std::future::ready(Problem::not_found("there is no such route")))
         .method_not_allowed_fallback(|| {
             std::future::ready(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "the route has no such method"))

@@ -1,9 +1,9 @@
 //! What the demo would have shown to visitors, and whether they looked at it next.
 
-use crate::config::Config;
 use crate::generate::{GeneratedRecord, RawTopic};
 use crate::log::{Fetched, LogRecord, Topic, TopicPartition};
 use crate::recommend::{Recommendation, Why};
+use crate::serve::live::Live;
 use crate::view::View;
 use crate::view::heads::RunningHead;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ const ONE_OF: u64 = 40;
 
 /// A page that asks what to show before each look at an item.
 pub(super) struct Shown {
-    view: View,
+    live: Arc<Live>,
     looks: u64,
     asked: u64,
     hits: u64,
@@ -29,17 +29,9 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// Over what the configuration keeps.
-    pub(super) fn new(config: &Config) -> Shown {
-        Shown {
-            view: View::new(config.serve.view),
-            looks: 0,
-            asked: 0,
-            hits: 0,
-            hits_of_popular: 0,
-            offered: 0,
-            last: String::new(),
-        }
+    /// Over what the page shows.
+    pub(super) fn new(live: Arc<Live>) -> Shown {
+        Shown { live, looks: 0, asked: 0, hits: 0, hits_of_popular: 0, offered: 0, last: String::new() }
     }
 
     /// A raw record arrived: of interest is what the catalogue says.
@@ -55,25 +47,25 @@ impl Shown {
         let partition = TopicPartition::new(Topic::Catalogue, 0);
         let fetched = Fetched { partition, offset: self.offered, record: Arc::new(told) };
         self.offered += 1;
-        drop(self.view.take(&fetched));
+        self.live.take(&fetched);
     }
 
     /// A record was published.
     pub(super) fn published(&mut self, partition: TopicPartition, record: &LogRecord) {
-        match partition.topic {
-            Topic::FeaturesSession => self.judge(record),
-            Topic::Sessions => {}
-            _ => return,
+        if !View::TOPICS.contains(&partition.topic) {
+            return;
+        }
+        if partition.topic == Topic::FeaturesSession {
+            self.judge(record);
         }
         let fetched = Fetched { partition, offset: 0, record: Arc::new(record.clone()) };
-        // what cannot be read is missing from the figures, and nothing else
-        drop(self.view.take(&fetched));
+        self.live.take(&fetched);
     }
 
     /// Whether what is looked at now was among what would have been shown before.
     fn judge(&mut self, record: &LogRecord) {
         let Some(now) = head(record.value.as_deref()) else { return };
-        let Some(before) = self.view.running_session(&now.visitor_id) else { return };
+        let Some(before) = self.live.view.running_session(&now.visitor_id) else { return };
         let Some(before) = head(Some(before.json.as_bytes())) else { return };
         let Some(next) = now.last_items.first().filter(|item| !before.last_items.contains(item)) else {
             return;
@@ -86,7 +78,7 @@ impl Shown {
             return;
         }
         let (items, categories) = (before.items(), before.most_touched());
-        let recommender = self.view.recommender();
+        let recommender = self.live.view.recommender();
         let answer = recommender.recommend(&items, &categories, COUNT);
         let popular = recommender.recommend(&[], &[], COUNT);
         let is_among = |answer: &[Recommendation<'_>]| answer.iter().any(|chosen| chosen.item == &**next);
@@ -98,7 +90,7 @@ impl Shown {
 
     /// Lines for the report.
     pub(super) fn lines(&self) -> Vec<String> {
-        let sizes = self.view.recommender().sizes();
+        let sizes = self.live.view.recommender().sizes();
         let share = |hits: u64| 100.0 * hits as f64 / self.asked as f64;
         let mut lines = Vec::new();
         if self.asked > 0 {
@@ -112,7 +104,7 @@ impl Shown {
             ));
             lines.push(self.last.clone());
         }
-        let intent = self.view.intent_quality();
+        let intent = self.live.view.intent_quality();
         if intent.purchases > 0 {
             lines.push(format!(
                 "purchases foreseen: loss {:.3} (by their rate alone: {:.3}), learned from {} sessions, {} with a purchase",
