@@ -11,7 +11,8 @@
 //! - The same [`GenerateSettings`] give the same bytes on every machine: random numbers are our
 //!   own, and what is not integer arithmetic is `+ − × ÷` on `f64`, which IEEE 754 fixes to the
 //!   last bit.
-//! - Traffic is stationary per hour of the week (UTC): nothing drifts unless somebody plants it.
+//! - Traffic is stationary per hour of the week (UTC): nothing drifts unless somebody plants it ([`Change`]). What is planted throws dice of its own: up to
+//!   its beginning the traffic has the bytes that it has without it.
 //! - Every record but the broken ones meets the contract (`docs/contracts.md`), and the broken ones
 //!   break it in exactly the way that they are counted under.
 //! - What was planted is counted when its record leaves, so truth and stream agree at every moment,
@@ -31,6 +32,7 @@
 mod account;
 mod agenda;
 mod catalogue;
+mod change;
 mod funnel;
 mod generator;
 mod json;
@@ -50,12 +52,14 @@ mod stage;
 mod till;
 mod truth;
 mod visit;
+mod wire;
 
 #[cfg(test)]
 mod tests;
 
+pub use change::{Change, ChangeError, ChangeKind, ChangedSegment};
 pub use generator::Generator;
 pub use profile::hour_of_week_intensity;
 pub use record::{GeneratedRecord, RawTopic, write_line};
 pub use settings::{GenerateError, GenerateSettings, Shares};
-pub use truth::{Accounting, BrokenCounts, Truth};
+pub use truth::{Accounting, BrokenCounts, PlantedChange, Truth};

@@ -2,7 +2,7 @@
 
 use super::run::{client_settings, look_up};
 use super::{CliError, ConfigFile, is_watched, say};
-use crate::generate::{GenerateSettings, GeneratedRecord, Generator, RawTopic, write_line};
+use crate::generate::{Change, GenerateSettings, GeneratedRecord, Generator, RawTopic, write_line};
 use crate::log::Topic;
 use crate::log::kafka::KafkaFeed;
 use crate::time::{Clock, EventTime, SystemClock};
@@ -18,6 +18,7 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   tillstream generate --seed 7 --events 100000 --out day.jsonl
+  tillstream generate --events 3600000 --events-per-second 2 --drift unit:at=15d,segment=channel=store --out weeks.jsonl
   tillstream generate --events 300000 --kafka --config shop.yaml --per-second 5000")]
 pub(super) struct Generate {
     /// Decides everything.
@@ -46,6 +47,15 @@ pub(super) struct Generate {
     /// With --kafka: where to write the truth.
     #[arg(long, value_name = "FILE", requires = "kafka")]
     truth: Option<PathBuf>,
+    /// Records per second of event time, on average over a week. With 2, a day is 172,800 records.
+    #[arg(long, default_value_t = GenerateSettings::default().events_per_second, value_name = "N")]
+    events_per_second: f64,
+    /// Plant a change that is to be found. May be given several times. Of all kinds: `at=` a time after the start (15d, 36h) or
+    /// a time, `for=` how long (till the end), `strength=` weak, middle, strong or a number, mostly `segment=` channel=, country= or
+    /// store= and a value.
+    /// unit: amounts of payments by a factor.
+    #[arg(long, value_name = "KIND:KEY=VALUE,...", value_parser = Change::drift)]
+    drift: Vec<Change>,
     #[command(flatten)]
     config: ConfigFile,
 }
@@ -59,6 +69,8 @@ impl Generate {
             start,
             labelled: self.labelled,
             is_whole: true,
+            events_per_second: self.events_per_second,
+            changes: self.drift.clone(),
             ..GenerateSettings::default()
         };
         settings.check().map_err(|fault| CliError::Usage(fault.to_string()))?;

@@ -3,6 +3,7 @@
 use super::GeneratedRecord;
 use super::account::Account;
 use super::agenda::Agenda;
+use super::change::Part;
 use super::label::Label;
 use super::merchandise::{self, Merchandise};
 use super::oddity::{Fault, Nature, Oddity, Odds};
@@ -16,6 +17,7 @@ use super::stage::{Draft, PlantedRecord, Shop, Stage};
 use super::till::Till;
 use super::truth::{Accounting, Truth};
 use super::visit::{Begins, Visit};
+use super::wire;
 use crate::time::EventTime;
 
 /// Arrivals that are payments in a store, in a thousand; the others are visits. With it, payments
@@ -61,7 +63,9 @@ pub struct Generator {
     /// Records on their way, by arrival.
     under_way: Agenda<UnderWay>,
     plans: Vec<Plan>,
-    /// The accounting, then the patterns.
+    /// Changes that have begun.
+    changes_begun: usize,
+    /// The accounting, then patterns and changes.
     truth: Vec<Truth>,
 }
 
@@ -125,6 +129,7 @@ impl Generator {
             draft: Draft::new(),
             under_way: Agenda::new(),
             plans: Vec::new(),
+            changes_begun: 0,
             truth: vec![Truth::Accounting(Accounting::default())],
             settings,
         };
@@ -141,8 +146,8 @@ impl Generator {
         (0..items).map(|place| merchandise::listed(self.shop.catalogue.item(place), self.settings.start.0))
     }
 
-    /// The truth about the records produced so far: the accounting, then the planted patterns in
-    /// the order of their first records.
+    /// The truth about the records produced so far: the accounting, then the planted patterns and
+    /// changes in the order of their first records.
     #[must_use]
     pub fn truth(&self) -> &[Truth] {
         &self.truth
@@ -240,6 +245,11 @@ impl Generator {
             let mut stage =
                 Stage { shop, random, draft, payments: &mut begun.payments, event: begun.events, fate };
             let pause_ms = actor.act(&mut stage);
+            if !shop.changes.is_empty()
+                && let Some(part) = actor.part()
+            {
+                wire::alter(draft, &part, now_ms, shop);
+            }
             if let Some(actor) = actor.begins() {
                 begins = Some((now_ms + random.between(FOLLOWS_MS.0, FOLLOWS_MS.1), actor));
             }
@@ -280,6 +290,12 @@ impl Generator {
     /// Counts a record that leaves.
     fn count(&mut self, arrived: &UnderWay) {
         self.accounting_mut().count(arrived.record.topic, arrived.oddity);
+        while let Some(change) = self.shop.changes.get(self.changes_begun)
+            && change.start_ms() <= arrived.record.timestamp_ms
+        {
+            self.truth.push(Truth::Change(change.truth()));
+            self.changes_begun += 1;
+        }
         let Some(planted) = arrived.planted else {
             return;
         };
@@ -292,7 +308,7 @@ impl Generator {
         match truth {
             Truth::CardTesting { .. } => self.accounting_mut().card_testing += 1,
             Truth::Bot { .. } => self.accounting_mut().bot += 1,
-            Truth::Accounting(_) => {}
+            Truth::Accounting(_) | Truth::Change(_) => {}
         }
     }
 
@@ -354,6 +370,16 @@ impl Actor {
             Actor::Order(_) | Actor::Account(_) => Nature::Paying,
             // nothing happens to what a review says, nor to the catalogue: they are written with care
             Actor::CardTester(_) | Actor::Bot(_) | Actor::Label(_) | Actor::Merchandise(_) => Nature::Planted,
+        }
+    }
+
+    /// Of which part of the traffic the record is that was written last, where changes can concern it.
+    fn part(&self) -> Option<Part> {
+        match self {
+            Actor::Visit(visit) => Some(visit.part()),
+            Actor::Till(till) => Some(till.part()),
+            Actor::CardTester(_) => Some(Part { channel: "online", country: None, store: None }),
+            _ => None,
         }
     }
 

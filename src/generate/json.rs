@@ -1,5 +1,7 @@
 //! JSON written by hand into a buffer that is used again: the generator's speed comes from here.
 
+use std::ops::Range;
+
 /// A payload in the making.
 #[derive(Debug, Default)]
 pub(super) struct Json {
@@ -36,6 +38,31 @@ impl Json {
     pub(super) fn text(&mut self, text: &str) -> &mut Json {
         push_text(&mut self.bytes, text);
         self
+    }
+
+    /// The value of the object's member `name`, as it is written. For what has no object with a member of that name before it.
+    pub(super) fn member(&self, name: &str) -> Option<&str> {
+        std::str::from_utf8(self.bytes.get(self.place_of(name)?.1)?).ok()
+    }
+
+    /// Writes `value` instead of that of the member `name`, if there is one.
+    pub(super) fn replace(&mut self, name: &str, value: &str) {
+        if let Some((_, place)) = self.place_of(name) {
+            self.bytes.splice(place, value.bytes());
+        }
+    }
+
+    /// Where the member `name` stands, from its comma on, and where its value: a number, or a text without escapes.
+    fn place_of(&self, name: &str) -> Option<(Range<usize>, Range<usize>)> {
+        let quoted = format!(",\"{name}\":");
+        let start = self.bytes.windows(quoted.len()).position(|part| part == quoted.as_bytes())?;
+        let from = start + quoted.len();
+        let rest = self.bytes.get(from..)?;
+        let length = match rest.split_first()? {
+            (b'"', text) => text.iter().position(|&byte| byte == b'"')? + 2,
+            _ => rest.iter().position(|byte| b",}".contains(byte))?,
+        };
+        Some((start..from + length, from..from + length))
     }
 
     pub(super) fn clear(&mut self) {
@@ -122,6 +149,19 @@ mod tests {
         let mut json = Json::default();
         json.padded(42, 5).raw(" ").padded(123_456, 5).raw(" ").padded(u64::MAX, 1).raw(" ").hex(0xab_cdef);
         assert_eq!(json.to_text(), "00042 123456 18446744073709551615 0000000000abcdef");
+    }
+
+    #[test]
+    fn a_member_is_read_and_replaced() {
+        let mut json = Json::default();
+        json.raw(r#"{"a":"x","amount_minor":12,"channel":"store","last":7}"#);
+        assert_eq!(json.member("amount_minor"), Some("12"));
+        assert_eq!((json.member("channel"), json.member("absent")), (Some("\"store\""), None));
+        json.replace("amount_minor", "1200");
+        json.replace("channel", "\"app\"");
+        json.replace("last", "8");
+        json.replace("absent", "0");
+        assert_eq!(json.to_text(), r#"{"a":"x","amount_minor":1200,"channel":"app","last":8}"#);
     }
 
     #[test]

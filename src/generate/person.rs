@@ -5,10 +5,10 @@ use super::catalogue::Currency;
 use super::random::{Random, mix};
 
 /// A country with the currency that the shop charges there.
-type Country = (&'static str, Currency);
+pub(super) type Country = (&'static str, Currency);
 
 /// Countries with their share of people in a thousand.
-const COUNTRIES: [(Country, u64); 8] = [
+pub(super) const COUNTRIES: [(Country, u64); 8] = [
     (("DE", Currency::Eur), 420),
     (("FR", Currency::Eur), 130),
     (("NL", Currency::Eur), 100),

@@ -1,5 +1,6 @@
 //! What may be chosen about the traffic, and what is refused.
 
+use super::change::Change;
 use crate::time::EventTime;
 
 /// What traffic to generate. The same settings give the same bytes.
@@ -33,6 +34,8 @@ pub struct GenerateSettings {
     /// Whether the shop also tells of orders, the transactions of its tills, logins and changes of its catalogue; else of
     /// clicks, payments and labels alone.
     pub is_whole: bool,
+    /// What changes in the course of it.
+    pub changes: Vec<Change>,
 }
 
 /// Shares of all records that something odd happens to, each from 0 to 1, together at most 1.
@@ -99,6 +102,7 @@ impl Default for GenerateSettings {
             events_per_pattern: 25_000,
             labelled: 0.0,
             is_whole: false,
+            changes: Vec::new(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::RawTopic;
 use super::catalogue::Catalogue;
+use super::change::Changes;
 use super::json::Json;
 use super::oddity::{Fate, Fault, Oddity};
 use super::person::{Person, somebody};
@@ -15,6 +16,8 @@ pub(super) struct Shop {
     pub(super) people: u64,
     /// Whether there are orders, transactions of tills, logins and changes of the catalogue.
     pub(super) is_whole: bool,
+    /// What changes in the course of the traffic.
+    pub(super) changes: Changes,
     /// The seed, scattered: ids of neighbouring seeds have nothing in common.
     scattered_seed: u64,
 }
@@ -23,7 +26,8 @@ impl Shop {
     pub(super) fn new(settings: &GenerateSettings) -> Shop {
         let scattered_seed = mix(!settings.seed);
         let GenerateSettings { visitors: people, is_whole, items, .. } = *settings;
-        Shop { catalogue: Catalogue::new(scattered_seed, items), people, is_whole, scattered_seed }
+        let changes = Changes::new(&settings.changes, settings.start);
+        Shop { catalogue: Catalogue::new(scattered_seed, items), people, is_whole, changes, scattered_seed }
     }
 
     /// Somebody who comes to the shop now.

@@ -1,6 +1,7 @@
 //! Payments in stores: an attempt and its result, with a store and a terminal instead of a visitor.
 
 use super::catalogue::Line;
+use super::change::Part;
 use super::json::Json;
 use super::oddity::Nature;
 use super::payment::{Outcome, Payment};
@@ -9,7 +10,8 @@ use super::random::Random;
 use super::sale::Sale;
 use super::stage::{Shop, Stage};
 
-const STORES: u64 = 120;
+/// Stores, numbered from 1.
+pub(super) const STORES: u64 = 120;
 const TERMINALS: u64 = 6;
 
 /// Attempts that are approved, in a thousand.
@@ -61,6 +63,11 @@ impl Till {
 
     pub(super) fn nature(&self) -> Nature {
         if self.step == Step::Captured { Nature::Unknown } else { Nature::Paying }
+    }
+
+    /// Of which part of the traffic it is.
+    pub(super) fn part(&self) -> Part {
+        Part { channel: "store", country: Some(self.country), store: Some(self.store) }
     }
 
     /// The transaction that ends what was written last, if it ends.

@@ -2,6 +2,7 @@
 //! are.
 
 use super::RawTopic;
+use super::change::{ChangeKind, ChangedSegment};
 use super::oddity::{Fault, Oddity};
 use crate::time::EventTime;
 use serde::Serialize;
@@ -10,7 +11,7 @@ use serde::Serialize;
 /// One line of JSON each.
 ///
 /// Identifiers are raw, as in the raw topics; nobody behind them exists.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Truth {
     /// How many records there are, and how many of them are odd.
@@ -53,6 +54,30 @@ pub enum Truth {
         /// Its records, all of them clicks.
         records: u64,
     },
+    /// Traffic changes; the change names its kind. It enters when the stream has come to its beginning.
+    #[serde(untagged)]
+    Change(PlantedChange),
+}
+
+/// A change that was planted: drift, or an honest one that is none.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlantedChange {
+    /// What changes.
+    pub kind: ChangeKind,
+    /// Event time from which on it is so.
+    pub at_ms: EventTime,
+    /// Event time until which it is; none if it is till the end.
+    pub until_ms: Option<EventTime>,
+    /// How strong it is; what that means, the kind says.
+    pub strength: f64,
+    /// The part of the traffic, if it is not all.
+    pub segment: Option<ChangedSegment>,
+    /// The topic whose records change.
+    pub stream: &'static str,
+    /// What changes in them.
+    pub fields: Vec<&'static str>,
+    /// Whether it is drift that is to be found.
+    pub is_drift: bool,
 }
 
 impl Truth {

@@ -2,6 +2,7 @@
 
 use super::account::Account;
 use super::catalogue::Line;
+use super::change::Part;
 use super::funnel::{Situation, Step};
 use super::json::Json;
 use super::oddity::Nature;
@@ -91,6 +92,11 @@ impl Visit {
 
     pub(super) fn nature(&self) -> Nature {
         self.step.nature()
+    }
+
+    /// Of which part of the traffic the record is that was written last.
+    pub(super) fn part(&self) -> Part {
+        Part { channel: "online", country: Some(self.person.country), store: None }
     }
 
     /// What began with the record that was written last, if anything did.

@@ -1,0 +1,253 @@
+//! Changes that somebody plants in the traffic: drift that is to be found, and honest changes that are none.
+//!
+//! A change is written `KIND:key=value,...`, such as `unit:at=15d,strength=weak,segment=channel=store`. What each kind does,
+//! and what its strength means, says [`ChangeKind`].
+
+mod parse;
+
+pub use parse::ChangeError;
+
+use super::record::RawTopic;
+use super::truth::PlantedChange;
+use crate::time::EventTime;
+use serde::Serialize;
+use std::time::Duration;
+
+/// What changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// Amounts of payments come in another unit: all by one factor, which is the strength (2.54, 10, 100).
+    Unit,
+}
+
+/// A change of the traffic, planted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    kind: ChangeKind,
+    begins: Begins,
+    /// Till the end of the traffic if not given.
+    lasts: Option<Duration>,
+    strength: f64,
+    segment: Option<ChangedSegment>,
+    source: RawTopic,
+    /// The field that changes, where there is a choice.
+    field: Option<&'static str>,
+}
+
+/// When a change begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begins {
+    /// So long after the traffic.
+    After(Duration),
+    At(EventTime),
+}
+
+/// The part of the traffic that changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChangedSegment {
+    /// `channel`, `card_country` or `store`.
+    pub dimension: &'static str,
+    /// Its value.
+    pub value: String,
+}
+
+/// What may be said of a kind of change.
+struct Kind {
+    kind: ChangeKind,
+    name: &'static str,
+    is_drift: bool,
+    /// Weak, middle, strong.
+    strengths: [f64; 3],
+    strength_least: f64,
+    strength_most: f64,
+    has_segments: bool,
+    /// The topics on which it can be; the first if none is named.
+    sources: &'static [RawTopic],
+    /// Fields of which it changes one; the first if none is named.
+    choices: &'static [&'static str],
+    /// Fields that change besides.
+    fields: &'static [&'static str],
+}
+
+/// What most kinds have in common.
+const KIND: Kind = Kind {
+    kind: ChangeKind::Unit,
+    name: "",
+    is_drift: true,
+    strengths: [0.25, 0.5, 1.0],
+    strength_least: 0.0,
+    strength_most: 1.0,
+    has_segments: true,
+    sources: &[RawTopic::Payments],
+    choices: &[],
+    fields: &[],
+};
+
+const KINDS: [Kind; 1] = [Kind {
+    kind: ChangeKind::Unit,
+    name: "unit",
+    strengths: [2.54, 10.0, 100.0],
+    strength_least: 0.001,
+    strength_most: 1_000.0,
+    fields: &["amount_minor"],
+    ..KIND
+}];
+
+/// Of which part of the traffic a record is, as far as changes can be limited to it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    pub(super) channel: &'static str,
+    pub(super) country: Option<&'static str>,
+    pub(super) store: Option<u64>,
+}
+
+/// The changes of a stream, by when they begin.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    planted: Vec<Planted>,
+}
+
+/// A change with its place in time.
+#[derive(Debug)]
+pub(super) struct Planted {
+    pub(super) change: Change,
+    start_ms: i64,
+    /// No longer from here on.
+    end_ms: Option<i64>,
+}
+
+impl Change {
+    /// When it begins in traffic that begins at `start`.
+    pub(super) fn start(&self, start: EventTime) -> EventTime {
+        match self.begins {
+            Begins::After(after) => start.plus(after),
+            Begins::At(time) => time,
+        }
+    }
+
+    pub(super) fn kind(&self) -> ChangeKind {
+        self.kind
+    }
+
+    fn of_kind(&self) -> &'static Kind {
+        KINDS.iter().find(|kind| kind.kind == self.kind).expect("every kind is among the kinds")
+    }
+
+    pub(super) fn strength(&self) -> f64 {
+        self.strength
+    }
+
+    pub(super) fn source(&self) -> RawTopic {
+        self.source
+    }
+
+    /// Whether `part` is of the part of the traffic that changes.
+    fn concerns(&self, part: &Part) -> bool {
+        self.segment.as_ref().is_none_or(|segment| match segment.dimension {
+            "channel" => segment.value == part.channel,
+            "card_country" => part.country == Some(&*segment.value),
+            _ => part.store.is_some_and(|store| segment.value == format!("store-{store:03}")),
+        })
+    }
+}
+
+impl Changes {
+    /// The changes of traffic that begins at `start`.
+    pub(super) fn new(changes: &[Change], start: EventTime) -> Changes {
+        let mut planted: Vec<Planted> = changes
+            .iter()
+            .map(|change| {
+                let start = change.start(start);
+                let end_ms = change.lasts.map(|lasts| start.plus(lasts).0);
+                Planted { change: change.clone(), start_ms: start.0, end_ms }
+            })
+            .collect();
+        planted.sort_by_key(|planted| planted.start_ms);
+        Changes { planted }
+    }
+
+    /// What goes on at `now_ms`.
+    pub(super) fn going_on(&self, now_ms: i64) -> impl Iterator<Item = &Planted> {
+        self.planted.iter().filter(move |planted| {
+            planted.start_ms <= now_ms && planted.end_ms.is_none_or(|end_ms| now_ms < end_ms)
+        })
+    }
+
+    /// Whether there are none at any time.
+    pub(super) fn is_empty(&self) -> bool {
+        self.planted.is_empty()
+    }
+
+    /// The change at that place, by when they begin.
+    pub(super) fn get(&self, place: usize) -> Option<&Planted> {
+        self.planted.get(place)
+    }
+}
+
+impl Planted {
+    pub(super) fn start_ms(&self) -> i64 {
+        self.start_ms
+    }
+
+    /// Whether it concerns `part`.
+    pub(super) fn concerns(&self, part: &Part) -> bool {
+        self.change.concerns(part)
+    }
+
+    /// What there is to say of it.
+    pub(super) fn truth(&self) -> PlantedChange {
+        let kind = self.change.of_kind();
+        PlantedChange {
+            kind: self.change.kind,
+            at_ms: EventTime(self.start_ms),
+            until_ms: self.end_ms.map(EventTime),
+            strength: self.change.strength,
+            segment: self.change.segment.clone(),
+            stream: self.change.source.name(),
+            fields: self.change.field.into_iter().chain(kind.fields.iter().copied()).collect(),
+            is_drift: kind.is_drift,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_goes_on_from_its_beginning_until_its_end() {
+        let change = Change::drift("unit:at=2d,for=3h").unwrap();
+        let start = EventTime(1_000);
+        let changes = Changes::new(&[change], start);
+        let from = 1_000 + 2 * 86_400_000;
+        for (now_ms, expected) in
+            [(from - 1, 0), (from, 1), (from + 3 * 3_600_000 - 1, 1), (from + 3 * 3_600_000, 0)]
+        {
+            assert_eq!(changes.going_on(now_ms).count(), expected, "{now_ms}");
+        }
+    }
+
+    #[test]
+    fn a_change_of_a_segment_concerns_that_alone() {
+        let part = Part { channel: "store", country: Some("NL"), store: Some(3) };
+        for (segment, expected) in [
+            ("channel=store", true),
+            ("channel=online", false),
+            ("country=NL", true),
+            ("country=DE", false),
+            ("store=store-003", true),
+            ("store=store-004", false),
+        ] {
+            let change = Change::drift(&format!("unit:at=1d,segment={segment}")).unwrap();
+            assert_eq!(change.concerns(&part), expected, "{segment}");
+        }
+    }
+
+    #[test]
+    fn every_kind_is_known_by_the_name_that_the_truth_gives_it() {
+        for kind in &KINDS {
+            assert_eq!(serde_json::to_value(kind.kind).unwrap(), kind.name);
+        }
+    }
+}
