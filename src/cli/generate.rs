@@ -53,7 +53,8 @@ pub(super) struct Generate {
     /// Plant a change that is to be found. May be given several times. Of all kinds: `at=` a time after the start (15d, 36h) or
     /// a time, `for=` how long (till the end), `strength=` weak, middle, strong or a number, mostly `segment=` channel=, country= or
     /// store= and a value.
-    /// unit: amounts of payments by a factor.
+    /// unit: amounts of payments by a factor. missing: a `field=` of payments, in a share of them. categories: a `field=` of payments is
+    /// another (`to=`), in a share of them. silent: a share of a topic (`source=`) does not come.
     #[arg(long, value_name = "KIND:KEY=VALUE,...", value_parser = Change::drift)]
     drift: Vec<Change>,
     #[command(flatten)]

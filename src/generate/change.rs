@@ -7,6 +7,7 @@ mod parse;
 
 pub use parse::ChangeError;
 
+use super::random::{Random, mix};
 use super::record::RawTopic;
 use super::truth::PlantedChange;
 use crate::time::EventTime;
@@ -19,6 +20,13 @@ use std::time::Duration;
 pub enum ChangeKind {
     /// Amounts of payments come in another unit: all by one factor, which is the strength (2.54, 10, 100).
     Unit,
+    /// A field of payments is absent: from so large a share of the records (0.05, 0.2, 0.8).
+    Missing,
+    /// A field of payments has another value (`to`), one that was there or a new one: in so large a share of the records (0.05, 0.2,
+    /// 0.5).
+    Categories,
+    /// Records of a topic do not come: so large a share of them (0.5, 0.8, 1).
+    Silent,
 }
 
 /// A change of the traffic, planted.
@@ -33,6 +41,8 @@ pub struct Change {
     source: RawTopic,
     /// The field that changes, where there is a choice.
     field: Option<&'static str>,
+    /// What the field becomes, where something is said of it.
+    to: Option<String>,
 }
 
 /// When a change begins.
@@ -68,6 +78,8 @@ struct Kind {
     choices: &'static [&'static str],
     /// Fields that change besides.
     fields: &'static [&'static str],
+    /// Whether something can be said of what the field becomes.
+    has_to: bool,
 }
 
 /// What most kinds have in common.
@@ -82,17 +94,59 @@ const KIND: Kind = Kind {
     sources: &[RawTopic::Payments],
     choices: &[],
     fields: &[],
+    has_to: false,
 };
 
-const KINDS: [Kind; 1] = [Kind {
-    kind: ChangeKind::Unit,
-    name: "unit",
-    strengths: [2.54, 10.0, 100.0],
-    strength_least: 0.001,
-    strength_most: 1_000.0,
-    fields: &["amount_minor"],
-    ..KIND
-}];
+/// Text fields of payments that can be another; a channel becomes `app`, a country `PL`, if nothing is said.
+const CATEGORIES: [&str; 5] =
+    ["channel", "card_country", "ip_country", "billing_country", "shipping_country"];
+
+/// Fields that payments can do without.
+const OPTIONAL: [&str; 9] = [
+    "card_country",
+    "channel",
+    "ip_country",
+    "billing_country",
+    "shipping_country",
+    "device_id",
+    "ip",
+    "customer_id",
+    "visitor_id",
+];
+
+const KINDS: [Kind; 4] = [
+    Kind {
+        kind: ChangeKind::Unit,
+        name: "unit",
+        strengths: [2.54, 10.0, 100.0],
+        strength_least: 0.001,
+        strength_most: 1_000.0,
+        fields: &["amount_minor"],
+        ..KIND
+    },
+    Kind {
+        kind: ChangeKind::Missing,
+        name: "missing",
+        strengths: [0.05, 0.2, 0.8],
+        choices: &OPTIONAL,
+        ..KIND
+    },
+    Kind {
+        kind: ChangeKind::Categories,
+        name: "categories",
+        strengths: [0.05, 0.2, 0.5],
+        choices: &CATEGORIES,
+        has_to: true,
+        ..KIND
+    },
+    Kind {
+        kind: ChangeKind::Silent,
+        name: "silent",
+        strengths: [0.5, 0.8, 1.0],
+        sources: &RawTopic::ALL,
+        ..KIND
+    },
+];
 
 /// Of which part of the traffic a record is, as far as changes can be limited to it.
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +154,13 @@ pub(super) struct Part {
     pub(super) channel: &'static str,
     pub(super) country: Option<&'static str>,
     pub(super) store: Option<u64>,
+    /// The payment: what changes of a payment, changes in all its records. Where there is none, the event.
+    pub(super) payment: Option<u64>,
+}
+
+impl Part {
+    /// Nothing else is known of it.
+    pub(super) const ONLINE: Part = Part { channel: "online", country: None, store: None, payment: None };
 }
 
 /// The changes of a stream, by when they begin.
@@ -112,6 +173,8 @@ pub(super) struct Changes {
 #[derive(Debug)]
 pub(super) struct Planted {
     pub(super) change: Change,
+    /// Tells the dice of changes apart.
+    place: u64,
     start_ms: i64,
     /// No longer from here on.
     end_ms: Option<i64>,
@@ -142,6 +205,16 @@ impl Change {
         self.source
     }
 
+    pub(super) fn field(&self) -> Option<&'static str> {
+        self.field
+    }
+
+    /// What the field becomes.
+    pub(super) fn to(&self) -> &str {
+        let usual = if self.field == Some("channel") { "app" } else { "PL" };
+        self.to.as_deref().unwrap_or(usual)
+    }
+
     /// Whether `part` is of the part of the traffic that changes.
     fn concerns(&self, part: &Part) -> bool {
         self.segment.as_ref().is_none_or(|segment| match segment.dimension {
@@ -155,12 +228,12 @@ impl Change {
 impl Changes {
     /// The changes of traffic that begins at `start`.
     pub(super) fn new(changes: &[Change], start: EventTime) -> Changes {
-        let mut planted: Vec<Planted> = changes
-            .iter()
-            .map(|change| {
+        let mut planted: Vec<Planted> = (1..)
+            .zip(changes)
+            .map(|(place, change)| {
                 let start = change.start(start);
                 let end_ms = change.lasts.map(|lasts| start.plus(lasts).0);
-                Planted { change: change.clone(), start_ms: start.0, end_ms }
+                Planted { change: change.clone(), place, start_ms: start.0, end_ms }
             })
             .collect();
         planted.sort_by_key(|planted| planted.start_ms);
@@ -172,6 +245,11 @@ impl Changes {
         self.planted.iter().filter(move |planted| {
             planted.start_ms <= now_ms && planted.end_ms.is_none_or(|end_ms| now_ms < end_ms)
         })
+    }
+
+    /// Whether nothing comes any more of that topic, from some time on.
+    pub(super) fn silence_for_good(&self, topic: RawTopic) -> bool {
+        self.planted.iter().any(|planted| planted.silences_for_good(topic))
     }
 
     /// Whether there are none at any time.
@@ -195,6 +273,19 @@ impl Planted {
         self.change.concerns(part)
     }
 
+    /// Dice of this change for what has that number. What they show depends on nothing else, so that no other draw is moved by
+    /// them.
+    pub(super) fn dice(&self, number: u64, scattered_seed: u64) -> Random {
+        Random::new(mix(scattered_seed ^ mix(self.place)).wrapping_add(mix(number)))
+    }
+
+    /// Whether nothing of the topic comes any more.
+    pub(super) fn silences_for_good(&self, topic: RawTopic) -> bool {
+        let Change { kind, source, strength, segment, .. } = &self.change;
+        let is_total = *kind == ChangeKind::Silent && segment.is_none() && *strength >= 1.0;
+        is_total && *source == topic && self.end_ms.is_none()
+    }
+
     /// What there is to say of it.
     pub(super) fn truth(&self) -> PlantedChange {
         let kind = self.change.of_kind();
@@ -206,6 +297,7 @@ impl Planted {
             segment: self.change.segment.clone(),
             stream: self.change.source.name(),
             fields: self.change.field.into_iter().chain(kind.fields.iter().copied()).collect(),
+            to: kind.has_to.then(|| self.change.to().to_owned()),
             is_drift: kind.is_drift,
         }
     }
@@ -230,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_change_of_a_segment_concerns_that_alone() {
-        let part = Part { channel: "store", country: Some("NL"), store: Some(3) };
+        let part = Part { channel: "store", country: Some("NL"), store: Some(3), payment: None };
         for (segment, expected) in [
             ("channel=store", true),
             ("channel=online", false),

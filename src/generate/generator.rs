@@ -1,6 +1,5 @@
 //! The shop's clockwork: who acts next, and which record arrives next.
 
-use super::GeneratedRecord;
 use super::account::Account;
 use super::agenda::Agenda;
 use super::change::Part;
@@ -18,6 +17,7 @@ use super::till::Till;
 use super::truth::{Accounting, Truth};
 use super::visit::{Begins, Visit};
 use super::wire;
+use super::{GeneratedRecord, RawTopic};
 use crate::time::EventTime;
 
 /// Arrivals that are payments in a store, in a thousand; the others are visits. With it, payments
@@ -245,15 +245,12 @@ impl Generator {
             let mut stage =
                 Stage { shop, random, draft, payments: &mut begun.payments, event: begun.events, fate };
             let pause_ms = actor.act(&mut stage);
-            if !shop.changes.is_empty()
-                && let Some(part) = actor.part()
-            {
-                wire::alter(draft, &part, now_ms, shop);
-            }
+            let comes = shop.changes.is_empty()
+                || wire::alter(draft, &actor.part(draft.topic), begun.events, now_ms, shop);
             if let Some(actor) = actor.begins() {
                 begins = Some((now_ms + random.between(FOLLOWS_MS.0, FOLLOWS_MS.1), actor));
             }
-            if let Some(attempt) = draft.attempt {
+            if let Some(attempt) = draft.attempt.filter(|_| comes) {
                 let is_fraud = draft.planted.is_some_and(|planted| planted.attempt.is_some());
                 let follows = Label::of(attempt, is_fraud, settings.labelled, random);
                 label = follows.map(|(after_ms, label)| (now_ms + after_ms, label));
@@ -264,6 +261,9 @@ impl Generator {
                 key: draft.key.to_text(),
                 value: payload(draft, fate.oddity, random),
             };
+            if !comes {
+                return pause_ms;
+            }
             let first = UnderWay {
                 record,
                 event_time: EventTime(fate.event_time_ms),
@@ -373,13 +373,16 @@ impl Actor {
         }
     }
 
-    /// Of which part of the traffic the record is that was written last, where changes can concern it.
-    fn part(&self) -> Option<Part> {
+    /// Of which part of the traffic the record on `topic` is that was written last.
+    fn part(&self, topic: RawTopic) -> Part {
         match self {
-            Actor::Visit(visit) => Some(visit.part()),
-            Actor::Till(till) => Some(till.part()),
-            Actor::CardTester(_) => Some(Part { channel: "online", country: None, store: None }),
-            _ => None,
+            Actor::Visit(visit) => visit.part(topic),
+            Actor::Till(till) => till.part(),
+            Actor::Order(order) => order.part(),
+            Actor::Sale(sale) => sale.part(),
+            Actor::Label(label) => label.part(),
+            Actor::CardTester(_) | Actor::Bot(_) | Actor::Account(_) => Part::ONLINE,
+            Actor::Merchandise(_) => Part { channel: "", ..Part::ONLINE },
         }
     }
 

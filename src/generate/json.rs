@@ -52,6 +52,13 @@ impl Json {
         }
     }
 
+    /// Takes the member `name` out, if there is one.
+    pub(super) fn remove(&mut self, name: &str) {
+        if let Some((place, _)) = self.place_of(name) {
+            self.bytes.drain(place);
+        }
+    }
+
     /// Where the member `name` stands, from its comma on, and where its value: a number, or a text without escapes.
     fn place_of(&self, name: &str) -> Option<(Range<usize>, Range<usize>)> {
         let quoted = format!(",\"{name}\":");
@@ -152,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_is_read_and_replaced() {
+    fn a_member_is_read_replaced_and_taken_out() {
         let mut json = Json::default();
         json.raw(r#"{"a":"x","amount_minor":12,"channel":"store","last":7}"#);
         assert_eq!(json.member("amount_minor"), Some("12"));
@@ -162,6 +169,8 @@ mod tests {
         json.replace("last", "8");
         json.replace("absent", "0");
         assert_eq!(json.to_text(), r#"{"a":"x","amount_minor":1200,"channel":"app","last":8}"#);
+        ["channel", "last", "absent"].iter().for_each(|name| json.remove(name));
+        assert_eq!(json.to_text(), r#"{"a":"x","amount_minor":1200}"#);
     }
 
     #[test]

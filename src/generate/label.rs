@@ -1,5 +1,6 @@
 //! What becomes known about payments: after a while a review says of some of them what they were.
 
+use super::change::Part;
 use super::random::Random;
 use super::stage::{Attempt, Stage};
 
@@ -30,6 +31,13 @@ impl Label {
         let follows = random.per_mille(per_mille) || is_fraud;
         let after_ms = random.between(KNOWN_AFTER_MS.0, KNOWN_AFTER_MS.1);
         follows.then_some((after_ms, Label { attempt, is_fraud }))
+    }
+
+    /// Of which part of the traffic it is.
+    pub(super) fn part(&self) -> Part {
+        let Attempt { payment, till, .. } = self.attempt;
+        let channel = if till.is_some() { "store" } else { "online" };
+        Part { channel, store: till.map(|(store, _)| store), payment: Some(payment), ..Part::ONLINE }
     }
 
     /// Writes the record.

@@ -2,6 +2,7 @@
 
 use super::RawTopic;
 use super::catalogue::Line;
+use super::change::Part;
 use super::payment::Payment;
 use super::person::Person;
 use super::stage::{Shop, Stage};
@@ -52,6 +53,11 @@ impl Order {
     /// The order of a purchase: its id is the transaction id of the purchase's click.
     pub(super) fn new(person: Person, signed_in: bool, payment: Payment, lines: Vec<Line>) -> Order {
         Order { next: Step::Placed, person, signed_in, payment, lines }
+    }
+
+    /// Of which part of the traffic it is.
+    pub(super) fn part(&self) -> Part {
+        Part { country: Some(self.person.country), payment: Some(self.payment.number), ..Part::ONLINE }
     }
 
     /// Writes the record of this step. Returns after how many milliseconds the next step follows, if any.

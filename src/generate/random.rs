@@ -43,6 +43,11 @@ impl Random {
         self.below(1000) < share
     }
 
+    /// Whether something happens of which that is the share, from 0 to 1.
+    pub(super) fn share(&mut self, share: f64) -> bool {
+        ((self.bits() >> 32) as f64) < share * 4_294_967_296.0
+    }
+
     /// One of `choices`, each as likely as the others. `choices` is not empty.
     pub(super) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         pick(choices, self.bits())

@@ -22,6 +22,17 @@ pub enum RawTopic {
 }
 
 impl RawTopic {
+    /// All of them.
+    pub(super) const ALL: [RawTopic; 7] = [
+        RawTopic::Clickstream,
+        RawTopic::Payments,
+        RawTopic::Labels,
+        RawTopic::Orders,
+        RawTopic::Pos,
+        RawTopic::Accounts,
+        RawTopic::Catalogue,
+    ];
+
     /// Its name in the contract.
     #[must_use]
     pub fn name(self) -> &'static str {

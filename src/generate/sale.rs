@@ -2,6 +2,7 @@
 
 use super::RawTopic;
 use super::catalogue::Line;
+use super::change::Part;
 use super::oddity::Nature;
 use super::payment::Payment;
 use super::random::Random;
@@ -38,6 +39,11 @@ impl Sale {
 
     pub(super) fn nature(&self) -> Nature {
         if self.is_offline { Nature::Offline } else { Nature::Paying }
+    }
+
+    /// Of which part of the traffic it is.
+    pub(super) fn part(&self) -> Part {
+        Part { channel: "store", country: None, store: Some(self.store), payment: Some(self.payment.number) }
     }
 
     /// Writes the record. A transaction is one, so nothing follows.

@@ -1,6 +1,7 @@
 //! What may be chosen about the traffic, and what is refused.
 
-use super::change::Change;
+use super::change::{Change, Changes};
+use super::record::RawTopic;
 use crate::time::EventTime;
 
 /// What traffic to generate. The same settings give the same bytes.
@@ -151,6 +152,10 @@ impl GenerateSettings {
                 return Err(GenerateError::Count { name, count, count_max });
             }
         }
+        let changes = Changes::new(&self.changes, self.start);
+        if [RawTopic::Clickstream, RawTopic::Payments].iter().all(|topic| changes.silence_for_good(*topic)) {
+            return Err(GenerateError::Silence);
+        }
         Ok(())
     }
 }
@@ -195,6 +200,9 @@ pub enum GenerateError {
         /// How many there may be.
         count_max: u64,
     },
+    /// Nothing would come any more, and the traffic never end.
+    #[error("changes must leave clicks or payments")]
+    Silence,
 }
 
 #[cfg(test)]
@@ -210,7 +218,7 @@ mod tests {
             settings.check().map_err(|error| error.to_string())
         };
         assert_eq!(refused(|_| ()), Ok(()));
-        let cases: [(Change, &str); 9] = [
+        let cases: [(Change, &str); 10] = [
             (|s| s.labelled = 1.5, "share labelled must be from 0 to 1, not 1.5"),
             (|s| s.shares.late = -0.1, "share late must be from 0 to 1, not -0.1"),
             (|s| s.shares.broken = f64::NAN, "share broken must be from 0 to 1, not NaN"),
@@ -223,6 +231,13 @@ mod tests {
             (|s| s.visitors = 0, "visitors must be from 1 to 4294967296, not 0"),
             (|s| s.items = 0, "items must be from 1 to 1048576, not 0"),
             (|s| s.items = 1_048_577, "items must be from 1 to 1048576, not 1048577"),
+            (
+                |s| {
+                    let silent = ["silent:at=1d,strength=1", "silent:at=2d,source=payments,strength=1"];
+                    s.changes = silent.map(|text| crate::generate::Change::drift(text).unwrap()).to_vec();
+                },
+                "changes must leave clicks or payments",
+            ),
         ];
         for (change, message) in cases {
             assert_eq!(refused(change), Err(message.to_owned()));

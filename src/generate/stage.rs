@@ -2,7 +2,7 @@
 
 use super::RawTopic;
 use super::catalogue::Catalogue;
-use super::change::Changes;
+use super::change::{Changes, Planted};
 use super::json::Json;
 use super::oddity::{Fate, Fault, Oddity};
 use super::person::{Person, somebody};
@@ -28,6 +28,11 @@ impl Shop {
         let GenerateSettings { visitors: people, is_whole, items, .. } = *settings;
         let changes = Changes::new(&settings.changes, settings.start);
         Shop { catalogue: Catalogue::new(scattered_seed, items), people, is_whole, changes, scattered_seed }
+    }
+
+    /// Dice of a change for the payment or event of that number.
+    pub(super) fn dice_of(&self, planted: &Planted, number: u64) -> Random {
+        planted.dice(number, self.scattered_seed)
     }
 
     /// Somebody who comes to the shop now.

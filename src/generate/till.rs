@@ -67,7 +67,12 @@ impl Till {
 
     /// Of which part of the traffic it is.
     pub(super) fn part(&self) -> Part {
-        Part { channel: "store", country: Some(self.country), store: Some(self.store) }
+        Part {
+            channel: "store",
+            country: Some(self.country),
+            store: Some(self.store),
+            payment: Some(self.payment.number),
+        }
     }
 
     /// The transaction that ends what was written last, if it ends.

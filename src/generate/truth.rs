@@ -76,6 +76,9 @@ pub struct PlantedChange {
     pub stream: &'static str,
     /// What changes in them.
     pub fields: Vec<&'static str>,
+    /// What the field becomes, where it becomes another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
     /// Whether it is drift that is to be found.
     pub is_drift: bool,
 }

@@ -10,6 +10,7 @@ use super::order::Order;
 use super::payment::{Outcome, Payment};
 use super::person::Person;
 use super::random::Random;
+use super::record::RawTopic;
 use super::stage::{Shop, Stage};
 
 /// Where visits come from: the referrer (empty: none) and the campaign as JSON (empty: none), with
@@ -94,9 +95,14 @@ impl Visit {
         self.step.nature()
     }
 
-    /// Of which part of the traffic the record is that was written last.
-    pub(super) fn part(&self) -> Part {
-        Part { channel: "online", country: Some(self.person.country), store: None }
+    /// Of which part of the traffic the record on `topic` is that was written last.
+    pub(super) fn part(&self, topic: RawTopic) -> Part {
+        let payment = self.payment.as_ref().filter(|_| topic == RawTopic::Payments);
+        Part {
+            country: Some(self.person.country),
+            payment: payment.map(|payment| payment.number),
+            ..Part::ONLINE
+        }
     }
 
     /// What began with the record that was written last, if anything did.

@@ -7,20 +7,27 @@ use super::stage::{Draft, Shop};
 /// No amount may be larger, by the contract.
 const AMOUNT_MINOR_MAX: f64 = 1e12;
 
-/// Lets what goes on at `now_ms` happen to the record of event `event`.
-pub(super) fn alter(draft: &mut Draft, part: &Part, now_ms: i64, shop: &Shop) {
-    for planted in shop.changes.going_on(now_ms) {
-        let topic = draft.topic;
-        if planted.change.source() == topic && planted.concerns(part) {
-            apply(planted, &mut draft.value);
-        }
-    }
+/// Lets what goes on at `now_ms` happen to the record of event `event`. Returns whether it comes at all.
+pub(super) fn alter(draft: &mut Draft, part: &Part, event: u64, now_ms: i64, shop: &Shop) -> bool {
+    let number = part.payment.unwrap_or(event);
+    shop.changes
+        .going_on(now_ms)
+        .filter(|planted| planted.change.source() == draft.topic && planted.concerns(part))
+        .all(|planted| apply(planted, &mut draft.value, number, shop))
 }
 
-fn apply(planted: &Planted, json: &mut Json) {
-    match planted.change.kind() {
-        ChangeKind::Unit => scale(json, &planted.change),
+fn apply(planted: &Planted, json: &mut Json, number: u64, shop: &Shop) -> bool {
+    let change = &planted.change;
+    let happens = || shop.dice_of(planted, number).share(change.strength());
+    let field = change.field().unwrap_or_default();
+    match change.kind() {
+        ChangeKind::Unit => scale(json, change),
+        ChangeKind::Missing if happens() => json.remove(field),
+        ChangeKind::Categories if happens() => json.replace(field, &format!("\"{}\"", change.to())),
+        ChangeKind::Silent => return !happens(),
+        _ => {}
     }
+    true
 }
 
 fn scale(json: &mut Json, change: &Change) {

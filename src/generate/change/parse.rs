@@ -92,6 +92,7 @@ fn parse(text: &str, is_drift: bool) -> Result<Change, ChangeError> {
         segment: written.value("segment").map(|segment| written.segment(segment)).transpose()?,
         source: written.source()?,
         field: written.field()?,
+        to: written.value("to").map(|to| written.to(to)).transpose()?,
     })
 }
 
@@ -204,6 +205,14 @@ impl<'t> Written<'t> {
         let known = choices.iter().copied().find(|field| *field == given);
         known.map(Some).ok_or_else(|| self.fault("field", one_of(choices.iter().copied()), given))
     }
+
+    fn to(&self, to: &str) -> Result<String, ChangeError> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        if (1..=32).contains(&to.len()) && to.bytes().all(is_plain) {
+            return Ok(to.to_owned());
+        }
+        Err(self.fault("to", "1 to 32 letters, digits, - or _", to))
+    }
 }
 
 fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
@@ -220,6 +229,7 @@ impl Kind {
             ("segment", self.has_segments),
             ("source", self.sources.len() > 1),
             ("field", !self.choices.is_empty()),
+            ("to", self.has_to),
         ];
         keys.into_iter().filter_map(|(key, is_known)| is_known.then_some(key)).collect()
     }
@@ -246,7 +256,7 @@ mod tests {
     fn what_is_wrong_is_said_with_its_key_and_what_is_allowed() {
         let refused = |text: &str| Change::drift(text).unwrap_err().to_string();
         for (text, expected) in [
-            ("shoe:at=1d", "`shoe` is no kind of drift: unit"),
+            ("shoe:at=1d", "`shoe` is no kind of drift: unit, missing, "),
             ("unit", "unit: at is missing: a time after the start"),
             ("unit:at=soon", "unit: at must be a time after the start"),
             ("unit:at=1d,at=2d", "unit: at is given twice"),
@@ -262,6 +272,13 @@ mod tests {
                 "unit: segment must be channel=online, channel=store, country=",
             ),
             ("unit:at=1d,segment=store=store-121", "unit: segment must be"),
+            (
+                "missing:at=1d,field=currency",
+                "missing: field must be one of card_country, channel, ip_country",
+            ),
+            ("categories:at=1d,to=a b", "categories: to must be 1 to 32 letters, digits, - or _, not `a b`"),
+            ("silent:at=1d,source=payment", "silent: source must be one of clickstream, payments"),
+            ("silent:at=1d,strength=2", "silent: strength must be weak (0.5), middle (0.8), strong (1) or"),
         ] {
             let said = refused(text);
             assert!(said.starts_with(expected), "{text}: {said}");

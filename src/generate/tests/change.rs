@@ -45,7 +45,7 @@ fn beside<'a>(stream: &'a Stream, topic: RawTopic) -> impl Iterator<Item = (Valu
 
 #[test]
 fn until_a_change_begins_the_bytes_are_those_without_it() {
-    for change in ["unit:at=1d", "unit:at=1d,segment=channel=store"] {
+    for change in ["unit:at=1d", "missing:at=1d", "categories:at=1d", "silent:at=1d,source=payments"] {
         let stream = changed(&[change]);
         let until =
             UNCHANGED.records.partition_point(|record| record.timestamp_ms < middle_ms() - 3 * HOUR_MS);
@@ -94,4 +94,68 @@ fn amounts_of_a_segment_come_in_another_unit_and_nothing_else_moves() {
     }
     assert!(scaled > 100, "{scaled}");
     assert!(beside(&stream, RawTopic::Pos).all(|(before, after)| before == after));
+}
+
+/// How many attempts from the middle on are as `is_so` says, before and after, among those that `is_of`.
+fn counted(stream: &Stream, is_of: fn(&Value) -> bool, is_so: fn(&Value) -> bool) -> (f64, f64, f64) {
+    let mut counts = (0.0, 0.0, 0.0);
+    for (before, after) in beside(stream, RawTopic::Payments) {
+        let is_attempt = before["event_name"] == "payment_attempted";
+        if is_attempt && is_of(&before) && event_time(&before).is_some_and(|time| time >= middle_ms()) {
+            counts.0 += 1.0;
+            counts.1 += f64::from(u8::from(is_so(&before)));
+            counts.2 += f64::from(u8::from(is_so(&after)));
+        }
+    }
+    counts
+}
+
+#[test]
+fn a_field_goes_missing_in_a_share_of_a_segment() {
+    let stream = changed(&["missing:at=1d,field=ip_country,segment=channel=online,strength=0.8"]);
+    let (attempts, before, after) =
+        counted(&stream, |value| value["channel"] == "online", |value| value.get("ip_country").is_none());
+    assert!(attempts > 200.0 && before < 1.0, "{before} of {attempts}");
+    assert!((0.72..0.88).contains(&(after / attempts)), "{after} of {attempts}");
+}
+
+#[test]
+fn the_mix_of_a_category_moves_to_a_new_one_or_to_one_that_was_there() {
+    let stream = changed(&["categories:at=1d,strength=0.2"]);
+    let (attempts, before, after) = counted(&stream, |_| true, |value| value["channel"] == "app");
+    assert!(before < 1.0 && (0.17..0.23).contains(&(after / attempts)), "{after} of {attempts}");
+    assert_eq!(told(&stream)[0]["to"], "app");
+    let stream = changed(&["categories:at=1d,field=card_country,to=NL,strength=0.5"]);
+    let (attempts, before, after) = counted(&stream, |_| true, |value| value["card_country"] == "NL");
+    let expected = before + (attempts - before) / 2.0;
+    assert!((0.93..1.07).contains(&(after / expected)), "{after}, not {expected} of {attempts}");
+}
+
+#[test]
+fn what_is_silent_does_not_come_nor_what_would_be_said_of_it() {
+    let stream = changed(&["silent:at=1d,for=6h,source=payments,segment=channel=store,strength=strong"]);
+    let (from, until) = (middle_ms(), middle_ms() + 6 * HOUR_MS);
+    let mut paid = BTreeSet::new();
+    let mut labels = 0;
+    for (record, value) in stream.parsed() {
+        let Some(payment) = value["payment_id"].as_str() else { continue };
+        match record.topic {
+            RawTopic::Payments => {
+                let is_within = event_time(&value).is_some_and(|time| (from..until).contains(&time));
+                assert!(!(is_within && value["channel"] == "store"), "{value}");
+                paid.insert(payment.to_owned());
+            }
+            RawTopic::Labels => labels += u64::from(paid.contains(payment)),
+            _ => {}
+        }
+    }
+    // a few are of payments that are late or broken
+    assert!(labels + 10 > stream.accounting.labels, "{labels} of {}", stream.accounting.labels);
+    let clicks = changed(&["silent:at=1d,strength=0.5"]);
+    let later = |stream: &Stream| {
+        let clicks = stream.records.iter().filter(|record| record.topic == RawTopic::Clickstream);
+        clicks.filter(|record| (from..until).contains(&record.timestamp_ms)).count() as f64
+    };
+    let share = later(&clicks) / later(&UNCHANGED);
+    assert!((0.45..0.55).contains(&share), "{share}");
 }
