@@ -54,7 +54,7 @@ pub(super) struct Generate {
     /// a time, `for=` how long (till the end), `strength=` weak, middle, strong or a number, mostly `segment=` channel=, country= or
     /// store= and a value.
     /// unit: amounts of payments by a factor. missing: a `field=` of payments, in a share of them. categories: a `field=` of payments is
-    /// another (`to=`), in a share of them. silent: a share of a topic (`source=`) does not come.
+    /// another (`to=`), in a share of them. silent: a share of a topic (`source=`) does not come. price_level: all prices by a factor.
     #[arg(long, value_name = "KIND:KEY=VALUE,...", value_parser = Change::drift)]
     drift: Vec<Change>,
     #[command(flatten)]

@@ -22,6 +22,29 @@ impl Currency {
     }
 }
 
+/// What the shop asks: a currency, and how high its prices are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tariff {
+    pub(super) currency: Currency,
+    pub(super) level: Level,
+}
+
+/// How high prices are, in thousandths of the usual ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Level(i64);
+
+impl Level {
+    /// Prices as they are if nothing changes.
+    pub(super) const USUAL: Level = Level(1_000);
+
+    /// Prices higher by `factor` than at this level.
+    pub(super) fn times(self, factor: f64) -> Level {
+        #[expect(clippy::cast_possible_truncation, reason = "a few thousand")]
+        let level = (self.0 as f64 * factor).round() as i64;
+        Level(level.max(1))
+    }
+}
+
 /// Categories: name, the name in an address, what a thing of it is called, its middle price in euro
 /// cents.
 ///
@@ -118,14 +141,15 @@ pub(super) struct Item {
 }
 
 impl Item {
-    /// The price of one piece in minor units of `currency`.
-    pub(super) fn price_minor(&self, currency: Currency) -> i64 {
+    /// The price of one piece in minor units of the tariff's currency.
+    pub(super) fn price_minor(&self, tariff: Tariff) -> i64 {
         let [eur, gbp, usd] = self.prices_minor;
-        match currency {
+        let usual = match tariff.currency {
             Currency::Eur => eur,
             Currency::Gbp => gbp,
             Currency::Usd => usd,
-        }
+        };
+        (usual * tariff.level.0 / 1_000).max(1)
     }
 }
 
@@ -190,7 +214,7 @@ impl Catalogue {
     pub(super) fn write_lines(
         &self,
         lines: &[Line],
-        currency: Currency,
+        tariff: Tariff,
         told: impl Fn(&Item) -> &str,
         json: &mut Json,
     ) {
@@ -198,7 +222,7 @@ impl Catalogue {
         for (place, line) in lines.iter().enumerate() {
             let item = self.item(line.item);
             json.raw(if place == 0 { "{" } else { ",{" }).raw(told(item));
-            json.raw(",\"price_minor\":").number(item.price_minor(currency));
+            json.raw(",\"price_minor\":").number(item.price_minor(tariff));
             json.raw(",\"quantity\":").number(line.quantity).raw("}");
         }
         json.raw("]");
@@ -316,6 +340,10 @@ fn percent_encoded(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn usual(currency: Currency) -> Tariff {
+        Tariff { currency, level: Level::USUAL }
+    }
+
     #[test]
     fn every_category_has_its_share_of_the_items() {
         for items in [1, 7, 40, 41, 5_000] {
@@ -363,14 +391,24 @@ mod tests {
     fn prices_are_log_spaced_and_in_every_currency() {
         let catalogue = Catalogue::new(3, 5_000);
         let prices: Vec<i64> =
-            (0..5_000).map(|place| catalogue.item(place).price_minor(Currency::Eur)).collect();
+            (0..5_000).map(|place| catalogue.item(place).price_minor(usual(Currency::Eur))).collect();
         let between = |low: i64, high: i64| prices.iter().filter(|&&p| low <= p && p < high).count();
         assert!(prices.iter().all(|&price| (50..150_000).contains(&price)));
         for (low, high) in [(100, 1_000), (1_000, 10_000), (10_000, 100_000)] {
             assert!(between(low, high) > 500, "{} items from {low} to {high}", between(low, high));
         }
         let item = catalogue.item(0);
-        assert!(item.price_minor(Currency::Gbp) < item.price_minor(Currency::Usd));
+        assert!(item.price_minor(usual(Currency::Gbp)) < item.price_minor(usual(Currency::Usd)));
+    }
+
+    #[test]
+    fn all_prices_rise_with_the_level() {
+        let catalogue = Catalogue::new(3, 5_000);
+        let higher = Tariff { currency: Currency::Eur, level: Level::USUAL.times(1.25) };
+        for place in 0..5_000 {
+            let item = catalogue.item(place);
+            assert_eq!(item.price_minor(higher), item.price_minor(usual(Currency::Eur)) * 5 / 4);
+        }
     }
 
     #[test]

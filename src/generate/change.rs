@@ -7,6 +7,7 @@ mod parse;
 
 pub use parse::ChangeError;
 
+use super::catalogue::Level;
 use super::random::{Random, mix};
 use super::record::RawTopic;
 use super::truth::PlantedChange;
@@ -27,6 +28,9 @@ pub enum ChangeKind {
     Categories,
     /// Records of a topic do not come: so large a share of them (0.5, 0.8, 1).
     Silent,
+    /// All prices are higher by a factor, which is the strength (1.1, 1.25, 1.6): in the catalogue, which is written anew, at tills, in
+    /// carts and so in payments.
+    PriceLevel,
 }
 
 /// A change of the traffic, planted.
@@ -114,7 +118,7 @@ const OPTIONAL: [&str; 9] = [
     "visitor_id",
 ];
 
-const KINDS: [Kind; 4] = [
+const KINDS: [Kind; 5] = [
     Kind {
         kind: ChangeKind::Unit,
         name: "unit",
@@ -144,6 +148,16 @@ const KINDS: [Kind; 4] = [
         name: "silent",
         strengths: [0.5, 0.8, 1.0],
         sources: &RawTopic::ALL,
+        ..KIND
+    },
+    Kind {
+        kind: ChangeKind::PriceLevel,
+        name: "price_level",
+        strengths: [1.1, 1.25, 1.6],
+        strength_least: 0.1,
+        strength_most: 10.0,
+        has_segments: false,
+        fields: &["amount_minor", "price_minor", "value_minor"],
         ..KIND
     },
 ];
@@ -245,6 +259,23 @@ impl Changes {
         self.planted.iter().filter(move |planted| {
             planted.start_ms <= now_ms && planted.end_ms.is_none_or(|end_ms| now_ms < end_ms)
         })
+    }
+
+    /// What goes on of that kind at `now_ms`.
+    fn of_kind(&self, kind: ChangeKind, now_ms: i64) -> impl Iterator<Item = &Planted> {
+        self.going_on(now_ms).filter(move |planted| planted.change.kind == kind)
+    }
+
+    /// How high prices are at `now_ms`.
+    pub(super) fn price_level(&self, now_ms: i64) -> Level {
+        self.of_kind(ChangeKind::PriceLevel, now_ms)
+            .fold(Level::USUAL, |level, planted| level.times(planted.change.strength))
+    }
+
+    /// When prices change, in milliseconds since the epoch.
+    pub(super) fn price_changes_ms(&self) -> impl Iterator<Item = i64> {
+        let planted = self.planted.iter().filter(|planted| planted.change.kind == ChangeKind::PriceLevel);
+        planted.flat_map(|planted| [Some(planted.start_ms), planted.end_ms]).flatten()
     }
 
     /// Whether nothing comes any more of that topic, from some time on.

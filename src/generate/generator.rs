@@ -4,7 +4,7 @@ use super::account::Account;
 use super::agenda::Agenda;
 use super::change::Part;
 use super::label::Label;
-use super::merchandise::{self, Merchandise};
+use super::merchandise::{self, Merchandise, PriceList};
 use super::oddity::{Fault, Nature, Oddity, Odds};
 use super::order::Order;
 use super::planted::{Bot, CardTester};
@@ -88,6 +88,7 @@ enum Actor {
     Sale(Sale),
     Account(Account),
     Merchandise(Merchandise),
+    PriceList(PriceList),
 }
 
 /// A record that has not arrived yet.
@@ -142,8 +143,10 @@ impl Generator {
     /// The whole catalogue as the shop opens, for whoever plays it before the traffic; nothing where the shop is not whole. It
     /// is not among the records that are counted.
     pub fn catalogue(&self) -> impl Iterator<Item = GeneratedRecord> + '_ {
+        let start_ms = self.settings.start.0;
+        let level = self.shop.changes.price_level(start_ms);
         let items = if self.settings.is_whole { self.shop.catalogue.len() } else { 0 };
-        (0..items).map(|place| merchandise::listed(self.shop.catalogue.item(place), self.settings.start.0))
+        (0..items).map(move |place| merchandise::listed(self.shop.catalogue.item(place), level, start_ms))
     }
 
     /// The truth about the records produced so far: the accounting, then the planted patterns and
@@ -199,6 +202,11 @@ impl Generator {
         if self.settings.is_whole {
             let merchandise = Merchandise::new(self.settings.events_per_second);
             self.actors.schedule(self.settings.start.0, Actor::Merchandise(merchandise));
+            for time_ms in
+                self.shop.changes.price_changes_ms().filter(|time_ms| *time_ms > self.settings.start.0)
+            {
+                self.actors.schedule(time_ms, Actor::PriceList(PriceList::default()));
+            }
         }
     }
 
@@ -226,9 +234,15 @@ impl Generator {
         let actor = if self.random.per_mille(TILL_PER_MILLE) {
             self.begun.payments += 1;
             let tells_of_capture = self.odds.unknown(&mut self.random);
-            Actor::Till(Till::new(&self.shop, self.begun.payments, tells_of_capture, &mut self.random))
+            Actor::Till(Till::new(
+                &self.shop,
+                self.begun.payments,
+                time_ms,
+                tells_of_capture,
+                &mut self.random,
+            ))
         } else {
-            Actor::Visit(Visit::new(&self.shop, self.begun.arrivals, &mut self.random))
+            Actor::Visit(Visit::new(&self.shop, self.begun.arrivals, time_ms, &mut self.random))
         };
         self.actors.schedule(time_ms, actor);
         self.plan_arrival();
@@ -369,7 +383,11 @@ impl Actor {
             Actor::Sale(sale) => sale.nature(),
             Actor::Order(_) | Actor::Account(_) => Nature::Paying,
             // nothing happens to what a review says, nor to the catalogue: they are written with care
-            Actor::CardTester(_) | Actor::Bot(_) | Actor::Label(_) | Actor::Merchandise(_) => Nature::Planted,
+            Actor::CardTester(_)
+            | Actor::Bot(_)
+            | Actor::Label(_)
+            | Actor::Merchandise(_)
+            | Actor::PriceList(_) => Nature::Planted,
         }
     }
 
@@ -382,7 +400,7 @@ impl Actor {
             Actor::Sale(sale) => sale.part(),
             Actor::Label(label) => label.part(),
             Actor::CardTester(_) | Actor::Bot(_) | Actor::Account(_) => Part::ONLINE,
-            Actor::Merchandise(_) => Part { channel: "", ..Part::ONLINE },
+            Actor::Merchandise(_) | Actor::PriceList(_) => Part { channel: "", ..Part::ONLINE },
         }
     }
 
@@ -415,6 +433,7 @@ impl Actor {
             }
             Actor::Account(account) => account.act(stage),
             Actor::Merchandise(merchandise) => merchandise.act(stage),
+            Actor::PriceList(list) => list.act(stage),
         }
     }
 }

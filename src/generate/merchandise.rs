@@ -1,6 +1,6 @@
 //! Changes of the catalogue: prices, stock, items that go and come back.
 
-use super::catalogue::{Currency, Item};
+use super::catalogue::{Currency, Item, Level, Tariff};
 use super::json::Json;
 use super::record::{GeneratedRecord, RawTopic};
 use super::stage::Stage;
@@ -15,20 +15,27 @@ const AWAY_PER_MILLE: u64 = 250;
 /// Items that are away at the same time; then the one that went first comes back.
 const AWAY_MAX: usize = 20;
 
+/// From one item of a new price list to the next.
+const PRICE_LIST_PACE_MS: i64 = 20;
+
 /// Pieces of an item as the shop opens.
 const FIRST_STOCK: i64 = 200;
 
-/// The record of an item as the shop opens.
-pub(super) fn listed(item: &Item, start_ms: i64) -> GeneratedRecord {
+/// The record of an item as the shop opens, with its prices at that level.
+pub(super) fn listed(item: &Item, level: Level, start_ms: i64) -> GeneratedRecord {
     let mut value = Json::default();
     value.raw("{\"event_time_ms\":").number(start_ms);
-    describe(&mut value, item, item.price_minor(Currency::Eur), FIRST_STOCK, true);
+    describe(&mut value, item, item.price_minor(euros(level)), FIRST_STOCK, true);
     GeneratedRecord {
         topic: RawTopic::Catalogue,
         timestamp_ms: start_ms,
         key: item.sku.clone(),
         value: value.as_bytes().to_vec(),
     }
+}
+
+fn euros(level: Level) -> Tariff {
+    Tariff { currency: Currency::Eur, level }
 }
 
 /// Closes a record of the catalogue.
@@ -69,9 +76,28 @@ impl Merchandise {
         if goes {
             self.away.push_back(item.number);
         }
-        let price = item.price_minor(Currency::Eur);
+        let level = shop.changes.price_level(stage.fate.event_time_ms);
+        let price = item.price_minor(euros(level));
         let price = if on_sale { price * 4 / 5 } else { price };
         describe(stage.open_item(&item.sku), item, price, stock, !retires);
         Some(stage.random.between(self.pace_ms / 2, self.pace_ms * 3 / 2))
+    }
+}
+
+/// Whoever writes all items anew when the shop's prices have changed.
+#[derive(Debug, Default)]
+pub(super) struct PriceList {
+    next: usize,
+}
+
+impl PriceList {
+    /// Writes the next item. An item that is away comes back with it. Returns after how many milliseconds another follows.
+    pub(super) fn act(&mut self, stage: &mut Stage<'_>) -> Option<i64> {
+        let shop = stage.shop;
+        let item = shop.catalogue.item(self.next);
+        let price = item.price_minor(euros(shop.changes.price_level(stage.fate.event_time_ms)));
+        describe(stage.open_item(&item.sku), item, price, FIRST_STOCK, true);
+        self.next += 1;
+        (self.next < shop.catalogue.len()).then_some(PRICE_LIST_PACE_MS)
     }
 }

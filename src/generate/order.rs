@@ -90,7 +90,7 @@ impl Order {
         if self.signed_in {
             json.raw(",\"customer_id\":\"c-").padded(self.person.number, 6).raw("\"");
         }
-        json.raw(",\"channel\":\"online\",\"currency\":\"").raw(self.payment.currency.code());
+        json.raw(",\"channel\":\"online\",\"currency\":\"").raw(self.payment.tariff.currency.code());
         json.raw("\",\"value_minor\":").number(self.payment.amount_minor);
         stage.paid_with(self.payment.number, self.payment.card);
         self.items(step, stage.shop, stage);
@@ -102,7 +102,7 @@ impl Order {
         if matches!(step, Step::Paid | Step::Refunded) {
             return;
         }
-        let (json, currency) = (&mut stage.draft.value, self.payment.currency);
-        shop.catalogue.write_lines(&self.lines, currency, |item| &item.sold, json);
+        let (json, tariff) = (&mut stage.draft.value, self.payment.tariff);
+        shop.catalogue.write_lines(&self.lines, tariff, |item| &item.sold, json);
     }
 }

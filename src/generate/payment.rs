@@ -1,6 +1,6 @@
 //! Payment events, wherever the payment is made.
 
-use super::catalogue::Currency;
+use super::catalogue::Tariff;
 use super::json::Json;
 use super::random::Random;
 use super::stage::{Attempt, Stage};
@@ -12,9 +12,9 @@ pub(super) struct Payment {
     pub(super) number: u64,
     /// The number of the card.
     pub(super) card: u64,
-    /// In minor units of `currency`.
+    /// In minor units of the tariff's currency.
     pub(super) amount_minor: i64,
-    pub(super) currency: Currency,
+    pub(super) tariff: Tariff,
 }
 
 /// How a payment ends: its status and, if it fails, a reason code.
@@ -70,6 +70,6 @@ impl Payment {
 
     fn amount<'a>(&self, json: &'a mut Json) -> &'a mut Json {
         json.raw(",\"amount_minor\":").number(self.amount_minor);
-        json.raw(",\"currency\":\"").raw(self.currency.code()).raw("\"")
+        json.raw(",\"currency\":\"").raw(self.tariff.currency.code()).raw("\"")
     }
 }

@@ -1,6 +1,6 @@
 //! The patterns that a detector should find.
 
-use super::catalogue::Currency;
+use super::catalogue::{Currency, Level, Tariff};
 use super::payment::{Outcome, Payment};
 use super::random::Random;
 use super::stage::{PlantedRecord, Shop, Stage};
@@ -107,7 +107,7 @@ impl CardTester {
             number,
             card: FIRST_STOLEN_CARD + self.origin.pattern as u64 * CARDS_PER_PATTERN + self.attempts_left,
             amount_minor: stage.random.between(50, 301),
-            currency: Currency::Eur,
+            tariff: Tariff { currency: Currency::Eur, level: Level::USUAL },
         };
         let card_country = stage.random.pick(&["DE", "FR", "US", "GB", "BR", "PL", "CA", "ES"]);
         let json = payment.open_attempt(stage);
@@ -164,11 +164,13 @@ impl Bot {
     pub(super) fn act(&mut self, stage: &mut Stage<'_>) -> Option<i64> {
         let shop = stage.shop;
         let item = shop.catalogue.item(self.place);
+        let level = shop.changes.price_level(stage.fate.event_time_ms);
+        let euros = Tariff { currency: Currency::Eur, level };
         let json = stage.open_click("view_item", self.origin.visitor);
         json.device(self.origin.visitor, 1, &self.origin.ip);
         json.raw(",\"page_location\":\"https://shop.example/p/").raw(&item.sku);
         json.raw("\",\"currency\":\"EUR\",\"items\":[{").raw(&item.described);
-        json.raw(",\"price_minor\":").number(item.price_minor(Currency::Eur)).raw("}]}");
+        json.raw(",\"price_minor\":").number(item.price_minor(euros)).raw("}]}");
         stage.draft.planted = Some(PlantedRecord { pattern: self.origin.pattern, attempt: None });
         self.place += 1;
         let pause_ms = stage.random.between(300, 900);

@@ -53,7 +53,7 @@ impl Sale {
         let returned = comes_back.then(|| stage.shop.catalogue.popular(stage.random));
         self.head(stage);
         self.lines(has_coupon, returned.map(|item| item.number), stage);
-        let back_minor = returned.map_or(0, |item| item.price_minor(self.payment.currency));
+        let back_minor = returned.map_or(0, |item| item.price_minor(self.payment.tariff));
         self.tenders(back_minor, stage);
         stage.draft.value.raw("}");
     }
@@ -67,7 +67,7 @@ impl Sale {
         // numbers of a till rise, and no two of its transactions share one
         json.raw("\",\"sequence_number\":").padded(self.payment.number, 1);
         json.raw(",\"business_day\":\"").raw(&day).raw("\",\"time_zone\":\"Etc/UTC\"");
-        json.raw(",\"currency\":\"").raw(self.payment.currency.code()).raw("\"");
+        json.raw(",\"currency\":\"").raw(self.payment.tariff.currency.code()).raw("\"");
         if let Some(customer) = self.customer {
             json.raw(",\"loyalty_id\":\"l-").padded(customer, 6).raw("\"");
         }
@@ -84,7 +84,7 @@ impl Sale {
         let json = stage.draft.value.raw(",\"lines\":[");
         for (place, line) in self.lines.iter().enumerate() {
             let item = shop.catalogue.item(line.item);
-            let amount_minor = item.price_minor(self.payment.currency) * line.quantity;
+            let amount_minor = item.price_minor(self.payment.tariff) * line.quantity;
             json.raw(if place == 0 { "{" } else { ",{" }).raw(&item.sold);
             json.raw(",\"quantity\":").number(line.quantity).raw(",\"amount_minor\":").number(amount_minor);
             if has_coupon && place == 0 {
@@ -94,7 +94,7 @@ impl Sale {
         }
         if let Some(item) = returned.map(|number| shop.catalogue.item(number)) {
             json.raw(",{").raw(&item.sold).raw(",\"is_return\":true,\"amount_minor\":");
-            json.number(item.price_minor(self.payment.currency)).raw("}");
+            json.number(item.price_minor(self.payment.tariff)).raw("}");
         }
         json.raw("]");
     }

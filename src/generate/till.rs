@@ -1,6 +1,6 @@
 //! Payments in stores: an attempt and its result, with a store and a terminal instead of a visitor.
 
-use super::catalogue::Line;
+use super::catalogue::{Line, Tariff};
 use super::change::Part;
 use super::json::Json;
 use super::oddity::Nature;
@@ -44,10 +44,16 @@ enum Step {
 }
 
 impl Till {
-    pub(super) fn new(shop: &Shop, payment: u64, tells_of_capture: bool, random: &mut Random) -> Till {
+    pub(super) fn new(
+        shop: &Shop,
+        payment: u64,
+        now_ms: i64,
+        tells_of_capture: bool,
+        random: &mut Random,
+    ) -> Till {
         let person = shop.somebody(random);
         let shows_card = person.is_customer && random.per_mille(SHOWS_CUSTOMER_CARD_PER_MILLE);
-        let (payment, lines) = purchase(shop, &person, payment, random);
+        let (payment, lines) = purchase(shop, &person, payment, now_ms, random);
         Till {
             step: Step::Attempt,
             payment,
@@ -132,10 +138,17 @@ impl Till {
 }
 
 /// A payment for one to four things.
-fn purchase(shop: &Shop, person: &Person, number: u64, random: &mut Random) -> (Payment, Vec<Line>) {
-    let (things, currency) = (random.between(1, 5), person.currency);
+fn purchase(
+    shop: &Shop,
+    person: &Person,
+    number: u64,
+    now_ms: i64,
+    random: &mut Random,
+) -> (Payment, Vec<Line>) {
+    let things = random.between(1, 5);
+    let tariff = Tariff { currency: person.currency, level: shop.changes.price_level(now_ms) };
     let lines: Vec<Line> =
         (0..things).map(|_| Line { item: shop.catalogue.popular(random).number, quantity: 1 }).collect();
-    let amount_minor = lines.iter().map(|line| shop.catalogue.item(line.item).price_minor(currency)).sum();
-    (Payment { number, card: person.card(random.below(2)), amount_minor, currency }, lines)
+    let amount_minor = lines.iter().map(|line| shop.catalogue.item(line.item).price_minor(tariff)).sum();
+    (Payment { number, card: person.card(random.below(2)), amount_minor, tariff }, lines)
 }

@@ -1,7 +1,7 @@
 //! A visit: one person's way through the shop, click by click, now and then to a payment.
 
 use super::account::Account;
-use super::catalogue::Line;
+use super::catalogue::{Line, Tariff};
 use super::change::Part;
 use super::funnel::{Situation, Step};
 use super::json::Json;
@@ -50,6 +50,8 @@ pub(super) struct Visit {
     person: Person,
     device: u64,
     signed_in: bool,
+    /// Prices stay for this visitor what they were at first.
+    tariff: Tariff,
     step: Step,
     /// The item looked at last; its category is what the visitor is interested in.
     item: usize,
@@ -72,13 +74,14 @@ pub(super) enum Begins {
 }
 
 impl Visit {
-    /// A visit that has not begun yet; `number` is its own.
-    pub(super) fn new(shop: &Shop, number: u64, random: &mut Random) -> Visit {
+    /// A visit that begins at `now_ms`; `number` is its own.
+    pub(super) fn new(shop: &Shop, number: u64, now_ms: i64, random: &mut Random) -> Visit {
         let person = shop.somebody(random);
         Visit {
             number,
             device: 1 + random.below(person.devices),
             signed_in: person.is_customer && random.per_mille(600),
+            tariff: Tariff { currency: person.currency, level: shop.changes.price_level(now_ms) },
             step: Step::Land,
             item: shop.catalogue.popular(random).number,
             page: 1,
@@ -228,7 +231,7 @@ impl Visit {
         let item = stage.shop.catalogue.item(self.item);
         let json = self.open(name, "p/", stage).raw(&item.sku).raw("\"");
         self.currency(json).raw(",\"items\":[{").raw(&item.described);
-        json.raw(",\"price_minor\":").number(item.price_minor(self.person.currency)).raw("}]}");
+        json.raw(",\"price_minor\":").number(item.price_minor(self.tariff)).raw("}]}");
     }
 
     fn search(&self, name: &str, stage: &mut Stage<'_>) {
@@ -258,12 +261,12 @@ impl Visit {
 
     fn close_with_lines(&self, lines: &[Line], shop: &Shop, json: &mut Json) {
         let json = self.currency(json);
-        shop.catalogue.write_lines(lines, self.person.currency, |item| &item.named, json);
+        shop.catalogue.write_lines(lines, self.tariff, |item| &item.named, json);
         json.raw("}");
     }
 
     fn currency<'a>(&self, json: &'a mut Json) -> &'a mut Json {
-        json.raw(",\"currency\":\"").raw(self.person.currency.code()).raw("\"")
+        json.raw(",\"currency\":\"").raw(self.tariff.currency.code()).raw("\"")
     }
 
     fn attempt(&mut self, stage: &mut Stage<'_>) {
@@ -272,7 +275,7 @@ impl Visit {
             // The second attempt is made with the other card, if there is one.
             card: self.person.card(self.number + u64::from(self.attempts)),
             amount_minor: self.value_minor(stage.shop),
-            currency: self.person.currency,
+            tariff: self.tariff,
         };
         let ships_abroad = stage.random.per_mille(20);
         let country = self.person.country;
@@ -336,7 +339,7 @@ impl Visit {
 
     /// What is in the cart costs, in minor units of the person's currency.
     fn value_minor(&self, shop: &Shop) -> i64 {
-        let price = |line: &Line| shop.catalogue.item(line.item).price_minor(self.person.currency);
+        let price = |line: &Line| shop.catalogue.item(line.item).price_minor(self.tariff);
         self.cart.iter().map(|line| price(line) * line.quantity).sum()
     }
 }

@@ -278,6 +278,10 @@ mod tests {
             ),
             ("categories:at=1d,to=a b", "categories: to must be 1 to 32 letters, digits, - or _, not `a b`"),
             ("silent:at=1d,source=payment", "silent: source must be one of clickstream, payments"),
+            (
+                "price_level:at=1d,segment=channel=store",
+                "price_level has no key `segment`: at, for, strength",
+            ),
             ("silent:at=1d,strength=2", "silent: strength must be weak (0.5), middle (0.8), strong (1) or"),
         ] {
             let said = refused(text);

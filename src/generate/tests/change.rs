@@ -1,6 +1,7 @@
 //! Planted changes: they begin when they should, concern what they should, and move nothing else.
 
 use super::*;
+use std::collections::BTreeMap;
 
 const DAY_MS: i64 = 24 * HOUR_MS;
 
@@ -45,7 +46,13 @@ fn beside<'a>(stream: &'a Stream, topic: RawTopic) -> impl Iterator<Item = (Valu
 
 #[test]
 fn until_a_change_begins_the_bytes_are_those_without_it() {
-    for change in ["unit:at=1d", "missing:at=1d", "categories:at=1d", "silent:at=1d,source=payments"] {
+    for change in [
+        "unit:at=1d",
+        "missing:at=1d",
+        "categories:at=1d",
+        "silent:at=1d,source=payments",
+        "price_level:at=1d",
+    ] {
         let stream = changed(&[change]);
         let until =
             UNCHANGED.records.partition_point(|record| record.timestamp_ms < middle_ms() - 3 * HOUR_MS);
@@ -158,4 +165,38 @@ fn what_is_silent_does_not_come_nor_what_would_be_said_of_it() {
     };
     let share = later(&clicks) / later(&UNCHANGED);
     assert!((0.45..0.55).contains(&share), "{share}");
+}
+
+#[test]
+fn all_prices_rise_at_a_time() {
+    let stream = changed(&["price_level:at=1d,strength=1.6"]);
+    let usual: BTreeMap<String, i64> = Generator::new(two_days(&[]))
+        .catalogue()
+        .map(|record| {
+            let value: Value = serde_json::from_slice(&record.value).unwrap();
+            (record.key, value["price_minor"].as_i64().unwrap())
+        })
+        .collect();
+    let (mut listed, mut sold) = (BTreeSet::new(), 0);
+    for (record, value) in stream.parsed() {
+        let Some(time) = event_time(&value) else { continue };
+        let is_dear = time >= middle_ms();
+        let price = |item: &str| usual[item] * if is_dear { 1_600 } else { 1_000 } / 1_000;
+        match record.topic {
+            RawTopic::Catalogue if is_dear => {
+                let (full, now) = (price(&record.key), value["price_minor"].as_i64().unwrap());
+                assert!(now == full || now == full * 4 / 5, "{value}");
+                listed.insert(record.key.clone());
+            }
+            // who was at the till when prices changed pays the old ones
+            RawTopic::Pos if value["currency"] == "EUR" && (time - middle_ms()).abs() > HOUR_MS => {
+                for line in value["lines"].as_array().unwrap() {
+                    assert_eq!(line["amount_minor"].as_i64(), Some(price(line["item_id"].as_str().unwrap())));
+                    sold += u64::from(is_dear);
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(listed.len() == usual.len() && sold > 300, "{} listed, {sold} sold", listed.len());
 }
