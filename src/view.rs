@@ -223,6 +223,12 @@ pub enum News {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unreadable;
 
+/// A minute, its channel and store; of all of the shop without them.
+pub type MinuteKey = (EventTime, Option<Box<str>>, Option<Box<str>>);
+
+/// The beginning of a window, its stream and field.
+pub type WindowKey = (EventTime, Box<str>, Box<str>);
+
 /// The view.
 #[derive(Debug)]
 pub struct View {
@@ -240,10 +246,10 @@ pub struct View {
     pub alerts: KnownAlerts,
     /// The newest decisions.
     pub recent: Decisions,
-    /// Records of `business.minutes`: minute, channel, store.
-    pub minutes: Series<(EventTime, Option<Box<str>>, Option<Box<str>>)>,
-    /// Records of `drift.features`: beginning of the window, stream, field.
-    pub windows: Series<(EventTime, Box<str>, Box<str>)>,
+    /// Records of `business.minutes`.
+    pub minutes: Series<MinuteKey>,
+    /// Records of `drift.features`.
+    pub windows: Series<WindowKey>,
     /// Records of `quality.fraud`: day, score.
     pub quality: Series<(EventTime, Box<str>)>,
     payload_bytes_max: usize,

@@ -6,8 +6,9 @@
 use crate::event::business::{Figures, MINUTE, MinutePart, ONLINE, STORE, ShopPlace, add_money};
 use crate::event::{BasketCopy, ClickCopy, ClickName};
 use crate::time::{EventTime, millis};
-use serde::{Deserialize, Serialize, Serializer};
-use std::collections::{BTreeMap, HashSet};
+use hashbrown::HashSet;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ struct Minute {
 }
 
 /// Hashes of those who were seen.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Visitors(HashSet<u64, BuildHasherDefault<AsItIs>>);
 
 impl Serialize for Visitors {
@@ -36,6 +37,12 @@ impl Serialize for Visitors {
         let mut sorted: Vec<u64> = self.0.iter().copied().collect();
         sorted.sort_unstable();
         serializer.collect_seq(sorted)
+    }
+}
+
+impl<'de> Deserialize<'de> for Visitors {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Visitors, D::Error> {
+        Ok(Visitors(Vec::<u64>::deserialize(deserializer)?.into_iter().collect()))
     }
 }
 

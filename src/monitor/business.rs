@@ -151,11 +151,11 @@ impl Channel {
         let findings = self.findings();
         match self.news.look(!findings.is_empty(), at, settings) {
             Said::Nothing => None,
-            Said::Quiet(quiet) => {
-                if quiet.adopted {
+            Said::Quiet { adopted } => {
+                if adopted {
                     self.forget();
                 }
-                episodes.observe(&about, at, Observation { traffic, ..quiet }, ends)
+                episodes.observe(&about, at, Observation { traffic, adopted, ..Observation::default() }, ends)
             }
             Said::News => {
                 let since = findings.iter().map(|finding| finding.since_ms).min().unwrap_or(at);

@@ -1,11 +1,11 @@
 //! A stream of single values with a week's season under a watch: what is usual at each hour of the week, and when a change is over.
 
 use super::watched::Watched;
-use crate::alert::{About, Observation};
+use crate::alert::About;
 use crate::drift::DriftSettings;
 use crate::drift::reference::seasonal::hour_of_week;
 use crate::drift::watch::{Kind, Phase, Season, WatchSettings};
-use crate::event::alert::Finding;
+use crate::event::alert::{AlertKind, Finding};
 use crate::time::{EventTime, millis};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -101,8 +101,8 @@ pub(super) struct News {
 
 /// What follows from the findings of a window.
 pub(super) enum Said {
-    /// All is well, or what lasts has become the usual.
-    Quiet(Observation),
+    /// All is well, or what lasts was adopted: it has become the usual.
+    Quiet { adopted: bool },
     /// Something is news, and it is time to tell of it.
     News,
     /// It is, and was told.
@@ -114,12 +114,12 @@ impl News {
     pub(super) fn look(&mut self, is_news: bool, at: EventTime, settings: &DriftSettings) -> Said {
         if !is_news {
             self.odd_since = None;
-            return Said::Quiet(Observation::default());
+            return Said::Quiet { adopted: false };
         }
         let odd_since = *self.odd_since.get_or_insert(at);
         if odd_since.plus(settings.adopt_after) <= at {
             self.odd_since = None;
-            return Said::Quiet(Observation { adopted: true, ..Observation::default() });
+            return Said::Quiet { adopted: true };
         }
         // told when it is noticed, and then once an hour
         if at.since(odd_since) % millis(TOLD_EVERY) == 0 { Said::News } else { Said::Nothing }
@@ -137,6 +137,6 @@ fn passed(time: EventTime) -> u64 {
 }
 
 /// Whose episodes these are.
-pub(super) fn about(kind: crate::event::alert::AlertKind, subject: &str) -> About {
+pub(super) fn about(kind: AlertKind, subject: &str) -> About {
     About { kind, subject: subject.to_owned(), what: String::new() }
 }

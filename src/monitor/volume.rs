@@ -125,9 +125,10 @@ impl Stream {
         let ends = EpisodeSettings { resolve_after: LENGTH, reopen_within: settings.resolve_after };
         let finding = match self.news.look(self.seasonal.finding().is_some(), at, settings) {
             Said::Nothing => return None,
-            Said::Quiet(quiet) => {
+            Said::Quiet { adopted } => {
                 self.seasonal.forget();
-                return episodes.observe(&about, at, Observation { traffic, ..quiet }, ends);
+                let quiet = Observation { traffic, adopted, ..Observation::default() };
+                return episodes.observe(&about, at, quiet, ends);
             }
             Said::News => self.seasonal.finding().cloned()?,
         };

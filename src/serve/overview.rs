@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::visitors::raw;
 use crate::event::public::Action;
 use crate::time::EventTime;
-use crate::view::Stage;
+use crate::view::{Stage, WindowKey};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -271,7 +271,7 @@ pub(super) async fn field(
 ) -> Result<Json<Lagged<FieldWindows>>, Problem> {
     let count = usize::from(WINDOWS.read(wanted.windows)?);
     let first = (EventTime(0), Box::from(""), Box::from(""));
-    let is_it = |(_, of, name): &(EventTime, Box<str>, Box<str>)| **of == *stream && **name == *feature;
+    let is_it = |(_, of, name): &WindowKey| **of == *stream && **name == *feature;
     let found = api.live.view.windows.from(first.., is_it);
     if found.is_empty() {
         return Err(Problem::not_found("no window of such a field is known"));
