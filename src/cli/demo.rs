@@ -1,5 +1,6 @@
 //! `tillstream demo`: the whole engine on generated traffic, live on the terminal.
 
+mod found;
 mod learned;
 mod page;
 mod shown;
@@ -9,10 +10,11 @@ use super::generate::topic_of;
 use super::{CliError, ConfigFile, is_watched, say, start_logging};
 use crate::config::MODEL_OF_THE_PROGRAM;
 use crate::engine::process::Engine;
-use crate::generate::{GenerateSettings, GeneratedRecord, Generator};
+use crate::generate::{Change, GenerateSettings, GeneratedRecord, Generator};
 use crate::log::{Destination, LogRecord};
 use crate::time::{Clock, Stopwatch, SystemClock};
 use anyhow::Context as _;
+use found::Found;
 use indicatif::{ProgressBar, ProgressStyle};
 use learned::Learned;
 use page::{Page, TOKEN};
@@ -48,6 +50,9 @@ pub(super) struct Demo {
     /// Decides the traffic.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Plant a change of the traffic as well, as `tillstream generate --drift` takes it. To be found, it needs a history that `drift.learn` covers.
+    #[arg(long, value_name = "KIND:KEY=VALUE,...", value_parser = Change::drift)]
+    drift: Vec<Change>,
     /// Where the page is served; port 0 is one that is free.
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     listen: SocketAddr,
@@ -81,6 +86,7 @@ impl Demo {
             events_per_second: events as f64 / DAY_SECONDS,
             labelled: 0.3,
             is_whole: true,
+            changes: self.drift.clone(),
             ..GenerateSettings::default()
         };
         let mut generator = Generator::new(settings);
@@ -91,6 +97,7 @@ impl Demo {
         let stopped = interrupted()?;
         let page = Page::open(&config, self.listen, &stopped)?;
         say(&format!("the page: http://{}/ (token `{TOKEN}`)", page.address));
+        let mut found = Found::default();
         let mut shown = Shown::new(page.live.clone());
         let screen = screen(self.duration);
         let clock = Stopwatch::start();
@@ -116,6 +123,7 @@ impl Demo {
             engine.take_public(|partition, record| {
                 tally.published(partition.topic, record, clock.elapsed());
                 shown.published(partition, record);
+                found.published(partition.topic, record);
                 learned.iter_mut().for_each(|learned| learned.published(partition.topic, record));
             });
             page.is_up_to_date();
@@ -135,10 +143,12 @@ impl Demo {
         engine.take_public(|partition, record| {
             tally.published(partition.topic, record, clock.elapsed());
             shown.published(partition, record);
+            found.published(partition.topic, record);
             learned.iter_mut().for_each(|learned| learned.published(partition.topic, record));
         });
         screen.finish_and_clear();
-        let lines: Vec<String> = learned.iter().flat_map(Learned::lines).chain(shown.lines()).collect();
+        let lines = learned.iter().flat_map(Learned::lines).chain(shown.lines());
+        let lines: Vec<String> = lines.chain(found.lines(generator.truth())).collect();
         let report = tally.report(&engine, generator.truth(), &lines, ran);
         std::io::stdout().write_all(report.as_bytes()).context("printing")?;
         if !engine.ledger().balances() {

@@ -1,0 +1,364 @@
+#!/usr/bin/env python3
+"""Looks at the page as people do: with a browser, with a keyboard, on a phone, in the dark.
+
+    browser.py BASE_URL TOKEN [--out DIR]
+
+BASE_URL is an engine with an open alert. What the page should show is asked of the API of BASE_URL; nothing here knows a number. Each check
+is a line; the exit code is 1 if any failed. Screenshots go to DIR (target/page/shots).
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+# the repository is no place for compiled files
+sys.dont_write_bytecode = True
+from devtools import Browser, DevToolsError, wait_until
+
+HERE = Path(__file__).resolve().parent
+SHOTS = HERE.parents[1] / "target/page/shots"
+WIDE, PHONE = (1280, 900), (360, 780)
+LOADED = "!!document.querySelector('main h1') && !document.querySelector('main [aria-busy]')"
+# two frames: what depends on the width is drawn again
+DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
+TABS_MAX = 400
+DECISIONS = ("approve", "review", "step_up", "decline")
+STAGES = ("browsing", "viewed", "cart", "checkout", "purchased")
+FUNNEL = ("ended", "viewed", "carted", "checked_out", "purchased")
+ABSENT = "does not offer this part"
+
+
+class Api:
+    """The API of the engine under test."""
+
+    def __init__(self, base, token):
+        self.base, self.token = base, token
+
+    def get(self, path):
+        """The answer; None where there is no such route or thing."""
+        request = urllib.request.Request(self.base + path, headers={"authorization": f"Bearer {self.token}"})
+        try:
+            with urllib.request.urlopen(request, timeout=20) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as fault:
+            if fault.code == 404:
+                return None
+            raise
+
+
+class Checks:
+    """What was checked, a line each."""
+
+    def __init__(self):
+        self.failed = 0
+
+    def run(self, name, check, *arguments):
+        """A check passes unless it raises; what it answers is said beside it."""
+        try:
+            said = check(*arguments)
+        except (AssertionError, DevToolsError, OSError) as fault:
+            self.failed += 1
+            print(f"FAIL  {name}: {fault}", flush=True)
+        else:
+            print(f"ok    {name}{f': {said}' if said else ''}", flush=True)
+
+
+class Page:
+    """The page in a tab."""
+
+    def __init__(self, tab, base):
+        self.tab, self.base = tab, base
+
+    def look(self, size=WIDE, scheme="light"):
+        """Sets size and scheme, and waits until the page is drawn so."""
+        self.tab.size(*size, is_phone=size is PHONE)
+        self.tab.prefer(scheme)
+        self.tab.evaluate(DRAWN)
+
+    def sign_in(self, token):
+        """Types a token into the form."""
+        self.tab.wait_for("document.activeElement?.type === 'password'", "the form for the token has the focus")
+        self.tab.type(token)
+        self.tab.press("Enter")
+
+    def show(self, route):
+        """Goes to a route, and waits until every part of it is loaded."""
+        self.tab.evaluate(f"document.querySelector('main h1').dataset.before = ''; location.hash = {json.dumps('#/elsewhere')}")
+        self.tab.wait_for("!!document.querySelector('main h1:not([data-before])')", "the route before is left")
+        self.tab.evaluate(f"document.querySelector('main h1').dataset.before = ''; location.hash = {json.dumps('#/' + route)}")
+        self.tab.wait_for(f"!!document.querySelector('main h1:not([data-before])') && {LOADED}", f"#/{route} is loaded")
+        self.tab.evaluate(DRAWN)
+
+    def figure(self, name):
+        """A number on the page, as it is read there; None where it is not."""
+        text = self.tab.evaluate(f"document.querySelector('[data-figure={json.dumps(name)}]')?.textContent ?? null")
+        return None if text is None else int(re.sub(r"\D", "", text))
+
+    def text(self):
+        """All that can be read."""
+        return self.tab.evaluate("document.body.innerText")
+
+    def tab_to(self, condition, what):
+        """Presses Tab until the focus is where `condition`, of `it`, is true."""
+        for _ in range(TABS_MAX):
+            self.tab.press("Tab")
+            if self.tab.evaluate(f"((it) => !!({condition}))(document.activeElement)"):
+                return
+        raise AssertionError(f"the keyboard does not reach {what} within {TABS_MAX} steps")
+
+
+def refuses(page):
+    """A token that is nobody's is refused with a reason."""
+    page.sign_in("nobodys-token")
+    reason = page.tab.wait_for("document.querySelector('[role=alert]:not([hidden])')?.textContent", "the refusal is said")
+    # the refusal itself is in the console, as it should be
+    expected = [complaint for complaint in page.tab.complaints if "401" in complaint]
+    page.tab.complaints = [complaint for complaint in page.tab.complaints if complaint not in expected]
+    page.tab.evaluate("document.querySelector('input').value = ''")
+    return reason
+
+
+def becomes_live(page, token):
+    """A good token opens the page, and it follows what happens."""
+    page.sign_in(token)
+    page.tab.wait_for("['live', 'behind'].includes(document.querySelector('#connection')?.dataset.state)", "the page is live")
+    page.tab.wait_for(LOADED, "every part is loaded")
+    stored = page.tab.evaluate("JSON.stringify({ ...localStorage })")
+    assert token not in stored, "the token is kept for longer than the tab"
+
+
+def complains_of_nothing(page, absent):
+    """No errors in the console and no violations of the policy; a part that the API does not have is none."""
+    real = [complaint for complaint in page.tab.complaints if not any(route in complaint for route in absent)]
+    assert not real, "; ".join(real[:5])
+
+
+def agrees(page, api, path, figures):
+    """Every number of a part is the API's, between what it says before and after the page is read."""
+    first = api.get(path)
+    if first is None:
+        assert ABSENT in page.text(), f"the API has no {path}, and the page does not say so"
+        return "not there, and the page says so"
+    seen = {name: [value(first)] for name, value in figures.items()}
+    shown = {}
+
+    def all_agree():
+        shown.update({name: page.figure(name) for name in figures})
+        answer = api.get(path)
+        for name, value in figures.items():
+            seen[name].append(value(answer))
+        return all(shows(shown[name], seen[name]) for name in figures)
+
+    try:
+        wait_until(all_agree, f"the page shows what {path} says")
+    except DevToolsError as fault:
+        wrong = {name: f"{shown[name]}, not {min(seen[name])} to {max(seen[name])}" for name in figures if not shows(shown[name], seen[name])}
+        raise AssertionError(f"{fault}: {wrong}") from fault
+    return ", ".join(f"{name} {value}" for name, value in shown.items())
+
+
+def shows(shown, seen):
+    """Whether a number is what was seen, as far as it moves. A part of an empty answer shows no number at all."""
+    if shown is None:
+        return set(seen) == {0}
+    return min(seen) <= shown <= max(seen)
+
+
+def numbers(page, api, checks):
+    """The numbers of the section Now."""
+
+    def summed(name):
+        return lambda answer: sum(minute.get(name, 0) for minute in answer["minutes"])
+
+    def of_stage(name):
+        return lambda answer: answer["by_stage"].get(name, 0)
+
+    def decisions_of(name):
+        return lambda answer: sum(minute["decisions"].get(name, 0) for minute in answer["minutes"])
+
+    def decided(answer):
+        return sum(decisions_of(name)(answer) for name in DECISIONS)
+
+    parts = [
+        ("open alerts", "/v1/alerts?status=open&limit=500", {"open-alerts": lambda answer: len(answer["alerts"])}),
+        ("live sessions", "/v1/sessions/live", {"live-sessions": lambda answer: answer["live"]} | {f"stage-{name}": of_stage(name) for name in STAGES}),
+        ("decisions of the last hour", "/v1/decisions/minutes?minutes=60", {"decisions": decided} | {f"decisions-{name}": decisions_of(name) for name in DECISIONS}),
+        ("funnel of the last hour", "/v1/business/minutes?minutes=60", {f"funnel-{name}": summed(name) for name in FUNNEL} | {"baskets": summed("baskets")}),
+    ]
+    page.show("")
+    for name, path, figures in parts:
+        checks.run(f"numbers: {name}", agrees, page, api, path, figures)
+
+
+def acknowledges(page, api):
+    """An open alert is found, opened and acknowledged with the keyboard alone."""
+    alerts = api.get("/v1/alerts?status=open&limit=500")["alerts"]
+    assert alerts, "no alert is open, so none can be acknowledged"
+    alert = next((alert for alert in alerts if alert["acknowledged"] is None), alerts[0])
+    path, note = f"/v1/alerts/{alert['alert_id']}", "seen by the browser test"
+    page.show("")
+    page.tab_to(f"it.getAttribute('href') === '#/alerts/{alert['alert_id']}'", "the link to the alert")
+    page.tab.press("Enter")
+    page.tab.wait_for(f"location.hash.includes('{alert['alert_id']}') && {LOADED}", "the alert is open")
+    page.tab_to("it.tagName === 'TEXTAREA'", "the note")
+    page.tab.type(note)
+    page.tab_to("it.type === 'submit'", "the button")
+    page.tab.press("Enter")
+
+    def acknowledged():
+        said = api.get(path)["alert"]["acknowledged"]
+        return said if said and said != alert["acknowledged"] else None
+
+    said = wait_until(acknowledged, "the API shows that it is acknowledged")
+    assert said["note"] == note, f"the note is {said['note']!r}"
+    who = json.dumps(said["by"])
+    page.tab.wait_for(f"!!document.querySelector('main [data-figure=acknowledged-by]')?.textContent.includes({who})", "the page shows who has taken it on")
+    return f"by {said['by']}"
+
+
+def looks_up(page, api):
+    """The id of a visitor who is looked up is nowhere afterwards."""
+    recent = (api.get("/v1/decisions/recent?limit=50") or {"decisions": []})["decisions"]
+    visitor = next((record["entities"]["visitor"] for record in recent if "visitor" in record["entities"]), "v-nobody-4711")
+    page.show("visitor")
+    page.tab.evaluate("document.querySelector('main input').focus()")
+    page.tab.type(visitor)
+    page.tab.press("Enter")
+    page.tab.wait_for(f"document.querySelectorAll('main section').length >= 3 && {LOADED}", "the answers are shown")
+    everywhere = page.tab.evaluate(
+        "[location.href, document.title, document.documentElement.outerHTML, ...[...document.querySelectorAll('input')].map((field) => field.value),"
+        " JSON.stringify({ ...localStorage }), JSON.stringify({ ...sessionStorage }), JSON.stringify(history.state)].join(' ')")
+    assert not re.search(rf"(?<![\w-]){re.escape(visitor)}(?![\w-])", everywhere), "the id is shown"
+
+
+def routes(api):
+    """Every route, with one example of those that are about one thing."""
+    known = ["", "alerts", "alerts?status=resolved", "decisions", "visitor", "features", "quality", "business", "health"]
+    alerts = (api.get("/v1/alerts?status=all&limit=1") or {"alerts": []})["alerts"]
+    decisions = (api.get("/v1/decisions/recent?limit=1") or {"decisions": []})["decisions"]
+    features = (api.get("/v1/drift/features") or {"features": []})["features"]
+    known += [f"alerts/{alert['alert_id']}" for alert in alerts]
+    known += [f"decisions/{decision['decision_id']}" for decision in decisions]
+    known += [f"features/{one['stream']}/{one['feature']}" for one in features[:1]]
+    return known
+
+
+def loads(page, route):
+    """No part of it says that it could not be loaded."""
+    page.show(route)
+    said = page.tab.evaluate("[...document.querySelectorAll('main [role=alert]')].map((it) => it.innerText)")
+    assert not said, "; ".join(said)
+
+
+def fits(page, width):
+    """Nothing is wider than the window."""
+    scrolled = page.tab.evaluate("Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)")
+    assert scrolled <= width, f"it is {scrolled} px wide"
+
+
+def has_headings(page):
+    """One heading of the first level, the first; below it no level is left out."""
+    levels = page.tab.evaluate("[...document.querySelectorAll('h1, h2, h3, h4, h5, h6')].filter((it) => it.checkVisibility()).map((it) => Number(it.tagName[1]))")
+    assert levels and levels[0] == 1 and levels.count(1) == 1, f"the levels are {levels}"
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:])), f"the levels are {levels}"
+
+
+def has_no_barriers(page):
+    """axe-core finds nothing serious or critical."""
+    found = page.tab.evaluate(
+        "axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations.filter(({ impact }) => ['serious', 'critical'].includes(impact))"
+        ".map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ target }) => target.join(' ')).join(', ')}`))")
+    assert not found, "; ".join(found)
+
+
+def inspect(page, route, axe, out, checks):
+    """One route in both sizes and both schemes."""
+    name = re.sub(r"\W+", "-", route.split("/")[0] + ("-one" if "/" in route else "")) if route else "now"
+    page.look()
+    checks.run(f"{name}: loads", loads, page, route)
+    checks.run(f"{name}: headings in order", has_headings, page)
+    # the page itself may not load it; the protocol may put it there
+    if not page.tab.evaluate("'axe' in window"):
+        page.tab.evaluate(axe)
+    for size_name, size in (("wide", WIDE), ("phone", PHONE)):
+        for scheme in ("light", "dark"):
+            page.look(size, scheme)
+            checks.run(f"{name}: fits, {size_name}, {scheme}", fits, page, size[0])
+            checks.run(f"{name}: no barriers, {size_name}, {scheme}", has_no_barriers, page)
+            page.tab.screenshot(out / f"{name}-{size_name}-{scheme}.png")
+
+
+def chooses_a_theme(page):
+    """The button goes through the themes, and the choice outlives a load."""
+    page.look(WIDE, "light")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = page.tab.evaluate(ground)
+    for _ in range(2):
+        page.tab.evaluate("document.querySelector('#theme').click()")
+    dark = page.tab.evaluate(ground)
+    assert dark != light, "the dark theme looks as the light one does"
+    page.tab.go(page.base)
+    assert page.tab.evaluate(ground) == dark, "the choice is forgotten"
+    page.tab.evaluate("document.querySelector('#theme').click()")
+
+
+def forgets(page):
+    """The button forgets the token, and the page shows nothing any more."""
+    page.tab.evaluate("document.querySelector('#forget').click()")
+    page.tab.wait_for("document.activeElement?.type === 'password'", "the token is asked for again")
+    assert page.tab.evaluate("sessionStorage.length") == 0, "the token is still kept"
+    assert not page.tab.evaluate("!!document.querySelector('[data-figure]')"), "numbers are still shown"
+
+
+def test(api, page, axe, out, checks):
+    """Every check, in the order in which somebody would use the page."""
+    page.look()
+    page.tab.go(page.base)
+    checks.run("a wrong token is refused", refuses, page)
+    page.tab.go(page.base)
+    checks.run("a good token opens the page, and it is live", becomes_live, page, api.token)
+    numbers(page, api, checks)
+    checks.run("an alert is acknowledged by keyboard", acknowledges, page, api)
+    checks.run("a visitor's id is not shown again", looks_up, page, api)
+    for route in routes(api):
+        inspect(page, route, axe, out, checks)
+    checks.run("a theme can be chosen", chooses_a_theme, page)
+    absent = [path for path in ("/v1/sessions/live", "/v1/decisions", "/v1/business", "/v1/drift", "/v1/quality", "/v1/health", "/v1/visitors") if is_absent(api, path)]
+    checks.run("no complaints, no violations of the policy", complains_of_nothing, page, absent)
+    checks.run("the token is forgotten", forgets, page)
+
+
+# an address that a route of the name answers if it is there at all; a visitor may be unknown to an engine that has the route
+EXAMPLES = {"/v1/decisions": "/v1/decisions/recent?limit=1", "/v1/business": "/v1/business/minutes?minutes=1", "/v1/drift": "/v1/drift/features",
+            "/v1/visitors": "/v1/visitors/nobody/session"}
+
+
+def is_absent(api, path):
+    return api.get(EXAMPLES.get(path, path)) is None
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("base_url")
+    arguments.add_argument("token")
+    arguments.add_argument("--out", type=Path, default=SHOTS)
+    given = arguments.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    axe = Path(subprocess.run([HERE / "axe.sh", "fetch"], check=True, capture_output=True, text=True).stdout.strip()).read_text()
+    checks = Checks()
+    base = given.base_url.rstrip("/")
+    api = Api(base, given.token)
+    wait_until(lambda: api.get("/v1/alerts?status=open&limit=1")["alerts"], "an alert is open", 120)
+    with Browser() as browser:
+        test(api, Page(browser.open(), f"{base}/"), axe, given.out, checks)
+    print(f"{checks.failed} failed" if checks.failed else "all passed")
+    return 1 if checks.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
