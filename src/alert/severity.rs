@@ -34,7 +34,9 @@ fn is_large(kind: AlertKind, finding: &Finding) -> bool {
         Moved::Pattern => finding.count >= PAGE_PAYMENTS,
         Moved::Distribution => finding.effect >= PAGE_PSI,
         Moved::Missing | Moved::NonFinite | Moved::NewCategories => finding.to - finding.from >= PAGE_SHARE,
-        // a rate of fraud or of errors that doubles is large, however small it was
+        // of more frauds alone nobody knows whether scores are worse, or others are labelled
+        Moved::Rate if finding.feature == "fraud_rate" => false,
+        // a rate of errors that doubles is large, however small it was
         Moved::Rate => (finding.to - finding.from).abs() >= PAGE_SHARE || ratio(finding) >= 1.5,
         Moved::Volume | Moved::Level => {
             finding.effect.abs() >= PAGE_FIGURE || kind == AlertKind::ConceptDrift

@@ -3,7 +3,7 @@
 //!
 //! Four streams are watched: how many of the labelled were frauds, how many of the frauds were let pass, how many of the honest
 //! were stopped, and the logarithmic loss of the score. Each by a native watch ([`crate::drift::watch`]) at a stated mean number
-//! of labels between false alarms. What changed stays a finding until the stream has gone back, or for as long as the new law
+//! of labels between false alarms. A change is told when it still stands a window later. What changed stays a finding until the stream has gone back, or for as long as the new law
 //! takes to become the usual one.
 
 use super::watched::Watched;
@@ -129,7 +129,13 @@ impl Concept {
             self.odd_since = None;
             return episodes.observe(&about, at, Observation { traffic, ..Observation::default() }, ends);
         }
-        if self.odd_since.get_or_insert(at).plus(settings.adopt_after) <= at {
+        let odd_since = *self.odd_since.get_or_insert(at);
+        // held down for a window: a burst of labels about one pattern is over by then
+        if at < odd_since.plus(settings.window) {
+            self.traffic = traffic;
+            return None;
+        }
+        if odd_since.plus(settings.adopt_after) <= at {
             self.forget();
             let adopted = Observation { traffic, adopted: true, ..Observation::default() };
             return episodes.observe(&about, at, adopted, ends);
@@ -254,6 +260,24 @@ mod tests {
         let alerts = play(&mut concept, &mut episodes, 1_100..1_400, 10);
         let last = alerts.last().expect("it goes on, then ends");
         assert_eq!(last.status, crate::event::alert::AlertStatus::Resolved, "{}", last.title);
+    }
+
+    #[test]
+    fn a_change_is_told_a_window_after_it_was_found() {
+        let (mut concept, mut episodes) = (Concept::default(), Episodes::default());
+        play(&mut concept, &mut episodes, 0..1_000, 10);
+        let mut found_in = None;
+        for hour in 1_000..1_100 {
+            let alerts = play(&mut concept, &mut episodes, hour..hour + 1, 1);
+            if let Some(found_in) = found_in {
+                assert_eq!((hour, titles(&alerts).is_empty()), (found_in + 1, false));
+                return;
+            }
+            assert_eq!(titles(&alerts), "", "in the hour in which it is found");
+            let is_found = concept.streams.values().any(|labels| labels.watched.finding().is_some());
+            found_in = is_found.then_some(hour);
+        }
+        panic!("every fraud is missed, and nothing is found");
     }
 
     #[test]
