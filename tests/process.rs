@@ -962,3 +962,38 @@ fn a_label_that_is_told_again_hours_later_counts_once() {
     assert_eq!(last["value"]["features"]["card_labels__fraud_sum_30d"], 1.0);
     assert_eq!(lines(folder.path(), "labelled.fraud").len(), 1);
 }
+
+#[test]
+fn planted_card_testers_are_one_episode_each_around_their_device() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("days.jsonl").to_string_lossy().into_owned();
+    let out = folder.path().join("out");
+    let arguments =
+        ["generate", "--seed", "3", "--events", "100000", "--events-per-second", "0.4", "--out", &file];
+    assert!(tillstream(&arguments, "").status.success());
+    assert!(tillstream(&["process", &file, "--out", &out.to_string_lossy()], "").status.success());
+    let truth = std::fs::read_to_string(format!("{file}.truth.jsonl")).expect("the truth");
+    let truth: Vec<Value> =
+        truth.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    let planted: Vec<&Value> = truth.iter().filter(|line| line["kind"] == "card_testing").collect();
+    assert!(planted.len() > 2, "{} are few", planted.len());
+    let mut episodes: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for line in lines(&out, "alerts.fraud") {
+        let alert = line["value"].clone();
+        episodes.entry(alert["subject"].to_string()).or_default().push(alert);
+    }
+    for testers in &planted {
+        let subject =
+            json!(format!("device {}", testers["device_id"].as_str().expect("a device"))).to_string();
+        let told = episodes.remove(&subject).unwrap_or_else(|| panic!("{subject} is not told"));
+        let (first, last) = (&told[0], &told[told.len() - 1]);
+        assert_eq!((&first["status"], &last["status"]), (&json!("open"), &json!("resolved")), "{subject}");
+        assert!(told.iter().all(|alert| alert["alert_id"] == first["alert_id"]), "{subject} is told once");
+        let (attempts, counted) =
+            (testers["payment_ids"].as_array().expect("payments").len(), &last["decisions"]);
+        let counted = usize::try_from(counted.as_u64().expect("a count")).expect("few");
+        // the first four pass: what is tested is known from the fifth card on
+        assert!(counted + 10 >= attempts && counted <= attempts, "{subject}: {counted} of {attempts}");
+    }
+    assert!(episodes.is_empty(), "and nobody else: {:?}", episodes.keys());
+}

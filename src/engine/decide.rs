@@ -440,24 +440,32 @@ fn take_if(gather: &mut Option<Gather>, done: impl FnOnce(&OpenGather) -> bool) 
     }
 }
 
-/// A payment that is not simply approved, with the entities whose features its reasons read.
+/// A payment that is not simply approved, if its reasons read features of an entity of it.
 fn suspect(score: &FraudScore<'_>, gather: &OpenGather, plan: &FeaturePlan) -> Option<Suspect> {
     if score.decision == Action::Approve {
         return None;
     }
-    let rules_of = |kind: EntityKind| {
-        let about_it = |reason: &&Reason<'_>| {
+    let is_read = |kind: EntityKind| {
+        let reads = |reason: &Reason<'_>| {
             reason.inputs.keys().any(|name| plan.entities_of(name).any(|of| of == kind))
         };
-        score.reasons.iter().filter(about_it).map(|reason| Box::from(&*reason.rule)).collect::<Vec<_>>()
+        score.reasons.iter().any(reads)
     };
-    let entities = gather.entities.iter().filter_map(|(kind, id)| {
-        let rules = rules_of(*kind);
-        (!rules.is_empty()).then(|| SuspectEntity { kind: *kind, id: id.clone(), rules })
-    });
-    let entities: Vec<_> = entities.collect();
+    let entity = |(kind, id): &(EntityKind, Box<str>)| SuspectEntity {
+        kind: *kind,
+        id: id.clone(),
+        is_read: is_read(*kind),
+    };
+    let mut entities: Vec<_> = gather.entities.iter().map(entity).collect();
+    entities.sort_by_key(|entity| entity.kind);
     let amount = score.currency.as_deref().map(Box::from).zip(score.amount_minor);
-    (!entities.is_empty()).then_some(Suspect { time: score.event_time_ms, amount, entities })
+    let rules = score.reasons.iter().map(|reason| Box::from(&*reason.rule)).collect();
+    entities.iter().any(|entity| entity.is_read).then_some(Suspect {
+        time: score.event_time_ms,
+        amount,
+        rules,
+        entities,
+    })
 }
 
 /// Beside what rules and model read stands over which windows.

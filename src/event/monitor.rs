@@ -45,7 +45,9 @@ pub struct Suspect {
     pub time: EventTime,
     /// Currency and amount in its minor units, if its own part came.
     pub amount: Option<(Box<str>, i64)>,
-    /// The entities whose features the rules read.
+    /// The rules that reacted.
+    pub rules: Vec<Box<str>>,
+    /// The entities that it concerns.
     pub entities: Vec<SuspectEntity>,
 }
 
@@ -56,8 +58,8 @@ pub struct SuspectEntity {
     pub kind: EntityKind,
     /// Its id.
     pub id: Box<str>,
-    /// The rules that read features of it.
-    pub rules: Vec<Box<str>>,
+    /// Whether one of the rules read features of it.
+    pub is_read: bool,
 }
 
 /// A score, and what its payment turned out to be.

@@ -6,9 +6,10 @@
 use crate::alert::{About, EpisodeSettings, Episodes, Observation, Traffic};
 use crate::event::EntityKind;
 use crate::event::alert::{Alert, AlertKind, Finding, Moved};
-use crate::event::monitor::Suspect;
+use crate::event::monitor::{Suspect, SuspectEntity};
 use crate::time::{EventTime, rfc3339};
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -57,17 +58,15 @@ impl Patterns {
     pub fn take(&mut self, suspect: &Suspect, episodes: &mut Episodes) -> Option<Alert> {
         let now = self.now.max(Some(suspect.time)).unwrap_or(suspect.time);
         self.now = Some(now);
-        let entities = suspect.entities.iter().map(|of| (of.kind, of.id.clone()));
-        let open =
-            entities.clone().filter(|entity| self.is_open(entity)).max_by_key(|entity| self.seen(entity));
-        for (of, entity) in suspect.entities.iter().zip(entities) {
-            if open.as_ref().is_none_or(|open| *open == entity) {
-                self.entities.entry(entity).or_default().add(suspect, &of.rules, now);
-            }
+        let named = |of: &SuspectEntity| (of.kind, of.id.clone());
+        let open = self.most(suspect.entities.iter().map(named).filter(|entity| self.is_open(entity)));
+        let read: Vec<Entity> = suspect.entities.iter().filter(|of| of.is_read).map(named).collect();
+        let towards = open.map_or(read, |open| vec![open]);
+        for entity in &towards {
+            self.entities.entry(entity.clone()).or_default().add(suspect, now);
         }
         self.forget(now);
-        let most = suspect.entities.iter().map(|of| (of.kind, of.id.clone()));
-        let entity = open.or_else(|| most.max_by_key(|entity| self.seen(entity)))?;
+        let entity = self.most(towards.into_iter())?;
         let around = self.entities.get_mut(&entity)?;
         around.is_worth_telling(now).then(|| around.tell(&entity, now, episodes)).flatten()
     }
@@ -76,16 +75,25 @@ impl Patterns {
     pub fn judge(&mut self, watermark: EventTime, episodes: &mut Episodes) -> Vec<Alert> {
         let mut alerts = Vec::new();
         self.entities.retain(|entity, around| {
-            let ends = around.last().plus(WITHIN);
-            if around.told.is_none() || ends > watermark {
+            let Some(told) = around.told else { return true };
+            let last = around.last().max(told);
+            let ends = last.plus(WITHIN);
+            if ends > watermark {
                 return true;
             }
-            let traffic = std::mem::take(&mut around.untold);
-            let observation = Observation { traffic, ..Observation::default() };
-            alerts.extend(episodes.observe(&about(entity), ends, observation, settings()));
+            if around.untold.decisions > 0 {
+                alerts.extend(around.tell(entity, last, episodes));
+            }
+            alerts.extend(episodes.observe(&about(entity), ends, Observation::default(), settings()));
             false
         });
         alerts
+    }
+
+    /// The one around which most is seen; of equal ones the first.
+    fn most(&self, entities: impl Iterator<Item = Entity>) -> Option<Entity> {
+        let ranked = entities.enumerate().map(|(place, entity)| (self.seen(&entity), Reverse(place), entity));
+        ranked.max_by_key(|(seen, place, _)| (*seen, *place)).map(|(_, _, entity)| entity)
     }
 
     fn is_open(&self, entity: &Entity) -> bool {
@@ -111,7 +119,7 @@ impl Patterns {
 }
 
 impl Around {
-    fn add(&mut self, suspect: &Suspect, rules: &[Box<str>], now: EventTime) {
+    fn add(&mut self, suspect: &Suspect, now: EventTime) {
         self.times.push_back(suspect.time);
         if self.times.len() > TIMES_MAX {
             self.times.pop_front();
@@ -120,7 +128,7 @@ impl Around {
         if self.told.is_none() {
             self.rules.retain(|_, reactions| reactions.last.plus(WITHIN) > now);
         }
-        for rule in rules {
+        for rule in &suspect.rules {
             let fresh = Reactions { count: 0, first: suspect.time, last: suspect.time };
             let reactions = self.rules.entry(rule.clone()).or_insert(fresh);
             reactions.count += 1;
@@ -198,18 +206,14 @@ fn settings() -> EpisodeSettings {
 mod tests {
     use super::*;
     use crate::event::alert::AlertStatus;
-    use crate::event::monitor::SuspectEntity;
 
     fn suspect(minute: i64, card: &str) -> Suspect {
-        let entity =
-            |kind, id: &str, rule: &str| SuspectEntity { kind, id: id.into(), rules: vec![rule.into()] };
+        let entity = |kind, id: &str| SuspectEntity { kind, id: id.into(), is_read: true };
         Suspect {
             time: EventTime(minute * 60_000),
             amount: Some(("EUR".into(), 100)),
-            entities: vec![
-                entity(EntityKind::Card, card, "card_burst"),
-                entity(EntityKind::Device, "d1", "device_ring"),
-            ],
+            rules: vec!["ring".into()],
+            entities: vec![entity(EntityKind::Card, card), entity(EntityKind::Device, "d1")],
         }
     }
 
@@ -232,9 +236,29 @@ mod tests {
         );
         assert_eq!(told.last().map(|alert| alert.severity.name()), Some("page"), "it has grown");
         let ended = patterns.judge(EventTime((29 + 60) * 60_000), &mut episodes);
-        let [ended] = ended.as_slice() else { panic!("one ended") };
+        let [told, ended] = ended.as_slice() else { panic!("what was not told yet, and the end") };
+        assert_eq!(told.findings.first().map(|finding| finding.count), Some(30));
         assert_eq!((ended.status, ended.decisions), (AlertStatus::Resolved, 30));
         assert_eq!(ended.money_minor.get("EUR"), Some(&3_000));
+    }
+
+    #[test]
+    fn payments_whose_reasons_read_another_entity_count_towards_the_open_episode_of_theirs() {
+        let (mut patterns, mut episodes) = (Patterns::default(), Episodes::default());
+        let mut told = Vec::new();
+        for number in 0..20 {
+            let mut suspect = suspect(number, &format!("c{number}"));
+            let ip = SuspectEntity { kind: EntityKind::Ip, id: "i1".into(), is_read: number > 8 };
+            suspect.entities.push(ip);
+            // and those who come behind it are of an earlier time
+            suspect.time = EventTime(suspect.time.0 + i64::from(number == 3) * 3_000_000);
+            told.extend(patterns.take(&suspect, &mut episodes));
+        }
+        let ids: std::collections::BTreeSet<_> = told.iter().map(|alert| &alert.alert_id).collect();
+        assert_eq!(ids.len(), 1, "{told:?}");
+        let ended = patterns.judge(EventTime(10 * 3_600_000), &mut episodes);
+        let ended = ended.last().map(|alert| (alert.status, alert.decisions));
+        assert_eq!(ended, Some((AlertStatus::Resolved, 20)));
     }
 
     #[test]
