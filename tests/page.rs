@@ -47,7 +47,7 @@ fn the_page_shows_what_the_api_says_and_takes_an_acknowledgement_in_every_size_a
     let (_demo, address) = demo(place.path());
     let looked = Command::new("python3")
         .arg(folder.join("browser.py"))
-        .args([&address, "demo"])
+        .args([&address, "demo", "--at-rest"])
         .output()
         .expect("Python runs");
     let said = String::from_utf8_lossy(&looked.stdout);

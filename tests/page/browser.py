@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Looks at the page as people do: with a browser, with a keyboard, on a phone, in the dark.
 
-    browser.py BASE_URL TOKEN [--out DIR]
+    browser.py BASE_URL TOKEN [--out DIR] [--at-rest]
 
 BASE_URL is an engine with an open alert. What the page should show is asked of the API of BASE_URL; nothing here knows a number. Each check
 is a line; the exit code is 1 if any failed. Screenshots go to DIR (target/page/shots).
@@ -12,6 +12,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -342,11 +343,22 @@ def is_absent(api, path):
     return api.get(EXAMPLES.get(path, path)) is None
 
 
+def is_at_rest(api):
+    """Whether nothing is newer than it was two seconds ago."""
+    def newest():
+        return [api.get(path) | {"lag": None} for path in ("/v1/sessions/live", "/v1/decisions/minutes", "/v1/business/minutes?minutes=1")]
+
+    before = newest()
+    time.sleep(2)
+    return newest() == before
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("base_url")
     arguments.add_argument("token")
     arguments.add_argument("--out", type=Path, default=SHOTS)
+    arguments.add_argument("--at-rest", action="store_true", help="begin once no more traffic comes")
     given = arguments.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     axe = Path(subprocess.run([HERE / "axe.sh", "fetch"], check=True, capture_output=True, text=True).stdout.strip()).read_text()
@@ -354,6 +366,8 @@ def main():
     base = given.base_url.rstrip("/")
     api = Api(base, given.token)
     wait_until(lambda: api.get("/v1/alerts?status=open&limit=1")["alerts"], "an alert is open", 120)
+    if given.at_rest:
+        wait_until(lambda: is_at_rest(api), "no more traffic comes", 120)
     with Browser() as browser:
         test(api, Page(browser.open(), f"{base}/"), axe, given.out, checks)
     print(f"{checks.failed} failed" if checks.failed else "all passed")
