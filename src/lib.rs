@@ -35,6 +35,7 @@ pub mod ingest;
 pub mod ledger;
 pub mod link;
 pub mod log;
+pub mod money;
 pub mod monitor;
 pub mod notify;
 pub mod operator;

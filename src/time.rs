@@ -28,6 +28,13 @@ impl EventTime {
         EventTime(self.0.saturating_sub(millis(by)))
     }
 
+    /// The beginning of the window of that length that holds it; windows follow each other from the epoch on.
+    #[must_use]
+    pub fn floor(self, length: Duration) -> EventTime {
+        let length = millis(length).max(1);
+        EventTime(self.0.div_euclid(length).saturating_mul(length))
+    }
+
     /// The hour of its day in UTC, 0 to 23.
     #[must_use]
     pub fn hour(self) -> u8 {
@@ -141,6 +148,14 @@ pub fn wait(patience: Duration, is_over: impl Fn() -> bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_window_begins_at_a_multiple_of_its_length_before_the_epoch_too() {
+        let minute = Duration::from_secs(60);
+        let floors = [0, 59_999, 60_000, -1].map(|time| EventTime(time).floor(minute).0);
+        assert_eq!(floors, [0, 0, 60_000, -60_000]);
+        assert_eq!(EventTime(7).floor(Duration::ZERO), EventTime(7));
+    }
 
     #[test]
     fn hours_and_weekdays_are_those_of_utc() {

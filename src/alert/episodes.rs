@@ -11,6 +11,7 @@ use crate::event::alert::{
     Acknowledgement, Alert, AlertAction, AlertCommand, AlertKind, AlertSegment, AlertStatus, Cause, Finding,
     Moved, Resolution, Severity,
 };
+use crate::money::add_money;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,8 +58,7 @@ impl Traffic {
     pub fn add(&mut self, other: &Traffic) {
         self.decisions += other.decisions;
         for (currency, minor) in &other.money_minor {
-            let sum = self.money_minor.entry(currency.clone()).or_default();
-            *sum = sum.saturating_add(*minor);
+            add_money(&mut self.money_minor, currency, *minor);
         }
     }
 }

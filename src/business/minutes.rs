@@ -3,9 +3,10 @@
 //! Visitors, sessions and orders are placed by visitor and transactions of tills by store, so that each counts in one partition, and the sum over
 //! partitions is that of the shop. Memory: 8 bytes per visitor and minute while a minute is open, a hundred per place.
 
-use crate::event::business::{Figures, MINUTE, MinutePart, ONLINE, STORE, ShopPlace, add_money};
+use crate::event::business::{Figures, MINUTE, MinutePart, ONLINE, STORE, ShopPlace};
 use crate::event::{BasketCopy, ClickCopy, ClickName};
-use crate::time::{EventTime, millis};
+use crate::money::add_money;
+use crate::time::EventTime;
 use hashbrown::HashSet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -156,7 +157,7 @@ impl Minutes {
 
     /// The minute of that time, unless it is over.
     fn minute(&mut self, time: EventTime) -> Option<&mut Minute> {
-        let start = minute_of(time);
+        let start = time.floor(MINUTE);
         if self.over.is_some_and(|over| start < over) {
             return None;
         }
@@ -169,7 +170,7 @@ impl Minutes {
         watermark: EventTime,
         allowed_lateness: Duration,
     ) -> impl Iterator<Item = MinutePart> + use<> {
-        let over = minute_of(watermark.minus(allowed_lateness));
+        let over = watermark.minus(allowed_lateness).floor(MINUTE);
         let closed = if self.over.is_none_or(|known| known < over) {
             self.over = Some(over);
             let left = self.open.split_off(&over);
@@ -192,10 +193,6 @@ impl Minute {
             figures,
         })
     }
-}
-
-fn minute_of(time: EventTime) -> EventTime {
-    EventTime(time.0.div_euclid(millis(MINUTE)).saturating_mul(millis(MINUTE)))
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 //! window merge, in any order, into that of all who saw some.
 
 use super::sketch::{CategorySketch, NumericSketch};
-use crate::time::{EventTime, millis};
+use crate::money::add_money;
+use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -120,7 +121,7 @@ impl Profile {
     ) {
         self.volume += 1;
         if let Some((currency, minor)) = money {
-            self.add_money(currency, minor);
+            add_money(&mut self.money_minor, currency, minor);
         }
         let mut place = 0;
         for (id, value) in values {
@@ -142,19 +143,13 @@ impl Profile {
         }
     }
 
-    fn add_money(&mut self, currency: &str, minor: i64) {
-        match self.money_minor.get_mut(currency) {
-            Some(sum) => *sum = sum.saturating_add(minor),
-            None => {
-                self.money_minor.insert(currency.into(), minor);
-            }
-        }
-    }
-
     /// Adds what another profile of the same window saw.
     pub fn merge(&mut self, other: &Profile) {
         self.volume += other.volume;
-        other.money_minor.iter().for_each(|(currency, minor)| self.add_money(currency, *minor));
+        other
+            .money_minor
+            .iter()
+            .for_each(|(currency, minor)| add_money(&mut self.money_minor, currency, *minor));
         for field in &other.fields {
             match self.fields.binary_search_by_key(&field.id, |known| known.id) {
                 Ok(place) => {
@@ -230,17 +225,10 @@ pub struct Profiled<'a> {
     pub segments: &'a [(&'a str, &'a str)],
 }
 
-/// The beginning of the window of `length` that holds `time`.
-#[must_use]
-pub fn window_of(time: EventTime, length: Duration) -> EventTime {
-    let length = millis(length).max(1);
-    EventTime(time.0.div_euclid(length).saturating_mul(length))
-}
-
 impl Profiler {
     /// Adds a record to its window of that length, unless that is over.
     pub fn add<'n>(&mut self, record: Profiled<'_>, length: Duration, name: impl Fn(u32) -> &'n str) {
-        let start = window_of(record.time, length);
+        let start = record.time.floor(length);
         if self.over.is_some_and(|over| start < over) {
             self.too_late += 1;
             return;
@@ -262,7 +250,7 @@ impl Profiler {
         allowed_lateness: Duration,
     ) -> impl Iterator<Item = WindowProfile> + use<> {
         // windows that begin before this ended before the watermark less the lateness
-        let over = window_of(watermark.minus(allowed_lateness), length);
+        let over = watermark.minus(allowed_lateness).floor(length);
         let left = self.windows.split_off(&over);
         self.over = self.over.max(Some(over));
         std::mem::replace(&mut self.windows, left).into_iter().flat_map(|(start, streams)| {

@@ -1,6 +1,5 @@
 //! How many records came in each five minutes, by what they are.
 
-use super::profile::window_of;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,7 +30,7 @@ pub struct Volume {
 impl Volumes {
     /// Counts a record of `stream`, unless its window is over.
     pub fn add(&mut self, stream: &str, time: EventTime) {
-        let start = window_of(time, LENGTH);
+        let start = time.floor(LENGTH);
         if self.over.is_some_and(|over| start < over) {
             return;
         }
@@ -50,7 +49,7 @@ impl Volumes {
         watermark: EventTime,
         allowed_lateness: Duration,
     ) -> impl Iterator<Item = Volume> + use<> {
-        let over = window_of(watermark.minus(allowed_lateness), LENGTH);
+        let over = watermark.minus(allowed_lateness).floor(LENGTH);
         let closed = if self.over.is_none_or(|known| known < over) {
             self.over = Some(over);
             let left = self.windows.split_off(&over);

@@ -1,5 +1,6 @@
 //! What the shop did in a minute, on its way from those who see parts of it to whoever puts them together.
 
+use crate::money::add_money;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -93,16 +94,6 @@ impl Figures {
             .for_each(|(currency, minor)| add_money(&mut self.refunded_minor, currency, *minor));
         self.recommended += recommended;
         self.recommended_clicked += recommended_clicked;
-    }
-}
-
-/// Adds an amount to the sum of its currency; a sum stays within 64 bits.
-pub fn add_money(sums: &mut BTreeMap<Box<str>, i64>, currency: &str, minor: i64) {
-    match sums.get_mut(currency) {
-        Some(sum) => *sum = sum.saturating_add(minor),
-        None => {
-            sums.insert(currency.into(), minor);
-        }
     }
 }
 

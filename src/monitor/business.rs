@@ -6,7 +6,6 @@
 use super::seasonal::{News, Said, Seasonal, about};
 use crate::alert::{About, EpisodeSettings, Episodes, Observation, Traffic};
 use crate::drift::DriftSettings;
-use crate::drift::profile::window_of;
 use crate::drift::watch::Kind;
 use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, Finding};
 use crate::event::business::{Figures, MINUTE, MinutePart, ShopPlace};
@@ -80,7 +79,7 @@ impl ShopMinutes {
         episodes: &mut Episodes,
         alerts: &mut Vec<Alert>,
     ) -> Vec<ShopMinute> {
-        let over = window_of(watermark.minus(settings.allowed_lateness), MINUTE);
+        let over = watermark.minus(settings.allowed_lateness).floor(MINUTE);
         let mut minutes = Vec::new();
         while let Some(first) = self.open.first_entry().filter(|first| *first.key() < over) {
             let (start, places) = first.remove_entry();
@@ -103,7 +102,7 @@ impl ShopMinutes {
         settings: &DriftSettings,
         episodes: &mut Episodes,
     ) -> Option<Alert> {
-        let quarter = window_of(minute.start, QUARTER);
+        let quarter = minute.start.floor(QUARTER);
         if !self.channels.contains_key(name) {
             let (figures, watched, news) = (Figures::default(), BTreeMap::new(), News::default());
             self.channels.insert(name.into(), Channel { quarter, figures, watched, news });

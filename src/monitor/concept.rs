@@ -14,6 +14,7 @@ use crate::event::LabelOutcome;
 use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, Finding};
 use crate::event::monitor::LabelledDecision;
 use crate::event::public::Action;
+use crate::money::add_money;
 use crate::time::{EventTime, rfc3339};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -78,8 +79,7 @@ impl Concept {
     pub fn take(&mut self, labelled: &LabelledDecision<'_>, settings: &DriftSettings) {
         self.traffic.decisions += 1;
         if let (Some(amount), Some(currency)) = (labelled.amount_minor, &labelled.currency) {
-            let sum = self.traffic.money_minor.entry(currency.to_string()).or_default();
-            *sum = sum.saturating_add(amount);
+            add_money(&mut self.traffic.money_minor, currency, amount);
         }
         let is_fraud = labelled.outcome == LabelOutcome::Fraud;
         let was_stopped = labelled.decision >= Action::StepUp;

@@ -9,7 +9,7 @@ mod shown;
 
 use crate::alert::{About, EpisodeSettings, Episodes, Traffic};
 use crate::drift::DriftSettings;
-use crate::drift::profile::{Profile, Segment, WindowProfile, window_of};
+use crate::drift::profile::{Profile, Segment, WindowProfile};
 use crate::drift::reference::seasonal::Grain;
 use crate::drift::reference::{Reference, sketch_of};
 use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind};
@@ -101,7 +101,7 @@ impl Windows {
         episodes: &mut Episodes,
         fields: &impl Fields,
     ) -> Judged {
-        let over = window_of(watermark.minus(settings.allowed_lateness), settings.window);
+        let over = watermark.minus(settings.allowed_lateness).floor(settings.window);
         let mut judged = Judged::default();
         while let Some(first) = self.open.first_entry().filter(|first| *first.key() < over) {
             let (start, streams) = first.remove_entry();

@@ -8,6 +8,7 @@
 use crate::event::LabelOutcome;
 use crate::event::monitor::LabelledDecision;
 use crate::event::public::{Action, DecisionQuality, ScoreQuality};
+use crate::money::add_money;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -89,8 +90,7 @@ impl Day {
         {
             let was_stopped = labelled.decision >= Action::StepUp;
             let sums = if was_stopped { &mut self.stopped_minor } else { &mut self.missed_minor };
-            let sum = sums.entry((&**currency).into()).or_default();
-            *sum = sum.saturating_add(amount);
+            add_money(sums, currency, amount);
         }
         self.changed = true;
     }

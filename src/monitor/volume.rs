@@ -6,7 +6,6 @@
 use super::seasonal::{News, Said, Seasonal, about};
 use crate::alert::{About, EpisodeSettings, Episodes, Observation, Traffic};
 use crate::drift::DriftSettings;
-use crate::drift::profile::window_of;
 use crate::drift::volume::{LENGTH, Volume};
 use crate::drift::watch::Kind;
 use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, Finding};
@@ -60,7 +59,7 @@ impl VolumeWatch {
             // the end of the input, and no silence
             last.plus(LENGTH)
         } else {
-            window_of(watermark.minus(settings.allowed_lateness), LENGTH)
+            watermark.minus(settings.allowed_lateness).floor(LENGTH)
         };
         let Some(mut start) = self.next.or(self.open.keys().next().copied()) else { return alerts };
         while start < over {

@@ -2,6 +2,7 @@
 //! what is oldest is forgotten first.
 
 use super::{Published, is_newer};
+use crate::event::business::MINUTE;
 use crate::event::public::Action;
 use crate::time::EventTime;
 use std::collections::{BTreeMap, VecDeque};
@@ -12,7 +13,6 @@ use std::sync::{PoisonError, RwLock};
 const DECISIONS_MAX: usize = 500;
 /// Minutes of which decisions are counted: two days.
 const MINUTES_MAX: usize = 2_880;
-const MINUTE_MS: i64 = 60_000;
 
 /// Records by a key that begins with their time.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ pub struct Decisions(RwLock<Newest>);
 #[derive(Debug, Default)]
 struct Newest {
     records: VecDeque<Published>,
-    minutes: BTreeMap<i64, BTreeMap<Action, u64>>,
+    minutes: BTreeMap<EventTime, BTreeMap<Action, u64>>,
 }
 
 impl Decisions {
@@ -74,8 +74,7 @@ impl Decisions {
         if newest.records.len() > DECISIONS_MAX {
             newest.records.pop_front();
         }
-        let minute = record.event_time.0.div_euclid(MINUTE_MS) * MINUTE_MS;
-        *newest.minutes.entry(minute).or_default().entry(decision).or_default() += 1;
+        *newest.minutes.entry(record.event_time.floor(MINUTE)).or_default().entry(decision).or_default() += 1;
         while newest.minutes.len() > MINUTES_MAX {
             newest.minutes.pop_first();
         }
@@ -93,9 +92,9 @@ impl Decisions {
     pub fn minutes(&self, count: usize) -> Vec<(EventTime, BTreeMap<Action, u64>)> {
         let newest = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let Some(last) = newest.minutes.keys().next_back() else { return Vec::new() };
-        let back = i64::try_from(count).unwrap_or(i64::MAX).saturating_mul(MINUTE_MS);
-        let since = last.saturating_sub(back) + 1;
-        newest.minutes.range(since..).map(|(minute, counts)| (EventTime(*minute), counts.clone())).collect()
+        let back = MINUTE.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
+        let since = (Bound::Excluded(last.minus(back)), Bound::Unbounded);
+        newest.minutes.range(since).map(|(minute, counts)| (*minute, counts.clone())).collect()
     }
 }
 
