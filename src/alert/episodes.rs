@@ -37,6 +37,12 @@ pub struct About {
 }
 
 impl About {
+    /// What there is one of at a time about a subject.
+    #[must_use]
+    pub fn new(kind: AlertKind, subject: impl Into<String>) -> About {
+        About { kind, subject: subject.into(), what: String::new() }
+    }
+
     /// The same for every episode about the same.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {

@@ -46,22 +46,29 @@ impl DriftSettings {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOUR: Duration = Duration::from_secs(3_600);
-
-    fn settings(false_pages_per_month: f64) -> DriftSettings {
+impl DriftSettings {
+    /// Windows of an hour that nothing comes late for, learned for two weeks.
+    pub(crate) fn hourly() -> DriftSettings {
+        const HOUR: Duration = Duration::from_secs(3_600);
         DriftSettings {
             window: HOUR,
             allowed_lateness: Duration::ZERO,
             segments: Vec::new(),
-            false_pages_per_month,
+            false_pages_per_month: 2.0,
             labels_between_false_alarms: 3e5,
-            learn: HOUR * 168,
+            learn: HOUR * 336,
             resolve_after: HOUR * 3,
             adopt_after: HOUR * 168,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(false_pages_per_month: f64) -> DriftSettings {
+        DriftSettings { false_pages_per_month, ..DriftSettings::hourly() }
     }
 
     #[test]

@@ -78,6 +78,9 @@ pub enum AlertStatus {
     Resolved,
 }
 
+/// The finding about how many of the labelled were frauds.
+pub const FRAUD_RATE: &str = "fraud_rate";
+
 /// What sort of thing an episode is. Its name is that of an entry in the runbook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -3,11 +3,11 @@
 //! Parts of a minute come from every partition of the entity log, and the minute is published once the watermark says that all have
 //! come. Figures are watched per channel over a quarter of an hour, where enough came to say something.
 
-use super::seasonal::{News, Said, Seasonal, about};
-use crate::alert::{About, EpisodeSettings, Episodes, Observation, Traffic};
+use super::seasonal::{News, Seasonal, Window};
+use crate::alert::{About, Episodes, Traffic};
 use crate::drift::DriftSettings;
 use crate::drift::watch::Kind;
-use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, Finding};
+use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind};
 use crate::event::business::{Figures, MINUTE, MinutePart, ShopPlace};
 use crate::event::public::BusinessMinute;
 use crate::time::{EventTime, rfc3339};
@@ -143,40 +143,21 @@ impl Channel {
                 seasonal.take(&figure, value, start, QUARTER);
             }
         }
-        let at = start.plus(QUARTER);
-        let about = about(AlertKind::Business, &subject_of(name));
-        let ends = EpisodeSettings { resolve_after: QUARTER, reopen_within: settings.resolve_after };
-        let traffic = traffic_of(figures);
-        let findings = self.findings();
-        match self.news.look(!findings.is_empty(), at, settings) {
-            Said::Nothing => None,
-            Said::Quiet { adopted } => {
-                if adopted {
-                    self.forget();
-                }
-                episodes.observe(&about, at, Observation { traffic, adopted, ..Observation::default() }, ends)
-            }
-            Said::News => {
-                let since = findings.iter().map(|finding| finding.since_ms).min().unwrap_or(at);
-                let command = format!(
-                    "tillstream inspect business.minutes --since {} --where channel={name}",
-                    rfc3339(since)
-                );
-                let observation = Observation {
-                    findings,
-                    traffic_since: traffic.clone(),
-                    traffic,
-                    share: 1.0,
-                    command,
-                    ..Observation::default()
-                };
-                episodes.observe(&about, at, observation, ends)
-            }
+        let window = Window {
+            about: About::new(AlertKind::Business, subject_of(name)),
+            at: start.plus(QUARTER),
+            length: QUARTER,
+            findings: self.watched.values().filter_map(Seasonal::finding).cloned().collect(),
+            traffic: traffic_of(figures),
+        };
+        let command = |since| {
+            format!("tillstream inspect business.minutes --since {} --where channel={name}", rfc3339(since))
+        };
+        let told = self.news.tell(window, command, settings, episodes);
+        if told.adopted {
+            self.forget();
         }
-    }
-
-    fn findings(&self) -> Vec<Finding> {
-        self.watched.values().filter_map(Seasonal::finding).cloned().collect()
+        told.alert
     }
 
     fn forget(&mut self) {
@@ -282,22 +263,8 @@ mod tests {
     use crate::event::alert::AlertStatus;
     use crate::event::business::{ONLINE, STORE};
 
-    const HOUR: Duration = Duration::from_secs(3_600);
     /// Monday at 0:00 UTC.
     const MONDAY_MS: i64 = 4 * 86_400_000;
-
-    fn settings() -> DriftSettings {
-        DriftSettings {
-            window: HOUR,
-            allowed_lateness: Duration::ZERO,
-            segments: Vec::new(),
-            false_pages_per_month: 2.0,
-            labels_between_false_alarms: 3e5,
-            learn: HOUR * 336,
-            resolve_after: HOUR * 3,
-            adopt_after: HOUR * 168,
-        }
-    }
 
     fn part(start: i64, store: Option<&str>, figures: Figures) -> MinutePart {
         let channel = if store.is_some() { STORE } else { ONLINE };
@@ -307,7 +274,7 @@ mod tests {
 
     fn closed(shop: &mut ShopMinutes, watermark: i64) -> (Vec<ShopMinute>, Vec<Alert>) {
         let (mut episodes, mut alerts) = (Episodes::default(), Vec::new());
-        let minutes = shop.close(EventTime(watermark), &settings(), &mut episodes, &mut alerts);
+        let minutes = shop.close(EventTime(watermark), &DriftSettings::hourly(), &mut episodes, &mut alerts);
         (minutes, alerts)
     }
 
@@ -353,7 +320,7 @@ mod tests {
             let start = MONDAY_MS + i64::from(quarter) * 900_000;
             shop.take(&part(start, None, figures));
             let mut alerts = Vec::new();
-            shop.close(EventTime(start + 900_000), &settings(), &mut episodes, &mut alerts);
+            shop.close(EventTime(start + 900_000), &DriftSettings::hourly(), &mut episodes, &mut alerts);
             assert!(quarter >= quarters || alerts.is_empty(), "told in quarter {quarter}");
             told.extend(alerts);
         }

@@ -11,7 +11,7 @@ use crate::alert::{About, EpisodeSettings, Episodes, Observation, Traffic};
 use crate::drift::DriftSettings;
 use crate::drift::watch::{Kind, WatchSettings};
 use crate::event::LabelOutcome;
-use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, Finding};
+use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, FRAUD_RATE, Finding};
 use crate::event::monitor::LabelledDecision;
 use crate::event::public::Action;
 use crate::money::add_money;
@@ -41,7 +41,7 @@ enum Stream {
 impl Stream {
     fn name(self) -> &'static str {
         match self {
-            Stream::FraudRate => "fraud_rate",
+            Stream::FraudRate => FRAUD_RATE,
             Stream::MissedFrauds => "missed_frauds",
             Stream::StoppedHonest => "stopped_honest",
             Stream::LogLoss => "log_loss",
@@ -122,7 +122,7 @@ impl Concept {
         }
         let findings: Vec<Finding> =
             self.streams.values().filter_map(|labels| labels.watched.finding().cloned()).collect();
-        let about = About { kind: AlertKind::ConceptDrift, subject: name.to_owned(), what: String::new() };
+        let about = About::new(AlertKind::ConceptDrift, name);
         let ends =
             EpisodeSettings { resolve_after: settings.window, reopen_within: settings.resolve_after * 4 };
         if findings.is_empty() {
@@ -195,16 +195,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3_600);
 
     fn settings() -> DriftSettings {
-        DriftSettings {
-            window: HOUR,
-            allowed_lateness: Duration::ZERO,
-            segments: Vec::new(),
-            false_pages_per_month: 2.0,
-            labels_between_false_alarms: 3e5,
-            learn: HOUR * 100,
-            resolve_after: HOUR * 3,
-            adopt_after: HOUR * 168,
-        }
+        DriftSettings { learn: HOUR * 100, ..DriftSettings::hourly() }
     }
 
     /// A labelled score per minute: one in twenty is a fraud, of which the rules stop all but one in `missed_of`.

@@ -113,8 +113,7 @@ impl Windows {
                 judged.windows.extend(shown);
                 let at = start.plus(settings.window);
                 let observation = stream.observation(at, settings, fields);
-                let about =
-                    About { kind: AlertKind::DataDrift, subject: name.to_string(), what: String::new() };
+                let about = About::new(AlertKind::DataDrift, &*name);
                 let ends = EpisodeSettings {
                     resolve_after: settings.resolve_after,
                     reopen_within: settings.resolve_after * 4,

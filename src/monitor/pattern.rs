@@ -195,7 +195,7 @@ impl Reactions {
 }
 
 fn about((kind, id): &Entity) -> About {
-    About { kind: AlertKind::FraudPattern, subject: format!("{} {id}", kind.name()), what: String::new() }
+    About::new(AlertKind::FraudPattern, format!("{} {id}", kind.name()))
 }
 
 fn settings() -> EpisodeSettings {

@@ -1,11 +1,11 @@
 //! A stream of single values with a week's season under a watch: what is usual at each hour of the week, and when a change is over.
 
 use super::watched::Watched;
-use crate::alert::About;
+use crate::alert::{About, EpisodeSettings, Episodes, Observation, Traffic};
 use crate::drift::DriftSettings;
 use crate::drift::reference::seasonal::hour_of_week;
 use crate::drift::watch::{Kind, Phase, Season, WatchSettings};
-use crate::event::alert::{AlertKind, Finding};
+use crate::event::alert::{Alert, Finding};
 use crate::time::{EventTime, millis};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -93,36 +93,67 @@ impl Seasonal {
     }
 }
 
-/// Since when something has been news, and what there is to say of it.
+/// Since when something has been news.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct News {
     odd_since: Option<EventTime>,
 }
 
-/// What follows from the findings of a window.
-pub(super) enum Said {
-    /// All is well, or what lasts was adopted: it has become the usual.
-    Quiet { adopted: bool },
-    /// Something is news, and it is time to tell of it.
-    News,
-    /// It is, and was told.
-    Nothing,
+/// What came of a subject in a window.
+pub(super) struct Window {
+    pub(super) about: About,
+    /// The end of the window, and its length.
+    pub(super) at: EventTime,
+    pub(super) length: Duration,
+    /// What is news of it.
+    pub(super) findings: Vec<Finding>,
+    pub(super) traffic: Traffic,
+}
+
+/// What follows.
+#[derive(Default)]
+pub(super) struct Told {
+    /// The revision of its episode that is to be published.
+    pub(super) alert: Option<Alert>,
+    /// What was news has lasted for so long that it is the usual from now on.
+    pub(super) adopted: bool,
 }
 
 impl News {
-    /// What there is to say by `at` of what was `found`; what lasts for longer than `settings.adopt_after` is forgotten.
-    pub(super) fn look(&mut self, is_news: bool, at: EventTime, settings: &DriftSettings) -> Said {
-        if !is_news {
+    /// Tells of a window: when something is noticed, and then once an hour; `command` shows the records since a time.
+    pub(super) fn tell(
+        &mut self,
+        window: Window,
+        command: impl FnOnce(EventTime) -> String,
+        settings: &DriftSettings,
+        episodes: &mut Episodes,
+    ) -> Told {
+        let Window { about, at, length, findings, traffic } = window;
+        let ends = EpisodeSettings { resolve_after: length, reopen_within: settings.resolve_after };
+        let quiet = |adopted, traffic| Observation { traffic, adopted, ..Observation::default() };
+        if findings.is_empty() {
             self.odd_since = None;
-            return Said::Quiet { adopted: false };
+            let alert = episodes.observe(&about, at, quiet(false, traffic), ends);
+            return Told { alert, adopted: false };
         }
         let odd_since = *self.odd_since.get_or_insert(at);
         if odd_since.plus(settings.adopt_after) <= at {
             self.odd_since = None;
-            return Said::Quiet { adopted: true };
+            return Told { alert: episodes.observe(&about, at, quiet(true, traffic), ends), adopted: true };
         }
-        // told when it is noticed, and then once an hour
-        if at.since(odd_since) % millis(TOLD_EVERY) == 0 { Said::News } else { Said::Nothing }
+        if at.since(odd_since) % millis(TOLD_EVERY) != 0 {
+            return Told::default();
+        }
+        let since = findings.iter().map(|finding| finding.since_ms).min().unwrap_or(at);
+        let observation = Observation {
+            findings,
+            traffic_since: traffic.clone(),
+            traffic,
+            share: 1.0,
+            command: command(since),
+            ..Observation::default()
+        };
+        Told { alert: episodes.observe(&about, at, observation, ends), adopted: false }
     }
 
     /// What was news is expected.
@@ -134,9 +165,4 @@ impl News {
 /// How much of the week has passed, in milliseconds from Monday at 0:00 UTC on.
 fn passed(time: EventTime) -> u64 {
     (time.0 - MONDAY_MS).rem_euclid(WEEK_MS).unsigned_abs()
-}
-
-/// Whose episodes these are.
-pub(super) fn about(kind: AlertKind, subject: &str) -> About {
-    About { kind, subject: subject.to_owned(), what: String::new() }
 }

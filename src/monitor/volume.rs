@@ -3,8 +3,8 @@
 //! A count that nobody has sent is 0: a source that stops says nothing. A stream is known from its first record on, and watched
 //! when two whole weeks of it are known.
 
-use super::seasonal::{News, Said, Seasonal, about};
-use crate::alert::{About, EpisodeSettings, Episodes, Observation, Traffic};
+use super::seasonal::{News, Seasonal, Window};
+use crate::alert::{About, Episodes, Traffic};
 use crate::drift::DriftSettings;
 use crate::drift::volume::{LENGTH, Volume};
 use crate::drift::watch::Kind;
@@ -119,31 +119,23 @@ impl Stream {
         settings: &DriftSettings,
         episodes: &mut Episodes,
     ) -> Option<Alert> {
-        let traffic = Traffic { decisions: count, money_minor: BTreeMap::new() };
-        let about = about(AlertKind::Volume, name);
-        let ends = EpisodeSettings { resolve_after: LENGTH, reopen_within: settings.resolve_after };
-        let finding = match self.news.look(self.seasonal.finding().is_some(), at, settings) {
-            Said::Nothing => return None,
-            Said::Quiet { adopted } => {
-                self.seasonal.forget();
-                let quiet = Observation { traffic, adopted, ..Observation::default() };
-                return episodes.observe(&about, at, quiet, ends);
-            }
-            Said::News => self.seasonal.finding().cloned()?,
+        let named = |finding: &Finding| Finding { feature: name.to_owned(), ..finding.clone() };
+        let window = Window {
+            about: About::new(AlertKind::Volume, name),
+            at,
+            length: LENGTH,
+            findings: self.seasonal.finding().map(named).into_iter().collect(),
+            traffic: Traffic { decisions: count, money_minor: BTreeMap::new() },
         };
         let (topic, part) = name
             .split_once(' ')
             .map_or((name, String::new()), |(topic, part)| (topic, format!(" --where {part}")));
-        let command = format!("tillstream inspect {topic} --since {}{part}", rfc3339(finding.since_ms));
-        let observation = Observation {
-            findings: vec![Finding { feature: name.to_owned(), ..finding }],
-            traffic_since: traffic.clone(),
-            traffic,
-            share: 1.0,
-            command,
-            ..Observation::default()
-        };
-        episodes.observe(&about, at, observation, ends)
+        let command = |since| format!("tillstream inspect {topic} --since {}{part}", rfc3339(since));
+        let told = self.news.tell(window, command, settings, episodes);
+        if told.adopted {
+            self.seasonal.forget();
+        }
+        told.alert
     }
 }
 
@@ -151,24 +143,9 @@ impl Stream {
 mod tests {
     use super::*;
     use crate::event::alert::AlertStatus;
-    use std::time::Duration;
 
     /// Monday at 0:00 UTC.
     const MONDAY_MS: i64 = 4 * 86_400_000;
-    const HOUR: Duration = Duration::from_secs(3_600);
-
-    fn settings() -> DriftSettings {
-        DriftSettings {
-            window: HOUR,
-            allowed_lateness: Duration::ZERO,
-            segments: Vec::new(),
-            false_pages_per_month: 2.0,
-            labels_between_false_alarms: 3e5,
-            learn: HOUR * 336,
-            resolve_after: HOUR * 3,
-            adopt_after: HOUR * 168,
-        }
-    }
 
     /// As many as at that hour: some at night, a hundred in the evening, with some noise.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
@@ -190,7 +167,7 @@ mod tests {
             if count(window) > 0 {
                 watch.take(Volume { stream: "payments".into(), start, count: count(window) });
             }
-            alerts.extend(watch.judge(start.plus(LENGTH), &settings(), episodes));
+            alerts.extend(watch.judge(start.plus(LENGTH), &DriftSettings::hourly(), episodes));
         }
         alerts
     }
