@@ -70,6 +70,12 @@ impl Sketch {
         }
     }
 
+    /// Values that were there and are finite numbers, or names.
+    #[must_use]
+    pub fn finite(&self) -> u64 {
+        self.present() - self.non_finite()
+    }
+
     /// Values that were there, finite or not.
     #[must_use]
     pub fn present(&self) -> u64 {

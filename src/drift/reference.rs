@@ -131,7 +131,7 @@ impl Reference {
             return Seen::default();
         }
         let non_finite = sketch.map_or(0, Sketch::non_finite);
-        let present = sketch.map_or(0, Sketch::present).saturating_sub(non_finite).min(volume);
+        let present = sketch.map_or(0, Sketch::finite).min(volume);
         let presence = [present as f64, (volume - present) as f64];
         let known = self.is_known(start, settings);
         let mut seen = Seen::default();
@@ -164,7 +164,13 @@ impl Reference {
     /// Whether evidence has gone half of the way: what comes now may be what it is about.
     #[must_use]
     pub fn is_rising(&self, threshold: f64) -> bool {
-        self.values.evidence.sum().max(self.missing.evidence.sum()) > threshold / 2.0
+        self.evidence() > threshold / 2.0
+    }
+
+    /// The evidence that it is otherwise: of its values, or of whether there are any.
+    #[must_use]
+    pub fn evidence(&self) -> f64 {
+        self.values.evidence.sum().max(self.missing.evidence.sum())
     }
 
     fn learn(&mut self, sketch: Option<&Sketch>, presence: [f64; 2], start: EventTime) {
@@ -226,12 +232,6 @@ impl Reference {
         self.long_run.all()
     }
 
-    /// How many values [`Reference::usual`] weighs.
-    #[must_use]
-    pub fn usual_weight(&self, start: EventTime) -> f64 {
-        self.cells.as_ref().map_or(0.0, |cells| self.shares.expected(start, cells.len()).1)
-    }
-
     /// The share of records without a finite value that is usual in the window that begins then.
     #[must_use]
     pub fn usual_missing(&self, start: EventTime) -> f64 {
@@ -245,10 +245,11 @@ impl Reference {
         if without > 0.0 { self.non_finite / without } else { 0.0 }
     }
 
-    /// The shares of the cells that are usual in the window that begins then.
+    /// The shares of the cells that are usual in the window that begins then, and how many values they weigh; nothing before there are cells.
     #[must_use]
-    pub fn usual(&self, start: EventTime) -> Vec<f64> {
-        self.cells.as_ref().map_or_else(Vec::new, |cells| self.shares.expected(start, cells.len()).0)
+    pub fn usual(&self, start: EventTime) -> (Vec<f64>, f64) {
+        let of = |cells: &Cells| self.shares.expected(start, cells.len());
+        self.cells.as_ref().map_or_else(Default::default, of)
     }
 }
 

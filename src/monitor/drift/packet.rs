@@ -6,7 +6,7 @@ use crate::alert::Observation;
 use crate::drift::factor::rescaling;
 use crate::drift::p_value::normal_survival;
 use crate::drift::profile::{Segment, Sketch};
-use crate::drift::reference::{Reference, Watched};
+use crate::drift::reference::Watched;
 use crate::drift::sketch::AlignedCategories;
 use crate::drift::{DriftSettings, Pair};
 use crate::event::alert::{AlertSegment, Finding, Histogram, Moved};
@@ -159,13 +159,12 @@ fn of_values(known: &KnownField, threshold: f64, at: EventTime) -> Option<Findin
     let since = watched.evidence.since().filter(|_| watched.evidence.sum() >= threshold)?;
     let (current, expected) = watched.run.shares();
     let long_run = reference.long_run();
+    let sketches = long_run.as_ref().zip(watched.run.sketch.as_ref());
+    let sketches = sketches.map(|(reference, current)| Pair { reference, current });
     let compared = Compared {
         shares: Pair { reference: &expected, current: &current },
         counts: Pair { reference: watched.run.reference_count, current: watched.run.count() },
-        sketches: long_run
-            .as_ref()
-            .zip(watched.run.sketch.as_ref())
-            .map(|(reference, current)| Pair { reference, current }),
+        sketches,
     };
     let mut measures = compared.measures();
     measures.insert("p_value".to_owned(), normal_survival(watched.evidence.sum()));
@@ -174,7 +173,8 @@ fn of_values(known: &KnownField, threshold: f64, at: EventTime) -> Option<Findin
     if effect < PSI_LEAST {
         return None;
     }
-    let (factor, new) = (factor_of(reference), new_category(reference, &current, &expected));
+    let factor = sketches.and_then(factor_of);
+    let new = sketches.and_then(|sketches| new_category(sketches, &current, &expected));
     let (what, from, to, category) = match (factor, new, watched.run.sketch.as_ref()) {
         (Some(factor), _, _) => (Moved::Unit, 1.0, factor, None),
         (None, Some((name, share)), _) => (Moved::NewCategories, 0.0, share, Some(name)),
@@ -220,13 +220,11 @@ fn by_chance(watched: &Watched, cells: usize) -> f64 {
 }
 
 /// A name that was not there before, and its share, if that is most of what moved.
-fn new_category(reference: &Reference, current: &[f64], expected: &[f64]) -> Option<(String, f64)> {
-    let (Some(Sketch::Categories(usual)), Some(Sketch::Categories(now))) =
-        (reference.long_run(), reference.values().run.sketch.as_ref())
-    else {
+fn new_category(sketches: Pair<&Sketch>, current: &[f64], expected: &[f64]) -> Option<(String, f64)> {
+    let Pair { reference: Sketch::Categories(usual), current: Sketch::Categories(now) } = sketches else {
         return None;
     };
-    let names = AlignedCategories::new(Pair { reference: &usual, current: now }, 0.0);
+    let names = AlignedCategories::new(Pair { reference: usual, current: now }, 0.0);
     let (name, count) = names.appeared().first()?;
     let share = *count as f64 / now.count().max(1) as f64;
     let moved: f64 = current.iter().zip(expected).map(|(now, usual)| (now - usual).max(0.0)).sum();
@@ -234,10 +232,8 @@ fn new_category(reference: &Reference, current: &[f64], expected: &[f64]) -> Opt
 }
 
 /// The factor by which all values moved, if they did.
-fn factor_of(reference: &Reference) -> Option<f64> {
-    let (Some(Sketch::Numbers(usual)), Some(Sketch::Numbers(now))) =
-        (reference.long_run(), reference.values().run.sketch.as_ref())
-    else {
+fn factor_of(sketches: Pair<&Sketch>) -> Option<f64> {
+    let Pair { reference: Sketch::Numbers(usual), current: Sketch::Numbers(now) } = sketches else {
         return None;
     };
     let quantiles = Pair { reference: usual.quantiles(&QUANTILES), current: now.quantiles(&QUANTILES) };

@@ -7,6 +7,7 @@ use crate::drift::reference::cells::tally;
 use crate::drift::reference::sketch_of;
 use crate::drift::{DriftSettings, Pair};
 use crate::event::alert::Histogram;
+use crate::event::feature_id;
 use crate::event::public::FeatureWindow;
 use crate::time::{EventTime, millis};
 use std::collections::BTreeMap;
@@ -38,14 +39,9 @@ impl Stream {
     /// Marks those of which there is so much evidence by now.
     pub(super) fn mark_moving(&self, windows: &mut [FeatureWindow], threshold: f64) {
         for window in windows {
-            let known = self
-                .fields
-                .iter()
-                .find(|(key, known)| key.segment.is_none() && *known.name == *window.feature);
-            window.is_moving = known.is_some_and(|(_, known)| {
-                let [values, missing] = [known.reference.values(), known.reference.missing()];
-                values.evidence.sum().max(missing.evidence.sum()) >= threshold
-            });
+            let key = FieldKey { segment: None, id: feature_id(&window.feature) };
+            let known = self.fields.get(&key);
+            window.is_moving = known.is_some_and(|known| known.reference.evidence() >= threshold);
         }
     }
 }
@@ -58,15 +54,19 @@ fn shown(
     settings: &DriftSettings,
 ) -> FeatureWindow {
     let sketch = sketch_of(profile, key.id);
-    let finite = |sketch: &Sketch| sketch.present() - sketch.non_finite();
-    let present = sketch.map_or(0, finite).min(profile.volume);
+    let present = sketch.map_or(0, Sketch::finite).min(profile.volume);
     let is_known = known.reference.is_known(start, settings);
-    let histogram = sketch.and_then(|sketch| histogram(known, sketch, start));
-    let long_run = known.reference.long_run();
-    let compared = histogram.as_ref().filter(|_| is_known && present >= LEAST).map(|histogram| Compared {
-        shares: Pair { reference: &histogram.reference, current: &histogram.current },
-        counts: Pair { reference: known.reference.usual_weight(start), current: present as f64 },
-        sketches: long_run.as_ref().zip(sketch).map(|(reference, current)| Pair { reference, current }),
+    let (usual, weight) = known.reference.usual(start);
+    let histogram = sketch.and_then(|sketch| histogram(known, sketch, usual));
+    let compared = histogram.as_ref().zip(sketch).filter(|_| is_known && present >= LEAST);
+    let measures = compared.map_or_else(BTreeMap::new, |(histogram, current)| {
+        let long_run = known.reference.long_run();
+        let compared = Compared {
+            shares: Pair { reference: &histogram.reference, current: &histogram.current },
+            counts: Pair { reference: weight, current: present as f64 },
+            sketches: long_run.as_ref().map(|reference| Pair { reference, current }),
+        };
+        compared.measures()
     });
     FeatureWindow {
         stream: String::new(),
@@ -76,20 +76,20 @@ fn shown(
         records: profile.volume,
         missing: 1.0 - present as f64 / profile.volume as f64,
         missing_expected: is_known.then(|| known.reference.usual_missing(start)),
-        measures: compared.map_or_else(BTreeMap::new, |compared| compared.measures()),
+        measures,
         is_moving: false,
         histogram,
     }
 }
 
 /// The shares of the cells, once there are some.
-fn histogram(known: &KnownField, sketch: &Sketch, start: EventTime) -> Option<Histogram> {
+fn histogram(known: &KnownField, sketch: &Sketch, usual: Vec<f64>) -> Option<Histogram> {
     let cells = known.reference.cells()?;
     let counts = tally(cells, sketch);
     let total: f64 = counts.iter().sum();
     (total > 0.0).then(|| Histogram {
         cells: cells.labels(),
-        reference: known.reference.usual(start),
+        reference: usual,
         current: counts.iter().map(|count| count / total).collect(),
     })
 }
