@@ -410,7 +410,7 @@ impl View {
                 Ok(None)
             }
             Topic::ScoresFraud => self.take_score(json, published),
-            Topic::AlertsDrift | Topic::AlertsFraud | Topic::AlertsBusiness => {
+            topic if Topic::ALERTS.contains(&topic) => {
                 let alert: Alert = read(json)?;
                 let new = KnownAlert { record: published(alert.as_of_ms), alert: Arc::new(alert) };
                 Ok(self.alerts.take(new.clone()).then_some(News::Alert(new)))

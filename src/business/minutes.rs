@@ -200,19 +200,7 @@ mod tests {
     use super::*;
 
     fn click(name: ClickName, recommended: bool) -> ClickCopy<'static> {
-        ClickCopy {
-            name,
-            customer: None,
-            device: None,
-            page: None,
-            campaign: None,
-            currency: Some("EUR"),
-            value_minor: Some(500),
-            order: None,
-            recommended,
-            items: Vec::new(),
-            values: Vec::new(),
-        }
+        ClickCopy { currency: Some("EUR"), value_minor: Some(500), recommended, ..ClickCopy::named(name) }
     }
 
     fn closed(minutes: &mut Minutes, watermark: i64) -> Vec<MinutePart> {

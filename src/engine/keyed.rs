@@ -804,12 +804,6 @@ fn set_features_timer(timers: &mut Timers<(Operator, u64)>, timer: Option<EventT
     }
 }
 
-fn publish_session(visitor: &str, output: &SessionOutput, out: &mut Outputs) {
-    if let Some(session) = record::session_record(visitor, output) {
-        out.publish(Topic::Sessions, "tillstream.session.v1", visitor, &session);
-    }
-}
-
 fn late_record<'a>(
     copy: &'a Copy<'_>,
     place: Place<'a>,

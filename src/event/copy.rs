@@ -134,6 +134,26 @@ pub struct ClickCopy<'a> {
     pub values: Vec<(FieldId, Value)>,
 }
 
+impl ClickCopy<'_> {
+    /// Of which nothing is known but its name.
+    #[must_use]
+    pub fn named(name: ClickName) -> Self {
+        ClickCopy {
+            name,
+            customer: None,
+            device: None,
+            page: None,
+            campaign: None,
+            currency: None,
+            value_minor: None,
+            order: None,
+            recommended: false,
+            items: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+}
+
 /// An item in a click.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ItemRef<'a> {

@@ -570,17 +570,13 @@ fn order_copy<'a>(
         quantity: item.quantity.and_then(|pieces| u32::try_from(pieces).ok()).unwrap_or(1),
     });
     ClickCopy {
-        name: ClickName::Purchase,
         customer,
-        device: None,
-        page: None,
-        campaign: None,
         currency: Some(order.currency.as_str()),
         value_minor: order.value_minor,
         order: Some(order_hash(order.order_id.as_str())),
-        recommended: false,
         items: items.collect(),
         values,
+        ..ClickCopy::named(ClickName::Purchase)
     }
 }
 
@@ -602,17 +598,11 @@ fn purchase_at_till<'a>(transaction: &'a Transaction<'_>, basket: &BasketCopy<'a
     });
     let value = basket.sold_minor - basket.returned_minor;
     Some(ClickCopy {
-        name: if sells { ClickName::Purchase } else { ClickName::Refund },
-        customer: None,
-        device: None,
-        page: None,
-        campaign: None,
         currency: Some(basket.currency),
         value_minor: Some(if sells { value } else { -value }),
         order: sells.then(|| xxh3_64_with_seed(transaction.event_id.as_str().as_bytes(), TILL)),
-        recommended: false,
         items: items.collect(),
-        values: Vec::new(),
+        ..ClickCopy::named(if sells { ClickName::Purchase } else { ClickName::Refund })
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::api::{ApiState, Lagged};
 use super::clients::ClientName;
-use super::extract::{FromPath, FromQuery};
+use super::extract::{FromPath, FromQuery, Limit};
 use super::problem::Problem;
 use super::visitors::raw;
 use crate::event::alert::{Alert, AlertStatus};
@@ -19,8 +19,7 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 /// Alerts of one answer, at most and usually.
-const COUNT_MAX: u16 = 500;
-const COUNT: u16 = 100;
+const ALERTS: Limit = Limit { name: "limit", most: 500, usually: 100 };
 /// Of a note.
 const NOTE_CHARACTERS_MAX: usize = 1_024;
 /// The longest mute, in seconds: 90 days.
@@ -67,10 +66,7 @@ pub(super) async fn alerts(
     State(api): State<ApiState>,
     FromQuery(wanted): FromQuery<WantedAlerts>,
 ) -> Result<Json<Lagged<Alerts>>, Problem> {
-    let limit = wanted.limit.unwrap_or(COUNT);
-    if !(1..=COUNT_MAX).contains(&limit) {
-        return Err(Problem::unprocessable(format!("must be from 1 to {COUNT_MAX}")).at("limit"));
-    }
+    let limit = ALERTS.read(wanted.limit)?;
     let status = wanted.status.unwrap_or(Wanted::Open);
     let are = |alert: &Alert| match status {
         Wanted::Open => alert.status == AlertStatus::Open,

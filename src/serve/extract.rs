@@ -1,4 +1,4 @@
-//! What a path and a query say, or a problem where they cannot be read.
+//! What a path and a query say, or a problem where they cannot be read or ask for too much.
 
 use super::problem::Problem;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -29,5 +29,25 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for FromQuery<T> {
         query.map(|Query(query)| FromQuery(query)).map_err(|_| {
             Problem::unprocessable("the query lacks a parameter, or one of them is not of its type")
         })
+    }
+}
+
+/// How many may be asked for.
+pub(super) struct Limit {
+    /// The parameter.
+    pub(super) name: &'static str,
+    /// At most.
+    pub(super) most: u16,
+    /// If nothing is said.
+    pub(super) usually: u16,
+}
+
+impl Limit {
+    pub(super) fn read(&self, wanted: Option<u16>) -> Result<u16, Problem> {
+        let wanted = wanted.unwrap_or(self.usually);
+        if !(1..=self.most).contains(&wanted) {
+            return Err(Problem::unprocessable(format!("must be from 1 to {}", self.most)).at(self.name));
+        }
+        Ok(wanted)
     }
 }

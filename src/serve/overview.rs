@@ -2,9 +2,10 @@
 //! published lately.
 
 use super::api::{ApiState, Lagged};
-use super::extract::{FromPath, FromQuery};
+use super::extract::{FromPath, FromQuery, Limit};
 use super::problem::Problem;
 use super::visitors::raw;
+use crate::event::business::MINUTE;
 use crate::event::public::Action;
 use crate::time::EventTime;
 use crate::view::{Stage, WindowKey};
@@ -13,34 +14,17 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 
-const MINUTE_MS: i64 = 60_000;
-const DAY_MS: i64 = 86_400_000;
+const DAY: Duration = Duration::from_secs(86_400);
 /// What is answered of each, at most and usually.
-const DECISIONS: Range = Range { name: "limit", most: 500, usually: 50 };
-const MINUTES: Range = Range { name: "minutes", most: 1_440, usually: 60 };
-const WINDOWS: Range = Range { name: "windows", most: 720, usually: 48 };
-const DAYS: Range = Range { name: "days", most: 366, usually: 60 };
+const DECISIONS: Limit = Limit { name: "limit", most: 500, usually: 50 };
+const MINUTES: Limit = Limit { name: "minutes", most: 1_440, usually: 60 };
+const WINDOWS: Limit = Limit { name: "windows", most: 720, usually: 48 };
+const DAYS: Limit = Limit { name: "days", most: 366, usually: 60 };
 /// Characters of a name in a query.
 const NAME_MAX: usize = 256;
-
-/// How many may be asked for.
-struct Range {
-    name: &'static str,
-    most: u16,
-    usually: u16,
-}
-
-impl Range {
-    fn read(&self, wanted: Option<u16>) -> Result<u16, Problem> {
-        let wanted = wanted.unwrap_or(self.usually);
-        if !(1..=self.most).contains(&wanted) {
-            return Err(Problem::unprocessable(format!("must be from 1 to {}", self.most)).at(self.name));
-        }
-        Ok(wanted)
-    }
-}
 
 fn name(field: &'static str, text: Option<String>) -> Result<Option<String>, Problem> {
     if text.as_ref().is_some_and(|text| text.chars().count() > NAME_MAX) {
@@ -193,8 +177,8 @@ pub(super) async fn shop_minutes(
     let channel = name("channel", wanted.channel)?;
     let store = name("store_id", wanted.store_id)?;
     let known = &api.live.view.minutes;
-    let newest = known.last().map_or(0, |(minute, _, _)| minute.0);
-    let first = EventTime(newest - i64::from(minutes - 1) * MINUTE_MS);
+    let newest = known.last().map_or(EventTime(0), |(minute, _, _)| minute);
+    let first = newest.minus(MINUTE * u32::from(minutes - 1));
     let (mut channels, mut stores, mut found) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for ((_, of_channel, of_store), record) in known.from((first, None, None).., |_| true) {
         let is_wanted = match &store {
@@ -225,8 +209,8 @@ pub(super) struct Fields {
 )]
 pub(super) async fn fields(State(api): State<ApiState>) -> Json<Lagged<Fields>> {
     let known = &api.live.view.windows;
-    let day_before = known.last().map_or(0, |(start, _, _)| start.0 - DAY_MS);
-    let first = (EventTime(day_before), Box::from(""), Box::from(""));
+    let day_before = known.last().map_or(EventTime(0), |(start, _, _)| start.minus(DAY));
+    let first = (day_before, Box::from(""), Box::from(""));
     let newest: BTreeMap<_, _> = known
         .from(first.., |_| true)
         .into_iter()
@@ -315,8 +299,8 @@ pub(super) async fn quality(
     let days = DAYS.read(wanted.days)?;
     let score = name("score", wanted.score)?;
     let known = &api.live.view.quality;
-    let newest = known.last().map_or(0, |(day, _)| day.0);
-    let first = EventTime(newest - i64::from(days - 1) * DAY_MS);
+    let newest = known.last().map_or(EventTime(0), |(day, _)| day);
+    let first = newest.minus(DAY * u32::from(days - 1));
     let is_it = |(_, name): &(EventTime, Box<str>)| score.as_deref().is_none_or(|score| **name == *score);
     let found = known.from((first, Box::from("")).., is_it);
     Ok(api.lagged(Quality { days: found.iter().map(|(_, record)| raw(record)).collect() }))

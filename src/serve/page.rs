@@ -2,7 +2,6 @@
 //!
 //! They hold no data: what the page shows it asks the API for, with the token of whoever looks.
 
-use super::problem::Problem;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -66,16 +65,14 @@ pub(super) fn routes() -> Router {
     let mut router = Router::new().route("/index.html", get(|| ready(Redirect::permanent("/"))));
     for (path, text) in FILES {
         let path = if *path == "/index.html" { "/" } else { *path };
-        router = router.route(path, get(move |request: Request| ready(answer(&request, path, text))));
+        let tag = format!("\"{:016x}\"", xxh3_64(text.as_bytes()));
+        let tag = HeaderValue::from_str(&tag).expect("hexadecimal digits");
+        router = router.route(path, get(move |request: Request| ready(answer(&request, path, text, tag))));
     }
     router
 }
 
-fn answer(request: &Request, path: &str, text: &'static str) -> Response {
-    let tag = format!("\"{:016x}\"", xxh3_64(text.as_bytes()));
-    let Ok(tag) = HeaderValue::from_str(&tag) else {
-        return Problem::not_found("there is no such file").into_response();
-    };
+fn answer(request: &Request, path: &str, text: &'static str, tag: HeaderValue) -> Response {
     let is_known = request.headers().get(header::IF_NONE_MATCH) == Some(&tag);
     let mut response = if is_known {
         StatusCode::NOT_MODIFIED.into_response()

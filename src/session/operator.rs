@@ -508,19 +508,7 @@ mod tests {
     }
 
     fn named(name: ClickName, order: Option<u64>) -> ClickCopy<'static> {
-        ClickCopy {
-            name,
-            customer: None,
-            device: None,
-            page: None,
-            campaign: None,
-            currency: None,
-            value_minor: None,
-            order,
-            recommended: false,
-            items: Vec::new(),
-            values: Vec::new(),
-        }
+        ClickCopy { order, ..ClickCopy::named(name) }
     }
 
     #[test]

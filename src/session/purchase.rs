@@ -101,17 +101,11 @@ mod tests {
         for (time, event_id, is_order, order, value, quantity) in told {
             let item = ItemRef { item: "i", category: Some("c"), price_minor: None, quantity: *quantity };
             let click = ClickCopy {
-                name: ClickName::Purchase,
-                customer: None,
-                device: None,
-                page: None,
-                campaign: None,
                 currency: Some("EUR"),
                 value_minor: Some(*value),
                 order: *order,
-                recommended: false,
                 items: vec![item],
-                values: Vec::new(),
+                ..ClickCopy::named(ClickName::Purchase)
             };
             let time = EventTime(*time);
             let told_by = if *is_order { Teller::Shop } else { Teller::Browser };

@@ -97,19 +97,7 @@ fn clicked(
         key: "v",
         event_id: id,
         time: EventTime(minutes * MINUTE),
-        body: Body::Click(ClickCopy {
-            name,
-            customer: None,
-            device: None,
-            page: Some(id),
-            campaign: None,
-            currency: None,
-            value_minor: None,
-            order: None,
-            recommended: false,
-            items,
-            values: Vec::new(),
-        }),
+        body: Body::Click(ClickCopy { page: Some(id), items, ..ClickCopy::named(name) }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the shop did in a minute, as a partition of the entity log sees it.
 
-use super::{Keyed, KeyedTask, publish_session};
+use super::{Keyed, KeyedTask};
 use crate::business::minutes::{Bought, Minutes, Reached};
 use crate::engine::outputs::Outputs;
 use crate::event::entity::partition_of;
@@ -20,7 +20,9 @@ impl Keyed {
         output: &SessionOutput,
         out: &mut Outputs,
     ) {
-        publish_session(visitor, output, out);
+        if let Some(session) = record::session_record(visitor, output) {
+            out.publish(Topic::Sessions, "tillstream.session.v1", visitor, &session);
+        }
         if let SessionOutput::Revision {
             standing: Standing::Final | Standing::FinalEarly, end, facts, ..
         } = output
