@@ -10,7 +10,7 @@ use super::generate::topic_of;
 use super::{CliError, ConfigFile, is_watched, say, start_logging};
 use crate::config::MODEL_OF_THE_PROGRAM;
 use crate::engine::process::Engine;
-use crate::generate::{Change, GenerateSettings, GeneratedRecord, Generator};
+use crate::generate::{Change, GenerateSettings, GeneratedRecord, Generator, Truth};
 use crate::log::{Destination, LogRecord};
 use crate::time::{Clock, Stopwatch, SystemClock};
 use anyhow::Context as _;
@@ -92,18 +92,20 @@ impl Demo {
         let mut generator = Generator::new(settings);
         let mut engine =
             Engine::new(&config.fold, config.partitions, config.idle_timeout, config.decision_deadline);
-        let mut tally = Tally::default();
-        let mut learned = config.fold.model.as_ref().map(|model| Learned::of(model.name()));
         let stopped = interrupted()?;
         let page = Page::open(&config, self.listen, &stopped)?;
         say(&format!("the page: http://{}/ (token `{TOKEN}`)", page.address));
-        let mut found = Found::default();
-        let mut shown = Shown::new(page.live.clone());
+        let mut audience = Audience {
+            tally: Tally::default(),
+            learned: config.fold.model.as_ref().map(|model| Learned::of(model.name())),
+            shown: Shown::new(page.live.clone()),
+            found: Found::default(),
+        };
         let screen = screen(self.duration);
         let clock = Stopwatch::start();
         for record in generator.catalogue() {
-            shown.arrived(&record);
-            feed(&mut engine, &mut tally, record, Duration::ZERO);
+            audience.shown.arrived(&record);
+            feed(&mut engine, &mut audience.tally, record, Duration::ZERO);
         }
         let (mut produced, mut drawn) = (0_u64, Duration::ZERO);
         loop {
@@ -112,26 +114,21 @@ impl Demo {
             while (produced as f64) < due {
                 let Some(record) = generator.next() else { break };
                 produced += 1;
-                shown.arrived(&record);
-                feed(&mut engine, &mut tally, record, clock.elapsed());
+                audience.shown.arrived(&record);
+                feed(&mut engine, &mut audience.tally, record, clock.elapsed());
             }
             for (topic, record) in page.mailbox.take() {
                 engine.append(&Destination::ByKey(topic), record);
             }
             engine.broker().borrow_mut().set_now(SystemClock.now());
             engine.until_quiet().context("running the stages")?;
-            engine.take_public(|partition, record| {
-                tally.published(partition.topic, record, clock.elapsed());
-                shown.published(partition, record);
-                found.published(partition.topic, record);
-                learned.iter_mut().for_each(|learned| learned.published(partition.topic, record));
-            });
+            audience.hear(&mut engine, &clock);
             page.is_up_to_date();
             if now >= drawn + REDRAW {
                 drawn = now;
                 engine.trim();
                 screen.set_position(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
-                screen.set_message(tally.summary(&engine, generator.truth(), now));
+                screen.set_message(audience.tally.summary(&engine, generator.truth(), now));
             }
             if stopped.load(Ordering::Relaxed) || (now >= self.duration && !self.stay) {
                 break;
@@ -140,21 +137,40 @@ impl Demo {
         }
         let ran = clock.elapsed();
         engine.end_of_time().context("closing what is open")?;
-        engine.take_public(|partition, record| {
-            tally.published(partition.topic, record, clock.elapsed());
-            shown.published(partition, record);
-            found.published(partition.topic, record);
-            learned.iter_mut().for_each(|learned| learned.published(partition.topic, record));
-        });
+        audience.hear(&mut engine, &clock);
         screen.finish_and_clear();
-        let lines = learned.iter().flat_map(Learned::lines).chain(shown.lines());
-        let lines: Vec<String> = lines.chain(found.lines(generator.truth())).collect();
-        let report = tally.report(&engine, generator.truth(), &lines, ran);
+        let report = audience.report(&engine, generator.truth(), ran);
         std::io::stdout().write_all(report.as_bytes()).context("printing")?;
         if !engine.ledger().balances() {
             return Err(anyhow::anyhow!("the ledger does not balance").into());
         }
         Ok(())
+    }
+}
+
+/// Those who hear what is published, each for a part of the report.
+struct Audience {
+    tally: Tally,
+    learned: Option<Learned>,
+    shown: Shown,
+    found: Found,
+}
+
+impl Audience {
+    /// Everything that was published since the last time.
+    fn hear(&mut self, engine: &mut Engine, clock: &Stopwatch) {
+        engine.take_public(|partition, record| {
+            self.tally.published(partition.topic, record, clock.elapsed());
+            self.shown.published(partition, record);
+            self.found.published(partition.topic, record);
+            self.learned.iter_mut().for_each(|learned| learned.published(partition.topic, record));
+        });
+    }
+
+    fn report(&self, engine: &Engine, truth: &[Truth], ran: Duration) -> String {
+        let lines = self.learned.iter().flat_map(Learned::lines).chain(self.shown.lines());
+        let lines: Vec<String> = lines.chain(self.found.lines(truth)).collect();
+        self.tally.report(engine, truth, &lines, ran)
     }
 }
 

@@ -20,7 +20,7 @@ export function alertsView({ rest: [alertId], query, signal }) {
   };
   const kinds = [["", "Every kind"], ...KINDS.map((name) => [name, words(name)])];
   const list = resource({
-    load: () => get(pathOf("/v1/alerts", { status, limit: 500 }), signal),
+    load: () => fetchAlerts(status, signal),
     show: ({ alerts }) => alertList(alerts.filter((alert) => !kind || alert.kind === kind)),
     wakes: ["alert"],
     signal,
@@ -31,10 +31,13 @@ export function alertsView({ rest: [alertId], query, signal }) {
   return { title: "Alerts", nodes: [filters, list] };
 }
 
+/** Alerts of a status, as many as the API gives at once. */
+export const fetchAlerts = (status, signal) => get(pathOf("/v1/alerts", { status, limit: 500 }), signal);
+
 /** What is open now, for the section Now. */
 export function openAlerts(signal) {
   return resource({
-    load: () => get("/v1/alerts?status=open&limit=500", signal),
+    load: () => fetchAlerts("open", signal),
     show: ({ alerts }) => [
       h("p", { class: "quiet" }, figure("open-alerts", alerts.length), alerts.length === 1 ? " alert is open." : " alerts are open."),
       alerts.length ? alertList(alerts) : empty("No alert is open. What comes in looks as it does at this hour of the week."),

@@ -1,7 +1,7 @@
 // The frame of the page: sections, routes, the token. Each section is a module of its own that builds a view for a route.
 
-import { alertsView } from "/alerts.js";
-import { answers, forgetToken, get, hasToken } from "/api.js";
+import { alertsView, fetchAlerts } from "/alerts.js";
+import { answers, forgetToken, hasToken } from "/api.js";
 import { businessView } from "/business.js";
 import { announceAlerts, showConnection } from "/connection.js";
 import { decisionsView } from "/decisions.js";
@@ -82,7 +82,7 @@ function buildSections() {
 
 /** How many alerts are open, beside the name of their section. */
 async function countAlerts() {
-  const known = await get("/v1/alerts?status=open&limit=500").catch(() => null);
+  const known = await fetchAlerts("open").catch(() => null);
   if (!known) return;
   const bubble = at("open-alerts");
   bubble.hidden = known.alerts.length === 0;
