@@ -50,3 +50,4 @@ pub mod store;
 pub mod telemetry;
 pub mod time;
 pub mod view;
+pub mod windows;

@@ -7,6 +7,7 @@ use crate::event::business::{Figures, MINUTE, MinutePart, ONLINE, STORE, ShopPla
 use crate::event::{BasketCopy, ClickCopy, ClickName};
 use crate::money::add_money;
 use crate::time::EventTime;
+use crate::windows::OpenWindows;
 use hashbrown::HashSet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -16,9 +17,7 @@ use std::time::Duration;
 /// The minutes that are open.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Minutes {
-    open: BTreeMap<EventTime, Minute>,
-    /// Minutes that begin before this are over.
-    over: Option<EventTime>,
+    open: OpenWindows<Minute>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,11 +156,7 @@ impl Minutes {
 
     /// The minute of that time, unless it is over.
     fn minute(&mut self, time: EventTime) -> Option<&mut Minute> {
-        let start = time.floor(MINUTE);
-        if self.over.is_some_and(|over| start < over) {
-            return None;
-        }
-        Some(self.open.entry(start).or_default())
+        self.open.at(time.floor(MINUTE))
     }
 
     /// Takes out the minutes that have been over for `allowed_lateness` by the watermark.
@@ -170,14 +165,7 @@ impl Minutes {
         watermark: EventTime,
         allowed_lateness: Duration,
     ) -> impl Iterator<Item = MinutePart> + use<> {
-        let over = watermark.minus(allowed_lateness).floor(MINUTE);
-        let closed = if self.over.is_none_or(|known| known < over) {
-            self.over = Some(over);
-            let left = self.open.split_off(&over);
-            std::mem::replace(&mut self.open, left)
-        } else {
-            BTreeMap::new()
-        };
+        let closed = self.open.close(watermark, allowed_lateness, MINUTE);
         closed.into_iter().flat_map(|(start, minute)| minute.parts(start))
     }
 }

@@ -7,6 +7,7 @@
 use super::sketch::{CategorySketch, NumericSketch};
 use crate::money::add_money;
 use crate::time::EventTime;
+use crate::windows::OpenWindows;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -194,9 +195,7 @@ pub struct WindowProfile {
 /// passed its end by the allowed lateness.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Profiler {
-    windows: BTreeMap<EventTime, BTreeMap<Box<str>, Divided>>,
-    /// Windows that begin before this are over.
-    over: Option<EventTime>,
+    windows: OpenWindows<BTreeMap<Box<str>, Divided>>,
     /// Records of windows that were over.
     pub too_late: u64,
 }
@@ -234,12 +233,10 @@ pub struct Profiled<'a> {
 impl Profiler {
     /// Adds a record to its window of that length, unless that is over.
     pub fn add<'n>(&mut self, record: Profiled<'_>, length: Duration, name: impl Fn(u32) -> &'n str) {
-        let start = record.time.floor(length);
-        if self.over.is_some_and(|over| start < over) {
+        let Some(streams) = self.windows.at(record.time.floor(length)) else {
             self.too_late += 1;
             return;
-        }
-        let streams = self.windows.entry(start).or_default();
+        };
         if !streams.contains_key(record.stream) {
             streams.insert(record.stream.into(), Divided::default());
         }
@@ -255,11 +252,7 @@ impl Profiler {
         length: Duration,
         allowed_lateness: Duration,
     ) -> impl Iterator<Item = WindowProfile> + use<> {
-        // windows that begin before this ended before the watermark less the lateness
-        let over = watermark.minus(allowed_lateness).floor(length);
-        let left = self.windows.split_off(&over);
-        self.over = self.over.max(Some(over));
-        std::mem::replace(&mut self.windows, left).into_iter().flat_map(|(start, streams)| {
+        self.windows.close(watermark, allowed_lateness, length).into_iter().flat_map(|(start, streams)| {
             streams.into_iter().flat_map(move |(stream, divided)| divided.profiles(&stream, start))
         })
     }

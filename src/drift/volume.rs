@@ -1,6 +1,7 @@
 //! How many records came in each five minutes, by what they are.
 
 use crate::time::EventTime;
+use crate::windows::OpenWindows;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,9 +12,7 @@ pub const LENGTH: Duration = Duration::from_secs(300);
 /// The counts of one of those who see records, in windows of [`LENGTH`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volumes {
-    windows: BTreeMap<EventTime, BTreeMap<Box<str>, u64>>,
-    /// Windows that begin before this are over.
-    over: Option<EventTime>,
+    windows: OpenWindows<BTreeMap<Box<str>, u64>>,
 }
 
 /// A count on its way.
@@ -30,11 +29,7 @@ pub struct Volume {
 impl Volumes {
     /// Counts a record of `stream`, unless its window is over.
     pub fn add(&mut self, stream: &str, time: EventTime) {
-        let start = time.floor(LENGTH);
-        if self.over.is_some_and(|over| start < over) {
-            return;
-        }
-        let counts = self.windows.entry(start).or_default();
+        let Some(counts) = self.windows.at(time.floor(LENGTH)) else { return };
         match counts.get_mut(stream) {
             Some(count) => *count += 1,
             None => {
@@ -49,14 +44,7 @@ impl Volumes {
         watermark: EventTime,
         allowed_lateness: Duration,
     ) -> impl Iterator<Item = Volume> + use<> {
-        let over = watermark.minus(allowed_lateness).floor(LENGTH);
-        let closed = if self.over.is_none_or(|known| known < over) {
-            self.over = Some(over);
-            let left = self.windows.split_off(&over);
-            std::mem::replace(&mut self.windows, left)
-        } else {
-            BTreeMap::new()
-        };
+        let closed = self.windows.close(watermark, allowed_lateness, LENGTH);
         closed.into_iter().flat_map(|(start, counts)| {
             counts.into_iter().map(move |(stream, count)| Volume { stream, start, count })
         })

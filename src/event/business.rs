@@ -26,34 +26,21 @@ pub struct ShopPlace {
 
 /// Counts and sums of a minute.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "as in BusinessMinute")]
 pub struct Figures {
-    /// Visitors of whom an event came.
     pub visitors: u64,
-    /// Sessions that ended: whose gap after the last event passed in it.
     pub ended: u64,
-    /// Of these, those that looked at an item or went further.
     pub viewed: u64,
-    /// That put one into the cart or went further.
     pub carted: u64,
-    /// That began a checkout or went further.
     pub checked_out: u64,
-    /// That bought something.
     pub purchased: u64,
-    /// That had come as far as the cart, and bought nothing.
     pub abandoned: u64,
-    /// Orders, and transactions of tills that sold something.
     pub baskets: u64,
-    /// Pieces in them.
     pub items: u64,
-    /// What they were worth, in minor units by currency.
     pub revenue_minor: BTreeMap<Box<str>, i64>,
-    /// Refunds, and transactions of tills that paid something back.
     pub refunds: u64,
-    /// What was paid back, in minor units by currency.
     pub refunded_minor: BTreeMap<Box<str>, i64>,
-    /// Lists of recommendations that were shown.
     pub recommended: u64,
-    /// Items that were clicked in them.
     pub recommended_clicked: u64,
 }
 

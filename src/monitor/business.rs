@@ -11,6 +11,7 @@ use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind};
 use crate::event::business::{Figures, MINUTE, MinutePart, ShopPlace};
 use crate::event::public::BusinessMinute;
 use crate::time::{EventTime, rfc3339};
+use crate::windows::OpenWindows;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -28,9 +29,7 @@ const FIGURES_MAX: usize = 50;
 /// The minutes of the shop.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ShopMinutes {
-    open: BTreeMap<EventTime, BTreeMap<ShopPlace, Figures>>,
-    /// Minutes that begin before this are over.
-    over: Option<EventTime>,
+    open: OpenWindows<BTreeMap<ShopPlace, Figures>>,
     /// Parts of minutes that were over.
     pub too_late: u64,
     channels: BTreeMap<Box<str>, Channel>,
@@ -58,11 +57,10 @@ pub struct ShopMinute {
 impl ShopMinutes {
     /// Takes a part of a minute.
     pub fn take(&mut self, part: &MinutePart) {
-        if self.over.is_some_and(|over| part.start < over) {
+        let Some(places) = self.open.at(part.start) else {
             self.too_late += 1;
             return;
-        }
-        let places = self.open.entry(part.start).or_default();
+        };
         if !places.contains_key(&part.place) {
             places.insert(part.place.clone(), Figures::default());
         }
@@ -79,10 +77,8 @@ impl ShopMinutes {
         episodes: &mut Episodes,
         alerts: &mut Vec<Alert>,
     ) -> Vec<ShopMinute> {
-        let over = watermark.minus(settings.allowed_lateness).floor(MINUTE);
         let mut minutes = Vec::new();
-        while let Some(first) = self.open.first_entry().filter(|first| *first.key() < over) {
-            let (start, places) = first.remove_entry();
+        for (start, places) in self.open.close(watermark, settings.allowed_lateness, MINUTE) {
             let sums = sums(start, places);
             for minute in sums.iter().filter(|minute| minute.store.is_none()) {
                 if let Some(channel) = &minute.channel {
@@ -91,7 +87,6 @@ impl ShopMinutes {
             }
             minutes.extend(sums);
         }
-        self.over = self.over.max(Some(over));
         minutes
     }
 

@@ -15,6 +15,7 @@ use crate::drift::reference::{Reference, sketch_of};
 use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind};
 use crate::event::public::FeatureWindow;
 use crate::time::EventTime;
+use crate::windows::OpenWindows;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -55,11 +56,9 @@ type Profiles = BTreeMap<Option<Segment>, Profile>;
 /// The windows of every stream of a task.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Windows {
-    open: BTreeMap<EventTime, BTreeMap<Box<str>, Profiles>>,
+    open: OpenWindows<BTreeMap<Box<str>, Profiles>>,
     streams: BTreeMap<Box<str>, Stream>,
-    /// Windows that begin before this were judged.
-    over: Option<EventTime>,
-    /// Profiles of windows that were.
+    /// Profiles of windows that were judged.
     pub too_late: u64,
 }
 
@@ -84,11 +83,10 @@ pub trait Fields {
 impl Windows {
     /// Takes a profile of a part of a window.
     pub fn take(&mut self, profile: WindowProfile) {
-        if self.over.is_some_and(|over| profile.start < over) {
+        let Some(streams) = self.open.at(profile.start) else {
             self.too_late += 1;
             return;
-        }
-        let streams = self.open.entry(profile.start).or_default();
+        };
         let segments = streams.entry(profile.stream).or_default();
         segments.entry(profile.segment).or_default().merge(&profile.profile);
     }
@@ -101,10 +99,8 @@ impl Windows {
         episodes: &mut Episodes,
         fields: &impl Fields,
     ) -> Judged {
-        let over = watermark.minus(settings.allowed_lateness).floor(settings.window);
         let mut judged = Judged::default();
-        while let Some(first) = self.open.first_entry().filter(|first| *first.key() < over) {
-            let (start, streams) = first.remove_entry();
+        for (start, streams) in self.open.close(watermark, settings.allowed_lateness, settings.window) {
             for (name, profiles) in streams {
                 let stream = self.streams.entry(name.clone()).or_default();
                 let mut shown = stream.shown(&name, start, &profiles, settings);
@@ -121,7 +117,6 @@ impl Windows {
                 judged.alerts.extend(episodes.observe(&about, at, observation, ends));
             }
         }
-        self.over = self.over.max(Some(over));
         judged
     }
 
