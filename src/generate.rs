@@ -40,6 +40,7 @@ mod label;
 mod merchandise;
 mod oddity;
 mod order;
+mod ordinary;
 mod payment;
 mod person;
 mod planted;

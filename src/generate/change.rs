@@ -31,6 +31,13 @@ pub enum ChangeKind {
     /// All prices are higher by a factor, which is the strength (1.1, 1.25, 1.6): in the catalogue, which is written anew, at tills, in
     /// carts and so in payments.
     PriceLevel,
+    /// Ordinary fraud is no longer where it was: so large a share of it (0.25, 0.5, 1) is among small amounts by day in stores instead
+    /// of large ones by night online. There is as much of it as before.
+    FraudMoves,
+    /// There is more ordinary fraud, by a factor (2, 4, 10).
+    FraudRate,
+    /// Carts lead to checkouts less often: so large a share of those on their way there (0.2, 0.5, 0.8) leave.
+    Intent,
 }
 
 /// A change of the traffic, planted.
@@ -118,7 +125,7 @@ const OPTIONAL: [&str; 9] = [
     "visitor_id",
 ];
 
-const KINDS: [Kind; 5] = [
+const KINDS: [Kind; 8] = [
     Kind {
         kind: ChangeKind::Unit,
         name: "unit",
@@ -158,6 +165,30 @@ const KINDS: [Kind; 5] = [
         strength_most: 10.0,
         has_segments: false,
         fields: &["amount_minor", "price_minor", "value_minor"],
+        ..KIND
+    },
+    Kind {
+        kind: ChangeKind::FraudMoves,
+        name: "fraud_moves",
+        sources: &[RawTopic::Labels],
+        fields: &["outcome"],
+        ..KIND
+    },
+    Kind {
+        kind: ChangeKind::FraudRate,
+        name: "fraud_rate",
+        strengths: [2.0, 4.0, 10.0],
+        strength_most: 20.0,
+        sources: &[RawTopic::Labels],
+        fields: &["outcome"],
+        ..KIND
+    },
+    Kind {
+        kind: ChangeKind::Intent,
+        name: "intent",
+        strengths: [0.2, 0.5, 0.8],
+        sources: &[RawTopic::Clickstream],
+        fields: &["begin_checkout", "purchase"],
         ..KIND
     },
 ];
@@ -262,7 +293,7 @@ impl Changes {
     }
 
     /// What goes on of that kind at `now_ms`.
-    fn of_kind(&self, kind: ChangeKind, now_ms: i64) -> impl Iterator<Item = &Planted> {
+    pub(super) fn of_kind(&self, kind: ChangeKind, now_ms: i64) -> impl Iterator<Item = &Planted> {
         self.going_on(now_ms).filter(move |planted| planted.change.kind == kind)
     }
 
@@ -270,6 +301,17 @@ impl Changes {
     pub(super) fn price_level(&self, now_ms: i64) -> Level {
         self.of_kind(ChangeKind::PriceLevel, now_ms)
             .fold(Level::USUAL, |level, planted| level.times(planted.change.strength))
+    }
+
+    /// By how much ordinary fraud is more frequent in `part` at `now_ms`.
+    pub(super) fn fraud_rate(&self, part: &Part, now_ms: i64) -> f64 {
+        let changes = self.of_kind(ChangeKind::FraudRate, now_ms).filter(|planted| planted.concerns(part));
+        changes.map(|planted| planted.change.strength).product()
+    }
+
+    /// Whether any of that kind is planted, at any time.
+    pub(super) fn has(&self, kind: ChangeKind) -> bool {
+        self.planted.iter().any(|planted| planted.change.kind == kind)
     }
 
     /// When prices change, in milliseconds since the epoch.

@@ -3,10 +3,11 @@
 use super::account::Account;
 use super::agenda::Agenda;
 use super::change::Part;
-use super::label::Label;
+use super::label::{Fraud, Label};
 use super::merchandise::{self, Merchandise, PriceList};
 use super::oddity::{Fault, Nature, Oddity, Odds};
 use super::order::Order;
+use super::ordinary;
 use super::planted::{Bot, CardTester};
 use super::profile::Profile;
 use super::random::Random;
@@ -65,7 +66,7 @@ pub struct Generator {
     plans: Vec<Plan>,
     /// Changes that have begun.
     changes_begun: usize,
-    /// The accounting, then patterns and changes.
+    /// The accounting, fraud without a pattern if there is any, then patterns and changes.
     truth: Vec<Truth>,
 }
 
@@ -98,6 +99,8 @@ struct UnderWay {
     event_time: EventTime,
     oddity: Oddity,
     planted: Option<PlantedRecord>,
+    /// The payment, if it is fraud without a pattern.
+    ordinary_fraud: Option<u64>,
 }
 
 /// A planted pattern: what there will be to say of it, then where it is said.
@@ -134,6 +137,10 @@ impl Generator {
             truth: vec![Truth::Accounting(Accounting::default())],
             settings,
         };
+        if generator.settings.ordinary_fraud > 0.0 {
+            let (share, payment_ids) = (generator.settings.ordinary_fraud, Vec::new());
+            generator.truth.push(Truth::OrdinaryFraud { share, payment_ids });
+        }
         generator.plan_patterns();
         generator.plan_changes_of_the_catalogue();
         generator.plan_arrival();
@@ -256,17 +263,37 @@ impl Generator {
             begun.events += 1;
             let fate = odds.fate(actor.nature(), now_ms, random);
             draft.clear();
-            let mut stage =
-                Stage { shop, random, draft, payments: &mut begun.payments, event: begun.events, fate };
+            let mut stage = Stage {
+                shop,
+                random,
+                draft,
+                payments: &mut begun.payments,
+                event: begun.events,
+                now_ms,
+                fate,
+            };
             let pause_ms = actor.act(&mut stage);
             let comes = shop.changes.is_empty()
                 || wire::alter(draft, &actor.part(draft.topic), begun.events, now_ms, shop);
             if let Some(actor) = actor.begins() {
                 begins = Some((now_ms + random.between(FOLLOWS_MS.0, FOLLOWS_MS.1), actor));
             }
+            let mut fraud = Fraud::None;
             if let Some(attempt) = draft.attempt.filter(|_| comes) {
-                let is_fraud = draft.planted.is_some_and(|planted| planted.attempt.is_some());
-                let follows = Label::of(attempt, is_fraud, settings.labelled, random);
+                fraud = if draft.planted.is_some_and(|planted| planted.attempt.is_some()) {
+                    Fraud::Planted
+                } else if ordinary::is_fraud(
+                    &attempt,
+                    &actor.part(draft.topic),
+                    now_ms,
+                    settings.ordinary_fraud,
+                    shop,
+                ) {
+                    Fraud::Ordinary
+                } else {
+                    Fraud::None
+                };
+                let follows = Label::of(attempt, fraud, settings.labelled, random);
                 label = follows.map(|(after_ms, label)| (now_ms + after_ms, label));
             }
             let record = GeneratedRecord {
@@ -283,6 +310,10 @@ impl Generator {
                 event_time: EventTime(fate.event_time_ms),
                 oddity: fate.oddity,
                 planted: draft.planted,
+                ordinary_fraud: draft
+                    .attempt
+                    .filter(|_| fraud == Fraud::Ordinary)
+                    .map(|attempt| attempt.payment),
             };
             if fate.oddity == Oddity::Duplicate {
                 let copy = UnderWay { record: first.record.clone(), ..first };
@@ -310,6 +341,12 @@ impl Generator {
             self.truth.push(Truth::Change(change.truth()));
             self.changes_begun += 1;
         }
+        if let Some(payment) = arrived.ordinary_fraud.filter(|_| arrived.oddity != Oddity::Duplicate) {
+            let payment_id = self.shop.payment_id(payment);
+            if let Some(Truth::OrdinaryFraud { payment_ids, .. }) = self.truth.get_mut(1) {
+                payment_ids.push(payment_id);
+            }
+        }
         let Some(planted) = arrived.planted else {
             return;
         };
@@ -322,7 +359,7 @@ impl Generator {
         match truth {
             Truth::CardTesting { .. } => self.accounting_mut().card_testing += 1,
             Truth::Bot { .. } => self.accounting_mut().bot += 1,
-            Truth::Accounting(_) | Truth::Change(_) => {}
+            Truth::Accounting(_) | Truth::OrdinaryFraud { .. } | Truth::Change(_) => {}
         }
     }
 

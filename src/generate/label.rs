@@ -7,6 +7,16 @@ use super::stage::{Attempt, Stage};
 /// A review takes so long: five minutes to an hour.
 const KNOWN_AFTER_MS: (i64, i64) = (300_000, 3_600_000);
 
+/// What fraud a payment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fraud {
+    None,
+    /// Of a planted pattern.
+    Planted,
+    /// Of none.
+    Ordinary,
+}
+
 /// A payment of which it will be said what it was.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Label {
@@ -15,11 +25,11 @@ pub(super) struct Label {
 }
 
 impl Label {
-    /// Whether a label follows `attempt`, and after how many milliseconds. Of payments that are fraud one always does, of
+    /// Whether a label follows `attempt`, and after how many milliseconds. Of payments of a planted pattern one always does, of
     /// others in so many cases as `labelled` says; with 0, never, and nothing is drawn.
     pub(super) fn of(
         attempt: Attempt,
-        is_fraud: bool,
+        fraud: Fraud,
         labelled: f64,
         random: &mut Random,
     ) -> Option<(i64, Label)> {
@@ -28,9 +38,9 @@ impl Label {
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a thousand")]
         let per_mille = (labelled * 1_000.0).round() as u64;
-        let follows = random.per_mille(per_mille) || is_fraud;
+        let follows = random.per_mille(per_mille) || fraud == Fraud::Planted;
         let after_ms = random.between(KNOWN_AFTER_MS.0, KNOWN_AFTER_MS.1);
-        follows.then_some((after_ms, Label { attempt, is_fraud }))
+        follows.then_some((after_ms, Label { attempt, is_fraud: fraud != Fraud::None }))
     }
 
     /// Of which part of the traffic it is.
@@ -42,7 +52,7 @@ impl Label {
 
     /// Writes the record.
     pub(super) fn write(&self, stage: &mut Stage<'_>) {
-        let Attempt { payment, card, till } = self.attempt;
+        let Attempt { payment, card, till, .. } = self.attempt;
         let json = stage.open_label(payment, card);
         json.raw(if self.is_fraud { "fraud" } else { "legitimate" }).raw("\"");
         if let Some((store, terminal)) = till {

@@ -76,7 +76,7 @@ impl Merchandise {
         if goes {
             self.away.push_back(item.number);
         }
-        let level = shop.changes.price_level(stage.fate.event_time_ms);
+        let level = shop.changes.price_level(stage.now_ms);
         let price = item.price_minor(euros(level));
         let price = if on_sale { price * 4 / 5 } else { price };
         describe(stage.open_item(&item.sku), item, price, stock, !retires);
@@ -95,7 +95,7 @@ impl PriceList {
     pub(super) fn act(&mut self, stage: &mut Stage<'_>) -> Option<i64> {
         let shop = stage.shop;
         let item = shop.catalogue.item(self.next);
-        let price = item.price_minor(euros(shop.changes.price_level(stage.fate.event_time_ms)));
+        let price = item.price_minor(euros(shop.changes.price_level(stage.now_ms)));
         describe(stage.open_item(&item.sku), item, price, FIRST_STOCK, true);
         self.next += 1;
         (self.next < shop.catalogue.len()).then_some(PRICE_LIST_PACE_MS)

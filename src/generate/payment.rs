@@ -54,7 +54,12 @@ impl Outcome {
 impl Payment {
     /// Begins `payment_attempted`, up to the currency.
     pub(super) fn open_attempt<'a>(&self, stage: &'a mut Stage<'_>) -> &'a mut Json {
-        stage.draft.attempt = Some(Attempt { payment: self.number, card: self.card, till: None });
+        stage.draft.attempt = Some(Attempt {
+            payment: self.number,
+            card: self.card,
+            amount_minor: self.amount_minor,
+            till: None,
+        });
         self.amount(stage.open_payment("payment_attempted", self.number, self.card))
     }
 

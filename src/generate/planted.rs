@@ -164,7 +164,7 @@ impl Bot {
     pub(super) fn act(&mut self, stage: &mut Stage<'_>) -> Option<i64> {
         let shop = stage.shop;
         let item = shop.catalogue.item(self.place);
-        let level = shop.changes.price_level(stage.fate.event_time_ms);
+        let level = shop.changes.price_level(stage.now_ms);
         let euros = Tariff { currency: Currency::Eur, level };
         let json = stage.open_click("view_item", self.origin.visitor);
         json.device(self.origin.visitor, 1, &self.origin.ip);

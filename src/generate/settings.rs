@@ -1,6 +1,6 @@
 //! What may be chosen about the traffic, and what is refused.
 
-use super::change::{Change, Changes};
+use super::change::{Change, ChangeKind, Changes};
 use super::record::RawTopic;
 use crate::time::EventTime;
 
@@ -35,6 +35,9 @@ pub struct GenerateSettings {
     /// Whether the shop also tells of orders, the transactions of its tills, logins and changes of its catalogue; else of
     /// clicks, payments and labels alone.
     pub is_whole: bool,
+    /// The share of payments that are fraud without a planted pattern, from 0 to 0.1: mostly large ones, by night, online. They are
+    /// labelled as often as honest ones.
+    pub ordinary_fraud: f64,
     /// What changes in the course of it.
     pub changes: Vec<Change>,
 }
@@ -103,10 +106,14 @@ impl Default for GenerateSettings {
             events_per_pattern: 25_000,
             labelled: 0.0,
             is_whole: false,
+            ordinary_fraud: 0.0,
             changes: Vec::new(),
         }
     }
 }
+
+/// The largest share of payments that may be fraud without a pattern.
+const ORDINARY_FRAUD_MAX: f64 = 0.1;
 
 /// Streams shorter than this hold no planted pattern, for there would be little else in them.
 pub(super) const EVENTS_MIN_FOR_PATTERNS: u64 = 10_000;
@@ -156,6 +163,13 @@ impl GenerateSettings {
         if [RawTopic::Clickstream, RawTopic::Payments].iter().all(|topic| changes.silence_for_good(*topic)) {
             return Err(GenerateError::Silence);
         }
+        if !(0.0..=ORDINARY_FRAUD_MAX).contains(&self.ordinary_fraud) {
+            return Err(GenerateError::OrdinaryFraud { share: self.ordinary_fraud });
+        }
+        let needs_fraud = [ChangeKind::FraudMoves, ChangeKind::FraudRate];
+        if self.ordinary_fraud <= 0.0 && needs_fraud.into_iter().any(|kind| changes.has(kind)) {
+            return Err(GenerateError::NoFraud);
+        }
         Ok(())
     }
 }
@@ -203,6 +217,15 @@ pub enum GenerateError {
     /// Nothing would come any more, and the traffic never end.
     #[error("changes must leave clicks or payments")]
     Silence,
+    /// A larger share would leave too few honest payments where most of the fraud is.
+    #[error("ordinary_fraud must be from 0 to {ORDINARY_FRAUD_MAX}, not {share}")]
+    OrdinaryFraud {
+        /// The share.
+        share: f64,
+    },
+    /// Fraud cannot change where there is none.
+    #[error("fraud_moves and fraud_rate need ordinary_fraud")]
+    NoFraud,
 }
 
 #[cfg(test)]
@@ -218,7 +241,7 @@ mod tests {
             settings.check().map_err(|error| error.to_string())
         };
         assert_eq!(refused(|_| ()), Ok(()));
-        let cases: [(Change, &str); 10] = [
+        let cases: [(Change, &str); 12] = [
             (|s| s.labelled = 1.5, "share labelled must be from 0 to 1, not 1.5"),
             (|s| s.shares.late = -0.1, "share late must be from 0 to 1, not -0.1"),
             (|s| s.shares.broken = f64::NAN, "share broken must be from 0 to 1, not NaN"),
@@ -237,6 +260,11 @@ mod tests {
                     s.changes = silent.map(|text| crate::generate::Change::drift(text).unwrap()).to_vec();
                 },
                 "changes must leave clicks or payments",
+            ),
+            (|s| s.ordinary_fraud = 0.2, "ordinary_fraud must be from 0 to 0.1, not 0.2"),
+            (
+                |s| s.changes = vec![crate::generate::Change::drift("fraud_rate:at=1d").unwrap()],
+                "fraud_moves and fraud_rate need ordinary_fraud",
             ),
         ];
         for (change, message) in cases {

@@ -30,6 +30,11 @@ impl Shop {
         Shop { catalogue: Catalogue::new(scattered_seed, items), people, is_whole, changes, scattered_seed }
     }
 
+    /// Dice that say whether the payment of that number is fraud.
+    pub(super) fn fraud_dice(&self, payment: u64) -> Random {
+        Random::new(mix(self.scattered_seed.rotate_left(16)).wrapping_add(mix(payment)))
+    }
+
     /// Dice of a change for the payment or event of that number.
     pub(super) fn dice_of(&self, planted: &Planted, number: u64) -> Random {
         planted.dice(number, self.scattered_seed)
@@ -77,6 +82,7 @@ pub(super) struct Draft {
 pub(super) struct Attempt {
     pub(super) payment: u64,
     pub(super) card: u64,
+    pub(super) amount_minor: i64,
     /// Store and terminal of a payment at a till.
     pub(super) till: Option<(u64, u64)>,
 }
@@ -119,7 +125,9 @@ pub(super) struct Stage<'a> {
     pub(super) payments: &'a mut u64,
     /// The number of this event.
     pub(super) event: u64,
-    /// When the event happens, and what is odd about its record.
+    /// When the event happens, in milliseconds since the epoch.
+    pub(super) now_ms: i64,
+    /// When its record says that it happens, and what is odd about it.
     pub(super) fate: Fate,
 }
 

@@ -54,6 +54,13 @@ pub enum Truth {
         /// Its records, all of them clicks.
         records: u64,
     },
+    /// Payments that are fraud without a pattern, where there are any.
+    OrdinaryFraud {
+        /// The share of payments that was asked for.
+        share: f64,
+        /// Those that have come.
+        payment_ids: Vec<String>,
+    },
     /// Traffic changes; the change names its kind. It enters when the stream has come to its beginning.
     #[serde(untagged)]
     Change(PlantedChange),

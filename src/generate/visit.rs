@@ -2,7 +2,7 @@
 
 use super::account::Account;
 use super::catalogue::{Line, Tariff};
-use super::change::Part;
+use super::change::{ChangeKind, Part};
 use super::funnel::{Situation, Step};
 use super::json::Json;
 use super::oddity::Nature;
@@ -123,8 +123,19 @@ impl Visit {
             is_approved: outcome.is_some_and(Outcome::is_approved),
             may_try_again: self.attempts < ATTEMPTS_MAX,
         };
-        self.step = stage.random.weighted(self.step.choices(situation));
+        let next = stage.random.weighted(self.step.choices(situation));
+        self.step = if self.is_put_off(next, stage) { Step::Leave } else { next };
         (self.step != Step::Leave).then(|| self.step.pause_before_ms(stage.random))
+    }
+
+    /// Whether somebody on the way to the checkout leaves instead.
+    fn is_put_off(&self, next: Step, stage: &Stage<'_>) -> bool {
+        let (shop, part) = (stage.shop, self.part(RawTopic::Clickstream));
+        let mut changes = shop.changes.of_kind(ChangeKind::Intent, stage.now_ms);
+        next == Step::BeginCheckout
+            && changes.any(|planted| {
+                planted.concerns(&part) && shop.dice_of(planted, stage.event).share(planted.change.strength())
+            })
     }
 
     /// Writes the record of this step. Returns how the payment ended, if it did.

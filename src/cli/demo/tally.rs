@@ -206,7 +206,7 @@ impl Tally {
                     found.payments_found += stopped;
                 }
                 Truth::Bot { .. } => found.bots += 1,
-                Truth::Accounting(_) | Truth::Change(_) => {}
+                Truth::Accounting(_) | Truth::OrdinaryFraud { .. } | Truth::Change(_) => {}
             }
         }
         found.honest_flagged = self.flagged.len() - found.payments_found;
