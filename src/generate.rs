@@ -33,6 +33,7 @@ mod account;
 mod agenda;
 mod catalogue;
 mod change;
+mod foreign;
 mod funnel;
 mod generator;
 mod json;

@@ -53,12 +53,17 @@ pub(super) struct Generate {
     /// The share of payments that are fraud without a planted pattern (large, by night, online); labelled like all.
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     ordinary_fraud: f64,
+    /// Somebody else's model of that name predicts of payments whether what was paid for comes back (topic `predictions`), and labels
+    /// say what came of it.
+    #[arg(long, value_name = "NAME")]
+    foreign_model: Option<String>,
     /// Plant a change that is to be found. May be given several times. Of all kinds: `at=` a time after the start (15d, 36h) or
     /// a time, `for=` how long (till the end), `strength=` weak, middle, strong or a number, mostly `segment=` channel=, country= or
     /// store= and a value.
     /// unit: amounts of payments by a factor. missing: a `field=` of payments, in a share of them. categories: a `field=` of payments is
     /// another (`to=`), in a share of them. silent: a share of a topic (`source=`) does not come. price_level: all prices by a factor. fraud_moves: a share of
     /// ordinary fraud is elsewhere. fraud_rate: there is more of it, by a factor. intent: a share of carts no longer leads to the checkout.
+    /// degrades: a share of the foreign model's scores is noise.
     #[arg(long, value_name = "KIND:KEY=VALUE,...", value_parser = Change::drift)]
     drift: Vec<Change>,
     #[command(flatten)]
@@ -76,6 +81,7 @@ impl Generate {
             is_whole: true,
             events_per_second: self.events_per_second,
             ordinary_fraud: self.ordinary_fraud,
+            foreign_model: self.foreign_model.clone(),
             changes: self.drift.clone(),
             ..GenerateSettings::default()
         };

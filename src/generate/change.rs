@@ -19,11 +19,12 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
-    /// Amounts of payments come in another unit: all by one factor, which is the strength (2.54, 10, 100).
+    /// Amounts of payments (`amount_minor`), or of the features of predictions (`amount`), come in another unit: all by one factor, which
+    /// is the strength (2.54, 10, 100).
     Unit,
-    /// A field of payments is absent: from so large a share of the records (0.05, 0.2, 0.8).
+    /// A field of payments, or a feature of predictions, is absent: from so large a share of the records (0.05, 0.2, 0.8).
     Missing,
-    /// A field of payments has another value (`to`), one that was there or a new one: in so large a share of the records (0.05, 0.2,
+    /// A field of payments, or a feature of predictions, has another value (`to`), one that was there or a new one: in so large a share of the records (0.05, 0.2,
     /// 0.5).
     Categories,
     /// Records of a topic do not come: so large a share of them (0.5, 0.8, 1).
@@ -38,6 +39,9 @@ pub enum ChangeKind {
     FraudRate,
     /// Carts lead to checkouts less often: so large a share of those on their way there (0.2, 0.5, 0.8) leave.
     Intent,
+    /// The scores of the foreign model lose their relation with what comes of it: so large a share of them (0.25, 0.5, 1) is that of
+    /// another payment, so the scores as such look as before.
+    Degrades,
 }
 
 /// A change of the traffic, planted.
@@ -108,12 +112,13 @@ const KIND: Kind = Kind {
     has_to: false,
 };
 
-/// Text fields of payments that can be another; a channel becomes `app`, a country `PL`, if nothing is said.
+/// Text fields of payments, and a feature of predictions, that can be another; a channel becomes `app`, a country `PL`, a
+/// delivery `drone`, if nothing is said.
 const CATEGORIES: [&str; 5] =
     ["channel", "card_country", "ip_country", "billing_country", "shipping_country"];
 
-/// Fields that payments can do without.
-const OPTIONAL: [&str; 9] = [
+/// Fields that payments can do without, and features of predictions.
+const OPTIONAL: [&str; 13] = [
     "card_country",
     "channel",
     "ip_country",
@@ -123,22 +128,28 @@ const OPTIONAL: [&str; 9] = [
     "ip",
     "customer_id",
     "visitor_id",
+    "amount",
+    "returns_90d",
+    "discount_percent",
+    "delivery",
 ];
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     Kind {
         kind: ChangeKind::Unit,
         name: "unit",
         strengths: [2.54, 10.0, 100.0],
         strength_least: 0.001,
         strength_most: 1_000.0,
-        fields: &["amount_minor"],
+        sources: &[RawTopic::Payments, RawTopic::Predictions],
+        choices: &["amount_minor", "amount"],
         ..KIND
     },
     Kind {
         kind: ChangeKind::Missing,
         name: "missing",
         strengths: [0.05, 0.2, 0.8],
+        sources: &[RawTopic::Payments, RawTopic::Predictions],
         choices: &OPTIONAL,
         ..KIND
     },
@@ -146,6 +157,7 @@ const KINDS: [Kind; 8] = [
         kind: ChangeKind::Categories,
         name: "categories",
         strengths: [0.05, 0.2, 0.5],
+        sources: &[RawTopic::Payments, RawTopic::Predictions],
         choices: &CATEGORIES,
         has_to: true,
         ..KIND
@@ -189,6 +201,13 @@ const KINDS: [Kind; 8] = [
         strengths: [0.2, 0.5, 0.8],
         sources: &[RawTopic::Clickstream],
         fields: &["begin_checkout", "purchase"],
+        ..KIND
+    },
+    Kind {
+        kind: ChangeKind::Degrades,
+        name: "degrades",
+        sources: &[RawTopic::Predictions],
+        fields: &["score"],
         ..KIND
     },
 ];
@@ -256,7 +275,11 @@ impl Change {
 
     /// What the field becomes.
     pub(super) fn to(&self) -> &str {
-        let usual = if self.field == Some("channel") { "app" } else { "PL" };
+        let usual = match self.field {
+            Some("channel") => "app",
+            Some("delivery") => "drone",
+            _ => "PL",
+        };
         self.to.as_deref().unwrap_or(usual)
     }
 

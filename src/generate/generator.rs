@@ -3,6 +3,7 @@
 use super::account::Account;
 use super::agenda::Agenda;
 use super::change::Part;
+use super::foreign::Foreign;
 use super::label::{Fraud, Label};
 use super::merchandise::{self, Merchandise, PriceList};
 use super::oddity::{Fault, Nature, Oddity, Odds};
@@ -10,7 +11,7 @@ use super::order::Order;
 use super::ordinary;
 use super::planted::{Bot, CardTester};
 use super::profile::Profile;
-use super::random::Random;
+use super::random::{Random, mix};
 use super::sale::Sale;
 use super::settings::GenerateSettings;
 use super::stage::{Draft, PlantedRecord, Shop, Stage};
@@ -40,6 +41,9 @@ const RECORDS_PER_PATTERN: f64 = 475.0;
 /// A pattern takes at most this share of the stream, so that also a short stream holds all of it.
 const PATTERN_SPAN_MAX: f64 = 0.33;
 
+/// Events of those who are aside are numbered from here on: no stream is as long.
+const FIRST_EVENT_ASIDE: u64 = 1 << 48;
+
 /// A copy of a record arrives this long after it.
 const RETRY_MS: (i64, i64) = (50, 2_000);
 
@@ -54,6 +58,8 @@ pub struct Generator {
     profile: Profile,
     odds: Odds,
     random: Random,
+    /// Dice of those who are aside.
+    aside: Random,
     /// Everyone who is at it, by the time of the next act.
     actors: Agenda<Actor>,
     /// When the next visit or payment in a store begins, in milliseconds since the epoch.
@@ -76,6 +82,7 @@ struct Begun {
     arrivals: u64,
     payments: u64,
     events: u64,
+    events_aside: u64,
 }
 
 #[derive(Debug)]
@@ -90,6 +97,7 @@ enum Actor {
     Account(Account),
     Merchandise(Merchandise),
     PriceList(PriceList),
+    Foreign(Foreign),
 }
 
 /// A record that has not arrived yet.
@@ -127,6 +135,7 @@ impl Generator {
             profile: Profile::new(),
             odds: Odds::new(&settings.shares, settings.start.0),
             random: Random::new(settings.seed),
+            aside: Random::new(mix(settings.seed)),
             actors: Agenda::new(),
             next_arrival: settings.start.0 as f64,
             begun: Begun::default(),
@@ -257,44 +266,37 @@ impl Generator {
 
     /// Lets the first actor act, and sends its record on its way.
     fn act(&mut self) {
-        let Generator { actors, shop, odds, random, draft, begun, under_way, settings, .. } = self;
-        let (mut label, mut begins) = (None, None);
+        let Generator { actors, shop, odds, random, aside, draft, begun, under_way, settings, .. } = self;
+        let (mut label, mut begins, mut foreign) = (None, None, None);
         actors.act_first(|now_ms, actor| {
-            begun.events += 1;
+            let (random, event) = if actor.is_aside() {
+                begun.events_aside += 1;
+                (aside, FIRST_EVENT_ASIDE + begun.events_aside)
+            } else {
+                begun.events += 1;
+                (random, begun.events)
+            };
             let fate = odds.fate(actor.nature(), now_ms, random);
             draft.clear();
-            let mut stage = Stage {
-                shop,
-                random,
-                draft,
-                payments: &mut begun.payments,
-                event: begun.events,
-                now_ms,
-                fate,
-            };
+            let mut stage = Stage { shop, random, draft, payments: &mut begun.payments, event, now_ms, fate };
             let pause_ms = actor.act(&mut stage);
-            let comes = shop.changes.is_empty()
-                || wire::alter(draft, &actor.part(draft.topic), begun.events, now_ms, shop);
+            let part = actor.part(draft.topic);
+            let comes = shop.changes.is_empty() || wire::alter(draft, &part, event, now_ms, shop);
             if let Some(actor) = actor.begins() {
                 begins = Some((now_ms + random.between(FOLLOWS_MS.0, FOLLOWS_MS.1), actor));
             }
-            let mut fraud = Fraud::None;
+            let fraud = draft.attempt.map_or(Fraud::None, |attempt| match draft.planted {
+                Some(_) => Fraud::Planted,
+                None => ordinary::fraud(&attempt, &part, now_ms, settings.ordinary_fraud, shop),
+            });
             if let Some(attempt) = draft.attempt.filter(|_| comes) {
-                fraud = if draft.planted.is_some_and(|planted| planted.attempt.is_some()) {
-                    Fraud::Planted
-                } else if ordinary::is_fraud(
-                    &attempt,
-                    &actor.part(draft.topic),
-                    now_ms,
-                    settings.ordinary_fraud,
-                    shop,
-                ) {
-                    Fraud::Ordinary
-                } else {
-                    Fraud::None
-                };
                 let follows = Label::of(attempt, fraud, settings.labelled, random);
                 label = follows.map(|(after_ms, label)| (now_ms + after_ms, label));
+            }
+            if shop.foreign_model.is_some() && fraud != Fraud::Planted {
+                let predicted =
+                    draft.attempt.map(|attempt| Foreign::new(attempt, part, settings.labelled, shop));
+                foreign = predicted.map(|(after_ms, foreign)| (now_ms + after_ms, foreign));
             }
             let record = GeneratedRecord {
                 topic: draft.topic,
@@ -303,7 +305,8 @@ impl Generator {
                 value: payload(draft, fate.oddity, random),
             };
             if !comes {
-                return pause_ms;
+                // of a prediction that nobody has seen nothing becomes known
+                return pause_ms.filter(|_| !matches!(actor, Actor::Foreign(_)));
             }
             let first = UnderWay {
                 record,
@@ -326,6 +329,9 @@ impl Generator {
         });
         if let Some((time_ms, label)) = label {
             self.actors.schedule(time_ms, Actor::Label(label));
+        }
+        if let Some((time_ms, foreign)) = foreign {
+            self.actors.schedule(time_ms, Actor::Foreign(foreign));
         }
         if let Some((time_ms, begins)) = begins {
             self.actors.schedule(time_ms, begins);
@@ -413,6 +419,11 @@ impl Iterator for Generator {
 }
 
 impl Actor {
+    /// Whether it throws dice and counts events of its own, so that everything else is the same with and without it.
+    fn is_aside(&self) -> bool {
+        matches!(self, Actor::PriceList(_) | Actor::Foreign(_))
+    }
+
     fn nature(&self) -> Nature {
         match self {
             Actor::Visit(visit) => visit.nature(),
@@ -424,7 +435,8 @@ impl Actor {
             | Actor::Bot(_)
             | Actor::Label(_)
             | Actor::Merchandise(_)
-            | Actor::PriceList(_) => Nature::Planted,
+            | Actor::PriceList(_)
+            | Actor::Foreign(_) => Nature::Planted,
         }
     }
 
@@ -436,6 +448,7 @@ impl Actor {
             Actor::Order(order) => order.part(),
             Actor::Sale(sale) => sale.part(),
             Actor::Label(label) => label.part(),
+            Actor::Foreign(foreign) => foreign.part(),
             Actor::CardTester(_) | Actor::Bot(_) | Actor::Account(_) => Part::ONLINE,
             Actor::Merchandise(_) | Actor::PriceList(_) => Part { channel: "", ..Part::ONLINE },
         }
@@ -471,6 +484,7 @@ impl Actor {
             Actor::Account(account) => account.act(stage),
             Actor::Merchandise(merchandise) => merchandise.act(stage),
             Actor::PriceList(list) => list.act(stage),
+            Actor::Foreign(foreign) => foreign.act(stage),
         }
     }
 }

@@ -21,6 +21,13 @@ impl Json {
         self
     }
 
+    /// Appends a number from 0 to 1, rounded to six digits.
+    pub(super) fn millionths(&mut self, number: f64) -> &mut Json {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to a million")]
+        let millionths = (number.clamp(0.0, 1.0) * 1e6).round() as u64;
+        self.padded(millionths / 1_000_000, 1).raw(".").padded(millionths % 1_000_000, 6)
+    }
+
     /// Appends a number in decimal digits, at least `width` (1 to 20) of them.
     pub(super) fn padded(&mut self, number: u64, width: usize) -> &mut Json {
         push_digits(&mut self.bytes, number, width);
@@ -156,6 +163,19 @@ mod tests {
         let mut json = Json::default();
         json.padded(42, 5).raw(" ").padded(123_456, 5).raw(" ").padded(u64::MAX, 1).raw(" ").hex(0xab_cdef);
         assert_eq!(json.to_text(), "00042 123456 18446744073709551615 0000000000abcdef");
+    }
+
+    #[test]
+    fn a_share_has_six_digits() {
+        let mut json = Json::default();
+        json.millionths(0.0)
+            .raw(" ")
+            .millionths(0.012_345_6)
+            .raw(" ")
+            .millionths(1.0)
+            .raw(" ")
+            .millionths(0.999_999_9);
+        assert_eq!(json.to_text(), "0.000000 0.012346 1.000000 1.000000");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! can be good, and where fraud moves it is good no longer. Nothing is written differently: only labels tell.
 
 use super::change::{ChangeKind, Part};
+use super::label::Fraud;
 use super::random::Random;
 use super::stage::{Attempt, Shop};
 
@@ -45,9 +46,9 @@ const MOVED: Pattern = Pattern {
 };
 
 /// Whether `attempt`, made at `now_ms` in `part`, is fraud where `share` of all payments are.
-pub(super) fn is_fraud(attempt: &Attempt, part: &Part, now_ms: i64, share: f64, shop: &Shop) -> bool {
+pub(super) fn fraud(attempt: &Attempt, part: &Part, now_ms: i64, share: f64, shop: &Shop) -> Fraud {
     if share <= 0.0 {
-        return false;
+        return Fraud::None;
     }
     let mut moves = shop.changes.of_kind(ChangeKind::FraudMoves, now_ms);
     let has_moved = moves.any(|planted| {
@@ -56,7 +57,8 @@ pub(super) fn is_fraud(attempt: &Attempt, part: &Part, now_ms: i64, share: f64, 
     let pattern = if has_moved { &MOVED } else { &USUAL };
     let share = share * shop.changes.fraud_rate(part, now_ms);
     let mut dice: Random = shop.fraud_dice(attempt.payment);
-    dice.share(share * pattern.weight(attempt, part, now_ms) / pattern.mean)
+    let is_fraud = dice.share(share * pattern.weight(attempt, part, now_ms) / pattern.mean);
+    if is_fraud { Fraud::Ordinary } else { Fraud::None }
 }
 
 impl Pattern {

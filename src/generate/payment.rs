@@ -58,6 +58,7 @@ impl Payment {
             payment: self.number,
             card: self.card,
             amount_minor: self.amount_minor,
+            currency: self.tariff.currency,
             till: None,
         });
         self.amount(stage.open_payment("payment_attempted", self.number, self.card))

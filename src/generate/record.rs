@@ -19,11 +19,13 @@ pub enum RawTopic {
     Accounts,
     /// Changes of the catalogue, keyed by item.
     Catalogue,
+    /// What somebody else's models predicted, keyed by prediction.
+    Predictions,
 }
 
 impl RawTopic {
     /// All of them.
-    pub(super) const ALL: [RawTopic; 7] = [
+    pub(super) const ALL: [RawTopic; 8] = [
         RawTopic::Clickstream,
         RawTopic::Payments,
         RawTopic::Labels,
@@ -31,7 +33,13 @@ impl RawTopic {
         RawTopic::Pos,
         RawTopic::Accounts,
         RawTopic::Catalogue,
+        RawTopic::Predictions,
     ];
+
+    /// Whether its records have the field that a change may be about: features of predictions are named apart from fields of payments.
+    pub(super) fn has(self, field: &str) -> bool {
+        FEATURES.contains(&field) == (self == RawTopic::Predictions)
+    }
 
     /// Its name in the contract.
     #[must_use]
@@ -44,9 +52,13 @@ impl RawTopic {
             RawTopic::Pos => "pos",
             RawTopic::Accounts => "accounts",
             RawTopic::Catalogue => "catalogue",
+            RawTopic::Predictions => "predictions",
         }
     }
 }
+
+/// Features of the predictions that a change may be about.
+const FEATURES: [&str; 4] = ["amount", "returns_90d", "discount_percent", "delivery"];
 
 /// A record as a producer sends it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -38,6 +38,9 @@ pub struct GenerateSettings {
     /// The share of payments that are fraud without a planted pattern, from 0 to 0.1: mostly large ones, by night, online. They are
     /// labelled as often as honest ones.
     pub ordinary_fraud: f64,
+    /// Somebody else's model that predicts of payments whether what was paid for comes back: its name, 1 to 64 letters, digits, `.`, `-`
+    /// or `_`. Its records come on top of the rate; without a name there are none.
+    pub foreign_model: Option<String>,
     /// What changes in the course of it.
     pub changes: Vec<Change>,
 }
@@ -107,6 +110,7 @@ impl Default for GenerateSettings {
             labelled: 0.0,
             is_whole: false,
             ordinary_fraud: 0.0,
+            foreign_model: None,
             changes: Vec::new(),
         }
     }
@@ -170,8 +174,19 @@ impl GenerateSettings {
         if self.ordinary_fraud <= 0.0 && needs_fraud.into_iter().any(|kind| changes.has(kind)) {
             return Err(GenerateError::NoFraud);
         }
+        if let Some(name) = self.foreign_model.as_ref().filter(|name| !is_plain(name)) {
+            return Err(GenerateError::ForeignModel { name: name.clone() });
+        }
+        if self.foreign_model.is_none() && changes.has(ChangeKind::Degrades) {
+            return Err(GenerateError::NoForeignModel);
+        }
         Ok(())
     }
+}
+
+fn is_plain(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    (1..=64).contains(&name.len()) && name.bytes().all(is_plain)
 }
 
 /// Which setting is out of range.
@@ -226,6 +241,15 @@ pub enum GenerateError {
     /// Fraud cannot change where there is none.
     #[error("fraud_moves and fraud_rate need ordinary_fraud")]
     NoFraud,
+    /// The name stands in JSON as it is.
+    #[error("foreign_model must be 1 to 64 letters, digits, `.`, `-` or `_`, not `{name}`")]
+    ForeignModel {
+        /// The name.
+        name: String,
+    },
+    /// A model that is not there cannot degrade.
+    #[error("degrades needs foreign_model")]
+    NoForeignModel,
 }
 
 #[cfg(test)]
@@ -241,7 +265,7 @@ mod tests {
             settings.check().map_err(|error| error.to_string())
         };
         assert_eq!(refused(|_| ()), Ok(()));
-        let cases: [(Change, &str); 12] = [
+        let cases: [(Change, &str); 14] = [
             (|s| s.labelled = 1.5, "share labelled must be from 0 to 1, not 1.5"),
             (|s| s.shares.late = -0.1, "share late must be from 0 to 1, not -0.1"),
             (|s| s.shares.broken = f64::NAN, "share broken must be from 0 to 1, not NaN"),
@@ -260,6 +284,14 @@ mod tests {
                     s.changes = silent.map(|text| crate::generate::Change::drift(text).unwrap()).to_vec();
                 },
                 "changes must leave clicks or payments",
+            ),
+            (
+                |s| s.foreign_model = Some("a b".to_owned()),
+                "foreign_model must be 1 to 64 letters, digits, `.`, `-` or `_`, not `a b`",
+            ),
+            (
+                |s| s.changes = vec![crate::generate::Change::drift("degrades:at=1d").unwrap()],
+                "degrades needs foreign_model",
             ),
             (|s| s.ordinary_fraud = 0.2, "ordinary_fraud must be from 0 to 0.1, not 0.2"),
             (

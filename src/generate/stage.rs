@@ -1,7 +1,7 @@
 //! What an actor has at hand when it acts, and the beginning that all payloads have in common.
 
 use super::RawTopic;
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, Currency};
 use super::change::{Changes, Planted};
 use super::json::Json;
 use super::oddity::{Fate, Fault, Oddity};
@@ -18,6 +18,8 @@ pub(super) struct Shop {
     pub(super) is_whole: bool,
     /// What changes in the course of the traffic.
     pub(super) changes: Changes,
+    /// The name of somebody else's model, if there is one.
+    pub(super) foreign_model: Option<String>,
     /// The seed, scattered: ids of neighbouring seeds have nothing in common.
     scattered_seed: u64,
 }
@@ -27,12 +29,29 @@ impl Shop {
         let scattered_seed = mix(!settings.seed);
         let GenerateSettings { visitors: people, is_whole, items, .. } = *settings;
         let changes = Changes::new(&settings.changes, settings.start);
-        Shop { catalogue: Catalogue::new(scattered_seed, items), people, is_whole, changes, scattered_seed }
+        Shop {
+            catalogue: Catalogue::new(scattered_seed, items),
+            people,
+            is_whole,
+            changes,
+            foreign_model: settings.foreign_model.clone(),
+            scattered_seed,
+        }
     }
 
     /// Dice that say whether the payment of that number is fraud.
     pub(super) fn fraud_dice(&self, payment: u64) -> Random {
         Random::new(mix(self.scattered_seed.rotate_left(16)).wrapping_add(mix(payment)))
+    }
+
+    /// Dice of the prediction about the payment of that number.
+    pub(super) fn foreign_dice(&self, payment: u64) -> Random {
+        Random::new(mix(self.scattered_seed.rotate_left(24)).wrapping_add(mix(payment)))
+    }
+
+    /// 64 bits that no other prediction has.
+    pub(super) fn prediction_bits(&self, payment: u64) -> u64 {
+        mix(self.scattered_seed.rotate_left(40) ^ payment)
     }
 
     /// Dice of a change for the payment or event of that number.
@@ -83,6 +102,7 @@ pub(super) struct Attempt {
     pub(super) payment: u64,
     pub(super) card: u64,
     pub(super) amount_minor: i64,
+    pub(super) currency: Currency,
     /// Store and terminal of a payment at a till.
     pub(super) till: Option<(u64, u64)>,
 }
@@ -173,6 +193,14 @@ impl Stage<'_> {
         self.draft.topic = topic;
         self.open(name);
         &mut self.draft.value
+    }
+
+    /// Begins an event on `topic`, up to its id: its time, and what its record is keyed by, are for the caller to say.
+    pub(super) fn open_plainly(&mut self, topic: RawTopic, name: &str) -> &mut Json {
+        self.draft.topic = topic;
+        let bits = self.shop.event_bits(self.event);
+        let value = &mut self.draft.value;
+        value.raw("{\"event_name\":\"").raw(name).raw("\",\"event_id\":\"e-").hex(bits).raw("\"")
     }
 
     /// Begins a state of the catalogue's item `item_id`, up to its time.

@@ -127,6 +127,9 @@ pub struct Accounting {
     pub accounts: u64,
     /// Records of the topic `catalogue`.
     pub catalogue: u64,
+    /// Records of the topic `predictions`.
+    #[serde(skip_serializing_if = "is_none")]
+    pub predictions: u64,
     /// Second arrivals of a record.
     pub duplicates: u64,
     /// Records that arrive 1 to 60 s after they happened.
@@ -180,6 +183,7 @@ impl Accounting {
             RawTopic::Pos => self.pos += 1,
             RawTopic::Accounts => self.accounts += 1,
             RawTopic::Catalogue => self.catalogue += 1,
+            RawTopic::Predictions => self.predictions += 1,
         }
         match oddity {
             Oddity::Nothing => {}
@@ -195,4 +199,10 @@ impl Accounting {
             Oddity::Future => self.future_timestamps += 1,
         }
     }
+}
+
+/// Without a foreign model nothing is said of predictions.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }

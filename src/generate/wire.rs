@@ -21,7 +21,7 @@ fn apply(planted: &Planted, json: &mut Json, number: u64, shop: &Shop) -> bool {
     let happens = || shop.dice_of(planted, number).share(change.strength());
     let field = change.field().unwrap_or_default();
     match change.kind() {
-        ChangeKind::Unit => scale(json, change),
+        ChangeKind::Unit => scale(json, field, change),
         ChangeKind::Missing if happens() => json.remove(field),
         ChangeKind::Categories if happens() => json.replace(field, &format!("\"{}\"", change.to())),
         ChangeKind::Silent => return !happens(),
@@ -30,11 +30,11 @@ fn apply(planted: &Planted, json: &mut Json, number: u64, shop: &Shop) -> bool {
     true
 }
 
-fn scale(json: &mut Json, change: &Change) {
-    let Some(amount) = json.member("amount_minor").and_then(|text| text.parse::<f64>().ok()) else {
+fn scale(json: &mut Json, field: &str, change: &Change) {
+    let Some(amount) = json.member(field).and_then(|text| text.parse::<f64>().ok()) else {
         return;
     };
     #[expect(clippy::cast_possible_truncation, reason = "a whole number up to 10¹²")]
     let scaled = (amount * change.strength()).round().clamp(1.0, AMOUNT_MINOR_MAX) as i64;
-    json.replace("amount_minor", &scaled.to_string());
+    json.replace(field, &scaled.to_string());
 }

@@ -84,14 +84,15 @@ fn parse(text: &str, is_drift: bool) -> Result<Change, ChangeError> {
         Some(at) => begins(at).ok_or_else(|| written.fault("at", AT, at))?,
         None => return Err(ChangeError::NoBeginning { kind: kind.name }),
     };
+    let source = written.source()?;
     Ok(Change {
         kind: kind.kind,
         begins,
         lasts: written.value("for").map(|lasts| written.duration(lasts)).transpose()?,
         strength: written.strength()?,
         segment: written.value("segment").map(|segment| written.segment(segment)).transpose()?,
-        source: written.source()?,
-        field: written.field()?,
+        source,
+        field: written.field(source)?,
         to: written.value("to").map(|to| written.to(to)).transpose()?,
     })
 }
@@ -199,11 +200,12 @@ impl<'t> Written<'t> {
         })
     }
 
-    fn field(&self) -> Result<Option<&'static str>, ChangeError> {
-        let choices = self.kind.choices;
-        let Some(given) = self.value("field") else { return Ok(choices.first().copied()) };
-        let known = choices.iter().copied().find(|field| *field == given);
-        known.map(Some).ok_or_else(|| self.fault("field", one_of(choices.iter().copied()), given))
+    fn field(&self, source: RawTopic) -> Result<Option<&'static str>, ChangeError> {
+        let is_of = |field: &&str| source.has(field);
+        let mut choices = self.kind.choices.iter().copied().filter(is_of);
+        let Some(given) = self.value("field") else { return Ok(choices.next()) };
+        let known = choices.clone().find(|field| *field == given);
+        known.map(Some).ok_or_else(|| self.fault("field", one_of(choices), given))
     }
 
     fn to(&self, to: &str) -> Result<String, ChangeError> {
@@ -260,7 +262,7 @@ mod tests {
             ("unit", "unit: at is missing: a time after the start"),
             ("unit:at=soon", "unit: at must be a time after the start"),
             ("unit:at=1d,at=2d", "unit: at is given twice"),
-            ("unit:at=1d,lasts=2d", "unit has no key `lasts`: at, for, strength, segment"),
+            ("unit:at=1d,lasts=2d", "unit has no key `lasts`: at, for, strength, segment, source, field"),
             ("unit:at=1d,for=0s", "unit: for must be a duration, such as 12h, not `0s`"),
             (
                 "unit:at=1d,strength=huge",
@@ -275,6 +277,10 @@ mod tests {
             (
                 "missing:at=1d,field=currency",
                 "missing: field must be one of card_country, channel, ip_country",
+            ),
+            (
+                "missing:at=1d,source=predictions,field=ip",
+                "missing: field must be one of amount, returns_90d,",
             ),
             ("categories:at=1d,to=a b", "categories: to must be 1 to 32 letters, digits, - or _, not `a b`"),
             ("silent:at=1d,source=payment", "silent: source must be one of clickstream, payments"),

@@ -310,3 +310,109 @@ fn the_mean_weight_of_a_payment_is_measured() {
         println!("{share}: times {} of the mean there is", share / 0.01);
     }
 }
+
+/// Two days with a foreign model of which everything becomes known, with `changes`.
+fn with_foreign_model(changes: &[&str]) -> Stream {
+    Stream::of(GenerateSettings {
+        foreign_model: Some("returns".to_owned()),
+        labelled: 1.0,
+        ..two_days(changes)
+    })
+}
+
+/// Scores and outcomes of the predictions of the second day.
+fn scored(stream: &Stream) -> Vec<(f64, bool)> {
+    let mut scores = BTreeMap::new();
+    let mut scored = Vec::new();
+    for (record, value) in stream.parsed() {
+        let Some(prediction) = value["prediction_id"].as_str() else { continue };
+        assert_eq!((record.key.as_str(), value["model"].as_str()), (prediction, Some("returns")));
+        if record.topic == RawTopic::Predictions {
+            let time = event_time(&value).unwrap();
+            scores.insert(prediction.to_owned(), (time, value["score"].as_f64().unwrap()));
+        } else {
+            let (time, score) = scores[prediction];
+            let after = value["known_at_ms"].as_i64().unwrap() - time;
+            assert!((600_000..21_600_000).contains(&after), "{after}");
+            if time >= middle_ms() {
+                scored.push((score, value["outcome"] == "positive"));
+            }
+        }
+    }
+    scored
+}
+
+/// The share of pairs of a positive and a negative in which the positive has the higher score.
+fn auc(scored: &[(f64, bool)]) -> f64 {
+    let of = |is_positive| {
+        scored.iter().filter(move |(_, positive)| *positive == is_positive).map(|(score, _)| *score)
+    };
+    let pairs = of(true).flat_map(|positive| of(false).map(move |negative| (positive, negative)));
+    let won: f64 = pairs.map(|(p, n)| if p > n { 1.0 } else { f64::from(u8::from(p >= n)) / 2.0 }).sum();
+    won / (of(true).count() * of(false).count()) as f64
+}
+
+#[test]
+fn scores_of_the_foreign_model_are_right_until_they_degrade() {
+    let scored_well = scored(&with_foreign_model(&[]));
+    let positives = scored_well.iter().filter(|(_, positive)| *positive).count() as f64;
+    let expected: f64 = scored_well.iter().map(|(score, _)| score).sum();
+    assert!(positives > 60.0 && (0.8..1.25).contains(&(positives / expected)), "{positives}, not {expected}");
+    let well = auc(&scored_well);
+    let badly = auc(&scored(&with_foreign_model(&["degrades:at=1d,strength=strong"])));
+    println!("area under the curve {well}, then {badly}");
+    assert!(well > 0.7 && badly < well - 0.1, "{well}, {badly}");
+}
+
+#[test]
+fn with_a_foreign_model_everything_else_is_the_same() {
+    let stream = with_foreign_model(&[]);
+    let unchanged = Stream::of(GenerateSettings { labelled: 1.0, ..two_days(&[]) });
+    let ours =
+        |record: &&GeneratedRecord| record.topic != RawTopic::Predictions && !record.key.starts_with("pred_");
+    let count = stream.records.iter().filter(ours).count();
+    assert!(stream.records.iter().filter(ours).eq(&unchanged.records[..count]));
+    assert!(stream.accounting.predictions > 1_500, "{}", stream.accounting.predictions);
+}
+
+#[test]
+fn a_prediction_is_written_as_its_contract_says() {
+    let stream = with_foreign_model(&[]);
+    let (_, value) = stream.parsed().find(|(record, _)| record.topic == RawTopic::Predictions).unwrap();
+    let fields: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut expected = [
+        "event_name",
+        "event_id",
+        "event_time_ms",
+        "model",
+        "prediction_id",
+        "version",
+        "score",
+        "decision",
+        "amount_minor",
+        "currency",
+        "segments",
+        "features",
+    ];
+    expected.sort_unstable();
+    let mut fields = fields;
+    fields.sort_unstable();
+    assert_eq!(fields, expected);
+    assert!(value["segments"]["channel"].is_string() && value["segments"]["country"].is_string());
+    let features: Vec<&String> = value["features"].as_object().unwrap().keys().collect();
+    assert_eq!(features.len(), 5, "{features:?}");
+}
+
+#[test]
+fn features_of_predictions_drift_as_fields_of_payments_do() {
+    let stream = with_foreign_model(&["missing:at=1d,source=predictions,field=delivery,strength=0.8"]);
+    let (mut all, mut missing) = (0.0, 0.0);
+    for (record, value) in stream.parsed() {
+        if record.topic == RawTopic::Predictions && event_time(&value).is_some_and(|time| time >= middle_ms())
+        {
+            all += 1.0;
+            missing += f64::from(u8::from(value["features"].get("delivery").is_none()));
+        }
+    }
+    assert!(all > 500.0 && (0.75..0.85).contains(&(missing / all)), "{missing} of {all}");
+}

@@ -28,6 +28,7 @@ fn schema_of(topic: RawTopic, name: Option<&str>) -> &'static str {
         (RawTopic::Pos, _) => "pos_transaction",
         (RawTopic::Accounts, _) => "account_event",
         (RawTopic::Catalogue, _) => "catalogue_item",
+        (RawTopic::Predictions, _) => "prediction",
     }
 }
 
@@ -66,6 +67,7 @@ fn records_of_a_whole_shop_carry_the_keys_of_their_topics() {
             RawTopic::Pos => "store_id",
             RawTopic::Accounts => "customer_id",
             RawTopic::Catalogue => "item_id",
+            RawTopic::Predictions => "prediction_id",
         };
         assert_eq!(value[field].as_str(), Some(record.key.as_str()), "{:?}", record.topic);
     }
