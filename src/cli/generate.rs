@@ -66,6 +66,10 @@ pub(super) struct Generate {
     /// degrades: a share of the foreign model's scores is noise.
     #[arg(long, value_name = "KIND:KEY=VALUE,...", value_parser = Change::drift)]
     drift: Vec<Change>,
+    /// Plant a change that is no drift, written in the same way. sale_day: a day of more traffic, by a factor, and lower prices. season:
+    /// slowly more traffic, and more of it at tills. new_store: a store opens and has a share of the payments in stores.
+    #[arg(long, value_name = "KIND:KEY=VALUE,...", value_parser = Change::honest)]
+    honest: Vec<Change>,
     #[command(flatten)]
     config: ConfigFile,
 }
@@ -82,7 +86,7 @@ impl Generate {
             events_per_second: self.events_per_second,
             ordinary_fraud: self.ordinary_fraud,
             foreign_model: self.foreign_model.clone(),
-            changes: self.drift.clone(),
+            changes: [&self.drift[..], &self.honest[..]].concat(),
             ..GenerateSettings::default()
         };
         settings.check().map_err(|fault| CliError::Usage(fault.to_string()))?;

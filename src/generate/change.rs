@@ -42,6 +42,14 @@ pub enum ChangeKind {
     /// The scores of the foreign model lose their relation with what comes of it: so large a share of them (0.25, 0.5, 1) is that of
     /// another payment, so the scores as such look as before.
     Degrades,
+    /// No drift: a day, unless `for` says otherwise, with more traffic by a factor (1.5, 2.5, 4) and lower prices, by a tenth of what is
+    /// added to the factor (5, 15, 30 %). It is announced a week before.
+    SaleDay,
+    /// No drift: over four weeks, or as many as `for` says, there is ever more traffic, in the end by a factor (1.2, 1.5, 2), and more of
+    /// it at tills, half as much as is added to the factor. It stays so.
+    Season,
+    /// No drift: a store opens, and has a share of all payments in stores (0.005, 0.02, 0.05).
+    NewStore,
 }
 
 /// A change of the traffic, planted.
@@ -95,6 +103,10 @@ struct Kind {
     fields: &'static [&'static str],
     /// Whether something can be said of what the field becomes.
     has_to: bool,
+    /// How long it lasts if nothing is said: till the end if none.
+    usually_lasts: Option<Duration>,
+    /// How long before it is known to the shop.
+    announced_before: Option<Duration>,
 }
 
 /// What most kinds have in common.
@@ -110,7 +122,14 @@ const KIND: Kind = Kind {
     choices: &[],
     fields: &[],
     has_to: false,
+    usually_lasts: None,
+    announced_before: None,
 };
+
+/// The same of honest changes.
+const HONEST: Kind = Kind { is_drift: false, has_segments: false, ..KIND };
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Text fields of payments, and a feature of predictions, that can be another; a channel becomes `app`, a country `PL`, a
 /// delivery `drone`, if nothing is said.
@@ -134,7 +153,7 @@ const OPTIONAL: [&str; 13] = [
     "delivery",
 ];
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 12] = [
     Kind {
         kind: ChangeKind::Unit,
         name: "unit",
@@ -210,6 +229,36 @@ const KINDS: [Kind; 9] = [
         fields: &["score"],
         ..KIND
     },
+    Kind {
+        kind: ChangeKind::SaleDay,
+        name: "sale_day",
+        strengths: [1.5, 2.5, 4.0],
+        strength_least: 1.0,
+        strength_most: 6.0,
+        sources: &[RawTopic::Clickstream],
+        fields: &["volume", "amount_minor", "price_minor", "value_minor"],
+        usually_lasts: Some(DAY),
+        announced_before: Some(DAY.saturating_mul(7)),
+        ..HONEST
+    },
+    Kind {
+        kind: ChangeKind::Season,
+        name: "season",
+        strengths: [1.2, 1.5, 2.0],
+        strength_least: 1.0,
+        strength_most: 10.0,
+        sources: &[RawTopic::Clickstream],
+        fields: &["volume", "channel"],
+        usually_lasts: Some(DAY.saturating_mul(28)),
+        ..HONEST
+    },
+    Kind {
+        kind: ChangeKind::NewStore,
+        name: "new_store",
+        strengths: [0.005, 0.02, 0.05],
+        fields: &["store_id"],
+        ..HONEST
+    },
 ];
 
 /// Of which part of the traffic a record is, as far as changes can be limited to it.
@@ -273,6 +322,15 @@ impl Change {
         self.field
     }
 
+    /// By how much it makes prices higher.
+    fn price_factor(&self) -> f64 {
+        match self.kind {
+            ChangeKind::PriceLevel => self.strength,
+            ChangeKind::SaleDay => 1.0 - (self.strength - 1.0) / 10.0,
+            _ => 1.0,
+        }
+    }
+
     /// What the field becomes.
     pub(super) fn to(&self) -> &str {
         let usual = match self.field {
@@ -322,8 +380,29 @@ impl Changes {
 
     /// How high prices are at `now_ms`.
     pub(super) fn price_level(&self, now_ms: i64) -> Level {
-        self.of_kind(ChangeKind::PriceLevel, now_ms)
-            .fold(Level::USUAL, |level, planted| level.times(planted.change.strength))
+        self.going_on(now_ms).fold(Level::USUAL, |level, planted| level.times(planted.change.price_factor()))
+    }
+
+    /// By how much there is more traffic at `now_ms`; 1 if nothing changes.
+    pub(super) fn volume(&self, now_ms: i64) -> f64 {
+        let sales = self.of_kind(ChangeKind::SaleDay, now_ms);
+        sales.map(|planted| planted.change.strength).product::<f64>() * self.season(now_ms)
+    }
+
+    /// By how much there are more visits at tills among all at `now_ms`; 1 if nothing changes.
+    pub(super) fn share_of_tills(&self, now_ms: i64) -> f64 {
+        1.0 + (self.season(now_ms) - 1.0) / 2.0
+    }
+
+    /// By how much the seasons that have begun make more of the traffic.
+    fn season(&self, now_ms: i64) -> f64 {
+        let seasons = self.planted.iter().filter(|planted| planted.change.kind == ChangeKind::Season);
+        seasons.map(|planted| 1.0 + (planted.change.strength - 1.0) * planted.progress(now_ms)).product()
+    }
+
+    /// The new stores that are open at `now_ms`, by the number in which they stand after the others.
+    pub(super) fn new_stores(&self, now_ms: i64) -> impl Iterator<Item = (u64, &Planted)> {
+        self.of_kind(ChangeKind::NewStore, now_ms).map(|planted| (planted.place, planted))
     }
 
     /// By how much ordinary fraud is more frequent in `part` at `now_ms`.
@@ -339,7 +418,8 @@ impl Changes {
 
     /// When prices change, in milliseconds since the epoch.
     pub(super) fn price_changes_ms(&self) -> impl Iterator<Item = i64> {
-        let planted = self.planted.iter().filter(|planted| planted.change.kind == ChangeKind::PriceLevel);
+        let moves_prices = [ChangeKind::PriceLevel, ChangeKind::SaleDay];
+        let planted = self.planted.iter().filter(move |planted| moves_prices.contains(&planted.change.kind));
         planted.flat_map(|planted| [Some(planted.start_ms), planted.end_ms]).flatten()
     }
 
@@ -362,6 +442,12 @@ impl Changes {
 impl Planted {
     pub(super) fn start_ms(&self) -> i64 {
         self.start_ms
+    }
+
+    /// How much of its time has passed, from 0 to 1.
+    fn progress(&self, now_ms: i64) -> f64 {
+        let whole = self.end_ms.map_or(1, |end_ms| end_ms - self.start_ms).max(1);
+        ((now_ms - self.start_ms) as f64 / whole as f64).clamp(0.0, 1.0)
     }
 
     /// Whether it concerns `part`.
@@ -394,6 +480,7 @@ impl Planted {
             stream: self.change.source.name(),
             fields: self.change.field.into_iter().chain(kind.fields.iter().copied()).collect(),
             to: kind.has_to.then(|| self.change.to().to_owned()),
+            announced_ms: kind.announced_before.map(|before| EventTime(self.start_ms).minus(before)),
             is_drift: kind.is_drift,
         }
     }
@@ -429,6 +516,18 @@ mod tests {
         ] {
             let change = Change::drift(&format!("unit:at=1d,segment={segment}")).unwrap();
             assert_eq!(change.concerns(&part), expected, "{segment}");
+        }
+    }
+
+    #[test]
+    fn a_season_comes_slowly_and_stays() {
+        let change = Change::honest("season:at=7d,for=4d,strength=2").unwrap();
+        let changes = Changes::new(&[change], EventTime(0));
+        let day_ms = 86_400_000;
+        for (day, expected) in [(0, 1.0), (7, 1.0), (8, 1.25), (9, 1.5), (11, 2.0), (40, 2.0)] {
+            let (volume, tills) = (changes.volume(day * day_ms), changes.share_of_tills(day * day_ms));
+            assert!((volume - expected).abs() < 1e-9, "day {day}: {volume}");
+            assert!((tills - (1.0 + expected) / 2.0).abs() < 1e-9, "day {day}: {tills}");
         }
     }
 

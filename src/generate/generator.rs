@@ -240,14 +240,15 @@ impl Generator {
             self.settings.patterns() as f64 * RECORDS_PER_PATTERN / self.settings.events.max(1) as f64;
         let ordinary = (1.0 - planted).max(0.1) / (1.0 + copies);
         let records = if self.settings.is_whole { RECORDS_PER_ARRIVAL_WHOLE } else { RECORDS_PER_ARRIVAL };
-        let mass = self.random.exponential(self.mean_gap_ms() * records / ordinary);
+        let volume = self.shop.changes.volume(whole(self.next_arrival));
+        let mass = self.random.exponential(self.mean_gap_ms() * records / ordinary / volume);
         self.next_arrival = self.profile.after(self.next_arrival, mass);
     }
 
     /// Lets in the visitor or customer who arrives at `time_ms`.
     fn admit(&mut self, time_ms: i64) {
         self.begun.arrivals += 1;
-        let actor = if self.random.per_mille(TILL_PER_MILLE) {
+        let actor = if self.random.per_mille(self.tills_per_mille(time_ms)) {
             self.begun.payments += 1;
             let tells_of_capture = self.odds.unknown(&mut self.random);
             Actor::Till(Till::new(
@@ -262,6 +263,14 @@ impl Generator {
         };
         self.actors.schedule(time_ms, actor);
         self.plan_arrival();
+    }
+
+    /// Arrivals that are payments in a store at `time_ms`, in a thousand.
+    fn tills_per_mille(&self, time_ms: i64) -> u64 {
+        let more = self.shop.changes.share_of_tills(time_ms);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few hundred at most")]
+        let per_mille = (TILL_PER_MILLE as f64 * more).round() as u64;
+        per_mille
     }
 
     /// Lets the first actor act, and sends its record on its way.

@@ -61,7 +61,7 @@ impl Till {
             sale: None,
             country: person.country,
             customer: shows_card.then_some(person.number),
-            store: 1 + random.below(STORES),
+            store: store(shop, payment.number, now_ms, random),
             terminal: 1 + random.below(TERMINALS),
             tells_of_capture,
         }
@@ -135,6 +135,14 @@ impl Till {
         json.raw("\",\"terminal_id\":\"store-").padded(self.store, 3).raw("-t").padded(self.terminal, 1);
         json.raw("\",\"channel\":\"store\",\"card_country\":\"").raw(self.country).raw("\"}");
     }
+}
+
+/// The store in which the payment of that number is made: one that has opened has its share, from all the others alike.
+fn store(shop: &Shop, payment: u64, now_ms: i64, random: &mut Random) -> u64 {
+    let usual = 1 + random.below(STORES);
+    let mut new = shop.changes.new_stores(now_ms);
+    let chosen = new.find(|(_, planted)| shop.dice_of(planted, payment).share(planted.change.strength()));
+    chosen.map_or(usual, |(place, _)| STORES + place)
 }
 
 /// A payment for one to four things.

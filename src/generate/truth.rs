@@ -86,6 +86,9 @@ pub struct PlantedChange {
     /// What the field becomes, where it becomes another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+    /// Event time from which on the shop knew of it, where it was announced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub announced_ms: Option<EventTime>,
     /// Whether it is drift that is to be found.
     pub is_drift: bool,
 }

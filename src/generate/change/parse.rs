@@ -70,6 +70,15 @@ impl Change {
     pub fn drift(text: &str) -> Result<Change, ChangeError> {
         parse(text, true)
     }
+
+    /// An honest change, which is no drift, written in the same way.
+    ///
+    /// # Errors
+    ///
+    /// As [`Change::drift`].
+    pub fn honest(text: &str) -> Result<Change, ChangeError> {
+        parse(text, false)
+    }
 }
 
 fn parse(text: &str, is_drift: bool) -> Result<Change, ChangeError> {
@@ -88,7 +97,7 @@ fn parse(text: &str, is_drift: bool) -> Result<Change, ChangeError> {
     Ok(Change {
         kind: kind.kind,
         begins,
-        lasts: written.value("for").map(|lasts| written.duration(lasts)).transpose()?,
+        lasts: written.value("for").map(|lasts| written.duration(lasts)).transpose()?.or(kind.usually_lasts),
         strength: written.strength()?,
         segment: written.value("segment").map(|segment| written.segment(segment)).transpose()?,
         source,
@@ -293,5 +302,7 @@ mod tests {
             let said = refused(text);
             assert!(said.starts_with(expected), "{text}: {said}");
         }
+        let said = Change::honest("unit:at=1d").unwrap_err().to_string();
+        assert_eq!(said, "`unit` is no kind of honest change: sale_day, season, new_store");
     }
 }

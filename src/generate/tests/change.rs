@@ -11,7 +11,7 @@ fn changed(changes: &[&str]) -> Stream {
 }
 
 fn two_days(changes: &[&str]) -> GenerateSettings {
-    let changes = changes.iter().map(|text| Change::drift(text).unwrap());
+    let changes = changes.iter().map(|text| Change::drift(text).or_else(|_| Change::honest(text)).unwrap());
     GenerateSettings {
         changes: changes.collect(),
         events_per_pattern: 0,
@@ -415,4 +415,50 @@ fn features_of_predictions_drift_as_fields_of_payments_do() {
         }
     }
     assert!(all > 500.0 && (0.75..0.85).contains(&(missing / all)), "{missing} of {all}");
+}
+
+#[test]
+fn a_sale_day_has_more_traffic_and_lower_prices_and_is_no_drift() {
+    let stream = changed(&["sale_day:at=1d,for=12h,strength=2.5"]);
+    let truth = &told(&stream)[0];
+    assert_eq!((&truth["is_drift"], &truth["kind"]), (&Value::Bool(false), &Value::from("sale_day")));
+    assert_eq!(truth["announced_ms"].as_i64(), Some(middle_ms() - 7 * DAY_MS));
+    let within = |stream: &Stream, from_hour: i64, to_hour: i64| {
+        let hours = middle_ms() + from_hour * HOUR_MS..middle_ms() + to_hour * HOUR_MS;
+        stream.records.iter().filter(|record| hours.contains(&record.timestamp_ms)).count() as f64
+    };
+    let more = within(&stream, 1, 12) / within(&UNCHANGED, 1, 12);
+    assert!((2.2..2.9).contains(&more), "{more}");
+    let lower = stream.parsed().filter(|(record, value)| {
+        record.topic == RawTopic::Catalogue
+            && event_time(value).is_some_and(|time| (middle_ms()..middle_ms() + 12 * HOUR_MS).contains(&time))
+    });
+    let usual: BTreeMap<String, i64> = Generator::new(two_days(&[]))
+        .catalogue()
+        .map(|record| {
+            let value: Value = serde_json::from_slice(&record.value).unwrap();
+            (record.key, value["price_minor"].as_i64().unwrap())
+        })
+        .collect();
+    let (listed, lower) = lower.fold((0, 0), |(listed, lower), (record, value)| {
+        let is_lower = value["price_minor"].as_i64().unwrap() == usual[&record.key] * 850 / 1_000;
+        (listed + 1, lower + u64::from(is_lower))
+    });
+    assert!(listed > 4_900 && lower > listed * 9 / 10, "{lower} of {listed}");
+}
+
+#[test]
+fn a_store_opens_with_its_share_of_payments() {
+    let stream = changed(&["new_store:at=1d,strength=0.05"]);
+    let (mut all, mut new) = (0.0, 0.0);
+    for (_, value) in stream.parsed().filter(|(_, value)| value["event_name"] == "payment_attempted") {
+        let is_new = value["store_id"] == "store-121";
+        let Some(time) = event_time(&value) else { continue };
+        assert!(!is_new || time >= middle_ms());
+        if time >= middle_ms() && value["channel"] == "store" {
+            all += 1.0;
+            new += f64::from(u8::from(is_new));
+        }
+    }
+    assert!((0.035..0.065).contains(&(new / all)), "{new} of {all}");
 }
