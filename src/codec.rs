@@ -13,6 +13,7 @@ pub mod object;
 pub mod orders;
 pub mod payments;
 pub mod pos;
+pub mod predictions;
 pub mod reject;
 pub mod rules;
 pub mod text;

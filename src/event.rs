@@ -2,7 +2,7 @@
 //!
 //! [`entity`] names whom an event concerns, [`copy`] is the compact form in which an event travels
 //! to each of them through the entity log, [`part`] is what comes to a payment's decision
-//! through the decision log, [`alert`] is what those on call hear and say, [`business`] what the shop did in a minute, [`calendar`] counts days, [`monitor`] is what travels on to whoever watches the scores, [`public`] are the records other teams read. None of them knows JSON dialects,
+//! through the decision log, [`alert`] is what those on call hear and say, [`business`] what the shop did in a minute, [`calendar`] counts days, [`prediction`] is what a model that runs elsewhere said, [`monitor`] is what travels on to whoever watches the scores, [`public`] are the records other teams read. None of them knows JSON dialects,
 //! Kafka or the clock.
 
 pub mod alert;
@@ -12,6 +12,7 @@ pub mod copy;
 pub mod entity;
 pub mod monitor;
 pub mod part;
+pub mod prediction;
 pub mod public;
 pub mod source;
 

@@ -12,20 +12,23 @@ use tillstream::codec::labels::Label;
 use tillstream::codec::orders::Order;
 use tillstream::codec::payments::Payment;
 use tillstream::codec::pos::Transaction;
+use tillstream::codec::predictions::Prediction;
 use tillstream::codec::rules::RulesPublished;
 use tillstream::codec::{Reject, RejectReason};
 use tillstream::event::alert::Alert;
 use tillstream::event::public::{
-    BusinessMinute, DecisionVector, FeatureWindow, FraudFeatures, FraudScore, LabelledScore, LateRecord,
-    PushedRecommendations, ScoreQuality, SessionFeatures, SessionRecord, StoreDayRecord,
+    BusinessMinute, DecisionVector, FeatureWindow, FraudFeatures, FraudScore, LabelledPrediction,
+    LabelledScore, LateRecord, PushedRecommendations, ScoreQuality, SessionFeatures, SessionRecord,
+    StoreDayRecord,
 };
 
 const BYTES_MAX: usize = 1 << 20;
-const RAW: [&str; 10] = [
+const RAW: [&str; 11] = [
     "clickstream",
     "payment_attempted",
     "payment_result",
     "label",
+    "prediction",
     "order",
     "pos_transaction",
     "account_event",
@@ -70,6 +73,7 @@ fn decode(contract: &str, payload: &[u8]) -> Result<(), Reject> {
     match contract {
         "clickstream" => Click::decode(payload, BYTES_MAX).map(|_| ()),
         "label" => Label::decode(payload, BYTES_MAX).map(|_| ()),
+        "prediction" => Prediction::decode(payload, BYTES_MAX).map(|_| ()),
         "order" => Order::decode(payload, BYTES_MAX).map(|_| ()),
         "pos_transaction" => Transaction::decode(payload, BYTES_MAX).map(|_| ()),
         "account_event" => Account::decode(payload, BYTES_MAX).map(|_| ()),
@@ -306,12 +310,13 @@ fn public<T: Serialize + DeserializeOwned>(contract: &str) {
 type Contract = (&'static str, fn(&str));
 
 /// Every contract of what goes out, with its test.
-const PUBLIC: [Contract; 13] = [
+const PUBLIC: [Contract; 14] = [
     ("session", public::<SessionRecord<'static>>),
     ("session_features", public::<SessionFeatures<'static>>),
     ("fraud_features", public::<FraudFeatures<'static>>),
     ("fraud_score", public::<FraudScore<'static>>),
     ("labelled_score", public::<LabelledScore<'static>>),
+    ("labelled_prediction", public::<LabelledPrediction<'static>>),
     ("decision_vector", public::<DecisionVector<'static>>),
     ("score_quality", public::<ScoreQuality<'static>>),
     ("alert", public::<Alert>),

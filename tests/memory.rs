@@ -41,6 +41,7 @@ struct Seen {
     turned_to_buckets: u64,
     labelled: u64,
     labels_handed_back: u64,
+    labelled_predictions: u64,
     judged: u64,
     waiting: u64,
     days_published: u64,
@@ -118,10 +119,37 @@ impl Producers {
         (Topic::Payments, record(&format!("card{card}"), event.to_string()))
     }
 
-    /// About a payment made before, one still to come, or none at all; half of them fraud.
+    /// Of one of two models that run elsewhere.
+    fn prediction(&mut self, time: i64) -> (Topic, LogRecord) {
+        let id = format!("q{}", self.number);
+        let number = self.random.below(1_000);
+        let event = json!({
+            "event_id": self.event_id(), "event_name": "prediction", "event_time_ms": time,
+            "model": if number.is_multiple_of(3) { "churn" } else { "returns" },
+            "prediction_id": id, "version": number.is_multiple_of(2).then_some("2"), "score": number as f64 / 1_000.0,
+            "decision": number.is_multiple_of(5).then_some("deposit"),
+            "amount_minor": number.is_multiple_of(7).then_some(number), "currency": number.is_multiple_of(7).then_some("EUR"),
+            "features": {"number": number, "is_odd": number % 2 == 1, "none": null},
+            "segments": {"channel": "app"},
+        });
+        (Topic::Predictions, record(&id, event.to_string()))
+    }
+
+    /// About a payment or prediction made before, one still to come, or none at all; half of them fraud, or positive.
     fn label(&mut self, time: i64) -> (Topic, LogRecord) {
+        let is_positive = self.random.below(2) == 0;
+        if self.random.below(3) == 0 {
+            let id = format!("q{}", (self.number + 20).saturating_sub(self.random.below(200)));
+            let event = json!({
+                "event_id": self.event_id(), "event_name": "label", "known_at_ms": time, "prediction_id": id,
+                "model": if self.random.below(3) == 0 { "churn" } else { "returns" },
+                "outcome": if is_positive { "positive" } else { "negative" }, "source": "returns",
+                "card_token": "card0",
+            });
+            return (Topic::Labels, record(&id, event.to_string()));
+        }
         let payment = (self.number + 20).saturating_sub(self.random.below(200));
-        let outcome = if self.random.below(2) == 0 { "fraud" } else { "legitimate" };
+        let outcome = if is_positive { "fraud" } else { "legitimate" };
         let event = json!({
             "event_id": self.event_id(), "event_name": "label", "known_at_ms": time,
             "payment_id": format!("p{payment}"), "outcome": outcome, "source": "review",
@@ -217,6 +245,9 @@ impl Producers {
         }
         if self.random.below(6) == 0 {
             return self.label(time);
+        }
+        if self.random.below(8) == 0 {
+            return self.prediction(time);
         }
         if self.random.below(6) == 0 {
             return self.shop(time);
@@ -377,12 +408,20 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
             .unwrap_or_else(|wrong| panic!("seed {seed}, parts: {wrong}"));
         oracle::compare::labels(&entity.labels, &decision.labels)
             .unwrap_or_else(|wrong| panic!("seed {seed}, labels: {wrong}"));
-        for topic in [Topic::ScoresFraud, Topic::LabelledFraud, Topic::VectorsFraud, Topic::DeadLetter] {
+        assert_eq!(entity.predictions, decision.predictions, "seed {seed}, predictions");
+        for topic in [
+            Topic::ScoresFraud,
+            Topic::LabelledFraud,
+            Topic::LabelledPredictions,
+            Topic::VectorsFraud,
+            Topic::DeadLetter,
+        ] {
             let expected = oracle::of_topic(&decision.public, topic.name());
             oracle::compare::multiset(&expected, &public(&engine, topic))
                 .unwrap_or_else(|wrong| panic!("seed {seed}, {topic}: {wrong}"));
             match topic {
                 Topic::LabelledFraud => seen.labelled += expected.len() as u64,
+                Topic::LabelledPredictions => seen.labelled_predictions += expected.len() as u64,
                 Topic::DeadLetter => {
                     let rules = expected.iter().filter(|record| record.key == "rules").count() as u64;
                     seen.rules_handed_back += rules;
@@ -410,6 +449,7 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
         turned_to_buckets,
         labelled,
         labels_handed_back,
+        labelled_predictions,
         judged,
         waiting,
         days_published,
@@ -425,7 +465,8 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
             .iter()
             .all(|count| *count > SEEDS)
             && judged > SEEDS
-            && judged + waiting == labelled
+            && labelled_predictions > SEEDS
+            && judged + waiting == labelled + labelled_predictions
             && days_published > SEEDS
             && versions > SEEDS
             && live_models > SEEDS

@@ -1,7 +1,7 @@
 //! Who has to know of an episode, and how soon: from how large it is, how much of the traffic it concerns, and whether it is
 //! explained.
 
-use crate::event::alert::{AlertKind, Cause, FRAUD_RATE, Finding, Moved, Severity};
+use crate::event::alert::{AlertKind, Cause, FRAUD_RATE, Finding, Moved, POSITIVE_RATE, Severity};
 
 /// A change of the values that is small however certain it is: nobody is woken by it. Of the usual bands of the index (.1 and
 /// .25) the upper one, below which scores hardly move.
@@ -35,7 +35,7 @@ fn is_large(kind: AlertKind, finding: &Finding) -> bool {
         Moved::Distribution => finding.effect >= PAGE_PSI,
         Moved::Missing | Moved::NonFinite | Moved::NewCategories => finding.to - finding.from >= PAGE_SHARE,
         // of more frauds alone nobody knows whether scores are worse, or others are labelled
-        Moved::Rate if finding.feature == FRAUD_RATE => false,
+        Moved::Rate if [FRAUD_RATE, POSITIVE_RATE].contains(&finding.feature.as_str()) => false,
         // a rate of errors that doubles is large, however small it was
         Moved::Rate => (finding.to - finding.from).abs() >= PAGE_SHARE || ratio(finding) >= 1.5,
         Moved::Volume | Moved::Level => {

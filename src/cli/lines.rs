@@ -32,6 +32,8 @@ struct Bare<'a> {
     #[serde(borrow)]
     decision_id: Option<&'a RawValue>,
     #[serde(borrow)]
+    prediction_id: Option<&'a RawValue>,
+    #[serde(borrow)]
     customer_id: Option<&'a RawValue>,
     #[serde(borrow)]
     order_id: Option<&'a RawValue>,
@@ -58,13 +60,17 @@ pub(super) fn record_of_line(line: &[u8]) -> (Topic, LogRecord) {
         Some(name) if name.starts_with("order_") => Topic::Orders,
         Some("pos_transaction") => Topic::Pos,
         Some("label") => Topic::Labels,
+        Some("prediction") => Topic::Predictions,
         Some("rules_published") => Topic::Rules,
         Some(name) if name.starts_with("alert_") => Topic::AlertsControl,
         _ => Topic::Clickstream,
     };
     let key = bare.and_then(|bare| match topic {
         Topic::Payments => text_of(bare.card_token),
-        Topic::Labels => text_of(bare.payment_id).or_else(|| text_of(bare.decision_id)),
+        Topic::Labels => {
+            [bare.prediction_id, bare.payment_id, bare.decision_id].into_iter().find_map(text_of)
+        }
+        Topic::Predictions => text_of(bare.prediction_id),
         Topic::Orders => [bare.customer_id, bare.visitor_id, bare.order_id].into_iter().find_map(text_of),
         Topic::Pos => text_of(bare.store_id),
         Topic::Rules => Some("rules".to_owned()),

@@ -304,6 +304,7 @@ fn ledger_json(ledger: &EngineLedger) -> serde_json::Value {
             "parked": ledger.labels.parked,
             "unlabelled_decisions": ledger.labels.unlabelled,
         },
+        "predictions": ledger.predictions,
         "balances": ledger.balances(),
     })
 }

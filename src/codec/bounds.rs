@@ -68,6 +68,13 @@ impl Bounds {
         }
     }
 
+    /// A share: a number from 0 to 1.
+    pub fn share(&mut self, field: &str, value: f64) {
+        if !(0.0..=1.0).contains(&value) {
+            self.refuse(field, format!("is {value}, and 0 to 1 are allowed"));
+        }
+    }
+
     /// A time from 1970 to 9999.
     pub fn time(&mut self, field: &str, value: i64) {
         self.number(field, value, (0, EventTime::MAX.0));

@@ -1,6 +1,7 @@
-//! The label contract, version 1: what became known about a payment.
+//! The label contract, version 1: what became known about a payment, or about what a model that runs elsewhere predicted.
 
 use super::bounds::{Bounds, ID};
+use super::predictions::check_model;
 use super::reject::{Reject, RejectReason, event_name, read_object};
 use super::text::{Text, as_str};
 use super::whole;
@@ -21,6 +22,10 @@ pub struct LabelFields<'a> {
     pub payment_id: Option<Text<'a>>,
     #[serde(borrow)]
     pub decision_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub model: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub prediction_id: Option<Text<'a>>,
     #[serde(borrow)]
     pub outcome: Text<'a>,
     #[serde(borrow)]
@@ -44,9 +49,9 @@ pub struct LabelFields<'a> {
 /// A label, and what its texts mean.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Label<'a> {
-    /// The decision about the payment. Where the label names both, the payment counts.
+    /// The decision about the payment, where the label names both, the payment counts; or the prediction, if it names one.
     pub decision: DecisionId,
-    /// What the payment was.
+    /// What it was.
     pub outcome: LabelOutcome,
     /// The fields of the contract.
     pub fields: LabelFields<'a>,
@@ -70,19 +75,39 @@ impl<'a> Label<'a> {
 impl<'a> LabelFields<'a> {
     fn into_label(self) -> Result<Label<'a>, Reject> {
         self.check()?;
-        let named = as_str(&self.decision_id).map(|id| {
-            let refusal = "is not 32 hexadecimal digits in small letters";
-            DecisionId::from_text(id)
-                .ok_or_else(|| Reject::at(RejectReason::OutOfRange, "decision_id", refusal))
-        });
-        let named = named.transpose()?;
-        let paid = as_str(&self.payment_id).map(DecisionId::of_payment);
-        let decision = paid.or(named).ok_or_else(|| Reject::missing("payment_id"))?;
-        let outcome = LabelOutcome::from_name(self.outcome.as_str()).ok_or_else(|| {
-            let message = format!("is `{}`, and fraud and legitimate are allowed", self.outcome.as_str());
+        let (predicted, named) = (self.prediction()?, self.named()?);
+        let allowed =
+            if predicted.is_some() { "positive and negative are" } else { "fraud and legitimate are" };
+        let decision = match predicted {
+            Some(prediction) => prediction,
+            None => {
+                let paid = as_str(&self.payment_id).map(DecisionId::of_payment);
+                paid.or(named).ok_or_else(|| Reject::missing("payment_id"))?
+            }
+        };
+        let outcome = LabelOutcome::from_name(self.outcome.as_str());
+        let outcome = outcome.filter(|outcome| outcome.is_of_prediction() == predicted.is_some());
+        let outcome = outcome.ok_or_else(|| {
+            let message = format!("is `{}`, and {allowed} allowed", self.outcome.as_str());
             Reject::at(RejectReason::OutOfRange, "outcome", message)
         })?;
         Ok(Label { decision, outcome, fields: self })
+    }
+
+    /// The prediction that it is about, if it names one.
+    fn prediction(&self) -> Result<Option<DecisionId>, Reject> {
+        let Some(id) = as_str(&self.prediction_id) else { return Ok(None) };
+        let model = as_str(&self.model).ok_or_else(|| Reject::missing("model"))?;
+        check_model(model)?;
+        Ok(Some(DecisionId::of_prediction(model, id)))
+    }
+
+    /// The decision that it names by its id.
+    fn named(&self) -> Result<Option<DecisionId>, Reject> {
+        let Some(id) = as_str(&self.decision_id) else { return Ok(None) };
+        let refusal = "is not 32 hexadecimal digits in small letters";
+        let named = DecisionId::from_text(id);
+        named.ok_or_else(|| Reject::at(RejectReason::OutOfRange, "decision_id", refusal)).map(Some)
     }
 
     fn check(&self) -> Result<(), Reject> {
@@ -92,6 +117,7 @@ impl<'a> LabelFields<'a> {
         bounds.text("source", &self.source, (1, 64));
         for (field, id) in [
             ("payment_id", &self.payment_id),
+            ("prediction_id", &self.prediction_id),
             ("visitor_id", &self.visitor_id),
             ("customer_id", &self.customer_id),
             ("card_token", &self.card_token),

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 /// A JSON text. (Serde borrows `Cow<str>` only where it stands directly in a field; this also borrows
 /// inside `Option` and `Vec`.)
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Text<'a>(pub Cow<'a, str>);
 
 impl Text<'_> {

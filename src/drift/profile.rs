@@ -17,6 +17,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 pub const SEGMENTS_MAX: usize = 24;
 /// Combinations of values that are counted apart in a window; records beyond are in no segment.
 const COMBINATIONS_MAX: usize = 256;
+/// Streams of one window, and fields of one profile, at most: what models elsewhere read comes from outside.
+const STREAMS_MAX: usize = 100;
+const FIELDS_MAX: usize = 2_000;
 /// The segment of all values that have none of their own.
 pub const OTHER: &str = "(other)";
 
@@ -136,6 +139,9 @@ impl Profile {
                 place += 1;
             }
             if self.fields.get(place).is_none_or(|field| field.id != id) {
+                if self.fields.len() >= FIELDS_MAX {
+                    continue;
+                }
                 let sketch = match value {
                     Observed::Number(_) => Sketch::Numbers(NumericSketch::default()),
                     Observed::Name(_) => Sketch::Categories(CategorySketch::default()),
@@ -198,6 +204,8 @@ pub struct Profiler {
     windows: OpenWindows<BTreeMap<Box<str>, Divided>>,
     /// Records of windows that were over.
     pub too_late: u64,
+    /// Records of streams for which a window had no more room.
+    pub unwatched: u64,
 }
 
 /// A stream's profiles of one window: one for each combination of values of the dimensions, so that a record is counted once. What is
@@ -238,6 +246,10 @@ impl Profiler {
             return;
         };
         if !streams.contains_key(record.stream) {
+            if streams.len() >= STREAMS_MAX {
+                self.unwatched += 1;
+                return;
+            }
             streams.insert(record.stream.into(), Divided::default());
         }
         if let Some(divided) = streams.get_mut(record.stream) {

@@ -4,6 +4,7 @@
 mod checkpoint;
 mod labels;
 mod model;
+mod prediction;
 pub(crate) mod profile;
 mod rules;
 
@@ -22,7 +23,7 @@ use crate::event::public::{Action, DecisionVector, FraudScore, Reason, Text};
 use crate::event::{Deadline, DecisionEvent, DecisionId, EntityKind, Part, RawOrigin};
 use crate::feature::FeaturePlan;
 use crate::fraud::gather::{Gather, OpenGather, OwnedContext, PartOutcome};
-use crate::fraud::label::{Decided, LabelEnd, Labelling};
+use crate::fraud::label::{Decided, DecidedBy, LabelEnd, Labelling};
 use crate::fraud::model::Served;
 use crate::fraud::{Inputs, Verdict};
 use crate::ingest::dead_letter::Why;
@@ -62,6 +63,8 @@ pub struct DecideTask {
     pub missing_parts: u64,
     /// Where labels ended.
     pub labels: BTreeMap<LabelEnd, u64>,
+    /// What models that run elsewhere have said.
+    pub predictions: u64,
     /// Labels that wait for their decision.
     pub parked_labels: u64,
     /// Decisions that wait for their label.
@@ -122,8 +125,9 @@ impl DecideTask {
     pub(crate) fn is_same(&self, other: &DecideTask) -> bool {
         let gathers = |task: &DecideTask| task.gathers.iter().collect();
         let (ours, theirs): (BTreeMap<_, _>, BTreeMap<_, _>) = (gathers(self), gathers(other));
-        let counts =
-            |task: &DecideTask| (task.decided_whole, task.decided_without, task.missing_parts, task.open);
+        let counts = |task: &DecideTask| {
+            (task.decided_whole, task.decided_without, task.missing_parts, task.open, task.predictions)
+        };
         self.sources == other.sources
             && self.parts == other.parts
             && self.refused == other.refused
@@ -209,6 +213,7 @@ impl Decide {
                 }
             }
             DecisionEvent::Rules(rules) => self.take_rules(task, rules, fetched.partition.partition, out),
+            DecisionEvent::Prediction(said) => self.fold_prediction(task, said, out),
             DecisionEvent::Volume(volume) => {
                 self.send_to_monitor(VOLUMES, &MonitorEvent::Volume(volume.clone()), out);
             }
@@ -329,8 +334,13 @@ impl Decide {
 impl Stage for Decide {
     type Task = DecideTask;
 
-    const PUBLISHES: &'static [Topic] =
-        &[Topic::ScoresFraud, Topic::LabelledFraud, Topic::VectorsFraud, Topic::DeadLetter];
+    const PUBLISHES: &'static [Topic] = &[
+        Topic::ScoresFraud,
+        Topic::LabelledFraud,
+        Topic::LabelledPredictions,
+        Topic::VectorsFraud,
+        Topic::DeadLetter,
+    ];
 
     fn downstream(&self) -> Option<(Topic, u32)> {
         Some((Topic::Monitor, self.topology.partitions(Topic::Monitor)))
@@ -353,6 +363,7 @@ impl Stage for Decide {
             decided_without: 0,
             missing_parts: 0,
             labels: BTreeMap::new(),
+            predictions: 0,
             parked_labels: 0,
             unlabelled: 0,
             gathers: KeyedState::new(tracking),
@@ -483,14 +494,16 @@ fn tell_windows(score: &mut FraudScore<'_>, plan: &FeaturePlan) {
 /// What is kept of a decision for its label.
 fn decided(score: &FraudScore<'_>, model: Option<Asked<'_>>) -> Decided {
     Decided {
-        payment_id: score.payment_id.as_deref().map(Into::into),
         time: score.event_time_ms,
         amount_minor: score.amount_minor,
         currency: score.currency.as_deref().map(Into::into),
         score: score.score,
-        decision: score.decision,
-        rules_version: score.rules_version,
-        model: model.map(Asked::into_input),
+        by: DecidedBy::Rules {
+            payment_id: score.payment_id.as_deref().map(Into::into),
+            decision: score.decision,
+            rules_version: score.rules_version,
+            model: model.map(Asked::into_input),
+        },
     }
 }
 

@@ -15,6 +15,7 @@ use crate::codec::labels::Label;
 use crate::codec::orders::Order;
 use crate::codec::payments::Payment;
 use crate::codec::pos::Transaction;
+use crate::codec::predictions::Prediction;
 use crate::codec::rules::RulesPublished;
 use crate::codec::{Reject, RejectReason};
 use crate::event::entity::partition_of;
@@ -88,6 +89,15 @@ impl Ingest {
                 let Some(label) = self.read_known(task, fetched, Label::decode)? else { return Ok(()) };
                 let time = self.event_time(task, label.fields.known_at_ms, fetched);
                 self.router().label(&label, time, |copy| self.send(copy, &mut task.ledger, out));
+            }
+            Topic::Predictions => {
+                let Some(said) = self.read_known(task, fetched, Prediction::decode)? else { return Ok(()) };
+                if self.settings.model.as_ref().is_some_and(|own| own.name() == said.model.as_str()) {
+                    let message = "is the name of the model that learns here (model.yaml)";
+                    return Err(Reject::at(RejectReason::OutOfRange, "model", message));
+                }
+                let time = self.event_time(task, said.event_time_ms, fetched);
+                self.router().prediction(&said, time, |copy| self.send(copy, &mut task.ledger, out));
             }
             Topic::Orders => {
                 let Some(order) = self.read_known(task, fetched, Order::decode)? else { return Ok(()) };

@@ -218,6 +218,10 @@ impl Keyed {
                 Body::Values(Source::Click, values) => self.fold_click_values(task, copy, values, place, out),
                 Body::Payment(payment) => self.fold_payment(task, copy, payment, place, out),
                 Body::Label(label) => self.pass_on_label(copy, label, place, watermark, out),
+                Body::Prediction(said) => {
+                    self.send_to_decision(said.decision, &DecisionEvent::Prediction(said.clone()), out);
+                    Disposition::folded(copy.time, watermark)
+                }
                 Body::Link(_, customer) => {
                     self.fold_link(task, copy, |links| links.add_customer(customer, copy.time))
                 }
@@ -264,7 +268,7 @@ impl Keyed {
         match copy.body {
             _ if place.is_forwarded() => (forwarded_as(copy), FORWARDED_HORIZON),
             // a file of labels is read again as long as somebody waits for them
-            Body::Label(_) | Body::Values(Source::Label, _) => {
+            Body::Label(_) | Body::Values(Source::Label, _) | Body::Prediction(_) => {
                 (seen_as(copy), horizon.max(self.settings.label_horizon))
             }
             _ => (seen_as(copy), horizon),

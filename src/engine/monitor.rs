@@ -31,6 +31,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const HOUR_MS: i64 = 3_600_000;
+/// Scores of so many names are watched: those of models elsewhere come from outside.
+const MODELS_MAX: usize = 100;
 
 /// The monitor stage.
 #[derive(Debug, Clone)]
@@ -49,6 +51,8 @@ pub struct MonitorTask {
     pub sources: Sources,
     /// Frames refused, by reason.
     pub refused: BTreeMap<Refusal, u64>,
+    /// Labelled scores of models beyond [`MODELS_MAX`]: not watched.
+    pub unwatched: u64,
     /// Labelled scores that counted.
     pub judged: u64,
     /// Of these, those whose day was final already: learned from, and judged no more.
@@ -100,6 +104,7 @@ impl MonitorTask {
         self.sources == other.sources
             && self.refused == other.refused
             && self.judged == other.judged
+            && self.unwatched == other.unwatched
             && self.after_the_end == other.after_the_end
             && self.ahead == other.ahead
             && self.days == other.days
@@ -251,23 +256,33 @@ impl Monitor {
         }
     }
 
-    /// Judges the score that decided and the model's own, then learns from the label.
+    /// Judges the score that decided and the model's own, then learns from the label. A model elsewhere is only judged.
     fn judge(&self, task: &mut MonitorTask, labelled: &LabelledDecision<'_>) {
+        let of: Cow<'static, str> = match &*labelled.of {
+            FRAUD => Cow::Borrowed(FRAUD),
+            elsewhere if task.concepts.len() >= MODELS_MAX && !task.concepts.contains_key(elsewhere) => {
+                task.unwatched += 1;
+                return;
+            }
+            elsewhere => Cow::Owned(elsewhere.to_owned()),
+        };
         task.judged += 1;
         let day = day_of(labelled.time);
         let drift = &self.settings.drift;
-        task.concepts.entry(Cow::Borrowed(FRAUD)).or_default().take(labelled, drift);
+        task.concepts.entry(of.clone()).or_default().take(labelled, drift);
         let is_open = !task.published.is_some_and(|hour| self.is_over(day, hour));
         if is_open {
-            task.days.entry((Cow::Borrowed(FRAUD), day)).or_default().add(labelled);
+            task.days.entry((of, day)).or_default().add(labelled);
         } else {
             task.after_the_end += 1;
+        }
+        if labelled.of != FRAUD {
+            return;
         }
         let Some(model) = &self.settings.model else { return };
         let said = labelled.model.as_ref().filter(|input| input.model == model.hash());
         if let Some(score) = said.and_then(|input| input.score) {
-            let of_model =
-                LabelledDecision { score, model: None, currency: labelled.currency.clone(), ..*labelled };
+            let of_model = LabelledDecision { score, model: None, ..labelled.clone() };
             task.concepts.entry(Cow::Owned(model.name().to_owned())).or_default().take(&of_model, drift);
             if is_open {
                 task.days.entry((Cow::Owned(model.name().to_owned()), day)).or_default().add(&of_model);
@@ -302,12 +317,16 @@ fn readers(settings: &FoldSettings) -> BTreeMap<String, Vec<String>> {
 }
 
 impl Fields for Monitor {
-    fn readers(&self, name: &str) -> Vec<String> {
+    fn readers(&self, stream: &str, name: &str) -> Vec<String> {
+        if stream != FRAUD {
+            return vec![format!("model {stream}")];
+        }
         self.readers.get(name).cloned().unwrap_or_default()
     }
 
-    fn looks_back(&self, name: &str) -> Duration {
-        self.settings.plan.window_of(name).unwrap_or_default()
+    fn looks_back(&self, stream: &str, name: &str) -> Duration {
+        let window = || self.settings.plan.window_of(name);
+        (stream == FRAUD).then(window).flatten().unwrap_or_default()
     }
 }
 

@@ -95,6 +95,8 @@ pub struct EngineLedger {
     pub decisions: DecisionLedger,
     /// Of the labels.
     pub labels: LabelLedger,
+    /// What models that run elsewhere have said.
+    pub predictions: u64,
 }
 
 /// What became of the payments.
@@ -315,6 +317,7 @@ impl Engine {
             for (end, count) in &task.labels {
                 *ledger.labels.ended.entry(*end).or_default() += count;
             }
+            ledger.predictions += task.predictions;
             ledger.labels.parked += task.parked_labels;
             ledger.labels.unlabelled += task.unlabelled;
         }
@@ -337,12 +340,12 @@ impl EngineLedger {
     #[must_use]
     pub fn balances(&self) -> bool {
         let passed_on = |end| self.keyed.ended(EntityKind::Payment, end);
-        let labels = passed_on(Disposition::Applied) + passed_on(Disposition::LateApplied);
+        let told = passed_on(Disposition::Applied) + passed_on(Disposition::LateApplied);
         self.ingest.balances()
             && self.linked.balances()
             && self.keyed.balances()
             && EntityKind::ALL.into_iter().all(|kind| self.copies(kind) == self.keyed.copies(kind))
-            && labels == self.labels.came()
+            && told == self.labels.came() + self.predictions
     }
 
     /// Copies sent to entities of that kind.

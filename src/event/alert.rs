@@ -81,6 +81,9 @@ pub enum AlertStatus {
 /// The finding about how many of the labelled were frauds.
 pub const FRAUD_RATE: &str = "fraud_rate";
 
+/// The finding about how many predictions of a model elsewhere came true.
+pub const POSITIVE_RATE: &str = "positive_rate";
+
 /// What sort of thing an episode is. Its name is that of an entry in the runbook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

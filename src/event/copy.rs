@@ -7,6 +7,7 @@
 
 use super::alert::AlertCommand;
 use super::entity::{EntityKind, EntitySet};
+use super::prediction::Prediction;
 use super::source::Source;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
@@ -41,7 +42,7 @@ pub enum Body<'a> {
     Order(#[serde(borrow)] ClickCopy<'a>),
     /// A payment attempt: this entity owes a part of its feature vector.
     Payment(#[serde(borrow)] PaymentCopy<'a>),
-    /// What became known about a payment, for the payment itself.
+    /// What became known about a payment or a prediction, for it itself.
     Label(#[serde(borrow)] LabelCopy<'a>),
     /// Any event, for an entity's views: only the fields those views read.
     Values(Source, Vec<(FieldId, Value)>),
@@ -60,6 +61,8 @@ pub enum Body<'a> {
     Rules(#[serde(borrow)] RulesCopy<'a>),
     /// What somebody says of an alert.
     Alert(Box<AlertCommand>),
+    /// What a model that runs elsewhere said, for the prediction itself.
+    Prediction(#[serde(borrow)] Box<Prediction<'a>>),
 }
 
 /// A copy that goes on to whom the entity is linked to that the event named: a customer, or a customer's visitor.
@@ -99,6 +102,7 @@ impl Body<'_> {
             Body::Link(source, _) => return 2_000 + source.stream(),
             Body::Visited(source, _) => return 10_000 + source.stream(),
             Body::AtTill(_) => return 20_000 + Source::PosTransaction.stream(),
+            Body::Prediction(_) => return 30_000,
             // under a key that is nobody else's
             Body::Rules(_) | Body::Alert(_) => return 0,
         };
@@ -246,10 +250,10 @@ pub struct PaymentCopy<'a> {
     pub context: Option<super::part::PaymentContext<'a>>,
 }
 
-/// What became known about a payment. The copy's time is when it became known, its event id is the label's.
+/// What became known about a payment or a prediction. The copy's time is when it became known, its event id is the label's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LabelCopy<'a> {
-    /// The decision about that payment.
+    /// The decision about that payment, or the prediction.
     pub decision: super::part::DecisionId,
     /// What it was.
     pub outcome: LabelOutcome,
@@ -286,19 +290,37 @@ pub struct BasketCopy<'a> {
     pub coupons: u32,
 }
 
-/// What a payment turned out to be.
+/// What a payment turned out to be, or what a model that runs elsewhere predicted of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the variants are the outcomes of the contract themselves")]
 pub enum LabelOutcome {
     Legitimate,
     Fraud,
+    Negative,
+    Positive,
 }
 
 impl LabelOutcome {
     /// Every outcome by its name.
-    pub const NAMES: [(&'static str, LabelOutcome); 2] =
-        [("legitimate", LabelOutcome::Legitimate), ("fraud", LabelOutcome::Fraud)];
+    pub const NAMES: [(&'static str, LabelOutcome); 4] = [
+        ("legitimate", LabelOutcome::Legitimate),
+        ("fraud", LabelOutcome::Fraud),
+        ("negative", LabelOutcome::Negative),
+        ("positive", LabelOutcome::Positive),
+    ];
+
+    /// Whether it is what a score gives the probability of.
+    #[must_use]
+    pub fn is_positive(self) -> bool {
+        matches!(self, LabelOutcome::Fraud | LabelOutcome::Positive)
+    }
+
+    /// Whether it is one of a prediction, not of a payment.
+    #[must_use]
+    pub fn is_of_prediction(self) -> bool {
+        matches!(self, LabelOutcome::Negative | LabelOutcome::Positive)
+    }
 
     /// Its name.
     #[must_use]

@@ -24,7 +24,7 @@ pub const BUSINESS: &str = "business";
 /// An event of the monitor log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum MonitorEvent<'a> {
-    /// It became known what a scored payment was.
+    /// It became known what a scored payment was, or what came of what a model elsewhere predicted.
     Labelled(#[serde(borrow)] LabelledDecision<'a>),
     /// What values looked like in a part of a window.
     Profile(WindowProfile),
@@ -65,12 +65,15 @@ pub struct SuspectEntity {
 /// A score, and what its payment turned out to be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LabelledDecision<'a> {
-    /// When the payment was attempted.
+    /// Whose score it is: [`FRAUD`], or the name of a model that runs elsewhere.
+    #[serde(borrow)]
+    pub of: Cow<'a, str>,
+    /// When the payment was attempted, or the prediction made.
     pub time: EventTime,
     /// From 0 to 1, made before the label was known.
     pub score: f64,
-    /// What was done.
-    pub decision: Action,
+    /// What was done; nothing is known of that where a model elsewhere was asked.
+    pub decision: Option<Action>,
     /// What the model read and said, if there is one.
     pub model: Option<ModelInput>,
     /// In minor units of `currency`, if the payment's own part came.
@@ -89,7 +92,7 @@ impl LabelledDecision<'_> {
     #[must_use]
     pub fn into_owned(self) -> LabelledDecision<'static> {
         let currency = self.currency.map(|currency| Cow::Owned(currency.into_owned()));
-        LabelledDecision { currency, ..self }
+        LabelledDecision { of: Cow::Owned(self.of.into_owned()), currency, ..self }
     }
 }
 

@@ -4,10 +4,14 @@ use super::alert::AlertCommand;
 use super::business::MinutePart;
 use super::copy::LabelOutcome;
 use super::entity::{EntityKind, EntitySet};
+use super::prediction::Prediction;
 use crate::drift::volume::Volume;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
+
+/// Predictions are told apart from payments, whatever their ids are.
+const PREDICTION: u64 = 1;
 
 /// The name of a decision: a function of the payment's id alone, so that a label that knows either
 /// finds it. XXH3, 128 bits, of the payment id.
@@ -20,6 +24,13 @@ impl DecisionId {
     #[must_use]
     pub fn of_payment(payment_id: &str) -> DecisionId {
         DecisionId(xxh3_128(payment_id.as_bytes()))
+    }
+
+    /// The prediction that `model`, which runs elsewhere, gave this id. XXH3, 128 bits, of model, a zero byte and id under a seed of
+    /// its own.
+    #[must_use]
+    pub fn of_prediction(model: &str, prediction_id: &str) -> DecisionId {
+        DecisionId(xxh3_128_with_seed(format!("{model}\0{prediction_id}").as_bytes(), PREDICTION))
     }
 
     /// The decision whose id is spelled so: 32 hexadecimal digits in small letters.
@@ -56,7 +67,7 @@ pub enum DecisionEvent<'a> {
     /// An entity answers for a payment.
     #[serde(borrow)]
     Part(Part<'a>),
-    /// Something became known about a payment.
+    /// Something became known about a payment, or a prediction.
     #[serde(borrow)]
     Label(Label<'a>),
     /// A model has learned: a part of a version of its weights.
@@ -70,6 +81,9 @@ pub enum DecisionEvent<'a> {
     Volume(Volume),
     /// What the shop did in a part of a minute, on its way to whoever puts the parts together.
     Minute(MinutePart),
+    /// What a model that runs elsewhere said.
+    #[serde(borrow)]
+    Prediction(Box<Prediction<'a>>),
 }
 
 /// Rules that were published. They are in force from here on if their version is above that of those that are.
@@ -106,16 +120,16 @@ pub struct WeightsSlice {
     pub weights: Vec<(u32, f64)>,
 }
 
-/// What became known about a payment.
+/// What became known about a payment, or about what a model that runs elsewhere predicted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Label<'a> {
-    /// The decision about that payment.
+    /// The decision about that payment, or the prediction.
     pub decision: DecisionId,
     /// The producer's id of the label.
     pub event_id: &'a str,
     /// When it became known.
     pub known_at: EventTime,
-    /// What the payment was.
+    /// What it was.
     pub outcome: LabelOutcome,
     /// Who says so.
     pub source: &'a str,

@@ -270,6 +270,36 @@ pub struct LabelledScore<'a> {
     pub label_id: Text<'a>,
 }
 
+/// What a model that runs elsewhere predicted, and what came of it. Topic `labelled.predictions`, key = prediction id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelledPrediction<'a> {
+    /// The model.
+    pub model: Text<'a>,
+    /// The version of it, if it said so.
+    pub version: Option<Text<'a>>,
+    /// As in the prediction.
+    pub prediction_id: Text<'a>,
+    /// When it was made.
+    pub event_time_ms: EventTime,
+    /// Amount in minor units of `currency`.
+    pub amount_minor: Option<i64>,
+    /// ISO 4217.
+    pub currency: Option<Text<'a>>,
+    /// As it was given, before the label was known.
+    pub score: f64,
+    /// What was done, in the words of whoever asked.
+    pub decision: Option<Text<'a>>,
+    /// What came of it: `positive` is what the score gives the probability of.
+    pub outcome: LabelOutcome,
+    /// When that became known.
+    pub known_at_ms: EventTime,
+    /// Who says so.
+    pub source: Text<'a>,
+    /// The producer's id of the label.
+    pub label_id: Text<'a>,
+}
+
 /// The vector that a decision used. Topic `vectors.fraud`, key = decision id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

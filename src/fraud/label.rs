@@ -38,16 +38,28 @@ pub enum Labelling {
 
 /// What is kept of a decision until its label comes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "as in the score record")]
+#[expect(missing_docs, reason = "as in the score record, or the prediction")]
 pub struct Decided {
-    pub payment_id: Option<Box<str>>,
     pub time: EventTime,
     pub amount_minor: Option<i64>,
     pub currency: Option<Box<str>>,
     pub score: f64,
-    pub decision: Action,
-    pub rules_version: u32,
-    pub model: Option<ModelInput>,
+    pub by: DecidedBy,
+}
+
+/// Who decided, and what only they know of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "as in the score record, or the prediction")]
+pub enum DecidedBy {
+    /// The rules, and a model that counts.
+    Rules { payment_id: Option<Box<str>>, decision: Action, rules_version: u32, model: Option<ModelInput> },
+    /// A model that runs elsewhere.
+    Elsewhere {
+        model: Box<str>,
+        version: Option<Box<str>>,
+        prediction_id: Box<str>,
+        decision: Option<Box<str>>,
+    },
 }
 
 /// [`Label`], kept.
@@ -198,14 +210,16 @@ mod tests {
 
     fn decided(score: f64) -> Decided {
         Decided {
-            payment_id: Some("p".into()),
             time: EventTime(10),
             amount_minor: Some(1_999),
             currency: Some("EUR".into()),
             score,
-            decision: Action::Approve,
-            rules_version: 1,
-            model: None,
+            by: DecidedBy::Rules {
+                payment_id: Some("p".into()),
+                decision: Action::Approve,
+                rules_version: 1,
+                model: None,
+            },
         }
     }
 

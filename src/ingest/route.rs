@@ -13,10 +13,12 @@ use crate::codec::object::Object;
 use crate::codec::orders::{Order, OrderFields};
 use crate::codec::payments::{Payment, PaymentKind};
 use crate::codec::pos::Transaction;
+use crate::codec::predictions::{FeatureValue, Prediction};
 use crate::codec::rules::RulesPublished;
 use crate::codec::text::{AnyJson, Text, as_str};
 use crate::condition::Known;
 use crate::event::business::RECOMMENDED_LIST;
+use crate::event::prediction::{self, Told as Predicted};
 use crate::event::{
     BasketCopy, Body, ClickCopy, ClickName, Copy, EntityKind, EntitySet, FieldId, Forwarded, ItemRef,
     LabelCopy, LabelOutcome, ORDER_ITEMS_MAX, PaymentContext, PaymentCopy, ResultStatus, RulesCopy, Source,
@@ -135,18 +137,53 @@ impl Router<'_> {
     }
 
     /// The copies of a label, handed to `each`: those of the entities it names that have views on labels, in the order of
-    /// the kinds, then that of the payment itself.
+    /// the kinds, then that of the payment itself. A label of a prediction is for that alone.
     pub fn label(&self, label: &Label<'_>, time: EventTime, mut each: impl FnMut(&Copy<'_>)) {
-        let viewed = self.plan.kinds_with(Source::Label);
-        let ids = if viewed.is_empty() { Ids::default() } else { self.label_ids(label, time) };
         let event_id = label.fields.event_id.as_str();
-        let is_fraud = i64::from(label.outcome == LabelOutcome::Fraud);
-        let value = |field| (field == FieldId::Fraud).then_some(Told::Number(is_fraud));
-        self.for_views(Source::Label, &ids, None, (event_id, time), value, &mut each);
+        if !label.outcome.is_of_prediction() {
+            let viewed = self.plan.kinds_with(Source::Label);
+            let ids = if viewed.is_empty() { Ids::default() } else { self.label_ids(label, time) };
+            let is_fraud = i64::from(label.outcome == LabelOutcome::Fraud);
+            let value = |field| (field == FieldId::Fraud).then_some(Told::Number(is_fraud));
+            self.for_views(Source::Label, &ids, None, (event_id, time), value, &mut each);
+        }
         let source = label.fields.source.as_str();
         let body = LabelCopy { decision: label.decision, outcome: label.outcome, source };
         let key = label.decision.to_string();
         each(&copy(EntityKind::Payment, &key, event_id, time, Body::Label(body)));
+    }
+
+    /// The copy of a prediction, for the prediction itself.
+    #[expect(clippy::unused_self, reason = "every event is routed by the router")]
+    pub fn prediction(&self, said: &Prediction<'_>, time: EventTime, mut each: impl FnMut(&Copy<'_>)) {
+        let decision = said.decision();
+        let features = said.features.iter().flatten().filter_map(|(name, value)| {
+            let value = match value {
+                FeatureValue::Number(number) => Predicted::Number(*number),
+                FeatureValue::Name(text) => Predicted::Name(text.as_str()),
+                FeatureValue::Truth(is_so) => Predicted::Name(if *is_so { "true" } else { "false" }),
+                FeatureValue::Missing => return None,
+            };
+            Some((name.as_str(), value))
+        });
+        let segments = said.segments.iter().flatten();
+        let body = Body::Prediction(Box::new(prediction::Prediction {
+            decision,
+            model: said.model.as_str(),
+            version: as_str(&said.version),
+            prediction_id: said.prediction_id.as_str(),
+            time,
+            score: said.score,
+            action: as_str(&said.decision),
+            amount_minor: said.amount_minor,
+            currency: as_str(&said.currency),
+            features: features.collect(),
+            segments: segments
+                .filter_map(|(dimension, value)| Some((dimension.as_str(), as_str(value)?)))
+                .collect(),
+        }));
+        let key = decision.to_string();
+        each(&copy(EntityKind::Payment, &key, said.event_id.as_str(), time, body));
     }
 
     /// The copies of an order event, handed to `each` in the order of the kinds. An order that was placed is a purchase to its

@@ -7,6 +7,7 @@ pub enum Topic {
     Clickstream,
     Payments,
     Labels,
+    Predictions,
     Orders,
     Pos,
     Accounts,
@@ -22,6 +23,7 @@ pub enum Topic {
     FeaturesFraud,
     ScoresFraud,
     LabelledFraud,
+    LabelledPredictions,
     VectorsFraud,
     QualityFraud,
     BusinessDays,
@@ -37,10 +39,11 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Topic; 29] = [
+    pub const ALL: [Topic; 31] = [
         Topic::Clickstream,
         Topic::Payments,
         Topic::Labels,
+        Topic::Predictions,
         Topic::Orders,
         Topic::Pos,
         Topic::Accounts,
@@ -56,6 +59,7 @@ impl Topic {
         Topic::FeaturesFraud,
         Topic::ScoresFraud,
         Topic::LabelledFraud,
+        Topic::LabelledPredictions,
         Topic::VectorsFraud,
         Topic::QualityFraud,
         Topic::BusinessDays,
@@ -69,10 +73,11 @@ impl Topic {
         Topic::DeadLetter,
     ];
     /// The raw topics, whose partitions are the sources of the entity log; what goes on to linked customers comes back among them.
-    pub const RAW: [Topic; 10] = [
+    pub const RAW: [Topic; 11] = [
         Topic::Clickstream,
         Topic::Payments,
         Topic::Labels,
+        Topic::Predictions,
         Topic::Orders,
         Topic::Pos,
         Topic::Accounts,
@@ -82,12 +87,13 @@ impl Topic {
         Topic::Linked,
     ];
     /// The public topics.
-    pub const PUBLIC: [Topic; 16] = [
+    pub const PUBLIC: [Topic; 17] = [
         Topic::Sessions,
         Topic::FeaturesSession,
         Topic::FeaturesFraud,
         Topic::ScoresFraud,
         Topic::LabelledFraud,
+        Topic::LabelledPredictions,
         Topic::VectorsFraud,
         Topic::QualityFraud,
         Topic::BusinessDays,
@@ -116,6 +122,7 @@ impl Topic {
             Topic::Clickstream => "clickstream",
             Topic::Payments => "payments",
             Topic::Labels => "labels",
+            Topic::Predictions => "predictions",
             Topic::Orders => "orders",
             Topic::Pos => "pos",
             Topic::Accounts => "accounts",
@@ -131,6 +138,7 @@ impl Topic {
             Topic::FeaturesFraud => "features.fraud",
             Topic::ScoresFraud => "scores.fraud",
             Topic::LabelledFraud => "labelled.fraud",
+            Topic::LabelledPredictions => "labelled.predictions",
             Topic::VectorsFraud => "vectors.fraud",
             Topic::QualityFraud => "quality.fraud",
             Topic::BusinessDays => "business.days",
@@ -145,7 +153,7 @@ impl Topic {
         }
     }
 
-    /// Whether it promises nothing about time: it brings back what is known of decisions, or what was learned from that, or what
+    /// Whether it promises nothing about time: it brings back what is known of decisions, or what was learned from that, or what models elsewhere say, or what
     /// happens to accounts, or what the shop sells, or how payments are judged, or what goes on to linked customers, or what is said of alerts. A shop that has no news of
     /// these for weeks must not hold the clicks and payments of today.
     #[must_use]
@@ -153,6 +161,7 @@ impl Topic {
         matches!(
             self,
             Topic::Labels
+                | Topic::Predictions
                 | Topic::Accounts
                 | Topic::Catalogue
                 | Topic::Rules

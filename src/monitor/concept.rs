@@ -2,7 +2,7 @@
 //! labels became known.
 //!
 //! Four streams are watched: how many of the labelled were frauds, how many of the frauds were let pass, how many of the honest
-//! were stopped, and the logarithmic loss of the score. Each by a native watch ([`crate::drift::watch`]) at a stated mean number
+//! were stopped, and the logarithmic loss of the score; of a model that runs elsewhere the loss, and how many were positive. Each by a native watch ([`crate::drift::watch`]) at a stated mean number
 //! of labels between false alarms. A change is told when it still stands a window later. What changed stays a finding until the stream has gone back, or for as long as the new law
 //! takes to become the usual one.
 
@@ -10,8 +10,7 @@ use super::watched::Watched;
 use crate::alert::{About, EpisodeSettings, Episodes, Observation, Traffic};
 use crate::drift::DriftSettings;
 use crate::drift::watch::{Kind, WatchSettings};
-use crate::event::LabelOutcome;
-use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, FRAUD_RATE, Finding};
+use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, FRAUD_RATE, Finding, POSITIVE_RATE};
 use crate::event::monitor::LabelledDecision;
 use crate::event::public::Action;
 use crate::money::add_money;
@@ -36,6 +35,8 @@ enum Stream {
     StoppedHonest,
     /// −ln of what the score gave to what happened.
     LogLoss,
+    /// Whether what a model elsewhere gives the probability of happened.
+    PositiveRate,
 }
 
 impl Stream {
@@ -45,6 +46,7 @@ impl Stream {
             Stream::MissedFrauds => "missed_frauds",
             Stream::StoppedHonest => "stopped_honest",
             Stream::LogLoss => "log_loss",
+            Stream::PositiveRate => POSITIVE_RATE,
         }
     }
 
@@ -81,14 +83,18 @@ impl Concept {
         if let (Some(amount), Some(currency)) = (labelled.amount_minor, &labelled.currency) {
             add_money(&mut self.traffic.money_minor, currency, amount);
         }
-        let is_fraud = labelled.outcome == LabelOutcome::Fraud;
-        let was_stopped = labelled.decision >= Action::StepUp;
+        let is_fraud = labelled.outcome.is_positive();
         let truth = f64::from(u8::from(is_fraud));
         let said = labelled.score.clamp(CERTAIN, 1.0 - CERTAIN);
         let loss = -(truth * said.ln() + (1.0 - truth) * (1.0 - said).ln());
         let mut watch = |stream, value| self.watch(stream, value, labelled.time, settings);
-        watch(Stream::FraudRate, truth);
         watch(Stream::LogLoss, loss);
+        let Some(decision) = labelled.decision else {
+            watch(Stream::PositiveRate, truth);
+            return;
+        };
+        let was_stopped = decision >= Action::StepUp;
+        watch(Stream::FraudRate, truth);
         if is_fraud {
             watch(Stream::MissedFrauds, f64::from(u8::from(!was_stopped)));
         } else {
@@ -145,7 +151,7 @@ impl Concept {
             traffic_since: traffic.clone(),
             traffic,
             share: 1.0,
-            command: format!("tillstream inspect labelled.fraud --since {}", rfc3339(since)),
+            command: command(name, since, self.streams.contains_key(&Stream::PositiveRate)),
             findings,
             ..Observation::default()
         };
@@ -162,6 +168,16 @@ impl Concept {
     fn forget(&mut self) {
         self.streams.values_mut().for_each(|labels| labels.watched.forget());
         self.odd_since = None;
+    }
+}
+
+/// A command that shows the records.
+fn command(name: &str, since: EventTime, is_elsewhere: bool) -> String {
+    let since = rfc3339(since);
+    if is_elsewhere {
+        format!("tillstream inspect labelled.predictions --since {since} --where model={name}")
+    } else {
+        format!("tillstream inspect labelled.fraud --since {since}")
     }
 }
 
@@ -189,6 +205,7 @@ fn time_of(times: &VecDeque<EventTime>, samples_ago: u64, now: EventTime) -> Eve
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::LabelOutcome;
     use std::borrow::Cow;
     use std::time::Duration;
 
@@ -204,9 +221,10 @@ mod tests {
         let is_missed = is_fraud && (minute / 20) % missed_of == 0;
         let score = if is_fraud && !is_missed { 0.9 } else { 0.05 };
         LabelledDecision {
+            of: Cow::Borrowed("fraud"),
             time: EventTime(minute * 60_000),
             score,
-            decision: if score > 0.5 { Action::Decline } else { Action::Approve },
+            decision: Some(if score > 0.5 { Action::Decline } else { Action::Approve }),
             model: None,
             amount_minor: Some(1_000),
             currency: Some(Cow::Borrowed("EUR")),

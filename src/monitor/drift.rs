@@ -25,6 +25,11 @@ const TRAFFIC_KEPT: Duration = Duration::from_secs(8 * 86_400);
 /// A field that was not seen for so long is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(28 * 86_400);
 
+/// Fields of a stream, in all of it and its segments, that are compared at most: what models elsewhere read comes from outside.
+const FIELDS_MAX: usize = 50_000;
+/// Streams at most, for the same reason.
+const STREAMS_MAX: usize = 100;
+
 /// A field of a stream, in all of it or in a segment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct FieldKey {
@@ -60,6 +65,8 @@ pub struct Windows {
     streams: BTreeMap<Box<str>, Stream>,
     /// Profiles of windows that were judged.
     pub too_late: u64,
+    /// Windows of streams beyond [`STREAMS_MAX`].
+    pub unwatched: u64,
 }
 
 /// What came of windows that are over.
@@ -74,10 +81,10 @@ pub struct Judged {
 /// What is known of a field by its name, beside its values.
 pub trait Fields {
     /// Who reads it.
-    fn readers(&self, name: &str) -> Vec<String>;
+    fn readers(&self, stream: &str, name: &str) -> Vec<String>;
 
     /// The longest time over which it looks back: until that has passed, it only fills.
-    fn looks_back(&self, name: &str) -> Duration;
+    fn looks_back(&self, stream: &str, name: &str) -> Duration;
 }
 
 impl Windows {
@@ -102,13 +109,17 @@ impl Windows {
         let mut judged = Judged::default();
         for (start, streams) in self.open.close(watermark, settings.allowed_lateness, settings.window) {
             for (name, profiles) in streams {
+                if self.streams.len() >= STREAMS_MAX && !self.streams.contains_key(&name) {
+                    self.unwatched += 1;
+                    continue;
+                }
                 let stream = self.streams.entry(name.clone()).or_default();
                 let mut shown = stream.shown(&name, start, &profiles, settings);
-                stream.learn(start, &profiles, settings, fields);
+                stream.learn((&name, start), &profiles, settings, fields);
                 stream.mark_moving(&mut shown, settings.threshold(stream.tests(start, settings)));
                 judged.windows.extend(shown);
                 let at = start.plus(settings.window);
-                let observation = stream.observation(at, settings, fields);
+                let observation = stream.observation((&name, at), settings, fields);
                 let about = About::new(AlertKind::DataDrift, &*name);
                 let ends = EpisodeSettings {
                     resolve_after: settings.resolve_after,
@@ -140,7 +151,7 @@ impl Stream {
     /// Compares a window with what is known, and learns from it.
     fn learn(
         &mut self,
-        start: EventTime,
+        (name, start): (&str, EventTime),
         profiles: &Profiles,
         settings: &DriftSettings,
         fields: &impl Fields,
@@ -149,10 +160,13 @@ impl Stream {
         for (segment, profile) in profiles {
             for field in &profile.fields {
                 let key = FieldKey { segment: segment.clone(), id: field.id };
+                if self.fields.len() >= FIELDS_MAX && !self.fields.contains_key(&key) {
+                    continue;
+                }
                 let grain = if segment.is_none() { Grain::Hours } else { Grain::Quarters };
                 self.fields.entry(key).or_insert_with(|| KnownField {
                     name: field.name.clone(),
-                    reference: Reference::new(start.plus(fields.looks_back(&field.name)), grain),
+                    reference: Reference::new(start.plus(fields.looks_back(name, &field.name)), grain),
                     seen: start,
                 });
             }

@@ -51,8 +51,8 @@ struct Outcomes {
 impl Outcomes {
     fn add(&mut self, outcome: LabelOutcome) {
         match outcome {
-            LabelOutcome::Legitimate => self.legitimate += 1,
-            LabelOutcome::Fraud => self.fraud += 1,
+            LabelOutcome::Legitimate | LabelOutcome::Negative => self.legitimate += 1,
+            LabelOutcome::Fraud | LabelOutcome::Positive => self.fraud += 1,
         }
     }
 
@@ -77,22 +77,28 @@ impl Day {
     /// Takes a score and its label into account.
     pub fn add(&mut self, labelled: &LabelledDecision<'_>) {
         let score = labelled.score.clamp(0.0, 1.0);
-        let truth = f64::from(u8::from(labelled.outcome == LabelOutcome::Fraud));
+        let truth = f64::from(u8::from(labelled.outcome.is_positive()));
         let bin = self.bins.entry(bin_of(score)).or_default();
         bin.outcomes.add(labelled.outcome);
         bin.scores += score;
         let certain = score.clamp(CERTAIN, 1.0 - CERTAIN);
         self.log_loss -= truth * certain.ln() + (1.0 - truth) * (1.0 - certain).ln();
         self.squared_error += (score - truth).powi(2);
-        self.decisions.entry(labelled.decision).or_default().add(labelled.outcome);
-        if let (LabelOutcome::Fraud, Some(amount), Some(currency)) =
-            (labelled.outcome, labelled.amount_minor, &labelled.currency)
+        if let Some(decision) = labelled.decision {
+            self.add_decision(decision, labelled);
+        }
+        self.changed = true;
+    }
+
+    fn add_decision(&mut self, decision: Action, labelled: &LabelledDecision<'_>) {
+        self.decisions.entry(decision).or_default().add(labelled.outcome);
+        if let (true, Some(amount), Some(currency)) =
+            (labelled.outcome.is_positive(), labelled.amount_minor, &labelled.currency)
         {
-            let was_stopped = labelled.decision >= Action::StepUp;
+            let was_stopped = decision >= Action::StepUp;
             let sums = if was_stopped { &mut self.stopped_minor } else { &mut self.missed_minor };
             add_money(sums, currency, amount);
         }
-        self.changed = true;
     }
 
     /// What is to be published of it as of `as_of`, if a label has come since that was done last, or `is_final`.
@@ -209,9 +215,10 @@ mod tests {
     fn labelled(score: f64, is_fraud: bool) -> LabelledDecision<'static> {
         let outcome = if is_fraud { LabelOutcome::Fraud } else { LabelOutcome::Legitimate };
         LabelledDecision {
+            of: Cow::Borrowed("fraud"),
             time: EventTime(DAY_MS * 3 + 5),
             score,
-            decision: if score >= 0.5 { Action::Decline } else { Action::Approve },
+            decision: Some(if score >= 0.5 { Action::Decline } else { Action::Approve }),
             amount_minor: Some(100),
             currency: Some(Cow::Borrowed("EUR")),
             outcome,

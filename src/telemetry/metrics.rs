@@ -77,6 +77,8 @@ metrics! {
     PARKED_LABELS = "tillstream_parked_labels" Gauge ["partition"] "Labels that wait for their decision.";
     UNLABELLED = "tillstream_unlabelled_decisions" Gauge ["partition"] "Decisions that wait for their label.";
     JUDGED = "tillstream_judged_scores_total" Counter [] "Scores judged by their label.";
+    PREDICTIONS = "tillstream_predictions_total" Counter [] "What models that run elsewhere have said.";
+    UNWATCHED = "tillstream_unwatched_total" Counter ["what"] "Records and windows of models and features beyond those that are watched.";
     JUDGED_TOO_LATE = "tillstream_labels_after_the_end_total" Counter [] "Labelled scores whose day was final already.";
     LABELS_AHEAD = "tillstream_labels_ahead" Gauge ["partition"] "Labelled scores that wait for payments to be scored up to the time at which their label was known.";
     OPEN_DAYS = "tillstream_open_days" Gauge ["partition"] "Days of payments for which labels are still waited for.";
@@ -212,6 +214,8 @@ impl Samples {
         self.count(RULES_VERSION, &[&number], task.published_rules().into());
         self.count(PARKED_LABELS, &[&number], task.parked_labels);
         self.count(UNLABELLED, &[&number], task.unlabelled);
+        self.count(PREDICTIONS, &[], task.predictions);
+        self.count(UNWATCHED, &["records"], task.profiler.unwatched);
     }
 
     /// Of a monitor task.
@@ -219,6 +223,8 @@ impl Samples {
         let number = partition.partition.to_string();
         self.sources("monitor", &number, &task.sources, &task.refused);
         self.count(JUDGED, &[], task.judged);
+        self.count(UNWATCHED, &["labels"], task.unwatched);
+        self.count(UNWATCHED, &["windows"], task.windows.unwatched);
         self.count(JUDGED_TOO_LATE, &[], task.after_the_end);
         self.count(LABELS_AHEAD, &[&number], task.ahead() as u64);
         self.count(OPEN_DAYS, &[&number], task.open_days() as u64);

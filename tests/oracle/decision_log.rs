@@ -9,6 +9,7 @@ use super::{Log, Public, Settings};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use tillstream::event::part::feature_id;
+use tillstream::event::prediction::Prediction;
 use tillstream::event::{Deadline, DecisionEvent, DecisionId, EntityKind, EntitySet};
 use tillstream::log::frame::{Frame, Item, Record};
 
@@ -22,6 +23,8 @@ pub struct Outcome {
     pub public: Vec<Public>,
     /// Every part that was read for the first time, in the order of the log.
     pub parts: Vec<PlainPart>,
+    /// Predictions that were read for the first time.
+    pub predictions: u64,
     /// Every label that was read for the first time.
     pub labels: Vec<PlainLabel>,
     /// By partition, the versions of the model's weights that were read for the first time.
@@ -151,6 +154,10 @@ impl Task<'_> {
                 }
                 // these go on to the monitor log as they are
                 DecisionEvent::Alert(_) | DecisionEvent::Volume(_) | DecisionEvent::Minute(_) => {}
+                DecisionEvent::Prediction(said) => {
+                    self.outcome.predictions += 1;
+                    self.predicted(&said);
+                }
                 DecisionEvent::Label(label) => {
                     let label = PlainLabel::of(&label);
                     self.outcome.labels.push(label.clone());
@@ -186,24 +193,38 @@ impl Task<'_> {
             return;
         };
         *known_until = *until;
+        let (of_prediction, of_payment) =
+            (["model", "version", "prediction_id"], ["decision_id", "payment_id", "rules_version"]);
+        let is_predicted = score["prediction_id"].is_string();
+        let own = if is_predicted { of_prediction } else { of_payment };
         let mut value = Map::new();
-        for field in [
-            "decision_id",
-            "payment_id",
-            "event_time_ms",
-            "amount_minor",
-            "currency",
-            "score",
-            "decision",
-            "rules_version",
-        ] {
+        for field in ["event_time_ms", "amount_minor", "currency", "score", "decision"].into_iter().chain(own)
+        {
             value.insert(field.to_owned(), score[field].clone());
         }
         value.insert("outcome".to_owned(), json!(label.outcome));
         value.insert("known_at_ms".to_owned(), json!(label.known_at));
         value.insert("source".to_owned(), json!(label.source));
         value.insert("label_id".to_owned(), json!(label.event_id));
-        self.outcome.public.push(Public::new("labelled.fraud", &decision.to_string(), Value::Object(value)));
+        let (topic, key) = match score["prediction_id"].as_str() {
+            Some(prediction) => ("labelled.predictions", prediction.to_owned()),
+            None => ("labelled.fraud", decision.to_string()),
+        };
+        self.outcome.public.push(Public::new(topic, &key, Value::Object(value)));
+    }
+
+    fn predicted(&mut self, said: &Prediction<'_>) {
+        if self.decided.contains_key(&said.decision) && self.labels.contains_key(&said.decision) {
+            return;
+        }
+        let record = json!({
+            "model": said.model, "version": said.version, "prediction_id": said.prediction_id,
+            "event_time_ms": said.time, "amount_minor": said.amount_minor, "currency": said.currency,
+            "score": said.score, "decision": said.action,
+        });
+        let until = self.now(said.time.0) + self.settings.label_horizon;
+        self.decided.insert(said.decision, (record, until));
+        self.join(said.decision);
     }
 
     fn dead_letter(&mut self, label: &PlainLabel) {

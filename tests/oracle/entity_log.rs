@@ -23,6 +23,8 @@ pub struct Outcome {
     pub public: Vec<Public>,
     /// The parts for the decision log, in the order of the folds, partition after partition.
     pub parts: Vec<PlainPart>,
+    /// The predictions for the decision log.
+    pub predictions: u64,
     /// The labels for the decision log.
     pub labels: Vec<PlainLabel>,
     /// Where the copies ended, by kind.
@@ -219,6 +221,7 @@ fn stream(copy: &EventCopy<'_>, forwarded: bool) -> String {
         Body::Label(_) => "label".to_owned(),
         Body::Rules(_) => "rules".to_owned(),
         Body::Alert(_) => "alert".to_owned(),
+        Body::Prediction(_) => "prediction".to_owned(),
         Body::Basket(..) => "pos_transaction".to_owned(),
         Body::Values(source, _) => of_source(source).to_owned(),
         Body::ForLinked(source, _) => format!("for linked, {}", of_source(source)),
@@ -461,6 +464,7 @@ impl<'a> Task<'a> {
             }
             Body::Rules(_) => self.outcome.rules += 1,
             Body::Alert(_) => {}
+            Body::Prediction(_) => self.outcome.predictions += 1,
             Body::Link(_, customer) => {
                 let logins = self.logins.entry((copy.kind, copy.key.to_owned())).or_default();
                 keep_login(logins, copy.time.0, customer);
@@ -502,7 +506,7 @@ impl<'a> Task<'a> {
         let ids = self.seen.entry((copy.kind, copy.key.to_owned(), stream(copy, forwarded))).or_default();
         let horizon = match copy.body {
             _ if forwarded => 7 * 86_400_000,
-            Body::Label(_) | Body::Values(Source::Label, _) => {
+            Body::Label(_) | Body::Values(Source::Label, _) | Body::Prediction(_) => {
                 self.settings.dedup_horizon.max(self.settings.label_horizon)
             }
             _ => self.settings.dedup_horizon,
@@ -542,6 +546,7 @@ impl<'a> Task<'a> {
             | Body::AtTill(_)
             | Body::ForLinked(..)
             | Body::Alert(_)
+            | Body::Prediction(_)
             | Body::Values(..) => false,
         }
     }

@@ -32,6 +32,8 @@ pub struct Outcome {
 /// A labelled score as it came.
 #[derive(Clone)]
 struct Came {
+    /// Whose score it is.
+    of: String,
     known_at: i64,
     day: i64,
     labelled: Labelled,
@@ -41,7 +43,8 @@ struct Came {
 #[derive(Clone)]
 struct Labelled {
     score: f64,
-    decision: String,
+    /// None of a model that runs elsewhere.
+    decision: Option<String>,
     amount: Option<i64>,
     currency: Option<String>,
     fraud: bool,
@@ -114,12 +117,13 @@ impl Task<'_> {
             if position > applied {
                 let labelled = Labelled {
                     score: event.score,
-                    decision: json!(event.decision).as_str().expect("a name").to_owned(),
+                    decision: json!(event.decision).as_str().map(str::to_owned),
                     amount: event.amount_minor,
                     currency: event.currency.map(|currency| currency.to_string()),
-                    fraud: event.outcome == LabelOutcome::Fraud,
+                    fraud: matches!(event.outcome, LabelOutcome::Fraud | LabelOutcome::Positive),
                 };
                 self.waiting.push(Came {
+                    of: event.of.to_string(),
                     known_at: event.known_at.0,
                     day: event.time.0.div_euclid(DAY),
                     labelled,
@@ -145,9 +149,9 @@ impl Task<'_> {
             std::mem::take(&mut self.waiting).into_iter().partition(|came| came.known_at <= watermark);
         self.waiting = waiting;
         known.sort_by_key(|came| came.known_at);
-        for Came { day, labelled, model, .. } in known {
+        for Came { of, day, labelled, model, .. } in known {
             self.outcome.judged += 1;
-            self.judge("fraud", day, labelled.clone());
+            self.judge(&of, day, labelled.clone());
             let Some((tokens, score)) = model else { continue };
             self.learner.learn(&tokens, labelled.fraud);
             if let Some(score) = score {
@@ -238,9 +242,10 @@ fn quality(labelled: &[Labelled], day: i64, revision: u32, is_final: bool, as_of
     let mut decisions: BTreeMap<&str, [u64; 2]> = BTreeMap::new();
     let (mut missed, mut stopped) = (BTreeMap::<&str, i64>::new(), BTreeMap::<&str, i64>::new());
     for one in labelled {
-        decisions.entry(&one.decision).or_default()[usize::from(one.fraud)] += 1;
+        let Some(decision) = one.decision.as_deref() else { continue };
+        decisions.entry(decision).or_default()[usize::from(one.fraud)] += 1;
         if let (true, Some(amount), Some(currency)) = (one.fraud, one.amount, one.currency.as_deref()) {
-            let lets_pass = ["approve", "review"].contains(&one.decision.as_str());
+            let lets_pass = ["approve", "review"].contains(&decision);
             *if lets_pass { &mut missed } else { &mut stopped }.entry(currency).or_default() += amount;
         }
     }

@@ -48,6 +48,7 @@ impl Sources {
                 "accounts",
                 "catalogue",
                 "rules",
+                "predictions",
                 "alerts.control",
                 "tillstream.linked",
                 "tillstream.monitor",

@@ -30,6 +30,7 @@ struct Whole<'a> {
     decided_without: u64,
     missing_parts: u64,
     labels: Cow<'a, BTreeMap<LabelEnd, u64>>,
+    predictions: u64,
     parked_labels: u64,
     unlabelled: u64,
     served: Cow<'a, Served>,
@@ -50,6 +51,7 @@ impl Checkpointed for DecideTask {
             decided_without: self.decided_without,
             missing_parts: self.missing_parts,
             labels: Cow::Borrowed(&self.labels),
+            predictions: self.predictions,
             parked_labels: self.parked_labels,
             unlabelled: self.unlabelled,
             served: Cow::Borrowed(&self.served),
@@ -80,6 +82,7 @@ impl Checkpointed for DecideTask {
         self.decided_without = whole.decided_without;
         self.missing_parts = whole.missing_parts;
         self.labels = whole.labels.into_owned();
+        self.predictions = whole.predictions;
         self.parked_labels = whole.parked_labels;
         self.unlabelled = whole.unlabelled;
         self.served = whole.served.into_owned();

@@ -1,11 +1,11 @@
-//! Decisions and their labels: each waits for the other until the horizon ends.
+//! Decisions, or predictions, and their labels: each waits for the other until the horizon ends.
 
 use super::{Decide, DecideTask, publish_dead_letter};
 use crate::engine::outputs::Outputs;
 use crate::event::monitor::{FRAUD, LabelledDecision, MonitorEvent};
-use crate::event::public::{LabelledScore, UnmatchedLabel};
+use crate::event::public::{LabelledPrediction, LabelledScore, UnmatchedLabel};
 use crate::event::{DecisionId, Label};
-use crate::fraud::label::{Decided, LabelEnd, Labelled, Labelling, ParkedLabel};
+use crate::fraud::label::{Decided, DecidedBy, LabelEnd, Labelled, Labelling, ParkedLabel};
 use crate::ingest::dead_letter::Why;
 use crate::log::Topic;
 use std::borrow::Cow;
@@ -85,32 +85,62 @@ impl Decide {
         label: &ParkedLabel,
         out: &mut Outputs,
     ) {
-        let record = LabelledScore {
-            decision_id: Cow::Owned(decision.to_string()),
-            payment_id: decided.payment_id.as_deref().map(Cow::Borrowed),
-            event_time_ms: decided.time,
-            amount_minor: decided.amount_minor,
-            currency: decided.currency.as_deref().map(Cow::Borrowed),
-            score: decided.score,
-            decision: decided.decision,
-            rules_version: decided.rules_version,
-            outcome: label.outcome,
-            known_at_ms: label.known_at,
-            source: Cow::Borrowed(&label.source),
-            label_id: Cow::Borrowed(&label.event_id),
+        let Decided { time, amount_minor, score, .. } = decided;
+        let currency = decided.currency.as_deref().map(Cow::Borrowed);
+        let (outcome, known_at) = (label.outcome, label.known_at);
+        let (source, label_id) = (Cow::Borrowed(&*label.source), Cow::Borrowed(&*label.event_id));
+        let (of, action, input) = match &decided.by {
+            DecidedBy::Rules { payment_id, decision: action, rules_version, model } => {
+                let record = LabelledScore {
+                    decision_id: Cow::Owned(decision.to_string()),
+                    payment_id: payment_id.as_deref().map(Cow::Borrowed),
+                    event_time_ms: time,
+                    amount_minor,
+                    currency: currency.clone(),
+                    score,
+                    decision: *action,
+                    rules_version: *rules_version,
+                    outcome,
+                    known_at_ms: known_at,
+                    source,
+                    label_id,
+                };
+                let key = &record.decision_id;
+                out.publish(Topic::LabelledFraud, "tillstream.labelled_score.v1", key, &record);
+                (FRAUD, Some(*action), model.clone())
+            }
+            DecidedBy::Elsewhere { model, version, prediction_id, decision: action } => {
+                let record = LabelledPrediction {
+                    model: Cow::Borrowed(model),
+                    version: version.as_deref().map(Cow::Borrowed),
+                    prediction_id: Cow::Borrowed(prediction_id),
+                    event_time_ms: time,
+                    amount_minor,
+                    currency: currency.clone(),
+                    score,
+                    decision: action.as_deref().map(Cow::Borrowed),
+                    outcome,
+                    known_at_ms: known_at,
+                    source,
+                    label_id,
+                };
+                let ty = "tillstream.labelled_prediction.v1";
+                out.publish(Topic::LabelledPredictions, ty, prediction_id, &record);
+                (&**model, None, None)
+            }
         };
-        out.publish(Topic::LabelledFraud, "tillstream.labelled_score.v1", &record.decision_id, &record);
         let event = MonitorEvent::Labelled(LabelledDecision {
-            time: decided.time,
-            score: decided.score,
-            decision: decided.decision,
-            amount_minor: decided.amount_minor,
-            currency: decided.currency.as_deref().map(Cow::Borrowed),
-            outcome: label.outcome,
-            known_at: label.known_at,
-            model: decided.model,
+            of: Cow::Borrowed(of),
+            time,
+            score,
+            decision: action,
+            amount_minor,
+            currency: currency.clone(),
+            outcome,
+            known_at,
+            model: input,
         });
-        self.send_to_monitor(FRAUD, &event, out);
+        self.send_to_monitor(of, &event, out);
     }
 }
 

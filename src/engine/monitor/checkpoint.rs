@@ -24,6 +24,7 @@ struct Whole<'a> {
     sources: Cow<'a, Sources>,
     refused: Cow<'a, BTreeMap<Refusal, u64>>,
     judged: u64,
+    unwatched: u64,
     after_the_end: u64,
     #[serde(borrow)]
     ahead: Cow<'a, BTreeMap<EventTime, Vec<LabelledDecision<'a>>>>,
@@ -44,6 +45,7 @@ impl Checkpointed for MonitorTask {
             sources: Cow::Borrowed(&self.sources),
             refused: Cow::Borrowed(&self.refused),
             judged: self.judged,
+            unwatched: self.unwatched,
             after_the_end: self.after_the_end,
             ahead: Cow::Borrowed(&self.ahead),
             days: Cow::Borrowed(&self.days),
@@ -72,6 +74,7 @@ impl Checkpointed for MonitorTask {
         self.sources = whole.sources.into_owned();
         self.refused = whole.refused.into_owned();
         self.judged = whole.judged;
+        self.unwatched = whole.unwatched;
         self.after_the_end = whole.after_the_end;
         let owned = |labelled: Vec<LabelledDecision<'_>>| {
             labelled.into_iter().map(LabelledDecision::into_owned).collect()

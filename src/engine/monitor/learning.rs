@@ -1,9 +1,9 @@
 //! The model that learns from labelled scores, and the versions of its weights that go out.
 
 use crate::engine::outputs::Outputs;
+use crate::event::DecisionEvent;
 use crate::event::monitor::LabelledDecision;
 use crate::event::part::WeightsSlice;
-use crate::event::{DecisionEvent, LabelOutcome};
 use crate::fraud::model::{Learner, Model, Token};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -48,7 +48,7 @@ impl Learning {
     /// Learns from a labelled score, if its tokens are this model's.
     pub(super) fn learn(&mut self, labelled: &LabelledDecision<'_>) {
         let Some(input) = labelled.model.as_ref().filter(|input| input.model == self.model) else { return };
-        let is_fraud = labelled.outcome == LabelOutcome::Fraud;
+        let is_fraud = labelled.outcome.is_positive();
         self.learner.learn(&input.tokens, is_fraud);
         self.labels += 1;
         self.frauds += u64::from(is_fraud);

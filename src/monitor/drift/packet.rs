@@ -10,6 +10,7 @@ use crate::drift::reference::Watched;
 use crate::drift::sketch::AlignedCategories;
 use crate::drift::{DriftSettings, Pair};
 use crate::event::alert::{AlertSegment, Finding, Histogram, Moved};
+use crate::event::monitor::FRAUD;
 use crate::time::EventTime;
 use std::collections::BTreeMap;
 
@@ -26,7 +27,7 @@ impl Stream {
     /// What is known of the stream by the end of a window.
     pub(super) fn observation(
         &mut self,
-        at: EventTime,
+        (name, at): (&str, EventTime),
         settings: &DriftSettings,
         fields: &impl Fields,
     ) -> Observation {
@@ -57,13 +58,13 @@ impl Stream {
         let (all, concerned) = (self.traffic_since(None, since), self.traffic_since(part.as_ref(), since));
         let share = if all.decisions == 0 { 0.0 } else { concerned.decisions as f64 / all.decisions as f64 };
         let mut read_by: Vec<String> =
-            findings.iter().flat_map(|finding| fields.readers(&finding.feature)).collect();
+            findings.iter().flat_map(|finding| fields.readers(name, &finding.feature)).collect();
         read_by.sort_unstable();
         read_by.dedup();
         Observation {
             traffic: self.traffic_since(part.as_ref(), last),
             traffic_since: concerned,
-            command: command(since, part.as_ref()),
+            command: command(name, since, part.as_ref()),
             findings,
             segment,
             share,
@@ -281,7 +282,13 @@ fn whole(count: f64) -> u64 {
 }
 
 /// A command that shows the records.
-fn command(since: EventTime, segment: Option<&Segment>) -> String {
-    let part = segment.map(|segment| format!(" --where {segment}")).unwrap_or_default();
-    format!("tillstream inspect payments --since {}{part}", crate::time::rfc3339(since))
+fn command(stream: &str, since: EventTime, segment: Option<&Segment>) -> String {
+    let since = crate::time::rfc3339(since);
+    if stream == FRAUD {
+        let part = segment.map(|segment| format!(" --where {segment}")).unwrap_or_default();
+        format!("tillstream inspect payments --since {since}{part}")
+    } else {
+        let part = segment.map(|segment| format!(" --where segments.{segment}")).unwrap_or_default();
+        format!("tillstream inspect predictions --since {since} --where model={stream}{part}")
+    }
 }
