@@ -2,6 +2,7 @@
 //! explained.
 
 use crate::event::alert::{AlertKind, Cause, FRAUD_RATE, Finding, Moved, POSITIVE_RATE, Severity};
+use crate::event::monitor::MODEL_SCORE;
 
 /// A change of the values that is small however certain it is: nobody is woken by it. Of the usual bands of the index (.1 and
 /// .25) the upper one, below which scores hardly move.
@@ -32,7 +33,8 @@ fn is_large(kind: AlertKind, finding: &Finding) -> bool {
     match finding.what {
         Moved::Unit => true,
         Moved::Pattern => finding.count >= PAGE_PAYMENTS,
-        Moved::Distribution => finding.effect >= PAGE_PSI,
+        // what a model says moves as it learns: whether that is well its loss says
+        Moved::Distribution => finding.effect >= PAGE_PSI && finding.feature != MODEL_SCORE,
         Moved::Missing | Moved::NonFinite | Moved::NewCategories => finding.to - finding.from >= PAGE_SHARE,
         // of more frauds alone nobody knows whether scores are worse, or others are labelled
         Moved::Rate if [FRAUD_RATE, POSITIVE_RATE].contains(&finding.feature.as_str()) => false,

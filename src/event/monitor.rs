@@ -15,6 +15,12 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The name of the score of payments that decides: rules, and a model that counts.
 pub const FRAUD: &str = "fraud";
 
+/// The field of payments that holds the probability of fraud that the model which learns here gives, whether or not it counts.
+pub const MODEL_SCORE: &str = "model_score";
+
+/// The field that holds the score that counts.
+pub const SCORE: &str = "score";
+
 /// As whose everything about volumes is placed.
 pub const VOLUMES: &str = "volumes";
 

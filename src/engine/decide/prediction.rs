@@ -4,11 +4,11 @@ use super::{Decide, DecideTask};
 use crate::drift::profile::{Observed, Profiled};
 use crate::engine::outputs::Outputs;
 use crate::event::feature_id;
+use crate::event::monitor::SCORE;
 use crate::event::prediction::{Prediction, Told};
 use crate::fraud::label::{Decided, DecidedBy};
 
 /// Fields that are profiled beside the features; a feature of such a name takes its place.
-const SCORE: &str = "score";
 const DECISION: &str = "decision";
 const AMOUNT: &str = "amount_minor";
 

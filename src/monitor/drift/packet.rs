@@ -10,7 +10,7 @@ use crate::drift::reference::Watched;
 use crate::drift::sketch::AlignedCategories;
 use crate::drift::{DriftSettings, Pair};
 use crate::event::alert::{AlertSegment, Finding, Histogram, Moved};
-use crate::event::monitor::FRAUD;
+use crate::event::monitor::{FRAUD, MODEL_SCORE, SCORE};
 use crate::time::EventTime;
 use std::collections::BTreeMap;
 
@@ -174,7 +174,9 @@ fn of_values(known: &KnownField, threshold: f64, at: EventTime) -> Option<Findin
     if effect < PSI_LEAST {
         return None;
     }
-    let factor = sketches.and_then(factor_of);
+    // a score has no unit
+    let has_a_unit = ![SCORE, MODEL_SCORE].contains(&&*known.name);
+    let factor = sketches.filter(|_| has_a_unit).and_then(factor_of);
     let new = sketches.and_then(|sketches| new_category(sketches, &current, &expected));
     let (what, from, to, category) = match (factor, new, watched.run.sketch.as_ref()) {
         (Some(factor), _, _) => (Moved::Unit, 1.0, factor, None),
