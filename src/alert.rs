@@ -1,8 +1,9 @@
 //! From findings to whoever is on call.
 //!
 //! [`episodes`] is the life of an alert: it opens, is updated, and resolves; somebody acknowledges it, mutes it, or says that it was
-//! to be expected. What is found is decided elsewhere: an episode knows no statistics.
+//! to be expected. `changes` is what changed upstream shortly before. What is found is decided elsewhere: an episode knows no statistics.
 
+mod changes;
 pub mod episodes;
 pub mod severity;
 

@@ -37,6 +37,7 @@ pub mod link;
 pub mod log;
 pub mod money;
 pub mod monitor;
+pub mod names;
 pub mod notify;
 pub mod operator;
 pub mod progress;

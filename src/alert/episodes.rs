@@ -6,10 +6,11 @@
 //! Memory: an open or lately ended episode takes some kilobytes; there are at most [`EPISODES_MAX`], and of those beyond the one
 //! that was heard of longest ago is forgotten, ended ones first.
 
+use super::changes::{Changes, concerns, is_near};
 use super::severity::severity;
 use crate::event::alert::{
-    Acknowledgement, Alert, AlertAction, AlertCommand, AlertKind, AlertSegment, AlertStatus, Cause, Finding,
-    Moved, Resolution, Severity,
+    Acknowledgement, Alert, AlertAction, AlertCommand, AlertKind, AlertSegment, AlertStatus, Cause, Change,
+    Finding, Moved, Resolution, Severity,
 };
 use crate::money::add_money;
 use crate::time::EventTime;
@@ -22,6 +23,8 @@ use xxhash_rust::xxh3::xxh3_64;
 pub const EPISODES_MAX: usize = 1_000;
 /// Findings that an alert names.
 const FINDINGS_MAX: usize = 20;
+/// Causes that an alert names.
+const CAUSES_MAX: usize = 10;
 /// An episode that was not heard of for so long is forgotten: until then somebody may still say something about it.
 const REMEMBERED: Duration = Duration::from_secs(7 * 86_400);
 
@@ -82,8 +85,6 @@ pub struct Observation {
     pub segment: Option<AlertSegment>,
     /// The share of the subject's traffic that it concerns.
     pub share: f64,
-    /// What changed upstream shortly before.
-    pub causes: Vec<Cause>,
     /// Who reads what moved.
     pub read_by: Vec<String>,
     /// A command that shows the records.
@@ -107,6 +108,8 @@ pub struct Episodes {
     episodes: BTreeMap<u64, Episode>,
     /// By fingerprint, until when nobody wants to hear of it.
     muted: BTreeMap<u64, EventTime>,
+    /// What changed upstream lately.
+    changes: Changes,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -135,6 +138,7 @@ impl Episodes {
         if observation.findings.is_empty() {
             return self.quiet(fingerprint, at, &observation, settings);
         }
+        let causes = self.causes(about, &observation.findings);
         let open = self.episodes.get_mut(&fingerprint).filter(|episode| episode.goes_on(at, settings));
         let episode = match open {
             Some(episode) => episode,
@@ -146,7 +150,30 @@ impl Episodes {
             }
         };
         episode.alert.muted_until_ms = muted;
-        Some(episode.update(at, observation))
+        Some(episode.update(at, observation, causes))
+    }
+
+    /// Something has changed upstream.
+    pub fn changed(&mut self, change: Change) {
+        self.changes.take(change);
+    }
+
+    /// What may be why these findings came about: what changed upstream shortly before, and topics of which far more or fewer records
+    /// have come since.
+    fn causes(&self, about: &About, findings: &[Finding]) -> Vec<Cause> {
+        let Some(since) = findings.iter().map(|finding| finding.since_ms).min() else { return Vec::new() };
+        let is_why = |alert: &&Alert| {
+            let topic = alert.subject.split(' ').next().unwrap_or_default();
+            alert.kind == AlertKind::Volume && is_near(alert.since_ms, since) && concerns(topic, about)
+        };
+        let of_topic = |alert: &Alert| Cause {
+            kind: "topic".to_owned(),
+            what: alert.title.clone(),
+            at_ms: alert.since_ms,
+        };
+        let volumes = self.open().filter(is_why).map(of_topic);
+        let volumes = volumes.filter(|_| about.kind != AlertKind::Volume);
+        volumes.chain(self.changes.before(about, since)).collect()
     }
 
     fn quiet(
@@ -272,7 +299,7 @@ impl Episode {
         self.alert.status == AlertStatus::Open || at < self.seen.plus(settings.reopen_within)
     }
 
-    fn update(&mut self, at: EventTime, observation: Observation) -> Alert {
+    fn update(&mut self, at: EventTime, observation: Observation, causes: Vec<Cause>) -> Alert {
         let is_first = self.alert.revision == 0;
         self.traffic.add(if is_first { &observation.traffic_since } else { &observation.traffic });
         self.seen = at;
@@ -287,8 +314,9 @@ impl Episode {
         (alert.resolved_ms, alert.resolution) = (None, None);
         alert.segment = observation.segment.or_else(|| alert.segment.take());
         alert.share = observation.share;
-        for cause in observation.causes {
-            if !alert.causes.iter().any(|known| (&known.kind, &known.what) == (&cause.kind, &cause.what)) {
+        for cause in causes {
+            let is_known = |known: &Cause| (&known.kind, known.at_ms) == (&cause.kind, cause.at_ms);
+            if alert.causes.len() < CAUSES_MAX && !alert.causes.iter().any(is_known) {
                 alert.causes.push(cause);
             }
         }

@@ -11,7 +11,7 @@ use super::{CliError, ConfigFile, is_watched, say, start_logging};
 use crate::config::MODEL_OF_THE_PROGRAM;
 use crate::engine::process::Engine;
 use crate::generate::{Change, GenerateSettings, GeneratedRecord, Generator, Truth};
-use crate::log::{Destination, LogRecord};
+use crate::log::{Destination, Headers, LogRecord};
 use crate::time::{Clock, Stopwatch, SystemClock};
 use anyhow::Context as _;
 use found::Found;
@@ -190,14 +190,14 @@ fn interrupted() -> Result<Arc<AtomicBool>, CliError> {
 }
 
 fn feed(engine: &mut Engine, tally: &mut Tally, record: GeneratedRecord, now: Duration) {
-    let GeneratedRecord { topic, timestamp_ms, key, value } = record;
+    let GeneratedRecord { topic, timestamp_ms, source, key, value } = record;
     let topic = topic_of(topic);
     tally.produced(topic, &value, now);
     let record = LogRecord {
         key: Some(key.into_bytes()),
         value: Some(value),
+        headers: Headers::of_source(source),
         timestamp_ms: Some(timestamp_ms),
-        ..LogRecord::default()
     };
     engine.append(&Destination::ByKey(topic), record);
 }

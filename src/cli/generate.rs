@@ -3,8 +3,8 @@
 use super::run::{client_settings, look_up};
 use super::{CliError, ConfigFile, is_watched, say};
 use crate::generate::{Change, GenerateSettings, GeneratedRecord, Generator, RawTopic, write_line};
-use crate::log::Topic;
 use crate::log::kafka::KafkaFeed;
+use crate::log::{Headers, Topic};
 use crate::time::{Clock, EventTime, SystemClock};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -147,8 +147,11 @@ impl Generate {
 }
 
 fn send(feed: &mut KafkaFeed, record: GeneratedRecord) -> Result<(), CliError> {
-    let GeneratedRecord { topic, timestamp_ms, key, value } = record;
-    Ok(feed.send(topic_of(topic), timestamp_ms, key.as_bytes(), &value).context("producing")?)
+    let GeneratedRecord { topic, timestamp_ms, source, key, value } = record;
+    let headers = Headers::of_source(source);
+    Ok(feed
+        .send_with(topic_of(topic), timestamp_ms, key.as_bytes(), &value, &headers)
+        .context("producing")?)
 }
 
 /// The topic of that name.

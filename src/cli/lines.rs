@@ -13,6 +13,8 @@ struct Envelope<'a> {
     #[serde(default, deserialize_with = "whole::optional")]
     ts: Option<i64>,
     #[serde(borrow)]
+    source: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     key: Option<Cow<'a, str>>,
     #[serde(borrow)]
     value: &'a RawValue,
@@ -90,8 +92,9 @@ fn record_of_envelope(line: &[u8]) -> Option<(Topic, LogRecord)> {
     let envelope: Envelope<'_> = serde_json::from_slice(line).ok()?;
     let topic = Topic::from_name(&envelope.topic).filter(|topic| Topic::RAW.contains(topic))?;
     let key = envelope.key.map(|key| key.into_owned().into_bytes());
+    let headers = envelope.source.as_deref().map_or(Headers::None, Headers::of_source);
     let value = (envelope.value.get() != "null").then(|| payload(envelope.value.get()));
-    Some((topic, LogRecord { key, value, headers: Headers::None, timestamp_ms: envelope.ts }))
+    Some((topic, LogRecord { key, value, headers, timestamp_ms: envelope.ts }))
 }
 
 /// A text stands for its own bytes, anything else for itself, byte for byte.

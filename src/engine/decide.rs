@@ -17,6 +17,7 @@ use super::settings::{FoldSettings, TOMBSTONE_SKEW, Topology, shape};
 use super::stage::{DeadlineChange, FoldError, Stage};
 use crate::drift::profile::Profiler;
 use crate::drift::volume::Volumes;
+use crate::event::alert::Change;
 use crate::event::entity::partition_of;
 use crate::event::monitor::{BUSINESS, FRAUD, MonitorEvent, Suspect, SuspectEntity, VOLUMES, monitor_hash};
 use crate::event::public::{Action, DecisionVector, FraudScore, Reason, Text};
@@ -30,6 +31,7 @@ use crate::ingest::dead_letter::Why;
 use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId};
 use crate::log::position::Offset;
 use crate::log::{Fetched, Headers, LogRecord, Start, Topic, TopicPartition};
+use crate::names::Names;
 use crate::progress::sources::{Admission, Refusal, Sources};
 use crate::rules_of_the_protocol::{Rule, without};
 use crate::state::{KeyedState, OwnedKey, StateKey, Timers, Tracking};
@@ -65,6 +67,8 @@ pub struct DecideTask {
     pub labels: BTreeMap<LabelEnd, u64>,
     /// What models that run elsewhere have said.
     pub predictions: u64,
+    /// In which versions they have spoken lately.
+    versions: BTreeMap<Box<str>, Names>,
     /// Labels that wait for their decision.
     pub parked_labels: u64,
     /// Decisions that wait for their label.
@@ -140,6 +144,7 @@ impl DecideTask {
             && self.published == other.published
             && self.profiler == other.profiler
             && self.volumes == other.volumes
+            && self.versions == other.versions
     }
 
     /// Whether every tombstone is to be forgotten in its time.
@@ -214,6 +219,7 @@ impl Decide {
             }
             DecisionEvent::Rules(rules) => self.take_rules(task, rules, fetched.partition.partition, out),
             DecisionEvent::Prediction(said) => self.fold_prediction(task, said, out),
+            DecisionEvent::Changed(change) => self.tell_of(change, out),
             DecisionEvent::Volume(volume) => {
                 self.send_to_monitor(VOLUMES, &MonitorEvent::Volume(volume.clone()), out);
             }
@@ -222,11 +228,18 @@ impl Decide {
             }
             DecisionEvent::Alert(command) => {
                 // who keeps the alert knows it by its fingerprint
-                let event = MonitorEvent::Command((**command).clone());
-                (0..self.topology.partitions(Topic::Monitor))
-                    .for_each(|partition| out.event(partition, &event));
+                self.send_to_all_monitors(&MonitorEvent::Command((**command).clone()), out);
             }
         }
+    }
+
+    /// A change upstream may be why of alerts about anything.
+    fn tell_of(&self, change: &Change, out: &mut Outputs) {
+        self.send_to_all_monitors(&MonitorEvent::Changed(change.clone()), out);
+    }
+
+    fn send_to_all_monitors(&self, event: &MonitorEvent<'_>, out: &mut Outputs) {
+        (0..self.topology.partitions(Topic::Monitor)).for_each(|partition| out.event(partition, event));
     }
 
     /// Everything about one subject stands in one partition of the monitor log.
@@ -364,6 +377,7 @@ impl Stage for Decide {
             missing_parts: 0,
             labels: BTreeMap::new(),
             predictions: 0,
+            versions: BTreeMap::new(),
             parked_labels: 0,
             unlabelled: 0,
             gathers: KeyedState::new(tracking),

@@ -3,6 +3,9 @@
 
 #![expect(clippy::indexing_slicing, reason = "arrays are as long as the enum that indexes them")]
 
+mod news;
+
+use self::news::CatalogueHours;
 use super::outputs::Outputs;
 use super::settings::{FoldSettings, Topology, shape};
 use super::stage::{FoldError, Stage};
@@ -28,6 +31,7 @@ use crate::ledger::IngestLedger;
 use crate::log::frame::{FoldVersion, Promise, SourceId};
 use crate::log::position::Offset;
 use crate::log::{Fetched, Start, Topic, TopicPartition};
+use crate::names::Names;
 use crate::state::Tracking;
 use crate::time::{EventTime, millis};
 use serde::{Deserialize, Serialize};
@@ -54,6 +58,9 @@ pub struct IngestTask {
     pub highest: Option<EventTime>,
     /// What became of the records.
     pub ledger: IngestLedger,
+    /// Who produces.
+    producers: Names,
+    catalogue: CatalogueHours,
 }
 
 impl Ingest {
@@ -147,7 +154,8 @@ impl Ingest {
             // what the shop sells goes no further from here: who serves it reads the topic itself; a tombstone is an item that left
             Topic::Catalogue if payload(fetched).is_empty() && fetched.record.key.is_some() => {}
             Topic::Catalogue => {
-                self.read(task, fetched, CatalogueItem::decode)?;
+                let item = self.read(task, fetched, CatalogueItem::decode)?;
+                self.look_at_catalogue(task, EventTime(item.event_time_ms), out);
             }
             other => unreachable!("{other:?} is not a raw topic"),
         }
@@ -263,7 +271,10 @@ impl Stage for Ingest {
     fn fold(&self, task: &mut IngestTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), FoldError> {
         task.ledger.records += 1;
         match self.take(task, fetched, out) {
-            Ok(()) => task.ledger.routed += 1,
+            Ok(()) => {
+                task.ledger.routed += 1;
+                self.look_at_producer(task, fetched, out);
+            }
             Err(reject) => {
                 let place = RejectReason::ALL.iter().position(|reason| *reason == reject.reason);
                 task.ledger.dead_lettered[place.expect("every reason is in the list")] += 1;

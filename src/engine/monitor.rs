@@ -171,6 +171,7 @@ impl Monitor {
                 }
             }
             MonitorEvent::Command(command) => self.obey(task, &command, out),
+            MonitorEvent::Changed(change) => task.episodes.changed(change),
         }
     }
 

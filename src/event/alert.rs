@@ -265,6 +265,19 @@ pub struct Cause {
     pub at_ms: EventTime,
 }
 
+/// A change upstream, on its way to whoever keeps the alerts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// What sort: `producer`, `catalogue`, `rules`, `model`.
+    pub kind: Box<str>,
+    /// The topic or score that it is about.
+    pub subject: Box<str>,
+    /// What, in one line.
+    pub what: Box<str>,
+    /// When, by event time.
+    pub at: EventTime,
+}
+
 /// What somebody says of an episode. Topic `alerts.control`, key = fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertCommand {

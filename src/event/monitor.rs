@@ -1,6 +1,6 @@
 //! What travels to the monitor log: what is watched of a model, placed by the name of its score.
 
-use super::alert::AlertCommand;
+use super::alert::{AlertCommand, Change};
 use super::business::MinutePart;
 use super::copy::LabelOutcome;
 use super::entity::EntityKind;
@@ -42,6 +42,8 @@ pub enum MonitorEvent<'a> {
     Minute(MinutePart),
     /// A payment that rules reacted to, and that was not simply approved.
     Suspect(Suspect),
+    /// Something has changed upstream.
+    Changed(Change),
 }
 
 /// A payment that rules reacted to.

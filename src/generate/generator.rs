@@ -310,6 +310,7 @@ impl Generator {
             let record = GeneratedRecord {
                 topic: draft.topic,
                 timestamp_ms: fate.arrival_ms,
+                source: draft.topic.producer(wire::is_sent_otherwise(draft.topic, &part, now_ms, shop)),
                 key: draft.key.to_text(),
                 value: payload(draft, fate.oddity, random),
             };

@@ -29,6 +29,7 @@ pub(super) fn listed(item: &Item, level: Level, start_ms: i64) -> GeneratedRecor
     GeneratedRecord {
         topic: RawTopic::Catalogue,
         timestamp_ms: start_ms,
+        source: RawTopic::Catalogue.producer(false),
         key: item.sku.clone(),
         value: value.as_bytes().to_vec(),
     }

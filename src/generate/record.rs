@@ -57,6 +57,28 @@ impl RawTopic {
     }
 }
 
+impl RawTopic {
+    /// Who sends its records, and who does once they send them otherwise.
+    fn producers(self) -> [&'static str; 2] {
+        match self {
+            RawTopic::Clickstream => ["/web/12.4", "/web/12.5"],
+            RawTopic::Payments => ["/checkout/7.3", "/checkout/7.4"],
+            RawTopic::Labels => ["/review-desk/2.0", "/review-desk/2.1"],
+            RawTopic::Orders => ["/orders/5.2", "/orders/5.3"],
+            RawTopic::Pos => ["/till/4.1", "/till/4.2"],
+            RawTopic::Accounts => ["/accounts/2.8", "/accounts/2.9"],
+            RawTopic::Catalogue => ["/merchandise/3.0", "/merchandise/3.1"],
+            RawTopic::Predictions => ["/returns-model/3.0", "/returns-model/3.1"],
+        }
+    }
+
+    /// Who sends its records; a new version of them where these are otherwise than before.
+    pub(super) fn producer(self, is_changed: bool) -> &'static str {
+        let [usual, changed] = self.producers();
+        if is_changed { changed } else { usual }
+    }
+}
+
 /// Features of the predictions that a change may be about.
 const FEATURES: [&str; 4] = ["amount", "returns_90d", "discount_percent", "delivery"];
 
@@ -67,6 +89,8 @@ pub struct GeneratedRecord {
     pub topic: RawTopic,
     /// The record's own timestamp: when it first arrived, in milliseconds since the epoch.
     pub timestamp_ms: i64,
+    /// Who sends it: its header `ce_source`.
+    pub source: &'static str,
     /// What its topic is keyed by.
     pub key: String,
     /// The payload: one line of JSON, UTF-8; broken on purpose in a few records.
@@ -84,7 +108,9 @@ pub fn write_line(record: &GeneratedRecord, out: &mut Vec<u8>) {
     out.extend_from_slice(record.topic.name().as_bytes());
     out.extend_from_slice(b"\",\"ts\":");
     super::json::push_number(out, record.timestamp_ms);
-    out.extend_from_slice(b",\"key\":");
+    out.extend_from_slice(b",\"source\":\"");
+    out.extend_from_slice(record.source.as_bytes());
+    out.extend_from_slice(b"\",\"key\":");
     super::json::push_text(out, &record.key);
     out.extend_from_slice(b",\"value\":");
     if stands_as_it_is(&record.value) {
@@ -113,6 +139,7 @@ mod tests {
         let record = GeneratedRecord {
             topic: RawTopic::Payments,
             timestamp_ms: 1_767_607_200_123,
+            source: "/checkout/7.3",
             key: "tok_\"1".to_owned(),
             value: value.to_vec(),
         };
@@ -135,7 +162,8 @@ mod tests {
         ];
         for (value, expected) in cases {
             let line = line(value);
-            let start = r#"{"topic":"payments","ts":1767607200123,"key":"tok_\"1","value":"#;
+            let start =
+                r#"{"topic":"payments","ts":1767607200123,"source":"/checkout/7.3","key":"tok_\"1","value":"#;
             assert_eq!(line, format!("{start}{expected}}}\n"));
             assert!(serde_json::from_str::<IgnoredAny>(&line).is_ok());
         }

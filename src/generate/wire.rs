@@ -2,6 +2,7 @@
 
 use super::change::{Change, ChangeKind, Part, Planted};
 use super::json::Json;
+use super::record::RawTopic;
 use super::stage::{Draft, Shop};
 
 /// No amount may be larger, by the contract.
@@ -14,6 +15,16 @@ pub(super) fn alter(draft: &mut Draft, part: &Part, event: u64, now_ms: i64, sho
         .going_on(now_ms)
         .filter(|planted| planted.change.source() == draft.topic && planted.concerns(part))
         .all(|planted| apply(planted, &mut draft.value, number, shop))
+}
+
+/// Whether whoever sends such records at `now_ms` is of a new version, which sends them otherwise.
+pub(super) fn is_sent_otherwise(topic: RawTopic, part: &Part, now_ms: i64, shop: &Shop) -> bool {
+    let is_of_a_producer =
+        |kind| matches!(kind, ChangeKind::Unit | ChangeKind::Missing | ChangeKind::Categories);
+    shop.changes.going_on(now_ms).any(|planted| {
+        let change = &planted.change;
+        is_of_a_producer(change.kind()) && change.source() == topic && planted.concerns(part)
+    })
 }
 
 fn apply(planted: &Planted, json: &mut Json, number: u64, shop: &Shop) -> bool {

@@ -62,6 +62,7 @@ pub(super) fn json_of_monitor_event(event: &MonitorEvent<'_>) -> String {
         MonitorEvent::Volume(volume) => text_of(volume),
         MonitorEvent::Minute(part) => text_of(part),
         MonitorEvent::Suspect(suspect) => text_of(suspect),
+        MonitorEvent::Changed(change) => text_of(change),
     }
 }
 
@@ -75,6 +76,7 @@ pub(super) fn json_of_decision_event(event: &DecisionEvent<'_>, plan: &FeaturePl
         DecisionEvent::Volume(volume) => text_of(volume),
         DecisionEvent::Minute(part) => text_of(part),
         DecisionEvent::Prediction(said) => text_of(said),
+        DecisionEvent::Changed(change) => text_of(change),
         DecisionEvent::Label(label) => text_of(&ShownLabel {
             decision: label.decision.to_string(),
             label: label.event_id,
@@ -135,6 +137,7 @@ fn json_of_body(body: &Body<'_>) -> Value {
         Body::Rules(rules) => json!({"rules": rules}),
         Body::Alert(command) => json!({"alert": command}),
         Body::Prediction(said) => json!({"prediction": said}),
+        Body::Changed(change) => json!({"changed": change}),
         Body::Link(source, customer) => json!({"link": {"event": source.name(), "customer": customer}}),
         Body::Visited(source, visitor) => json!({"visited": {"event": source.name(), "visitor": visitor}}),
         Body::ForLinked(source, values) => {

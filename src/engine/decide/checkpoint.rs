@@ -10,6 +10,7 @@ use crate::fraud::gather::{Gather, PartOutcome};
 use crate::fraud::label::{LabelEnd, Labelling};
 use crate::fraud::model::Served;
 use crate::log::position::Offset;
+use crate::names::Names;
 use crate::progress::sources::{Refusal, Sources};
 use crate::time::EventTime;
 use bytes::Bytes;
@@ -31,6 +32,7 @@ struct Whole<'a> {
     missing_parts: u64,
     labels: Cow<'a, BTreeMap<LabelEnd, u64>>,
     predictions: u64,
+    versions: Cow<'a, BTreeMap<Box<str>, Names>>,
     parked_labels: u64,
     unlabelled: u64,
     served: Cow<'a, Served>,
@@ -52,6 +54,7 @@ impl Checkpointed for DecideTask {
             missing_parts: self.missing_parts,
             labels: Cow::Borrowed(&self.labels),
             predictions: self.predictions,
+            versions: Cow::Borrowed(&self.versions),
             parked_labels: self.parked_labels,
             unlabelled: self.unlabelled,
             served: Cow::Borrowed(&self.served),
@@ -83,6 +86,7 @@ impl Checkpointed for DecideTask {
         self.missing_parts = whole.missing_parts;
         self.labels = whole.labels.into_owned();
         self.predictions = whole.predictions;
+        self.versions = whole.versions.into_owned();
         self.parked_labels = whole.parked_labels;
         self.unlabelled = whole.unlabelled;
         self.served = whole.served.into_owned();

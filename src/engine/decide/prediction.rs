@@ -3,10 +3,14 @@
 use super::{Decide, DecideTask};
 use crate::drift::profile::{Observed, Profiled};
 use crate::engine::outputs::Outputs;
+use crate::event::alert::Change;
 use crate::event::feature_id;
 use crate::event::monitor::SCORE;
 use crate::event::prediction::{Prediction, Told};
 use crate::fraud::label::{Decided, DecidedBy};
+
+/// Models whose versions are remembered.
+const MODELS_MAX: usize = 100;
 
 /// Fields that are profiled beside the features; a feature of such a name takes its place.
 const DECISION: &str = "decision";
@@ -15,6 +19,7 @@ const AMOUNT: &str = "amount_minor";
 impl Decide {
     pub(super) fn fold_prediction(&self, task: &mut DecideTask, said: &Prediction<'_>, out: &mut Outputs) {
         task.predictions += 1;
+        self.look_at_version(task, said, out);
         self.profile_prediction(task, said);
         let decided = Decided {
             time: said.time,
@@ -29,6 +34,24 @@ impl Decide {
             },
         };
         self.await_label(task, said.decision, decided, out);
+    }
+
+    /// Tells of a version of the model that has not spoken before.
+    fn look_at_version(&self, task: &mut DecideTask, said: &Prediction<'_>, out: &mut Outputs) {
+        let Some(version) = said.version else { return };
+        if task.versions.len() >= MODELS_MAX && !task.versions.contains_key(said.model) {
+            return;
+        }
+        let known = task.versions.entry(said.model.into()).or_default();
+        if known.is_news(version, said.time) {
+            let change = Change {
+                kind: "model".into(),
+                subject: said.model.into(),
+                what: format!("version `{version}` of {} for the first time", said.model).into(),
+                at: said.time,
+            };
+            self.tell_of(&change, out);
+        }
     }
 
     /// Counts a prediction in the profile of its window, and in the volume of its model.

@@ -3,6 +3,8 @@
 use super::{Decide, DecideTask, publish_dead_letter};
 use crate::engine::outputs::Outputs;
 use crate::event::PublishedRules;
+use crate::event::alert::Change;
+use crate::event::monitor::FRAUD;
 use crate::feature::FeaturePlan;
 use crate::fraud::RuleSet;
 use crate::ingest::dead_letter::Why;
@@ -56,8 +58,14 @@ impl Decide {
             let (version, text) = (rules.version, rules.text.into());
             task.published = Some(Published { version, text, compiled: OnceCell::new() });
         }
-        if rules.version <= in_force && partition == 0 {
+        if partition > 0 {
+            return;
+        }
+        if rules.version <= in_force {
             hand_back(rules, in_force, out);
+        } else if let Some(at) = task.sources.watermark() {
+            let what = format!("rules of version {} came into force", rules.version).into();
+            self.tell_of(&Change { kind: "rules".into(), subject: FRAUD.into(), what, at }, out);
         }
     }
 }

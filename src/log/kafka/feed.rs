@@ -63,6 +63,24 @@ impl KafkaFeed {
         self.hand_over(BaseRecord::to(topic.name()).key(key).payload(value).timestamp(timestamp_ms))
     }
 
+    /// As [`KafkaFeed::send`], with headers.
+    ///
+    /// # Errors
+    ///
+    /// As [`KafkaFeed::send`].
+    pub fn send_with(
+        &mut self,
+        topic: Topic,
+        timestamp_ms: i64,
+        key: &[u8],
+        value: &[u8],
+        headers: &Headers,
+    ) -> Result<(), LogError> {
+        let mut record = BaseRecord::to(topic.name()).key(key).payload(value).timestamp(timestamp_ms);
+        record.headers = kafka_headers(headers, &self.application);
+        self.hand_over(record)
+    }
+
     /// Hands over a record with headers; waits while the queue is full.
     ///
     /// # Errors

@@ -68,7 +68,6 @@ impl Stream {
             findings,
             segment,
             share,
-            causes: Vec::new(),
             read_by,
             adopted: false,
         }

@@ -1,0 +1,98 @@
+//! What is new of those who produce: a producer that was not there before, and many items of the catalogue at a time.
+
+use super::{Ingest, IngestTask};
+use crate::engine::outputs::Outputs;
+use crate::event::alert::Change;
+use crate::log::{Fetched, Topic};
+use crate::time::EventTime;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+/// Fewer items in an hour and partition are never many.
+const MANY: f64 = 20.0;
+/// So many times what is usual of an hour is many.
+const TIMES_USUAL: f64 = 5.0;
+/// By how much an hour moves what is usual.
+const LEARN: f64 = 0.05;
+
+/// How many items of the catalogue change in an hour.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct CatalogueHours {
+    hour: Option<EventTime>,
+    count: u32,
+    usual: f64,
+}
+
+impl CatalogueHours {
+    /// Counts an item that changes at `time`. Returns whether that makes many.
+    fn are_many(&mut self, time: EventTime) -> bool {
+        let hour = time.floor(HOUR);
+        match self.hour {
+            Some(counted) if hour <= counted => self.count += 1,
+            counted => {
+                if counted.is_some() {
+                    self.usual += LEARN * (f64::from(self.count) - self.usual);
+                }
+                (self.hour, self.count) = (Some(hour), 1);
+            }
+        }
+        f64::from(self.count) >= MANY.max(TIMES_USUAL * self.usual)
+            && f64::from(self.count - 1) < MANY.max(TIMES_USUAL * self.usual)
+    }
+}
+
+impl Ingest {
+    /// Tells of a producer, by the header `ce_source` of its records, that was not there before.
+    pub(super) fn look_at_producer(&self, task: &mut IngestTask, fetched: &Fetched, out: &mut Outputs) {
+        let topic = fetched.partition.topic;
+        let (Some(producer), Some(time)) = (fetched.record.headers.source(), task.highest) else { return };
+        if topic == Topic::Linked || !task.producers.is_news(producer, time) {
+            return;
+        }
+        let change = Change {
+            kind: "producer".into(),
+            subject: topic.name().into(),
+            what: format!("records of `{producer}` on {topic} for the first time").into(),
+            at: time,
+        };
+        self.tell(task, &change, out);
+    }
+
+    /// Counts an item of the catalogue, and tells when there are many in an hour.
+    pub(super) fn look_at_catalogue(&self, task: &mut IngestTask, time: EventTime, out: &mut Outputs) {
+        if task.catalogue.are_many(time) {
+            let change = Change {
+                kind: "catalogue".into(),
+                subject: Topic::Catalogue.name().into(),
+                what: "many items of the catalogue changed within an hour".into(),
+                at: time,
+            };
+            self.tell(task, &change, out);
+        }
+    }
+
+    fn tell(&self, task: &mut IngestTask, change: &Change, out: &mut Outputs) {
+        self.router().change(change, |copy| self.send(copy, &mut task.ledger, out));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_items_are_told_of_once_in_an_hour_that_is_far_from_usual() {
+        let mut hours = CatalogueHours::default();
+        let mut told = Vec::new();
+        for hour in 0..200 {
+            let items = if hour == 150 { 400 } else { 10 + hour % 3 };
+            for _ in 0..items {
+                if hours.are_many(EventTime(hour * 3_600_000 + 5)) {
+                    told.push(hour);
+                }
+            }
+        }
+        assert_eq!(told, [150]);
+    }
+}
