@@ -1,15 +1,19 @@
 //! Whether scores and outcomes go together as they did: watches over the labelled scores of one name, in the order in which their
 //! labels became known.
 //!
-//! Four streams are watched: how many of the labelled were frauds, how many of the frauds were let pass, how many of the honest
-//! were stopped, and the logarithmic loss of the score; of a model that runs elsewhere the loss, and how many were positive. Each by a native watch ([`crate::drift::watch`]) at a stated mean number
+//! Streams are watched: how many of the labelled were frauds, how many of the frauds were let pass, how many of the honest were
+//! stopped, the logarithmic loss of the score, and how frauds rank among the honest; of a model that runs elsewhere loss and ranking, and
+//! how many were positive. Each by a native watch ([`crate::drift::watch`]) at a stated mean number
 //! of labels between false alarms. A change is told when it still stands a window later. What changed stays a finding until the stream has gone back, or for as long as the new law
 //! takes to become the usual one.
 
+mod ranking;
+
+use self::ranking::Negatives;
 use super::watched::Watched;
 use crate::alert::{About, EpisodeSettings, Episodes, Observation, Traffic};
 use crate::drift::DriftSettings;
-use crate::drift::watch::{Kind, WatchSettings};
+use crate::drift::watch::{Direction, Kind, WatchSettings};
 use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, FRAUD_RATE, Finding, POSITIVE_RATE};
 use crate::event::monitor::LabelledDecision;
 use crate::event::public::Action;
@@ -21,6 +25,8 @@ use std::collections::{BTreeMap, VecDeque};
 /// Of each stream, the payment times of so many samples are remembered, every so-many-th: since when a change is.
 const TIMES_KEPT: usize = 1_024;
 const TIMES_EVERY: u64 = 16;
+/// The share of the labelled that is positive, about: streams of them have as many fewer samples between false alarms.
+const POSITIVES: f64 = 0.1;
 /// What the logarithmic loss takes a score for that is 0 or 1.
 const CERTAIN: f64 = 1e-6;
 
@@ -37,6 +43,8 @@ enum Stream {
     LogLoss,
     /// Whether what a model elsewhere gives the probability of happened.
     PositiveRate,
+    /// Of a positive, the share of the negatives that score lower.
+    Ranking,
 }
 
 impl Stream {
@@ -47,11 +55,26 @@ impl Stream {
             Stream::StoppedHonest => "stopped_honest",
             Stream::LogLoss => "log_loss",
             Stream::PositiveRate => POSITIVE_RATE,
+            Stream::Ranking => "auc",
         }
     }
 
     fn kind(self) -> Kind {
-        if self == Stream::LogLoss { Kind::Value } else { Kind::Rate }
+        if matches!(self, Stream::LogLoss | Stream::Ranking) { Kind::Value } else { Kind::Rate }
+    }
+
+    /// Where it goes when things get better: nobody has to hear of that. Of how many are positive nobody knows.
+    fn better(self) -> Option<Direction> {
+        match self {
+            Stream::FraudRate | Stream::PositiveRate => None,
+            Stream::MissedFrauds | Stream::StoppedHonest | Stream::LogLoss => Some(Direction::Down),
+            Stream::Ranking => Some(Direction::Up),
+        }
+    }
+
+    /// Which part of the labels are samples of it, about.
+    fn share(self) -> f64 {
+        if matches!(self, Stream::Ranking | Stream::MissedFrauds) { POSITIVES } else { 1.0 }
     }
 }
 
@@ -68,6 +91,7 @@ struct Labels {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Concept {
     streams: BTreeMap<Stream, Labels>,
+    negatives: Negatives,
     /// Labelled since the last look.
     traffic: Traffic,
     /// When it was looked at first: until it has been learned, nothing is told.
@@ -87,8 +111,15 @@ impl Concept {
         let truth = f64::from(u8::from(is_fraud));
         let said = labelled.score.clamp(CERTAIN, 1.0 - CERTAIN);
         let loss = -(truth * said.ln() + (1.0 - truth) * (1.0 - said).ln());
+        let rank = if is_fraud { self.negatives.below(labelled.score) } else { None };
+        if !is_fraud {
+            self.negatives.add(labelled.score);
+        }
         let mut watch = |stream, value| self.watch(stream, value, labelled.time, settings);
         watch(Stream::LogLoss, loss);
+        if let Some(rank) = rank {
+            watch(Stream::Ranking, rank);
+        }
         let Some(decision) = labelled.decision else {
             watch(Stream::PositiveRate, truth);
             return;
@@ -105,7 +136,7 @@ impl Concept {
     fn watch(&mut self, stream: Stream, value: f64, time: EventTime, settings: &DriftSettings) {
         let labels = self.streams.entry(stream).or_insert_with(|| Labels {
             watched: Watched::new(WatchSettings {
-                samples_between_false_alarms: settings.labels_between_false_alarms,
+                samples_between_false_alarms: settings.labels_between_false_alarms * stream.share(),
                 ..WatchSettings::new(stream.kind())
             }),
             times: VecDeque::new(),
@@ -191,7 +222,8 @@ impl Labels {
         }
         self.samples += 1;
         let Labels { watched, times, .. } = self;
-        watched.take(stream.name(), (value, None), time, |samples_ago| time_of(times, samples_ago, time));
+        let since = |samples_ago| time_of(times, samples_ago, time);
+        watched.take((stream.name(), stream.better()), (value, None), time, since);
     }
 }
 

@@ -56,7 +56,7 @@ impl Seasonal {
             EventTime(at.0.saturating_sub(back))
         };
         let phase = Phase::new(passed(start), WEEK_MS.unsigned_abs());
-        self.watched.take(feature, (value, Some(phase)), at, since);
+        self.watched.take((feature, None), (value, Some(phase)), at, since);
         self.compare(start, value);
     }
 

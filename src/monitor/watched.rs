@@ -35,10 +35,10 @@ impl Watched {
         self.finding = None;
     }
 
-    /// Takes the next value of `feature`, which is of `time`; `since` says of which time the value so many values ago was.
+    /// Takes the next value of `feature`, which is of `time`; where it goes to what is `better`, that is no news. `since` says of which time the value so many values ago was.
     pub(super) fn take(
         &mut self,
-        feature: &str,
+        (feature, better): (&str, Option<Direction>),
         (value, phase): (f64, Option<Phase>),
         time: EventTime,
         since: impl Fn(u64) -> EventTime,
@@ -46,6 +46,9 @@ impl Watched {
         let Some(change) = self.watch.update(value, phase) else { return };
         // values that vary more, and are the same on average, say nothing that the mean does not say later
         if matches!(change.direction, Direction::Wider | Direction::Narrower) {
+            return;
+        }
+        if self.finding.is_none() && better == Some(change.direction) {
             return;
         }
         let usual = self.finding.as_ref().map_or(change.from.typical, |finding| finding.from);
