@@ -21,9 +21,9 @@ use std::sync::Mutex;
 use std::time::Instant;
 use tillstream::config::{Config, Tree, resolve};
 use tillstream::engine::process::Engine;
-use tillstream::event::alert::{Alert, AlertKind, AlertStatus, Severity};
+use tillstream::event::alert::{Alert, AlertStatus, Severity};
 use tillstream::generate::{Change, GenerateSettings, GeneratedRecord, Generator, PlantedChange, Truth};
-use tillstream::log::{Destination, LogRecord, Topic};
+use tillstream::log::{Destination, Headers, LogRecord, Topic};
 use tillstream::time::{EventTime, rfc3339};
 
 /// The program's allocator.
@@ -96,13 +96,18 @@ struct Played {
 }
 
 fn stationary(seeds: u64, weeks: u64) {
-    for seed in 1..=seeds {
-        let days = weeks as f64 * WEEK_SECONDS / DAY_SECONDS;
-        let played = play(&Run { seed, days, changes: Vec::new(), has_model: false });
+    let days = weeks as f64 * WEEK_SECONDS / DAY_SECONDS;
+    let runs: Vec<Run> =
+        (1..=seeds).map(|seed| Run { seed, days, changes: Vec::new(), has_model: false }).collect();
+    let mut pages = 0;
+    for (run, played) in runs.iter().zip(beside_each_other(&runs, play)) {
         let episodes = last_revisions(&played.alerts);
-        println!("seed {seed}: {} episodes in {weeks} weeks ({:.0} s)", episodes.len(), played.seconds);
+        pages += episodes.iter().filter(|alert| alert.severity == Severity::Page).count();
+        println!("seed {}: {} episodes in {weeks} weeks ({:.0} s)", run.seed, episodes.len(), played.seconds);
         episodes.into_iter().for_each(print_episode);
     }
+    let months = seeds as f64 * (weeks.saturating_sub(2)) as f64 * WEEK_SECONDS / (30.0 * DAY_SECONDS);
+    println!("{pages} pages in {months:.1} months watched: {:.2} a month", pages as f64 / months);
 }
 
 /// Plants each drift at each strength, in as many shops as there are seeds, and prints a table.
@@ -114,9 +119,9 @@ fn planted(seeds: u64, only: Option<&str>) {
         .flat_map(|case| STRENGTHS.map(|strength| (case.clone(), strength)))
         .collect();
     println!(
-        "| planted | strength | runs | found | paged | to an episode, median | to a page, median | p90 | right segment | false before |"
+        "| planted | strength | runs | found | paged | to an episode, median | to a page, median | p90 | right segment | right cause | before |"
     );
-    println!("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|");
+    println!("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
     let runs: Vec<Run> = cases
         .iter()
         .flat_map(|(case, strength)| {
@@ -146,7 +151,7 @@ fn print_row(case: &str, strength: &str, found: &[Found]) {
         times.get(place).map_or("-".to_owned(), |ms| format!("{:.1} h", *ms as f64 / 3_600_000.0))
     };
     println!(
-        "| {case} | {strength} | {} | {} | {} | {} | {} | {} | {} | {} |",
+        "| {case} | {strength} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
         found.len(),
         count(|found| found.episode_ms.is_some()),
         count(|found| found.page_ms.is_some()),
@@ -154,8 +159,10 @@ fn print_row(case: &str, strength: &str, found: &[Found]) {
         hours(|found| found.page_ms, 0.5),
         hours(|found| found.page_ms, 0.9),
         count(|found| found.segment_is_right),
-        found.iter().map(|found| found.before).sum::<usize>(),
+        count(|found| found.cause_is_right),
+        found.iter().map(|found| found.before.len()).sum::<usize>(),
     );
+    found.iter().flat_map(|found| &found.before).for_each(print_episode);
 }
 
 /// What was told of a planted drift.
@@ -165,61 +172,26 @@ struct Found {
     /// How long after its beginning one first was a page.
     page_ms: Option<i64>,
     segment_is_right: bool,
+    cause_is_right: bool,
     /// Episodes before it began.
-    before: usize,
+    before: Vec<Alert>,
 }
 
 impl Found {
     fn of(played: &Played) -> Found {
         let truth = played.truth.first().expect("the drift began");
         let since = truth.at_ms;
-        let about: Vec<&Alert> = played
-            .alerts
-            .iter()
-            .filter(|alert| alert.detected_ms >= since && is_about(alert, truth))
-            .collect();
+        let about: Vec<&Alert> =
+            played.alerts.iter().filter(|alert| truth.is_told_by(alert, FOREIGN_MODEL)).collect();
         let page = about.iter().find(|alert| alert.severity == Severity::Page);
         let before = last_revisions(&played.alerts).into_iter().filter(|alert| alert.detected_ms < since);
         Found {
-            episode_ms: about.first().map(|alert| alert.detected_ms.since(since)),
+            episode_ms: about.first().map(|alert| alert.as_of_ms.since(since)),
             page_ms: page.map(|alert| alert.as_of_ms.since(since)),
-            segment_is_right: about.last().is_some_and(|alert| has_segment(alert, truth)),
-            before: before.count(),
+            segment_is_right: about.last().is_some_and(|alert| truth.is_placed_by(alert)),
+            cause_is_right: about.last().is_some_and(|alert| truth.is_explained_by(alert)),
+            before: before.cloned().collect(),
         }
-    }
-}
-
-/// Whether an episode tells of what was planted: of its stream and, where values moved, of a field that did.
-fn is_about(alert: &Alert, truth: &PlantedChange) -> bool {
-    let name = serde_json::to_value(truth.kind).expect("a name");
-    let of_field = |field: &str| alert.findings.iter().any(|finding| finding.feature.contains(field));
-    match (name.as_str().unwrap_or_default(), alert.kind) {
-        (_, AlertKind::DataDrift) if truth.stream == "predictions" => {
-            alert.subject.contains(FOREIGN_MODEL) && truth.fields.iter().any(|field| of_field(field))
-        }
-        ("unit" | "price_level", AlertKind::DataDrift) => alert.subject == "fraud" && of_field("amount"),
-        ("missing" | "categories", AlertKind::DataDrift) => {
-            alert.subject == "fraud" && truth.fields.iter().any(|field| of_field(field))
-        }
-        ("silent", AlertKind::Volume) => {
-            alert.subject.starts_with(if truth.stream == "clickstream" { "clicks" } else { truth.stream })
-        }
-        ("fraud_moves" | "fraud_rate", AlertKind::ConceptDrift) => !alert.subject.contains(FOREIGN_MODEL),
-        ("degrades", AlertKind::ConceptDrift) => alert.subject.contains(FOREIGN_MODEL),
-        ("intent", AlertKind::ConceptDrift | AlertKind::Business) => true,
-        ("intent", AlertKind::Volume) => alert.subject == "orders",
-        ("price_level", AlertKind::Business) => true,
-        _ => false,
-    }
-}
-
-/// Whether it is said to be where it was planted.
-fn has_segment(alert: &Alert, truth: &PlantedChange) -> bool {
-    match (&truth.segment, &alert.segment) {
-        (None, None) => true,
-        (Some(planted), Some(told)) => planted.dimension == told.dimension && planted.value == told.value,
-        (Some(planted), None) => alert.subject.ends_with(&format!("{}={}", planted.dimension, planted.value)),
-        (None, Some(_)) => false,
     }
 }
 
@@ -371,13 +343,12 @@ fn play(run: &Run) -> Played {
 }
 
 fn feed(engine: &mut Engine, record: GeneratedRecord) {
-    // a topic that the engine does not read is not looked at
-    let Some(topic) = Topic::from_name(record.topic.name()) else { return };
+    let topic = Topic::from_name(record.topic.name()).expect("traffic goes to topics of ours");
     let raw = LogRecord {
         key: Some(record.key.into_bytes()),
         value: Some(record.value),
+        headers: Headers::of_source(record.source),
         timestamp_ms: Some(record.timestamp_ms),
-        ..LogRecord::default()
     };
     engine.append(&Destination::ByKey(topic), raw);
 }

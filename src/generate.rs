@@ -52,6 +52,7 @@ mod sale;
 mod settings;
 mod stage;
 mod till;
+mod told;
 mod truth;
 mod visit;
 mod wire;

@@ -21,7 +21,7 @@ fn demo(place: &Path) -> (Demo, String) {
     let config = place.join("demo.yaml");
     std::fs::write(&config, "drift: { window: 15m, learn: 8h }\n").expect("a writable folder");
     let mut child = Command::new(env!("CARGO_BIN_EXE_tillstream"))
-        .args(["demo", "--duration", "8s", "--rate", "20000", "--stay"])
+        .args(["demo", "--duration", "8s", "--rate", "20000", "--days", "1", "--stay"])
         .args(["--drift", "unit:at=15h,segment=channel=store", "--config"])
         .arg(&config)
         .stderr(Stdio::piped())

@@ -28,8 +28,11 @@ use tally::Tally;
 
 /// How long the engine works between two looks at the clock.
 const TICK: Duration = Duration::from_millis(2);
-/// Of event time, whatever it takes to play it.
 const DAY_SECONDS: f64 = 86_400.0;
+/// Whose predictions are watched beside our own: somebody else's model.
+const FOREIGN_MODEL: &str = "returns";
+/// The share of payments that is fraud without a pattern.
+const ORDINARY_FRAUD: f64 = 0.01;
 /// How often the summary is drawn.
 const REDRAW: Duration = Duration::from_millis(250);
 
@@ -50,9 +53,16 @@ pub(super) struct Demo {
     /// Decides the traffic.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Plant a change of the traffic as well, as `tillstream generate --drift` takes it. To be found, it needs a history that `drift.learn` covers.
+    /// So many days of the shop are played in that time. The first half of them is learned from, before anything is told of drift.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=60))]
+    days: u32,
+    /// Plant these changes of the traffic, as `tillstream generate --drift` takes them, in place of those that are planted otherwise: amounts of
+    /// payments in stores in another unit, and a feature of somebody else's model that goes missing.
     #[arg(long, value_name = "KIND:KEY=VALUE,...", value_parser = Change::drift)]
     drift: Vec<Change>,
+    /// Plant no change.
+    #[arg(long, conflicts_with = "drift")]
+    no_drift: bool,
     /// Where the page is served; port 0 is one that is free.
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     listen: SocketAddr,
@@ -65,12 +75,14 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) fn execute(self) -> Result<(), CliError> {
-        // a day has labels enough to watch a model learn
+        // so few days have labels enough to watch a model learn
+        let learn = format!("{}h", self.days * 12);
         let config = self.config.load_with(|tree| {
             // it reads the views that come with the program
             if !tree.contains_key("features") {
                 tree.entry("model").or_insert_with(|| MODEL_OF_THE_PROGRAM.into());
             }
+            tree.entry("drift").or_insert_with(|| serde_json::json!({ "learn": learn }));
         })?;
         start_logging(config.log_format);
         let events = (self.duration.as_secs_f64() * f64::from(self.rate)).ceil();
@@ -83,10 +95,12 @@ impl Demo {
         let settings = GenerateSettings {
             seed: self.seed,
             events,
-            events_per_second: events as f64 / DAY_SECONDS,
+            events_per_second: events as f64 / (DAY_SECONDS * f64::from(self.days)),
             labelled: 0.3,
             is_whole: true,
-            changes: self.drift.clone(),
+            ordinary_fraud: ORDINARY_FRAUD,
+            foreign_model: Some(FOREIGN_MODEL.to_owned()),
+            changes: self.changes(),
             ..GenerateSettings::default()
         };
         let mut generator = Generator::new(settings);
@@ -145,6 +159,21 @@ impl Demo {
             return Err(anyhow::anyhow!("the ledger does not balance").into());
         }
         Ok(())
+    }
+}
+
+impl Demo {
+    /// What is planted, each at its time: when half of the days and a quarter of the others are over.
+    fn changes(&self) -> Vec<Change> {
+        if self.no_drift || !self.drift.is_empty() {
+            return self.drift.clone();
+        }
+        let at = |part: f64| (f64::from(self.days) * 24.0 * 60.0 * part).round();
+        let planted = [
+            format!("unit:at={}m,segment=channel=store", at(0.64)),
+            format!("missing:at={}m,source=predictions,field=returns_90d,strength=strong", at(0.8)),
+        ];
+        planted.iter().map(|text| Change::drift(text).expect("a change")).collect()
     }
 }
 

@@ -1,16 +1,18 @@
 //! What was planted, and when an alert told of it.
 
-use crate::event::alert::{Alert, AlertKind};
-use crate::generate::Truth;
+use super::FOREIGN_MODEL;
+use crate::event::alert::{Alert, AlertStatus, Severity};
+use crate::generate::{PlantedChange, Truth};
 use crate::log::{LogRecord, Topic};
 use crate::time::{EventTime, rfc3339};
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
-/// The alerts that were opened.
+/// What was told of, revision after revision.
 #[derive(Default)]
 pub(super) struct Found {
-    opened: Vec<Alert>,
+    told: Vec<Alert>,
 }
 
 impl Found {
@@ -20,64 +22,72 @@ impl Found {
             return;
         }
         let alert = serde_json::from_slice::<Alert>(record.value.as_deref().unwrap_or_default());
-        self.opened.extend(alert.ok().filter(|alert| alert.revision == 1));
+        self.told.extend(alert.ok().filter(|alert| alert.status == AlertStatus::Open));
     }
 
-    /// Lines for the report: of each planted change and each card tester the alert that told of it, and the alerts before the first.
+    /// Lines for the report: of each planted change and each card tester the alert that told of it, and the pages before the first.
     pub(super) fn lines(&self, truth: &[Truth]) -> Vec<String> {
-        let planted: Vec<Planted> = truth.iter().filter_map(Planted::of).collect();
+        let planted: Vec<Planted<'_>> = truth.iter().filter_map(Planted::of).collect();
         let Some(first) = planted.iter().map(|planted| planted.begins).min() else { return Vec::new() };
-        let mut lines: Vec<String> = planted.iter().map(|planted| planted.line(&self.opened)).collect();
-        let before = self.opened.iter().filter(|alert| alert.detected_ms < first).count();
-        lines.push(format!("alerts before anything was planted: {before}"));
+        let mut lines: Vec<String> = planted.iter().map(|planted| planted.line(&self.told)).collect();
+        let before = |alert: &&Alert| alert.as_of_ms < first && alert.severity == Severity::Page;
+        let before: BTreeSet<&str> = self.told.iter().filter(before).map(|alert| &*alert.alert_id).collect();
+        lines.push(format!("pages before anything was planted: {}", before.len()));
         lines
     }
 }
 
 /// Something that is to be found.
-struct Planted {
+struct Planted<'t> {
     what: String,
     begins: EventTime,
-    /// The device of card testers; none of a change of the traffic.
-    device: Option<String>,
+    sort: Sort<'t>,
 }
 
-impl Planted {
-    fn of(truth: &Truth) -> Option<Planted> {
+enum Sort<'t> {
+    /// Of card testers, the device.
+    CardTesters(&'t str),
+    Change(&'t PlantedChange),
+}
+
+impl Planted<'_> {
+    fn of(truth: &Truth) -> Option<Planted<'_>> {
         match truth {
             Truth::CardTesting { id, start_ms, device_id, .. } => {
-                Some(Planted { what: id.clone(), begins: *start_ms, device: Some(device_id.clone()) })
+                Some(Planted { what: id.clone(), begins: *start_ms, sort: Sort::CardTesters(device_id) })
             }
             Truth::Change(change) if change.is_drift => {
                 let segment = change.segment.as_ref();
                 let segment = segment.map(|of| format!(" where {} is {}", of.dimension, of.value));
                 let what =
                     format!("{} of {}{}", name(&change.kind), change.stream, segment.unwrap_or_default());
-                Some(Planted { what, begins: change.at_ms, device: None })
+                Some(Planted { what, begins: change.at_ms, sort: Sort::Change(change) })
             }
             _ => None,
         }
     }
 
     fn is_told_by(&self, alert: &Alert) -> bool {
-        alert.detected_ms >= self.begins
-            && match &self.device {
-                Some(device) => alert.subject == format!("device {device}"),
-                None => alert.kind != AlertKind::FraudPattern,
+        alert.as_of_ms >= self.begins
+            && match self.sort {
+                Sort::CardTesters(device) => alert.subject == format!("device {device}"),
+                Sort::Change(change) => change.is_told_by(alert, FOREIGN_MODEL),
             }
     }
 
-    fn line(&self, opened: &[Alert]) -> String {
-        let told = opened.iter().filter(|alert| self.is_told_by(alert)).min_by_key(|alert| alert.detected_ms);
+    fn line(&self, told: &[Alert]) -> String {
+        let told = told.iter().find(|alert| self.is_told_by(alert));
         let Planted { what, begins, .. } = self;
         let at = rfc3339(*begins);
-        match told {
-            Some(alert) => {
-                let minutes = alert.detected_ms.since(*begins) as f64 / 60_000.0;
-                format!("planted {at} {what}: told {minutes:.0} min later: {}", alert.title)
-            }
-            None => format!("planted {at} {what}: not told"),
-        }
+        let Some(alert) = told else { return format!("planted {at} {what}: not told") };
+        let minutes = alert.as_of_ms.since(*begins) as f64 / 60_000.0;
+        let cause = alert.causes.first().map(|cause| format!("; before it: {}", cause.what));
+        format!(
+            "planted {at} {what}: {} {minutes:.0} min later: {}{}",
+            alert.severity.name(),
+            alert.title,
+            cause.unwrap_or_default()
+        )
     }
 }
 

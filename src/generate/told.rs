@@ -1,0 +1,76 @@
+//! Whether an alert tells of what was planted, of where, and of why.
+
+use super::change::ChangeKind;
+use super::truth::PlantedChange;
+use crate::event::alert::{Alert, AlertKind, Finding};
+use std::time::Duration;
+
+/// When something began is known to about this.
+const KNOWN_TO: Duration = Duration::from_secs(6 * 3_600);
+
+impl PlantedChange {
+    /// Whether `alert` is about it: of its kind and stream, with something found that began about then and, where values move, in a field
+    /// that does. `model` is the foreign one.
+    #[must_use]
+    pub fn is_told_by(&self, alert: &Alert, model: &str) -> bool {
+        let is_since = |finding: &&Finding| finding.since_ms.plus(KNOWN_TO) > self.at_ms;
+        let mut found = alert.findings.iter().filter(is_since).peekable();
+        if alert.as_of_ms < self.at_ms || found.peek().is_none() {
+            return false;
+        }
+        let found: Vec<&Finding> = found.collect();
+        let of_field = |field: &str| found.iter().any(|finding| finding.feature.contains(field));
+        let of_one = || self.fields.iter().any(|field| of_field(field));
+        let is_of_predictions = self.stream == "predictions";
+        match (self.kind, alert.kind) {
+            (ChangeKind::Silent, AlertKind::Volume) => alert.subject.split(' ').next() == Some(self.stream),
+            (ChangeKind::Silent, _) => false,
+            (ChangeKind::Degrades, kind) => kind == AlertKind::ConceptDrift && alert.subject == model,
+            (_, AlertKind::DataDrift) if is_of_predictions => alert.subject == model && of_one(),
+            (_, _) if is_of_predictions => false,
+            (ChangeKind::Unit | ChangeKind::PriceLevel, AlertKind::DataDrift) => {
+                alert.subject == "fraud" && of_field("amount")
+            }
+            (ChangeKind::Missing | ChangeKind::Categories, AlertKind::DataDrift) => {
+                alert.subject == "fraud" && of_one()
+            }
+            (ChangeKind::PriceLevel, AlertKind::Business) => true,
+            (ChangeKind::FraudMoves | ChangeKind::FraudRate, AlertKind::ConceptDrift) => {
+                alert.subject != model
+            }
+            (ChangeKind::Intent, AlertKind::Business) => true,
+            (ChangeKind::Intent, AlertKind::Volume) => alert.subject == "orders",
+            _ => false,
+        }
+    }
+
+    /// Whether `alert` says that it is where it was planted.
+    #[must_use]
+    pub fn is_placed_by(&self, alert: &Alert) -> bool {
+        match (&self.segment, &alert.segment) {
+            (None, None) => true,
+            (Some(planted), Some(told)) => planted.dimension == told.dimension && planted.value == told.value,
+            (Some(planted), None) => {
+                alert.subject.ends_with(&format!("{}={}", planted.dimension, planted.value))
+            }
+            (None, Some(_)) => false,
+        }
+    }
+
+    /// Whether `alert` names what changed upstream: the new version of whoever sends the records, or the catalogue; of a source that
+    /// falls silent the alert itself is about it. Of what nobody upstream has changed, whether it names nothing.
+    #[must_use]
+    pub fn is_explained_by(&self, alert: &Alert) -> bool {
+        let names = |kind: &str| alert.causes.iter().any(|cause| cause.kind == kind);
+        match self.kind {
+            ChangeKind::Unit | ChangeKind::Missing | ChangeKind::Categories => {
+                alert.causes.iter().any(|cause| {
+                    cause.kind == "producer" && cause.what.contains(&format!(" on {} ", self.stream))
+                })
+            }
+            ChangeKind::PriceLevel => names("catalogue"),
+            ChangeKind::Silent => true,
+            _ => !names("producer") && !names("rules"),
+        }
+    }
+}
