@@ -1,18 +1,17 @@
 #!/usr/bin/env bash
-# Checks the files for Prometheus and Grafana, and starts nothing:
-#   promtool check rules, promtool test rules, promtool check config;
+# Checks the files for Prometheus, Alertmanager and Grafana, and starts nothing:
+#   promtool check rules, promtool test rules, promtool check config, amtool check-config;
 #   every metric that they and docs/runbook.md name is in the code, or recorded in rules.yaml;
 #   every alert has its entry in docs/runbook.md, its tests, and the reverse; the dashboard is JSON.
-# promtool comes with Prometheus (Debian: apt-get install prometheus; without its service: apt-get download prometheus, dpkg -x).
-# Environment: PROMTOOL (promtool). Exit code 1: something is wrong, 2: something is missing here.
+# promtool and amtool come from the PATH, or as prometheus.sh gets them. Exit code 1: something is wrong, 2: something is missing here.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-promtool=${PROMTOOL:-promtool}
 here=deploy/prometheus dashboard=deploy/grafana/tillstream.json runbook=docs/runbook.md
 say() { printf '%s\n' "$*" >&2; }
 missing() { say "error: $1 is missing: install $2, then run again: $0"; exit 2; }
-command -v "$promtool" > /dev/null || missing promtool "Debian's package prometheus, or set PROMTOOL"
 command -v python3 > /dev/null || missing python3 "Python 3"
+"$here/prometheus.sh" fetch
+promtool() { "$here/prometheus.sh" promtool "$@"; }
 
 wrong=0
 # none_but WHAT LEFT RIGHT: it is wrong if something stands in LEFT and not in RIGHT; says what
@@ -22,9 +21,10 @@ none_but() {
   [ -z "$only" ] || { say "$1:"; say "$only"; wrong=1; }
 }
 
-"$promtool" check rules "$here/rules.yaml" || wrong=1
-"$promtool" test rules "$here/rules_test.yaml" "$here/rules_week_test.yaml" || wrong=1
-"$promtool" check config "$here/prometheus.yaml" || wrong=1
+promtool check rules "$here/rules.yaml" || wrong=1
+promtool test rules "$here/rules_test.yaml" "$here/rules_week_test.yaml" || wrong=1
+promtool check config "$here/prometheus.yaml" || wrong=1
+"$here/prometheus.sh" amtool check-config "$here/alertmanager.yaml" || wrong=1
 python3 -m json.tool "$dashboard" /dev/null || wrong=1
 
 in_code=$(grep -rhoE '"tillstream_[a-z0-9_]+"' --include='*.rs' src | tr -d '"')
