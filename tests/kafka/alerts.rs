@@ -1,13 +1,11 @@
 //! Alerts: values that move are told once, whatever happens to the instance, and what somebody says of it comes back.
 
+use crate::channel::Channel;
 use crate::judge::alone;
 use crate::serve::Feed;
 use crate::support::{Instance, Shop};
 use rdkafka::producer::Producer;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tillstream::time::{Clock, SystemClock};
 
@@ -198,45 +196,4 @@ fn what_it_looks_like_is_answered(instance: &mut Instance, odd_from: i64) {
         assert_eq!(instance.ask("GET", path, OPERATOR, b"").status, 422, "{path}");
     }
     assert_eq!(instance.ask("GET", "/v1/drift/features/fraud/nothing", OPERATOR, b"").status, 404);
-}
-
-/// A server that takes messages as Slack does.
-struct Channel {
-    port: u16,
-    messages: Arc<Mutex<Vec<String>>>,
-}
-
-impl Channel {
-    fn open() -> Channel {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
-        let messages: Arc<Mutex<Vec<String>>> = Arc::default();
-        let heard = messages.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let mut stream = BufReader::new(stream);
-                let mut length = 0;
-                loop {
-                    let mut line = String::new();
-                    if stream.read_line(&mut line).unwrap_or(0) <= 2 {
-                        break;
-                    }
-                    if let Some(bytes) = line.to_lowercase().strip_prefix("content-length:") {
-                        length = bytes.trim().parse().unwrap_or(0);
-                    }
-                }
-                let mut body = vec![0; length];
-                if stream.read_exact(&mut body).is_ok() && length > 0 {
-                    heard.lock().expect("no panic").push(String::from_utf8_lossy(&body).into_owned());
-                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
-                    drop(stream.get_mut().write_all(answer));
-                }
-            }
-        });
-        Channel { port, messages }
-    }
-
-    fn said(&self) -> Vec<String> {
-        self.messages.lock().expect("no panic").clone()
-    }
 }

@@ -18,6 +18,7 @@
 
 mod alerts;
 mod archive;
+mod channel;
 mod checkout;
 mod delivery;
 mod faults;
