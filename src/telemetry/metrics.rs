@@ -81,12 +81,12 @@ metrics! {
     UNWATCHED = "tillstream_unwatched_total" Counter ["what"] "Records and windows of models and features beyond those that are watched.";
     JUDGED_TOO_LATE = "tillstream_labels_after_the_end_total" Counter [] "Labelled scores whose day was final already.";
     LABELS_AHEAD = "tillstream_labels_ahead" Gauge ["partition"] "Labelled scores that wait for payments to be scored up to the time at which their label was known.";
-    OPEN_DAYS = "tillstream_open_days" Gauge ["partition"] "Days of payments for which labels are still waited for.";
+    OPEN_DAYS = "tillstream_open_dates" Gauge ["partition"] "Days of payments for which labels are still waited for.";
     MODEL_VERSION = "tillstream_model_version" Gauge [] "The version of the model's weights that went out last.";
     MODEL_LABELS = "tillstream_model_labels_total" Counter [] "Labels that the model has learned from.";
     VISITORS = "tillstream_visitors" Gauge ["partition"] "Visitors with an open or lately closed session.";
     CLOSED_EARLY = "tillstream_sessions_closed_early_total" Counter [] "Sessions made final before their time, because their visitor had too many open while the watermark stood.";
-    DAYS_CLOSED_EARLY = "tillstream_days_closed_early_total" Counter [] "Days of stores made final before their time, because their store had too many open.";
+    DAYS_CLOSED_EARLY = "tillstream_dates_closed_early_total" Counter [] "Days of stores made final before their time, because their store had too many open.";
     LINKED = "tillstream_linked_entities" Gauge ["partition"] "Visitors, cards, loyalty numbers and customers of whom a login is known.";
     FORWARDED = "tillstream_forwarded_events_total" Counter [] "Events that went on to the customer or the visitor whom their entity is linked to.";
     FEATURE_ENTITIES = "tillstream_feature_entities" Gauge ["partition"] "Entities with windowed features.";
