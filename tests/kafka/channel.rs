@@ -1,7 +1,7 @@
 //! Where messages go that are for people: a server that keeps what it is sent.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 /// A server that takes every message.
@@ -19,23 +19,9 @@ impl Channel {
         let heard = messages.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let mut stream = BufReader::new(stream);
-                let mut length = 0;
-                loop {
-                    let mut line = String::new();
-                    if stream.read_line(&mut line).unwrap_or(0) <= 2 {
-                        break;
-                    }
-                    if let Some(bytes) = line.to_lowercase().strip_prefix("content-length:") {
-                        length = bytes.trim().parse().unwrap_or(0);
-                    }
-                }
-                let mut body = vec![0; length];
-                if stream.read_exact(&mut body).is_ok() && length > 0 {
-                    heard.lock().expect("no panic").push(String::from_utf8_lossy(&body).into_owned());
-                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
-                    drop(stream.get_mut().write_all(answer));
-                }
+                let heard = heard.clone();
+                // whoever connects and says nothing is in nobody's way
+                std::thread::spawn(move || take(stream, &heard));
             }
         });
         Channel { port, messages }
@@ -44,5 +30,26 @@ impl Channel {
     /// What came so far.
     pub fn said(&self) -> Vec<String> {
         self.messages.lock().expect("no panic").clone()
+    }
+}
+
+/// Keeps what one request brings.
+fn take(stream: TcpStream, heard: &Mutex<Vec<String>>) {
+    let mut stream = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).unwrap_or(0) <= 2 {
+            break;
+        }
+        if let Some(bytes) = line.to_lowercase().strip_prefix("content-length:") {
+            length = bytes.trim().parse().unwrap_or(0);
+        }
+    }
+    let mut body = vec![0; length];
+    if stream.read_exact(&mut body).is_ok() && length > 0 {
+        heard.lock().expect("no panic").push(String::from_utf8_lossy(&body).into_owned());
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+        drop(stream.get_mut().write_all(answer));
     }
 }

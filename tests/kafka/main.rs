@@ -16,6 +16,7 @@
     reason = "tests: what is wrong may panic, and what was done and measured is printed"
 )]
 
+mod alertmanager;
 mod alerts;
 mod archive;
 mod channel;
