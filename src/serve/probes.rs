@@ -1,6 +1,6 @@
 //! Probes and metrics.
 
-use crate::telemetry::metrics::Samples;
+use crate::telemetry::metrics::{READY, Samples};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -74,7 +74,13 @@ async fn ready(State(status): State<Status>) -> impl IntoResponse {
 }
 
 async fn metrics(State(status): State<Status>, more: Option<Exposition>) -> impl IntoResponse {
-    let samples: Vec<Samples> = status.all().into_values().map(|status| status.samples).collect();
+    let all = status.all();
+    let mut readiness = Samples::default();
+    for (role, status) in &all {
+        readiness.count(READY, &[role], u64::from(status.waits_for.is_none()));
+    }
+    let samples = all.into_values().map(|status| status.samples).chain([readiness]);
+    let samples: Vec<Samples> = samples.collect();
     let more = more.map(|more| more()).unwrap_or_default();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], Samples::exposition(&samples) + &more)
 }

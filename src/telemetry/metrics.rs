@@ -119,6 +119,7 @@ metrics! {
     ARCHIVE_UNREADABLE = "tillstream_archive_unreadable_records_total" Counter ["set"] "Published records that are not archived, because they are not what is known of their contract.";
     ARCHIVE_LAG = "tillstream_archive_lag_records" Gauge [] "Published records that the archive has not read yet.";
     ARCHIVE_OLDEST = "tillstream_archive_oldest_record_seconds" Gauge [] "For how long the oldest record that was read waits to be archived.";
+    READY = "tillstream_ready" Gauge ["role"] "1 while a role does its work, 0 while it waits for something; /readyz says for what.";
     PARTITIONS_LOST = "tillstream_partitions_lost_total" Counter ["stage"] "Partitions that went to others before this member could finish them: what it had published may be published again.";
     LIVES = "tillstream_lives_total" Counter ["stage"] "Lives begun: 1, and one more after each failure.";
 }

@@ -136,9 +136,12 @@ fn a_killed_instance_and_a_broker_that_goes_away_lose_nothing() {
         let mut survivor = shop.instance();
         survivor.wait_until("at work again", |instance| folded(instance) > 10_000.0);
         shop.kafka(&["stop"]);
+        let ready = |instance: &Instance| instance.metric("tillstream_ready", &["role=\"keyed\""]);
         survivor.wait_until("not ready", |instance| instance.get("/readyz").0 == 503);
+        survivor.wait_until("said not to be ready by role", |instance| ready(instance) == 0.0);
         shop.kafka(&["start"]);
         survivor.wait_until("ready again", |instance| instance.get("/readyz").0 == 200);
+        survivor.wait_until("said to be ready by role", |instance| ready(instance) == 1.0);
         feed.join().expect("generated");
         survivor
     });
