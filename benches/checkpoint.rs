@@ -130,7 +130,8 @@ fn keyed(
     match place {
         None => worker,
         Some((place, cadence)) => {
-            let storage = StorageThread::start(place, "bench", BTreeMap::new()).expect("a thread");
+            let storage =
+                StorageThread::start(place, "bench", BTreeMap::new(), &Arc::default()).expect("a thread");
             worker.with_checkpoints(Box::new(storage), cadence)
         }
     }

@@ -16,6 +16,7 @@ use object_store::{
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use url::Url;
@@ -225,7 +226,7 @@ pub struct StorageThread {
 }
 
 impl StorageThread {
-    /// Starts it.
+    /// Starts it. In `failures` it counts what the storage refuses or does not answer.
     ///
     /// # Errors
     ///
@@ -234,15 +235,17 @@ impl StorageThread {
         place: &Place,
         application: &str,
         topics: BTreeMap<u128, &'static str>,
+        failures: &Arc<AtomicU64>,
     ) -> std::io::Result<StorageThread> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let folder =
             ObjectFolder { place: place.clone(), application: application.to_owned(), topics, runtime };
         let (requests, received) = channel();
         let (done, ended) = channel();
+        let failures = failures.clone();
         std::thread::Builder::new()
             .name("checkpoints".to_owned())
-            .spawn(move || work(Keeper::new(folder), &received, &done))?;
+            .spawn(move || work(Keeper::new(folder), &received, &done, &failures))?;
         Ok(StorageThread { requests, ended })
     }
 }
@@ -261,7 +264,12 @@ impl Checkpoints for StorageThread {
 
 /// Works until the worker is gone. What fails is tried again and again, ever more slowly: storage that is away or full comes back,
 /// and until then state is in memory.
-fn work(mut keeper: Keeper<ObjectFolder>, received: &Receiver<Request>, done: &Sender<Ended>) {
+fn work(
+    mut keeper: Keeper<ObjectFolder>,
+    received: &Receiver<Request>,
+    done: &Sender<Ended>,
+    failures: &AtomicU64,
+) {
     let mut requests = Requests::default();
     let mut pause = RETRY_FIRST;
     loop {
@@ -276,9 +284,10 @@ fn work(mut keeper: Keeper<ObjectFolder>, received: &Receiver<Request>, done: &S
             Ok(outcome) => {
                 requests.done();
                 pause = RETRY_FIRST;
-                tell(&mut keeper, outcome, begun.elapsed(), done);
+                tell(&mut keeper, outcome, begun.elapsed(), (done, failures));
             }
             Err(fault) => {
+                failures.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(%fault, "the storage of checkpoints fails; trying again");
                 if !wait(received, &mut requests, pause) {
                     return;
@@ -307,7 +316,12 @@ fn wait(received: &Receiver<Request>, requests: &mut Requests, pause: Duration) 
     }
 }
 
-fn tell(keeper: &mut Keeper<ObjectFolder>, outcome: Outcome, took: Duration, done: &Sender<Ended>) {
+fn tell(
+    keeper: &mut Keeper<ObjectFolder>,
+    outcome: Outcome,
+    took: Duration,
+    (done, failures): (&Sender<Ended>, &AtomicU64),
+) {
     // a worker that is gone takes nothing, and its requests end
     let give = |ended| drop(done.send(ended));
     match outcome {
@@ -325,6 +339,7 @@ fn tell(keeper: &mut Keeper<ObjectFolder>, outcome: Outcome, took: Duration, don
             );
             give(Ended::Saved(task, saved));
             if let Err(fault) = keeper.tidy(task) {
+                failures.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(%fault, "folding checkpoints; it is tried again after the next one");
             }
         }

@@ -123,6 +123,7 @@ fn samples(writer: &Writer<ObjectArchive>, behind: Option<Behind>, now: Processi
         samples.count(metrics::ARCHIVED_RANGES, &set, counts.ranges);
         samples.count(metrics::ARCHIVE_UNREADABLE, &set, counts.unreadable);
     }
+    samples.count(metrics::ARCHIVE_FAILURES, &[], writer.failures());
     if let Some(behind) = behind {
         samples.count(metrics::ARCHIVE_LAG, &[], behind.records);
     }

@@ -81,6 +81,7 @@ pub struct Writer<S> {
     ranges: BTreeMap<(Set, u32), Range>,
     counts: BTreeMap<Set, Counts>,
     trouble: Option<Trouble>,
+    failures: u64,
     /// The range that was to be closed last.
     tried: Option<(Set, u32)>,
 }
@@ -107,7 +108,8 @@ impl<S: RangeStore> Writer<S> {
             }
         }
         let names = Names::default();
-        Ok(Writer { store, limits, names, ranges, counts: BTreeMap::new(), trouble: None, tried: None })
+        let counts = BTreeMap::new();
+        Ok(Writer { store, limits, names, ranges, counts, trouble: None, failures: 0, tried: None })
     }
 
     /// The archive, without what was gathered.
@@ -133,6 +135,12 @@ impl<S: RangeStore> Writer<S> {
     #[must_use]
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.as_ref().map(|trouble| &*trouble.fault)
+    }
+
+    /// How often the storage has failed.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.failures
     }
 
     /// When the oldest record came that is not archived yet.
@@ -261,6 +269,7 @@ impl<S: RangeStore> Writer<S> {
             }
             Err(fault) => {
                 tracing::warn!(%fault, "the storage of the archive fails; trying again");
+                self.failures += 1;
                 let before = self.trouble.as_ref().map(|trouble| trouble.pause);
                 let pause = before.map_or(RETRY_FIRST, |pause| (pause * 2).min(RETRY_LAST));
                 self.trouble = Some(Trouble { fault: fault.to_string(), pause, until: now.plus(pause) });

@@ -479,6 +479,7 @@ fn lives<S: Stage>(
     let group = group_of(&instance.config, role);
     let mut begun = 0;
     let mut lives = ShortLives::default();
+    let storage_failures = Arc::<AtomicU64>::default();
     while !instance.stop.load(Ordering::Relaxed) {
         instance.heartbeats.beat(role);
         begun += 1;
@@ -502,12 +503,14 @@ fn lives<S: Stage>(
                 continue;
             }
         };
-        let storage = StorageThread::start(&instance.place, &group, instance.topology.names())
+        let names = instance.topology.names();
+        let storage = StorageThread::start(&instance.place, &group, names, &storage_failures)
             .context("starting the thread of the checkpoints")?;
         let mut worker = Worker::new(stage(), log, settings)
             .with_checkpoints(Box::new(storage), instance.config.checkpoints.cadence);
         lives.begins();
-        match one_life(instance, role, (begun, &lives), &mut worker, &sample) {
+        let counts = Counts { begun, lives: &lives, storage_failures: &storage_failures };
+        match one_life(instance, role, &counts, &mut worker, &sample) {
             Ok(()) => {}
             Err(WorkerError::Log(error @ (LogError::Retention { .. } | LogError::Fatal(_)))) => {
                 return Err(error.into());
@@ -538,10 +541,18 @@ fn lives<S: Stage>(
     Ok(())
 }
 
+/// What is counted of a role over its lives.
+struct Counts<'l> {
+    /// Lives.
+    begun: u64,
+    lives: &'l ShortLives,
+    storage_failures: &'l AtomicU64,
+}
+
 fn one_life<S: Stage>(
     instance: &Instance,
     role: Role,
-    (begun, lives): (u64, &ShortLives),
+    counts: &Counts<'_>,
     worker: &mut Worker<S, KafkaLog>,
     sample: &impl Fn(&mut Samples, TopicPartition, &S::Task),
 ) -> Result<(), WorkerError> {
@@ -563,8 +574,8 @@ fn one_life<S: Stage>(
         let now = SystemClock.now();
         if now.since(said_at) >= STATUS_INTERVAL {
             said_at = now;
-            let mut status = status_of(name, begun, worker, sample, now);
-            status.waits_for = lives.trouble().or(status.waits_for);
+            let mut status = status_of(name, counts, worker, sample, now);
+            status.waits_for = counts.lives.trouble().or(status.waits_for);
             instance.status.set(name, status);
             restores.tell(name, worker.restoring());
         }
@@ -580,14 +591,16 @@ fn not_begun(name: &'static str, begun: u64, error: &LogError) -> RoleStatus {
 
 fn status_of<S: Stage>(
     name: &'static str,
-    begun: u64,
+    counts: &Counts<'_>,
     worker: &mut Worker<S, KafkaLog>,
     sample: &impl Fn(&mut Samples, TopicPartition, &S::Task),
     now: ProcessingTime,
 ) -> RoleStatus {
     let mut samples = Samples::default();
-    samples.count(metrics::LIVES, &[name], begun);
+    samples.count(metrics::LIVES, &[name], counts.begun);
     samples.count(metrics::PARTITIONS_LOST, &[name], worker.lost());
+    let failures = counts.storage_failures.load(Ordering::Relaxed);
+    samples.count(metrics::CHECKPOINT_FAILURES, &[name], failures);
     let age = worker.oldest_open().map_or(Duration::ZERO, |opened| now.since(opened));
     samples.add(metrics::OLDEST_OPEN_CHAIN, &[name], age.as_secs_f64());
     let mut waits_for = (!worker.log().is_connected())

@@ -96,6 +96,7 @@ metrics! {
     CHECKPOINT_OFFSET = "tillstream_checkpoint_offset" Gauge ["topic", "partition"] "Offset of the newest checkpoint that is saved.";
     CHECKPOINTS = "tillstream_checkpoints_total" Counter ["stage"] "Checkpoints saved.";
     CHECKPOINT_BYTES = "tillstream_checkpoint_bytes_total" Counter ["stage"] "Bytes of checkpoints saved.";
+    CHECKPOINT_FAILURES = "tillstream_checkpoint_storage_failures_total" Counter ["stage"] "Requests that the storage of checkpoints refused or did not answer; they are made again.";
     RESTORING = "tillstream_restoring_partitions" Gauge ["stage"] "Partitions that are not yet where their group has committed.";
     RESTORE_BYTES = "tillstream_restore_remaining_bytes" Gauge ["stage"] "Bytes of checkpoints that are still to be put back.";
     RESTORE_RECORDS = "tillstream_restore_remaining_records" Gauge ["stage"] "Records that are still to be read to restore tasks.";
@@ -117,6 +118,7 @@ metrics! {
     ARCHIVED_ROWS = "tillstream_archived_rows_total" Counter ["set"] "Rows that this instance has put into the feature log: vectors or labels.";
     ARCHIVED_RANGES = "tillstream_archived_ranges_total" Counter ["set"] "Ranges of offsets that this instance has put into the feature log.";
     ARCHIVE_UNREADABLE = "tillstream_archive_unreadable_records_total" Counter ["set"] "Published records that are not archived, because they are not what is known of their contract.";
+    ARCHIVE_FAILURES = "tillstream_archive_storage_failures_total" Counter [] "Ranges that the storage of the archive did not take; they are tried again.";
     ARCHIVE_LAG = "tillstream_archive_lag_records" Gauge [] "Published records that the archive has not read yet.";
     ARCHIVE_OLDEST = "tillstream_archive_oldest_record_seconds" Gauge [] "For how long the oldest record that was read waits to be archived.";
     READY = "tillstream_ready" Gauge ["role"] "1 while a role does its work, 0 while it waits for something; /readyz says for what.";

@@ -21,6 +21,7 @@ fn a_disk_that_is_full_for_a_while_costs_checkpoints_and_nothing_else() {
             age(&instance) > 4.0 * f64::from(PARTITIONS),
             "whoever looks is told: one is due every second"
         );
+        assert!(instance.metric("tillstream_checkpoint_storage_failures_total", &["keyed"]) > 1.0);
         instance.disk_has_room();
         let all = small + f64::from(PARTITIONS);
         instance.wait_until("writing checkpoints", |instance| saved(instance) >= all);

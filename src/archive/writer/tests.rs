@@ -301,6 +301,7 @@ fn storage_that_fails_is_tried_again_later_and_nothing_is_lost() {
     }
     assert!(!writer.try_to_close(ProcessingTime(1_000)));
     assert!(writer.trouble().is_some_and(|trouble| trouble.starts_with("dying at")));
+    assert_eq!(writer.failures(), 1);
     writer.store.deaths = 0;
     assert!(!writer.try_to_close(ProcessingTime(1_199)), "not before the pause is over");
     assert!(writer.try_to_close(ProcessingTime(1_200)));
