@@ -605,9 +605,13 @@ fn status_of<S: Stage>(
     samples.add(metrics::OLDEST_OPEN_CHAIN, &[name], age.as_secs_f64());
     let mut waits_for = (!worker.log().is_connected())
         .then(|| "the broker does not answer, or the group has not formed".to_owned());
+    let unread = worker.log().unread();
     for (partition, task, next, committed) in worker.tasks() {
         sample(&mut samples, partition, task);
         samples.offsets(partition, next, committed);
+        if let Some(records) = unread.get(&partition) {
+            samples.lag(partition, *records);
+        }
     }
     for (partition, saved) in worker.checkpoints() {
         samples.checkpoints(name, partition, saved, now);

@@ -39,6 +39,7 @@ use crate::time::{Clock, ProcessingTime, Stopwatch, SystemClock};
 pub use client::Linger;
 use consumer::GroupConsumer;
 use producer::LogProducer;
+use std::collections::BTreeMap;
 use transactions::TransactionalProducer;
 
 /// One member of a stage's group, and the producers of one life.
@@ -83,6 +84,13 @@ impl KafkaLog {
             batching: LogProducer::new(settings, life, Linger::ForBatches)?,
             began: (SystemClock.now(), Stopwatch::start()),
         })
+    }
+
+    /// How many records of each partition were not handed out yet, as far as the broker has said where it ends; of a second
+    /// ago, or from when it last answered.
+    #[must_use]
+    pub fn unread(&self) -> BTreeMap<TopicPartition, u64> {
+        self.consumer.unread()
     }
 }
 

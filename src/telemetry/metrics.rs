@@ -103,6 +103,7 @@ metrics! {
     RESTORE_SECONDS = "tillstream_restore_remaining_seconds" Gauge ["stage"] "For how long the slowest restore goes on, at its pace so far.";
     NEXT_OFFSET = "tillstream_next_offset" Gauge ["topic", "partition"] "Next offset to fold.";
     COMMITTED_OFFSET = "tillstream_committed_offset" Gauge ["topic", "partition"] "Offset committed by this instance.";
+    LAG = "tillstream_lag_records" Gauge ["topic", "partition"] "Records of a partition that were not read yet, as far as the broker has said where it ends.";
     VIEW_LAG = "tillstream_view_lag_records" Gauge [] "Published records that the view has not read yet.";
     VIEW_LAG_AGE = "tillstream_view_lag_age_seconds" Gauge [] "How long ago it was found out how many published records the view has not read.";
     VIEW_UNREADABLE = "tillstream_view_unreadable_records_total" Counter ["topic"] "Published records that the view left out, because they are not what it knows of their contract.";
@@ -243,6 +244,11 @@ impl Samples {
         let number = partition.partition.to_string();
         self.add(NEXT_OFFSET, &[partition.topic.name(), &number], next as f64);
         self.add(COMMITTED_OFFSET, &[partition.topic.name(), &number], committed as f64);
+    }
+
+    /// Of what a partition has that was not read.
+    pub fn lag(&mut self, partition: TopicPartition, records: u64) {
+        self.count(LAG, &[partition.topic.name(), &partition.partition.to_string()], records);
     }
 
     /// Of the tasks that are being restored.

@@ -112,6 +112,7 @@ fn prometheus_reads_us_finds_its_rules_in_order_and_has_their_alerts_told() {
         instance.metric("tillstream_decisions_total", &[]) > 0.0
             && instance.metric("tillstream_checkpoints_total", &[]) > 0.0
     });
+    what_is_unread_is_said(&shop, &mut instance);
     promtool_has_nothing_to_say(&instance.get("/metrics").1);
     promtool_has_nothing_to_say(&each_metric());
 
@@ -182,6 +183,30 @@ fn a_page_of_the_engine_keeps_its_own_ticket_silent_and_no_other() {
         alertmanager.alerts().into_iter().filter(|alert| alert["status"]["state"] == "suppressed").collect();
     let [silenced] = silenced.as_slice() else { panic!("one is silent: {silenced:?}") };
     assert_eq!(silenced["labels"], lives("ticket", "a")["labels"]);
+}
+
+/// Records of a transaction that is open are there and cannot be read; of one that was taken back nothing is left to be read.
+fn what_is_unread_is_said(shop: &Shop, instance: &mut Instance) {
+    let lag = |instance: &Instance| instance.metric("tillstream_lag_records", &["topic=\"labels\""]);
+    let patience = Duration::from_secs(20);
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", shop.brokers())
+        .set("transactional.id", "unread")
+        .create()
+        .expect("a producer");
+    instance.wait_until("all labels are read", |instance| {
+        instance.get("/metrics").1.contains("tillstream_lag_records{") && lag(instance) == 0.0
+    });
+    producer.init_transactions(patience).expect("a broker");
+    producer.begin_transaction().expect("a transaction");
+    for _ in 0..7 {
+        let record = BaseRecord::to("labels").key("one").payload("{}");
+        producer.send(record).map_err(|(fault, _)| fault).expect("room in the queue");
+    }
+    producer.flush(patience).expect("the broker takes them");
+    instance.wait_until("seven are unread", |instance| lag(instance) == 7.0);
+    producer.abort_transaction(patience).expect("it is taken back");
+    instance.wait_until("nothing is unread", |instance| lag(instance) == 0.0);
 }
 
 /// `promtool check metrics`: no fault, and no word about names, units, types or help.

@@ -3,7 +3,7 @@
 use super::client::{ClientSettings, tell};
 use super::committed::{NextOffset, TopicIds};
 use super::raw;
-use super::statistics::AtEnd;
+use super::statistics::{self, AtEnd};
 use crate::log::position::Offset;
 use crate::log::{
     CommitMode, Committed, Fetched, Headers, LogError, LogRecord, PollWait, Polled, Start, Topic,
@@ -19,6 +19,7 @@ use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset as KafkaOffset};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -45,6 +46,8 @@ enum Told {
 struct Callbacks {
     told: Mutex<Vec<Told>>,
     at_end: Mutex<AtEnd>,
+    /// Of each partition, when it was last said.
+    unread: Mutex<BTreeMap<TopicPartition, u64>>,
     connected: AtomicBool,
     /// The consumer is being closed: nobody polls any more, so revocations are answered at once.
     closing: AtomicBool,
@@ -54,12 +57,14 @@ impl ClientContext for Callbacks {
     fn stats(&self, _: Statistics) {}
 
     fn stats_raw(&self, statistics: &[u8]) {
+        let Some(statistics) = statistics::Statistics::read(statistics) else { return };
+        let place = |topic: &str, number| Some(TopicPartition::new(Topic::from_name(topic)?, number));
+        let unread =
+            statistics.unread().filter_map(|(topic, number, records)| Some((place(topic, number)?, records)));
+        *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = unread.collect();
         let mut at_end = self.at_end.lock().unwrap_or_else(PoisonError::into_inner);
-        let partitions = at_end
-            .partitions(statistics)
-            .into_iter()
-            .filter_map(|(topic, partition)| Some(TopicPartition::new(Topic::from_name(&topic)?, partition)))
-            .collect();
+        let ended = at_end.partitions(&statistics).into_iter();
+        let partitions = ended.filter_map(|(topic, number)| place(&topic, number)).collect();
         self.tell(Told::AtEnd(partitions, SystemClock.now()));
     }
 
@@ -129,6 +134,7 @@ impl GroupConsumer {
         let callbacks = Callbacks {
             told: Mutex::default(),
             at_end: Mutex::default(),
+            unread: Mutex::default(),
             connected: AtomicBool::new(false),
             closing: AtomicBool::new(false),
         };
@@ -262,6 +268,11 @@ impl GroupConsumer {
             }
             Err(fault) => Err(transient(fault)),
         }
+    }
+
+    /// How many records of each partition were not handed out yet, as far as the broker has said where it ends.
+    pub(super) fn unread(&self) -> BTreeMap<TopicPartition, u64> {
+        self.consumer.context().unread.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn is_connected(&self) -> bool {
