@@ -124,7 +124,7 @@ impl Api {
         submitter: Arc<dyn Submit>,
         fold: &Arc<FoldSettings>,
     ) -> Api {
-        let counts = Arc::new(Counts::new());
+        let counts = Arc::new(Counts::new(&live.score_times));
         let state = ApiState(Arc::new(Shared {
             score: settings.score,
             submitter,

@@ -1,10 +1,11 @@
 //! The view as it changes: who waits for a score, who follows a session, how far behind it is.
 
+use super::counts::ScoreTimes;
 use super::rules::RulesInForce;
 use crate::event::DecisionId;
 use crate::log::kafka::Behind;
 use crate::log::{Fetched, Topic};
-use crate::time::{Clock, SystemClock};
+use crate::time::{Clock, ProcessingTime, SystemClock};
 use crate::view::{Decided, News, Published, View, ViewSettings};
 use dashmap::DashMap;
 use serde::Serialize;
@@ -27,6 +28,8 @@ pub struct Live {
     behind: Mutex<BTreeMap<&'static str, Option<Behind>>>,
     /// Visitors who were pushed recommendations.
     pushed: AtomicU64,
+    /// How long scores took.
+    pub(super) score_times: ScoreTimes,
     /// Records that were none of their contract, by topic.
     unreadable: Mutex<BTreeMap<Topic, u64>>,
     /// Those who follow everything.
@@ -78,6 +81,7 @@ impl Live {
             following: DashMap::new(),
             behind: Mutex::default(),
             pushed: AtomicU64::new(0),
+            score_times: ScoreTimes::since(SystemClock.now()),
             unreadable: Mutex::default(),
             followers: broadcast::Sender::new(TOLD_MAX),
         }
@@ -94,6 +98,8 @@ impl Live {
             Ok(Some(News::Minute(minute))) => self.tell_all(Told::Minute(minute)),
             Ok(Some(News::Quality(quality))) => self.tell_all(Told::Quality(quality)),
             Ok(Some(News::Score(decision, decided))) => {
+                let published = fetched.record.timestamp_ms.map(ProcessingTime);
+                self.score_times.took(published, decided.record.event_time);
                 self.tell_all(Told::Decision(decided.record.clone()));
                 let waiting = self.waiting.remove(&decision).map(|(_, waiting)| waiting);
                 for waits in waiting.into_iter().flatten() {

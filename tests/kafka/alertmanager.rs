@@ -111,7 +111,10 @@ fn prometheus_reads_us_finds_its_rules_in_order_and_has_their_alerts_told() {
     instance.wait_until("it has decided and saved", |instance| {
         instance.metric("tillstream_decisions_total", &[]) > 0.0
             && instance.metric("tillstream_checkpoints_total", &[]) > 0.0
+            && instance.metric("tillstream_event_to_score_seconds_count", &[]) > 0.0
     });
+    // a rule asks for this bucket by its name
+    assert!(instance.get("/metrics").1.contains("tillstream_event_to_score_seconds_bucket{le=\"5\"}"));
     what_is_unread_is_said(&shop, &mut instance);
     promtool_has_nothing_to_say(&instance.get("/metrics").1);
     promtool_has_nothing_to_say(&each_metric());
