@@ -26,10 +26,13 @@ const OF_THE_SHOP: [&str; 6] = ["clickstream", "payments", "orders", "pos", "acc
 /// The topic of what models that run elsewhere say.
 const PREDICTIONS: &str = "predictions";
 
+/// Kind, subject and words of a change.
+type Name = (Box<str>, Box<str>, Box<str>);
+
 /// Changes by what they are: kind, subject and words; each by when it was heard of first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Changes {
-    known: BTreeMap<(Box<str>, Box<str>, Box<str>), EventTime>,
+    known: BTreeMap<Name, EventTime>,
 }
 
 impl Changes {

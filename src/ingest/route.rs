@@ -157,7 +157,6 @@ impl Router<'_> {
     }
 
     /// The copy of a prediction, for the prediction itself.
-    #[expect(clippy::unused_self, reason = "every event is routed by the router")]
     pub fn prediction(&self, said: &Prediction<'_>, time: EventTime, mut each: impl FnMut(&Copy<'_>)) {
         let decision = said.decision();
         let features = said.features.iter().flatten().filter_map(|(name, value)| {
@@ -314,7 +313,6 @@ impl Router<'_> {
     }
 
     /// The copy of a change upstream. Partitions that tell of the same are heard once.
-    #[expect(clippy::unused_self, reason = "every event is routed by the router")]
     pub fn change(&self, change: &Change, mut each: impl FnMut(&Copy<'_>)) {
         let event_id = format!("{} {}", change.kind, change.what);
         let body = Body::Changed(Box::new(change.clone()));
