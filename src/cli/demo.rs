@@ -36,7 +36,7 @@ const ORDINARY_FRAUD: f64 = 0.01;
 /// How often the summary is drawn.
 const REDRAW: Duration = Duration::from_millis(250);
 
-/// Plays a shop's day at many times real speed through the whole engine in one process, without a
+/// Plays four days of a shop at many times real speed through the whole engine in one process, without a
 /// broker, and shows what it finds, on the terminal and on a page: card testers and bots are planted, and the truth about them is known.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
