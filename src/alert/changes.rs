@@ -1,7 +1,6 @@
 //! What changed upstream lately: what may be why something is no longer as it was.
 //!
-//! A producer that was not there before, rules or a model of another version, many items of the catalogue. An alert names those that
-//! came shortly before it began.
+//! Rules or a model of another version. An alert names those that came shortly before it began.
 
 use super::About;
 use crate::event::alert::{AlertKind, Cause, Change};

@@ -219,7 +219,6 @@ impl Decide {
             }
             DecisionEvent::Rules(rules) => self.take_rules(task, rules, fetched.partition.partition, out),
             DecisionEvent::Prediction(said) => self.fold_prediction(task, said, out),
-            DecisionEvent::Changed(change) => self.tell_of(change, out),
             DecisionEvent::Volume(volume) => {
                 self.send_to_monitor(VOLUMES, &MonitorEvent::Volume(volume.clone()), out);
             }

@@ -3,9 +3,6 @@
 
 #![expect(clippy::indexing_slicing, reason = "arrays are as long as the enum that indexes them")]
 
-mod news;
-
-use self::news::CatalogueHours;
 use super::outputs::Outputs;
 use super::settings::{FoldSettings, Topology, shape};
 use super::stage::{FoldError, Stage};
@@ -31,7 +28,6 @@ use crate::ledger::IngestLedger;
 use crate::log::frame::{FoldVersion, Promise, SourceId};
 use crate::log::position::Offset;
 use crate::log::{Fetched, Start, Topic, TopicPartition};
-use crate::names::Names;
 use crate::state::Tracking;
 use crate::time::{EventTime, millis};
 use serde::{Deserialize, Serialize};
@@ -58,9 +54,6 @@ pub struct IngestTask {
     pub highest: Option<EventTime>,
     /// What became of the records.
     pub ledger: IngestLedger,
-    /// Who produces.
-    producers: Names,
-    catalogue: CatalogueHours,
 }
 
 impl Ingest {
@@ -154,8 +147,7 @@ impl Ingest {
             // what the shop sells goes no further from here: who serves it reads the topic itself; a tombstone is an item that left
             Topic::Catalogue if payload(fetched).is_empty() && fetched.record.key.is_some() => {}
             Topic::Catalogue => {
-                let item = self.read(task, fetched, CatalogueItem::decode)?;
-                self.look_at_catalogue(task, EventTime(item.event_time_ms), out);
+                self.read(task, fetched, CatalogueItem::decode)?;
             }
             other => unreachable!("{other:?} is not a raw topic"),
         }
@@ -271,10 +263,7 @@ impl Stage for Ingest {
     fn fold(&self, task: &mut IngestTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), FoldError> {
         task.ledger.records += 1;
         match self.take(task, fetched, out) {
-            Ok(()) => {
-                task.ledger.routed += 1;
-                self.look_at_producer(task, fetched, out);
-            }
+            Ok(()) => task.ledger.routed += 1,
             Err(reject) => {
                 let place = RejectReason::ALL.iter().position(|reason| *reason == reject.reason);
                 task.ledger.dead_lettered[place.expect("every reason is in the list")] += 1;

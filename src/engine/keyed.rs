@@ -222,12 +222,6 @@ impl Keyed {
                     self.send_to_decision(said.decision, &DecisionEvent::Prediction(said.clone()), out);
                     Disposition::folded(copy.time, watermark)
                 }
-                Body::Changed(change) => {
-                    let partitions = self.topology.partitions(Topic::Decision);
-                    let event = DecisionEvent::Changed(change.clone());
-                    out.event(partition_of(copy.hash, partitions), &event);
-                    Disposition::folded(copy.time, watermark)
-                }
                 Body::Link(_, customer) => {
                     self.fold_link(task, copy, |links| links.add_customer(customer, copy.time))
                 }

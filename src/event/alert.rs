@@ -268,7 +268,7 @@ pub struct Cause {
 /// A change upstream, on its way to whoever keeps the alerts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// What sort: `producer`, `catalogue`, `rules`, `model`.
+    /// What sort: `rules`, `model`.
     pub kind: Box<str>,
     /// The topic or score that it is about.
     pub subject: Box<str>,

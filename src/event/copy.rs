@@ -5,7 +5,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "arrays are as long as the enum that indexes them")]
 
-use super::alert::{AlertCommand, Change};
+use super::alert::AlertCommand;
 use super::entity::{EntityKind, EntitySet};
 use super::prediction::Prediction;
 use super::source::Source;
@@ -63,8 +63,6 @@ pub enum Body<'a> {
     Alert(Box<AlertCommand>),
     /// What a model that runs elsewhere said, for the prediction itself.
     Prediction(#[serde(borrow)] Box<Prediction<'a>>),
-    /// Something has changed upstream, for whoever keeps the alerts.
-    Changed(Box<Change>),
 }
 
 /// A copy that goes on to whom the entity is linked to that the event named: a customer, or a customer's visitor.
@@ -106,7 +104,7 @@ impl Body<'_> {
             Body::AtTill(_) => return 20_000 + Source::PosTransaction.stream(),
             Body::Prediction(_) => return 30_000,
             // under a key that is nobody else's
-            Body::Rules(_) | Body::Alert(_) | Body::Changed(_) => return 0,
+            Body::Rules(_) | Body::Alert(_) => return 0,
         };
         source.stream()
     }

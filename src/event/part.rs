@@ -1,6 +1,6 @@
 //! What comes to a decision through the decision log: what entities answer for its payment, and later what became known of it.
 
-use super::alert::{AlertCommand, Change};
+use super::alert::AlertCommand;
 use super::business::MinutePart;
 use super::copy::LabelOutcome;
 use super::entity::{EntityKind, EntitySet};
@@ -84,8 +84,6 @@ pub enum DecisionEvent<'a> {
     /// What a model that runs elsewhere said.
     #[serde(borrow)]
     Prediction(Box<Prediction<'a>>),
-    /// Something has changed upstream, on its way to whoever keeps the alerts.
-    Changed(Box<Change>),
 }
 
 /// Rules that were published. They are in force from here on if their version is above that of those that are.

@@ -17,7 +17,6 @@ use crate::codec::predictions::{FeatureValue, Prediction};
 use crate::codec::rules::RulesPublished;
 use crate::codec::text::{AnyJson, Text, as_str};
 use crate::condition::Known;
-use crate::event::alert::Change;
 use crate::event::business::RECOMMENDED_LIST;
 use crate::event::prediction::{self, Told as Predicted};
 use crate::event::{
@@ -36,8 +35,6 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 const TILL: u64 = 1;
 /// Where all rules go, so that they keep their order.
 const RULES_KEY: &str = "rules";
-/// Where everything goes that changes upstream.
-const CHANGES_KEY: &str = "changes";
 
 /// What routing goes by.
 #[derive(Debug, Clone, Copy)]
@@ -310,13 +307,6 @@ impl Router<'_> {
         let body = Body::Alert(Box::new(control.command(time)));
         let (key, event_id) = (control.fingerprint.as_str(), control.event_id.as_str());
         each(&copy(EntityKind::Control, key, event_id, time, body));
-    }
-
-    /// The copy of a change upstream. Partitions that tell of the same are heard once.
-    pub fn change(&self, change: &Change, mut each: impl FnMut(&Copy<'_>)) {
-        let event_id = format!("{} {}", change.kind, change.what);
-        let body = Body::Changed(Box::new(change.clone()));
-        each(&copy(EntityKind::Control, CHANGES_KEY, &event_id, change.at, body));
     }
 
     /// The copies of what goes on to a customer whom another entity is linked to. A loyalty number that a card is linked to may be

@@ -222,7 +222,6 @@ fn stream(copy: &EventCopy<'_>, forwarded: bool) -> String {
         Body::Rules(_) => "rules".to_owned(),
         Body::Alert(_) => "alert".to_owned(),
         Body::Prediction(_) => "prediction".to_owned(),
-        Body::Changed(_) => "changed".to_owned(),
         Body::Basket(..) => "pos_transaction".to_owned(),
         Body::Values(source, _) => of_source(source).to_owned(),
         Body::ForLinked(source, _) => format!("for linked, {}", of_source(source)),
@@ -464,7 +463,7 @@ impl<'a> Task<'a> {
                 }
             }
             Body::Rules(_) => self.outcome.rules += 1,
-            Body::Alert(_) | Body::Changed(_) => {}
+            Body::Alert(_) => {}
             Body::Prediction(_) => self.outcome.predictions += 1,
             Body::Link(_, customer) => {
                 let logins = self.logins.entry((copy.kind, copy.key.to_owned())).or_default();
@@ -548,7 +547,6 @@ impl<'a> Task<'a> {
             | Body::ForLinked(..)
             | Body::Alert(_)
             | Body::Prediction(_)
-            | Body::Changed(_)
             | Body::Values(..) => false,
         }
     }

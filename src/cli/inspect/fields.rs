@@ -76,7 +76,6 @@ pub(super) fn json_of_decision_event(event: &DecisionEvent<'_>, plan: &FeaturePl
         DecisionEvent::Volume(volume) => text_of(volume),
         DecisionEvent::Minute(part) => text_of(part),
         DecisionEvent::Prediction(said) => text_of(said),
-        DecisionEvent::Changed(change) => text_of(change),
         DecisionEvent::Label(label) => text_of(&ShownLabel {
             decision: label.decision.to_string(),
             label: label.event_id,
@@ -137,7 +136,6 @@ fn json_of_body(body: &Body<'_>) -> Value {
         Body::Rules(rules) => json!({"rules": rules}),
         Body::Alert(command) => json!({"alert": command}),
         Body::Prediction(said) => json!({"prediction": said}),
-        Body::Changed(change) => json!({"changed": change}),
         Body::Link(source, customer) => json!({"link": {"event": source.name(), "customer": customer}}),
         Body::Visited(source, visitor) => json!({"visited": {"event": source.name(), "visitor": visitor}}),
         Body::ForLinked(source, values) => {
