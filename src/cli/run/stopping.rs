@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// How long a role that keeps up goes on after those before it have ended, although records still come: then they are
 /// from another instance, which goes on, and so will the next owner.
-const OTHERS_PATIENCE: Duration = Duration::from_millis(150);
+const OTHERS_PATIENCE: Duration = Duration::from_millis(80);
 /// So many cycles without a record, in whatever order, and it keeps up.
 const EMPTY_CYCLES: u32 = 3;
 /// Cycles without a record after which a role counts as having nothing left to read.
