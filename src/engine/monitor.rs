@@ -51,7 +51,7 @@ pub struct MonitorTask {
     pub sources: Sources,
     /// Frames refused, by reason.
     pub refused: BTreeMap<Refusal, u64>,
-    /// Labelled scores of models beyond [`MODELS_MAX`]: not watched.
+    /// Labelled scores of models beyond those that are watched.
     pub unwatched: u64,
     /// Labelled scores that counted.
     pub judged: u64,

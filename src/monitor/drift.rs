@@ -65,7 +65,7 @@ pub struct Windows {
     streams: BTreeMap<Box<str>, Stream>,
     /// Profiles of windows that were judged.
     pub too_late: u64,
-    /// Windows of streams beyond [`STREAMS_MAX`].
+    /// Windows of streams beyond those that are watched.
     pub unwatched: u64,
 }
 
