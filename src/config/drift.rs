@@ -2,6 +2,7 @@
 
 use super::reader::Section;
 use crate::drift::DriftSettings;
+use crate::drift::settings::{Cycle, Least};
 use crate::engine::decide::profile::dimensions;
 use crate::fault::Fault;
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub(super) fn drift(
         learn: section.duration("learn", 14 * DAY, window, faults),
         resolve_after: section.duration("resolve_after", 3 * window, window, faults),
         adopt_after: section.duration("adopt_after", 7 * DAY, window, faults),
+        cycle: Cycle::WEEK,
+        least: Least::USUAL,
     };
     section.finish(faults);
     settings

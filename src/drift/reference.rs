@@ -12,17 +12,13 @@ pub mod seasonal;
 
 use super::p_value::normal_survival;
 use super::profile::{Profile, Sketch};
-use super::settings::DriftSettings;
+use super::settings::{DriftSettings, Least};
 use crate::time::EventTime;
 use cells::{Cells, tally};
 use evidence::{Evidence, chi_square, normal_score};
 use seasonal::{Grain, Seasonal};
 use serde::{Deserialize, Serialize};
 
-/// Values that must have been seen before cells are cut.
-const CUT_AFTER: u64 = 300;
-/// And windows.
-const CUT_AFTER_WINDOWS: u32 = 12;
 /// Windows over which the dispersion is averaged.
 const DISPERSION_WINDOWS: f64 = 60.0;
 /// What it is before any, and as how many windows that counts.
@@ -138,7 +134,13 @@ impl Reference {
         let mut is_odd = false;
         if self.windows > 0 {
             let (shares, weight) = self.presence.expected(start, 2);
-            let looked = self.missing.look(&presence, &shares, weight, start, known.then_some(threshold));
+            let looked = self.missing.look(
+                &presence,
+                (&shares, weight),
+                start,
+                known.then_some(threshold),
+                settings.least.expected,
+            );
             is_odd |= looked.is_some_and(|(score, _)| score > SUSPICIOUS);
             self.missing.run.keep(None);
             let goes_on = !self.missing.run.observed.is_empty();
@@ -147,16 +149,20 @@ impl Reference {
         if let (Some(cells), Some(sketch)) = (&self.cells, sketch) {
             let counts = tally(cells, sketch);
             let (shares, weight) = self.shares.expected(start, counts.len());
-            if let Some((score, p_value)) =
-                self.values.look(&counts, &shares, weight, start, known.then_some(threshold))
-            {
+            if let Some((score, p_value)) = self.values.look(
+                &counts,
+                (&shares, weight),
+                start,
+                known.then_some(threshold),
+                settings.least.expected,
+            ) {
                 seen.p_value = Some(p_value);
                 is_odd |= score > SUSPICIOUS;
                 self.values.run.keep(Some(sketch));
             }
         }
         if !(known && (is_frozen || is_odd || self.is_rising(threshold))) {
-            self.learn(sketch, presence, start);
+            self.learn(sketch, presence, start, settings);
         }
         seen
     }
@@ -173,12 +179,19 @@ impl Reference {
         self.values.evidence.sum().max(self.missing.evidence.sum())
     }
 
-    fn learn(&mut self, sketch: Option<&Sketch>, presence: [f64; 2], start: EventTime) {
+    fn learn(
+        &mut self,
+        sketch: Option<&Sketch>,
+        presence: [f64; 2],
+        start: EventTime,
+        settings: &DriftSettings,
+    ) {
         self.windows += 1;
         self.presence.learn(start, &presence);
         let Some(sketch) = sketch else { return };
         self.long_run.take(sketch);
-        if self.cells.is_none() && self.windows >= CUT_AFTER_WINDOWS && self.long_run.present() >= CUT_AFTER {
+        let Least { values, windows, .. } = settings.least;
+        if self.cells.is_none() && self.windows >= windows && self.long_run.present() >= values {
             self.cells = self.long_run.all().as_ref().and_then(Cells::of);
         }
         if let Some(cells) = &self.cells {
@@ -285,17 +298,17 @@ impl LongRun {
 }
 
 impl Watched {
-    /// Compares counts with shares that weigh as much as `weight` records. Returns the score and the probability of one as
-    /// large by chance. Evidence is summed up to a little beyond `threshold` where there is one; without, the dispersion alone is learned.
+    /// Compares counts with shares that weigh as much as `weight` records, over cells in which `least` values are expected. Returns
+    /// the score and the probability of one as large by chance. Evidence is summed up to a little beyond `threshold` where there is one; without, the dispersion alone is learned.
     fn look(
         &mut self,
         counts: &[f64],
-        shares: &[f64],
-        weight: f64,
+        (shares, weight): (&[f64], f64),
         start: EventTime,
         threshold: Option<f64>,
+        least: f64,
     ) -> Option<(f64, f64)> {
-        let (statistic, freedom) = chi_square(counts, shares, weight)?;
+        let (statistic, freedom) = chi_square(counts, shares, weight, least)?;
         let dispersion = self.dispersion();
         let raw = normal_score(statistic / dispersion, freedom);
         let score = raw;

@@ -1,5 +1,6 @@
 //! What is watched, and how often it may be wrong.
 
+use super::watch::{Kind, Season, WatchSettings};
 use std::time::Duration;
 
 /// The length of a month, in the sense of the budget.
@@ -28,9 +29,70 @@ pub struct DriftSettings {
     pub resolve_after: Duration,
     /// Values that have been otherwise for so long are the reference from then on.
     pub adopt_after: Duration,
+    /// The shape that counts and figures have.
+    pub cycle: Cycle,
+    /// How much must be known before anything is judged.
+    pub least: Least,
+}
+
+/// What comes again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cycle {
+    /// How it is divided.
+    pub season: Season,
+    /// How long it takes, from Monday at 0:00 UTC on.
+    pub length: Duration,
+}
+
+impl Cycle {
+    /// A week, in quarters of an hour.
+    pub const WEEK: Cycle =
+        Cycle { season: Season { days: 7, slots_per_day: 96 }, length: Duration::from_secs(7 * 86_400) };
+}
+
+/// How much must be known before anything is judged. A simulation makes do with less: it has hours, and no months.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Least {
+    /// Values of a field that must have been seen before its cells are cut, and windows.
+    pub values: u64,
+    /// See [`Least::values`].
+    pub windows: u32,
+    /// Cells in which fewer values are expected are counted with their neighbours (5: Cochran 1954).
+    pub expected: f64,
+    /// During so many samples at the very start of a watched stream nothing is news, see [`WatchSettings`].
+    pub warm_up_samples: u64,
+    /// Samples with which a newer part of a stream is compared.
+    pub older_samples: f64,
+    /// Values that the map to normal scores is learned from.
+    pub scored_samples: usize,
+}
+
+impl Least {
+    /// What is asked of a shop.
+    pub const USUAL: Least = Least {
+        values: 300,
+        windows: 12,
+        expected: 5.0,
+        warm_up_samples: 500,
+        older_samples: 30.0,
+        scored_samples: 128,
+    };
 }
 
 impl DriftSettings {
+    /// How a stream of single values is watched, without a season.
+    #[must_use]
+    pub fn watch(&self, kind: Kind, samples_between_false_alarms: f64) -> WatchSettings {
+        WatchSettings {
+            samples_between_false_alarms,
+            warm_up_samples: self.least.warm_up_samples,
+            learning_samples: self.least.warm_up_samples.saturating_mul(4),
+            older_samples: self.least.older_samples,
+            scored_samples: self.least.scored_samples,
+            ..WatchSettings::new(kind)
+        }
+    }
+
     /// The evidence at which one of `tests` tests, each made once per window, is a finding, so that all of them together are
     /// wrong as often as they may be.
     ///
@@ -59,6 +121,8 @@ impl DriftSettings {
             learn: HOUR * 336,
             resolve_after: HOUR * 3,
             adopt_after: HOUR * 168,
+            cycle: Cycle::WEEK,
+            least: Least::USUAL,
         }
     }
 }

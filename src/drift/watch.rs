@@ -34,8 +34,6 @@ use serde::{Deserialize, Serialize};
 use view::View;
 use windows::{Cell, ROWS, Windows};
 
-/// No cut leaves less than this before it: of fewer samples nothing is known.
-const OLDER_LEAST: f64 = 30.0;
 /// Whole cycles from which on a season is known well enough to watch.
 const CYCLES_LEAST: f64 = 2.0;
 /// What follows from all samples is calculated anew once so many rows of [`Windows`] change: about every 50 samples.
@@ -171,7 +169,7 @@ impl Watch {
             (usual.mean / level.max(f64::MIN_POSITIVE)).clamp(0.02, 50.0)
         });
         let expected = self.view.mean * weight;
-        let is_known = self.windows.all().weight >= OLDER_LEAST;
+        let is_known = self.windows.all().weight >= self.settings.older_samples;
         let (mut value, mut scale) = (value, 1.0);
         if self.settings.kind == Kind::Count && is_known {
             let noise = (self.view.law.variance * expected).max(0.25);
@@ -192,10 +190,9 @@ impl Watch {
             return self.push_score(score);
         }
         self.learning.push((value, usual));
-        let enough = match self.learning.len() {
-            scores::LEARNED => !self.moves_slowly(),
-            learned => learned == scores::LEARNED_SLOWLY,
-        };
+        let (learned, scored) = (self.learning.len(), self.settings.scored_samples);
+        let enough =
+            (learned == scored && !self.moves_slowly()) || learned == scored.saturating_mul(scores::SLOWLY);
         if enough {
             let values = self.end_learning();
             let scores = Scores::learn(values.clone());
@@ -251,7 +248,7 @@ impl Watch {
             self.settling = Some((self.dependence.inflation(), self.dependence_of_squares.inflation()));
         }
         let is_learning = self.settings.kind == Kind::Value && self.scores.is_none();
-        if is_learning || self.windows.all().weight < OLDER_LEAST {
+        if is_learning || self.windows.all().weight < self.settings.older_samples {
             return None;
         }
         let first = self.search(touched)?;

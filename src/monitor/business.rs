@@ -135,7 +135,7 @@ impl Channel {
                 self.watched.insert(figure.clone(), seasonal);
             }
             if let Some(seasonal) = self.watched.get_mut(&figure) {
-                seasonal.take(&figure, value, start, QUARTER);
+                seasonal.take(&figure, value, (start, QUARTER), settings);
             }
         }
         let window = Window {

@@ -13,7 +13,7 @@ use self::ranking::Negatives;
 use super::watched::Watched;
 use crate::alert::{About, EpisodeSettings, Episodes, Observation, Traffic};
 use crate::drift::DriftSettings;
-use crate::drift::watch::{Direction, Kind, WatchSettings};
+use crate::drift::watch::{Direction, Kind};
 use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, FRAUD_RATE, Finding, POSITIVE_RATE};
 use crate::event::monitor::LabelledDecision;
 use crate::event::public::Action;
@@ -135,10 +135,9 @@ impl Concept {
 
     fn watch(&mut self, stream: Stream, value: f64, time: EventTime, settings: &DriftSettings) {
         let labels = self.streams.entry(stream).or_insert_with(|| Labels {
-            watched: Watched::new(WatchSettings {
-                samples_between_false_alarms: settings.labels_between_false_alarms * stream.share(),
-                ..WatchSettings::new(stream.kind())
-            }),
+            watched: Watched::new(
+                settings.watch(stream.kind(), settings.labels_between_false_alarms * stream.share()),
+            ),
             times: VecDeque::new(),
             samples: 0,
         });

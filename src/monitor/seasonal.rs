@@ -4,17 +4,15 @@ use super::watched::Watched;
 use crate::alert::{About, EpisodeSettings, Episodes, Observation, Traffic};
 use crate::drift::DriftSettings;
 use crate::drift::reference::seasonal::hour_of_week;
-use crate::drift::watch::{Kind, Phase, Season, WatchSettings};
+use crate::drift::watch::{Kind, Phase, WatchSettings};
 use crate::event::alert::{Alert, Finding};
 use crate::time::{EventTime, millis};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-const WEEK_MS: i64 = 7 * 86_400_000;
 /// Monday at 0:00 UTC.
 const MONDAY_MS: i64 = 4 * 86_400_000;
-const WEEK: Season = Season { days: 7, slots_per_day: 96 };
 /// A month, in the sense of the budget.
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
 /// A value moves the mean of its hour of the week by so much: about two weeks of twelve values an hour.
@@ -40,22 +38,28 @@ impl Seasonal {
     /// Of a stream that has not begun: of values of a kind, one for each `length`, of which `share_it` streams share the budget.
     pub(super) fn new(kind: Kind, length: Duration, share_it: f64, settings: &DriftSettings) -> Seasonal {
         let values = MONTH.as_secs_f64() / length.as_secs_f64();
+        let between = values * share_it / settings.false_pages_per_month;
         let watched = Watched::new(WatchSettings {
-            samples_between_false_alarms: values * share_it / settings.false_pages_per_month,
-            season: Some(WEEK),
-            ..WatchSettings::new(kind)
+            season: Some(settings.cycle.season),
+            ..settings.watch(kind, between)
         });
         Seasonal { watched, usual: BTreeMap::new(), lately: VecDeque::new() }
     }
 
     /// Takes the value of the window of `length` that begins at `start`.
-    pub(super) fn take(&mut self, feature: &str, value: f64, start: EventTime, length: Duration) {
+    pub(super) fn take(
+        &mut self,
+        feature: &str,
+        value: f64,
+        (start, length): (EventTime, Duration),
+        settings: &DriftSettings,
+    ) {
         let at = start.plus(length);
         let since = |windows: u64| {
             let back = i64::try_from(windows).unwrap_or(i64::MAX).saturating_mul(millis(length));
             EventTime(at.0.saturating_sub(back))
         };
-        let phase = Phase::new(passed(start), WEEK_MS.unsigned_abs());
+        let phase = phase(start, settings.cycle.length);
         self.watched.take((feature, None), (value, Some(phase)), at, since);
         self.compare(start, value);
     }
@@ -162,7 +166,8 @@ impl News {
     }
 }
 
-/// How much of the week has passed, in milliseconds from Monday at 0:00 UTC on.
-fn passed(time: EventTime) -> u64 {
-    (time.0 - MONDAY_MS).rem_euclid(WEEK_MS).unsigned_abs()
+/// How much of the cycle has passed.
+fn phase(time: EventTime, cycle: Duration) -> Phase {
+    let cycle = millis(cycle);
+    Phase::new((time.0 - MONDAY_MS).rem_euclid(cycle).unsigned_abs(), cycle.unsigned_abs())
 }

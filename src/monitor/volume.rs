@@ -93,7 +93,7 @@ impl VolumeWatch {
         let mut alerts = Vec::new();
         for (name, stream) in &mut self.streams {
             let count = counts.get(name).copied().unwrap_or(0);
-            stream.seasonal.take("records", count as f64, start, LENGTH);
+            stream.seasonal.take("records", count as f64, (start, LENGTH), settings);
             alerts.extend(stream.look(name, at, count, settings, episodes));
         }
         alerts

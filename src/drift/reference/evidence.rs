@@ -4,8 +4,6 @@ use crate::drift::settings::ALLOWANCE;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 
-/// Cells in which fewer are expected are counted with their neighbours (Cochran 1954).
-const EXPECTED_LEAST: f64 = 5.0;
 /// One window says at most so much: what lasts for one window alone (an hour) is no page.
 const SCORE_MAX: f64 = 4.0;
 
@@ -46,10 +44,10 @@ impl Evidence {
 }
 
 /// Pearson's χ² of counts against shares that were themselves estimated from `weight` records, and its degrees of freedom:
-/// Σ (O − nE)² / (nE (1 + n / weight)). Cells in which fewer than 5 are expected are counted with the next. Nothing where fewer
-/// than two are left.
+/// Σ (O − nE)² / (nE (1 + n / weight)). Cells in which fewer than `least` are expected are counted with the next. Nothing where
+/// fewer than two are left.
 #[must_use]
-pub fn chi_square(counts: &[f64], shares: &[f64], weight: f64) -> Option<(f64, f64)> {
+pub fn chi_square(counts: &[f64], shares: &[f64], weight: f64, least: f64) -> Option<(f64, f64)> {
     let total: f64 = counts.iter().sum();
     if total <= 0.0 || weight <= 0.0 {
         return None;
@@ -59,7 +57,7 @@ pub fn chi_square(counts: &[f64], shares: &[f64], weight: f64) -> Option<(f64, f
     for (count, share) in counts.iter().zip(shares) {
         observed += count;
         expected += share * total;
-        if expected >= EXPECTED_LEAST {
+        if expected >= least {
             cells.push((observed, expected));
             (observed, expected) = (0.0, 0.0);
         }
@@ -88,21 +86,21 @@ mod tests {
 
     #[test]
     fn counts_as_expected_have_no_distance_and_others_have_that_of_pearson() {
-        assert_eq!(chi_square(&[50.0, 50.0], &[0.5, 0.5], f64::INFINITY), Some((0.0, 1.0)));
+        assert_eq!(chi_square(&[50.0, 50.0], &[0.5, 0.5], f64::INFINITY, 5.0), Some((0.0, 1.0)));
         // (60 − 50)² / 50 twice
-        assert_eq!(chi_square(&[60.0, 40.0], &[0.5, 0.5], f64::INFINITY), Some((4.0, 1.0)));
+        assert_eq!(chi_square(&[60.0, 40.0], &[0.5, 0.5], f64::INFINITY, 5.0), Some((4.0, 1.0)));
         // a reference of as many records is as uncertain as the window
-        assert_eq!(chi_square(&[60.0, 40.0], &[0.5, 0.5], 100.0), Some((2.0, 1.0)));
+        assert_eq!(chi_square(&[60.0, 40.0], &[0.5, 0.5], 100.0, 5.0), Some((2.0, 1.0)));
     }
 
     #[test]
     fn cells_in_which_few_are_expected_count_with_their_neighbours() {
         let (statistic, freedom) =
-            chi_square(&[1.0, 2.0, 7.0, 90.0], &[0.02, 0.02, 0.06, 0.9], 1e12).unwrap();
+            chi_square(&[1.0, 2.0, 7.0, 90.0], &[0.02, 0.02, 0.06, 0.9], 1e12, 5.0).unwrap();
         assert!((freedom - 1.0).abs() < 1e-12);
         assert!(statistic.abs() < 1e-9, "1 + 2 + 7 are the 10 expected: {statistic}");
-        assert_eq!(chi_square(&[3.0, 1.0], &[0.5, 0.5], 1e12), None, "nothing to compare");
-        assert_eq!(chi_square(&[0.0, 0.0], &[0.5, 0.5], 1e12), None);
+        assert_eq!(chi_square(&[3.0, 1.0], &[0.5, 0.5], 1e12, 5.0), None, "nothing to compare");
+        assert_eq!(chi_square(&[0.0, 0.0], &[0.5, 0.5], 1e12, 5.0), None);
     }
 
     #[test]

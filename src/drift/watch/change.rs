@@ -28,6 +28,10 @@ pub struct WatchSettings {
     pub warm_up_samples: u64,
     /// During so many samples at the very start a rate that falls is no news: a model that learns. ≥ `warm_up_samples`.
     pub learning_samples: u64,
+    /// No cut leaves fewer samples before it: of fewer nothing is known.
+    pub older_samples: f64,
+    /// Values that the map to normal scores is learned from; four times as many of a stream that hardly moves. At least 2.
+    pub scored_samples: usize,
 }
 
 impl WatchSettings {
@@ -40,6 +44,8 @@ impl WatchSettings {
             season: None,
             warm_up_samples: 500,
             learning_samples: 2_000,
+            older_samples: 30.0,
+            scored_samples: 128,
         }
     }
 }

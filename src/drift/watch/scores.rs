@@ -1,15 +1,13 @@
 //! Normal scores: where a value lies among those of the reference, on the scale of a standard normal law.
 //!
-//! The map is learned from the first [`LEARNED`] values and then stays, so that values before and after a change are
+//! The map is learned from the first values (128, [`super::WatchSettings::scored_samples`]) and then stays, so that values before and after a change are
 //! still alike if nothing has changed, whatever their law is; heavy tails and outliers end at ±[`UTMOST`]. (Van der
 //! Waerden's scores, by a table; a test on them loses nothing against the t-test under normal laws: Chernoff & Savage 1958.)
 
 use serde::{Deserialize, Serialize};
 
-/// Values a map is learned from; of a stream that hardly moves, [`LEARNED_SLOWLY`].
-pub(super) const LEARNED: usize = 128;
-/// See [`LEARNED`].
-pub(super) const LEARNED_SLOWLY: usize = 512;
+/// Of a stream that hardly moves, a map is learned from so many times as many values.
+pub(super) const SLOWLY: usize = 4;
 /// No score is further from 0.
 const UTMOST: f64 = 3.2;
 /// The score of the least and the largest learned value: Φ⁻¹((n − 3/8) / (n + 1/4)) (Blom 1958).

@@ -1,10 +1,10 @@
 //! The search for the cut that is most likely a change.
 
+use super::Watch;
 use super::change::Kind;
 use super::ratio::{self, Law};
 use super::view::View;
 use super::windows::{Cell, Cut};
-use super::{OLDER_LEAST, Watch};
 
 /// Changes of the spread are looked for in windows of so many independent samples at least,
 const SPREAD_SAMPLES_LEAST: f64 = 16.0;
@@ -33,7 +33,7 @@ impl Watch {
     /// The cut within these rows with most evidence, of those with enough.
     pub(super) fn search(&self, rows: usize) -> Option<Finding> {
         let (all, view) = (self.windows.all(), &self.view);
-        let older_least = OLDER_LEAST * (0.5 + 0.5 * view.inflation);
+        let older_least = self.settings.older_samples * (0.5 + 0.5 * view.inflation);
         // Whatever the law, evidence is at most δ²/variance · n₀ n₁ / (n₀ + n₁), as KL(a, b) ≤ (a − b)² / variance(b); this is
         // that without a division.
         let unit = view.unit(self.settings.kind, all) / all.weight;

@@ -1,6 +1,5 @@
 //! What a stream has been like since the last change, as far as evidence is measured by it.
 
-use super::OLDER_LEAST;
 use super::change::{Kind, WatchSettings};
 use super::ratio::{self, Law};
 use super::threshold::Threshold;
@@ -9,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// Of normal scores, less variance than this is not believed: most values are tied.
 const VARIANCE_LEAST: f64 = 0.1;
+/// Skewness and kurtosis of fewer scores say nothing.
+const MOMENTS_LEAST: f64 = 30.0;
 /// A skewness nearer to 0 than this is taken for noise.
 const SKEWNESS_LEAST: f64 = 0.2;
 
@@ -43,7 +44,7 @@ impl View {
 
     /// With the sums of third and fourth powers.
     pub(super) fn with_moments(self, all: Cell, [third, fourth]: [f64; 2]) -> Self {
-        if all.weight < OLDER_LEAST {
+        if all.weight < MOMENTS_LEAST {
             return self;
         }
         let (n, variance) = (all.weight, ratio::variance(all).max(VARIANCE_LEAST));

@@ -4,6 +4,7 @@ use crate::drift::Pair;
 use crate::drift::distance::{Counts, SHARE_FLOOR};
 use crate::drift::profile::Sketch;
 use crate::drift::reference::evidence::chi_square;
+use crate::drift::settings::Least;
 use crate::drift::sketch::AlignedBins;
 use std::collections::BTreeMap;
 
@@ -40,7 +41,10 @@ impl Compared<'_> {
         }
         let observed: Vec<f64> =
             self.shares.current.iter().map(|share| share * self.counts.current).collect();
-        if let Some((statistic, _)) = chi_square(&observed, self.shares.reference, self.counts.reference) {
+        let least = Least::USUAL.expected;
+        if let Some((statistic, _)) =
+            chi_square(&observed, self.shares.reference, self.counts.reference, least)
+        {
             add("chi_square", statistic);
         }
         if let Some(distance) = self.wasserstein() {
