@@ -16,12 +16,15 @@
 
 mod oracle;
 
-use oracle::{Log, Public, Settings};
-use serde_json::json;
+use oracle::{Log, Place, Public, Settings};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use tillstream::config::{Tree, resolve};
 use tillstream::engine::process::Engine;
+use tillstream::event::entity::partition_of;
+use tillstream::event::monitor::{BUSINESS, monitor_hash};
 use tillstream::event::{EntityKind, Forwarded};
 use tillstream::generate::random::Random;
 use tillstream::log::{Destination, LogRecord, Topic, TopicPartition};
@@ -30,6 +33,23 @@ const SEEDS: u64 = 24;
 const ROUNDS: u64 = 60;
 const PARTITIONS: u32 = 4;
 const MINUTE: i64 = 60_000;
+/// The figures of a minute of the shop that are counts and sums.
+const FIGURES: [&str; 14] = [
+    "visitors",
+    "ended",
+    "viewed",
+    "carted",
+    "checked_out",
+    "purchased",
+    "abandoned",
+    "baskets",
+    "items",
+    "revenue_minor",
+    "refunds",
+    "refunded_minor",
+    "recommended",
+    "recommended_clicked",
+];
 
 /// What must have come up over all seeds, or the comparison proves little.
 #[derive(Debug, Default)]
@@ -51,6 +71,10 @@ struct Seen {
     rules_handed_back: u64,
     forwarded: u64,
     at_tills: u64,
+    after_its_minute: u64,
+    told_again: u64,
+    /// Sums of the figures of all minutes.
+    minutes: BTreeMap<String, i64>,
 }
 
 /// Producers without manners.
@@ -82,7 +106,7 @@ impl Producers {
     }
 
     fn click(&mut self, visitor: u64, time: i64) -> (Topic, LogRecord) {
-        const NAMES: [&str; 7] = [
+        const NAMES: [&str; 10] = [
             "page_view",
             "view_item",
             "add_to_cart",
@@ -90,17 +114,26 @@ impl Producers {
             "begin_checkout",
             "purchase",
             "login",
+            "view_item_list",
+            "select_item",
+            "refund",
         ];
         let customer = (self.random.below(3) == 0).then(|| format!("k{}", self.random.below(4)));
-        let name = NAMES[self.random.below(7) as usize];
+        let name = NAMES[self.random.below(NAMES.len() as u64) as usize];
         let item = self.random.below(30);
+        let list = ["recommendations", "sale"][self.random.below(2) as usize];
+        let currency = (item > 1).then_some(if item.is_multiple_of(7) { "CHF" } else { "EUR" });
         // some purchases say which order they are, and some orders are told of twice
-        let order = (self.random.below(3) > 0).then(|| format!("o{}", self.random.below(self.number + 1)));
+        let order =
+            (self.random.below(3) > 0).then(|| format!("o{}", self.random.below(self.number / 20 + 1)));
         let event = json!({
             "event_id": self.event_id(), "event_name": name, "transaction_id": order, "event_time_ms": time, "visitor_id": format!("v{visitor}"),
             "customer_id": customer, "device_id": format!("d{}", visitor % 3), "page_location": format!("/p/{item}"),
-            "currency": "EUR", "value_minor": 100 * item,
-            "items": [{"item_id": format!("i{item}"), "item_category": format!("c{}", item % 5), "price_minor": 100 * item}],
+            "currency": currency, "value_minor": 100 * item,
+            "items": [
+                {"item_id": format!("i{item}"), "item_category": format!("c{}", item % 5), "price_minor": 100 * item},
+                {"item_id": "j", "quantity": 1 + item % 3, "item_list_id": item.is_multiple_of(2).then_some(list)},
+            ],
         });
         (Topic::Clickstream, record(&format!("v{visitor}"), event.to_string()))
     }
@@ -184,7 +217,7 @@ impl Producers {
             1 => {
                 let name = ORDERS[self.random.below(3) as usize];
                 let visitor = (self.random.below(3) > 0).then(|| format!("v{}", self.random.below(6)));
-                let order = format!("o{}", self.random.below(self.number + 1));
+                let order = format!("o{}", self.random.below(self.number / 20 + 1));
                 let items = json!([{"item_id": format!("i{}", amount % 30), "category": "c7", "quantity": 1 + amount % 2}]);
                 let event = json!({
                     "event_name": name, "order_id": order, "customer_id": amount.is_multiple_of(2).then_some(&customer),
@@ -194,19 +227,21 @@ impl Producers {
                 (Topic::Orders, customer, event)
             }
             _ => {
+                let is_return = amount.is_multiple_of(13);
                 let lines = json!([
-                    {"item_id": "i", "quantity": 2, "amount_minor": amount},
+                    {"item_id": "i", "quantity": 2, "amount_minor": amount, "is_return": is_return, "is_void": amount.is_multiple_of(17)},
                     {"item_id": "j", "amount_minor": amount / 3, "is_return": amount.is_multiple_of(3), "is_void": amount.is_multiple_of(5)},
                 ]);
+                let store = format!("s{}", 1 + amount % 2);
                 let event = json!({
-                    "event_name": "pos_transaction", "store_id": "s1", "workstation_id": "w1", "sequence_number": amount,
+                    "event_name": "pos_transaction", "store_id": store, "workstation_id": "w1", "sequence_number": amount,
                     "business_day": "2026-01-05", "currency": "EUR", "lines": lines,
                     "customer_id": amount.is_multiple_of(4).then_some(&customer),
                     "loyalty_id": amount.is_multiple_of(3).then(|| format!("n{}", amount % 3)),
                     "tenders": if amount.is_multiple_of(2) { json!([{"kind": "card", "amount_minor": amount, "card_token": format!("card{}", amount % 5)}]) } else { json!(null) },
                     "is_void": amount.is_multiple_of(7), "is_training": amount.is_multiple_of(11),
                 });
-                (Topic::Pos, "s1".to_owned(), event)
+                (Topic::Pos, store, event)
             }
         };
         let mut event = event;
@@ -328,6 +363,19 @@ fn public(engine: &Engine, topic: Topic) -> Vec<Public> {
     records
 }
 
+/// The raw records of what counts in the shop's minutes, by where they stand.
+fn raw(engine: &Engine) -> BTreeMap<Place, Value> {
+    let mut records = BTreeMap::new();
+    for topic in [Topic::Clickstream, Topic::Orders, Topic::Pos] {
+        each(engine, topic, |partition, offset, record| {
+            let value = record.value.as_deref().expect("a value");
+            let value = serde_json::from_slice(value).expect("JSON");
+            records.insert((topic.name().to_owned(), partition, offset), value);
+        });
+    }
+    records
+}
+
 /// What went on to linked customers.
 fn forwarded(engine: &Engine) -> Vec<Public> {
     let mut records = Vec::new();
@@ -430,6 +478,22 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
                 _ => {}
             }
         }
+        let minutes = oracle::minutes::records(&entity.happened, &raw(&engine));
+        seen.after_its_minute += entity.after_its_minute;
+        seen.told_again +=
+            entity.happened.iter().filter(|happened| happened.what.is_told_again()).count() as u64;
+        for (figure, sum) in sums_of(minutes.iter().map(|minute| &minute.value), &FIGURES) {
+            *seen.minutes.entry(figure).or_default() += sum;
+        }
+        // one that is over by the watermark of whoever puts it together has been published
+        let over = monitor.watermarks[&partition_of(monitor_hash(BUSINESS), PARTITIONS)];
+        let is_over = |minute: &Public| {
+            let ends = minute.value["minute_ms"].as_i64().expect("a time") + MINUTE;
+            over.is_some_and(|watermark| ends + settings.allowed_lateness <= watermark)
+        };
+        let expected: Vec<_> = minutes.into_iter().filter(is_over).collect();
+        oracle::compare::multiset(&expected, &public(&engine, Topic::BusinessMinutes))
+            .unwrap_or_else(|wrong| panic!("seed {seed}, minutes: {wrong}"));
         assert!(engine.ledger().balances(), "seed {seed}");
         for kind in EntityKind::ALL {
             let ends = entity.ledger.get(&kind).cloned().unwrap_or_default();
@@ -459,6 +523,9 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
         rules_handed_back,
         forwarded,
         at_tills,
+        after_its_minute,
+        told_again,
+        minutes,
     } = seen;
     assert!(
         [late, late_applied, duplicates, closed_early, turned_to_buckets, labelled, labels_handed_back]
@@ -474,7 +541,11 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
             && rules_handed_back > SEEDS
             && forwarded > SEEDS
             && at_tills > SEEDS
+            && after_its_minute > SEEDS
+            && told_again > SEEDS
     );
+    let names = FIGURES.len() + ["revenue_minor", "refunded_minor"].len();
+    assert!(minutes.len() == names && minutes.values().all(|sum| *sum > SEEDS as i64), "{minutes:?}");
 }
 
 /// Payments over eight hours, one every minute, and what became known of each half an hour later.
@@ -533,7 +604,7 @@ fn a_label_that_is_read_too_early_changes_no_score_of_a_payment_before_it_was_kn
 
 /// Transactions of three stores over three days: some cancelled, in training, rung up offline, with returns and coupons, in two
 /// currencies, hours out of order, now and then twice.
-fn baskets(random: &mut Random) -> Vec<serde_json::Value> {
+fn baskets(random: &mut Random) -> Vec<Value> {
     let mut made = Vec::new();
     for number in 0..200_u64 {
         let time = 1_767_607_200_000 + number as i64 * 1_200_000 - random.below(6 * 3_600_000) as i64;
@@ -578,7 +649,7 @@ fn the_days_of_stores_are_those_of_the_oracle() {
         }
         engine.round().expect("memory does not fail");
         engine.end_of_time().expect("memory does not fail");
-        let mut last = std::collections::BTreeMap::new();
+        let mut last = BTreeMap::new();
         for record in public(&engine, Topic::BusinessDays) {
             let key = (record.key.clone(), record.value["business_day"].to_string());
             let known: &mut Public = last.entry(key).or_insert_with(|| record.clone());
@@ -608,15 +679,12 @@ fn the_days_of_stores_are_those_of_the_oracle() {
 }
 
 /// Sums of figures over records.
-fn sums_of<'r>(
-    records: impl Iterator<Item = &'r serde_json::Value>,
-    figures: &[&str],
-) -> std::collections::BTreeMap<String, i64> {
-    let mut sums = std::collections::BTreeMap::new();
+fn sums_of<'r>(records: impl Iterator<Item = &'r Value>, figures: &[&str]) -> BTreeMap<String, i64> {
+    let mut sums = BTreeMap::new();
     for record in records {
         for figure in figures {
             match &record[*figure] {
-                serde_json::Value::Object(money) => money.iter().for_each(|(currency, minor)| {
+                Value::Object(money) => money.iter().for_each(|(currency, minor)| {
                     *sums.entry(format!("{figure} {currency}")).or_default() +=
                         minor.as_i64().expect("money");
                 }),
@@ -632,16 +700,6 @@ fn sums_of<'r>(
 #[test]
 fn minutes_add_up_to_the_sessions_that_ended_and_stores_to_their_channel() {
     const STAGES: [&str; 6] = ["ended", "viewed", "carted", "checked_out", "purchased", "abandoned"];
-    const SUMS: [&str; 8] = [
-        "visitors",
-        "ended",
-        "baskets",
-        "items",
-        "revenue_minor",
-        "refunds",
-        "refunded_minor",
-        "recommended",
-    ];
     let config = resolve(&Tree::new(), Path::new(".")).unwrap_or_else(|faults| panic!("{faults:?}"));
     let mut ended = 0;
     for seed in 1..=SEEDS {
@@ -656,9 +714,9 @@ fn minutes_add_up_to_the_sessions_that_ended_and_stores_to_their_channel() {
             minutes.iter().filter(move |minute| minute["channel"] == name && minute["store_id"].is_null())
         };
         let stores = || minutes.iter().filter(|minute| !minute["store_id"].is_null());
-        assert_eq!(sums_of(stores(), &SUMS), sums_of(channel("store"), &SUMS), "seed {seed}");
+        assert_eq!(sums_of(stores(), &FIGURES), sums_of(channel("store"), &FIGURES), "seed {seed}");
         let both = channel("store").chain(channel("online"));
-        assert_eq!(sums_of(both, &SUMS), sums_of(all(), &SUMS), "seed {seed}");
+        assert_eq!(sums_of(both, &FIGURES), sums_of(all(), &FIGURES), "seed {seed}");
 
         let mut expected = STAGES.map(|stage| (stage.to_owned(), 0));
         for session in public(&engine, Topic::Sessions) {

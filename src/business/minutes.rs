@@ -77,7 +77,7 @@ pub struct Reached {
     pub purchased: bool,
 }
 
-/// Orders of a visitor's open sessions: how many, and their value in minor units by currency.
+/// Orders of a visitor's sessions: how many, and their value in minor units by currency.
 pub type Bought = (u32, BTreeMap<Box<str>, i64>);
 
 impl Minutes {
@@ -104,7 +104,7 @@ impl Minutes {
     pub fn add_purchase(&mut self, time: EventTime, before: &Bought, after: &Bought, pieces: u64) {
         let Some(minute) = self.minute(time) else { return };
         let online = &mut minute.online;
-        // sessions that went on to be final meanwhile are no cancelled orders
+        // two sessions that knew of one order and are one now have cancelled none
         if after.0 < before.0 {
             return;
         }
@@ -112,8 +112,10 @@ impl Minutes {
             online.baskets += u64::from(after.0 - before.0);
             online.items += pieces;
         }
-        for (currency, minor) in &after.1 {
-            let change = minor - before.1.get(currency).copied().unwrap_or(0);
+        let in_another = before.1.keys().filter(|currency| !after.1.contains_key(*currency));
+        for currency in after.1.keys().chain(in_another) {
+            let of = |bought: &Bought| bought.1.get(currency).copied().unwrap_or(0);
+            let change = of(after) - of(before);
             if change != 0 {
                 add_money(&mut online.revenue_minor, currency, change);
             }
@@ -136,8 +138,11 @@ impl Minutes {
         online.abandoned += u64::from(carted && !purchased);
     }
 
-    /// A transaction of a till that counts.
+    /// A transaction of a till that counts; one in which every line was cancelled is none.
     pub fn add_basket(&mut self, store: &str, time: EventTime, basket: &BasketCopy<'_>) {
+        if basket.sold_items == 0 && basket.returned_items == 0 {
+            return;
+        }
         let Some(minute) = self.minute(time) else { return };
         if !minute.stores.contains_key(store) {
             minute.stores.insert(store.into(), Figures::default());

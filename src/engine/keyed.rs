@@ -293,7 +293,7 @@ impl Keyed {
         out: &mut Outputs,
     ) -> Disposition {
         let key = key_of(copy);
-        let bought = minutes::bought(task, key, click);
+        let mut change = minutes::Change::before(task, key, click);
         let mut cx = Context::new(task.sources.watermark(), &mut task.scratch.session_outputs);
         let is_order = matches!(copy.body, Body::Order(_));
         let told_by = if is_order { Teller::Shop } else { Teller::Browser };
@@ -305,6 +305,7 @@ impl Keyed {
         }
         for output in task.scratch.session_outputs.drain(..) {
             self.hand_out(&mut task.minutes, copy.key, &output, out);
+            change.iter_mut().for_each(|change| change.came_out(&output));
             task.sessions_closed_early += u64::from(output.is_closed_early());
             if let SessionOutput::Late { missed, over } = &output {
                 let record = late_record(copy, place, *over, missed.as_ref());
@@ -314,7 +315,7 @@ impl Keyed {
         if disposition == Disposition::Late {
             return disposition;
         }
-        minutes::count_click(task, key, copy, click, bought.as_ref());
+        minutes::count_click(task, key, copy, click, change);
         task.scratch.touched.insert(key);
         let source = if is_order { Source::OrderPlaced } else { Source::Click };
         self.fold_values(task, copy, source, &click.values);

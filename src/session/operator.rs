@@ -107,17 +107,9 @@ impl VisitorState {
         self.timer
     }
 
-    /// How often something was bought in open sessions, and for how much less refunds, in minor units by currency.
-    #[must_use]
-    pub fn bought(&self) -> (u32, BTreeMap<Box<str>, i64>) {
-        let mut sums = (0, BTreeMap::new());
-        for session in &self.open {
-            sums.0 += record::purchases(&session.facts);
-            for (currency, minor) in record::revenue(&session.facts) {
-                *sums.1.entry(currency.into()).or_default() += minor;
-            }
-        }
-        sums
+    /// Adds how often something was bought in open sessions, and for how much less refunds, in minor units by currency.
+    pub fn add_bought(&self, sums: &mut (u32, BTreeMap<Box<str>, i64>)) {
+        self.open.iter().for_each(|session| record::add_bought(&session.facts, sums));
     }
 
     /// The session which the last applied event belongs to.

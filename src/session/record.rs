@@ -119,6 +119,14 @@ pub fn revenue(facts: &Facts) -> BTreeMap<Text<'_>, i64> {
     revenue
 }
 
+/// Adds how often something was bought, and for how much less refunds, in minor units by currency.
+pub fn add_bought(facts: &Facts, (count, money): &mut (u32, BTreeMap<Box<str>, i64>)) {
+    *count += purchases(facts);
+    for (currency, minor) in revenue(facts) {
+        *money.entry(currency.into()).or_default() += minor;
+    }
+}
+
 fn categories(facts: &Facts) -> BTreeMap<Text<'_>, u32> {
     let mut categories = borrowed(&facts.categories);
     for category in facts.orders.items().filter_map(|bought| bought.category.as_deref()) {

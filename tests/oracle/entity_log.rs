@@ -1,16 +1,17 @@
 //! A whole entity log folded: sessions, features, late copies, parts and the ledger.
 
 use super::features::{Answer, Event, Group, Key};
+use super::minutes::{Happened, What};
 use super::session::{self, Click, Item};
 use super::sources::Sources;
 use super::views::{EventSource, SOURCES, View};
-use super::{Log, Public, Settings};
+use super::{Log, Place, Public, Settings};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tillstream::event::part::feature_id;
 use tillstream::event::{
-    Body, ClickCopy, Copy as EventCopy, DecisionId, EntityKind, EntitySet, Label, LabelOutcome, Part,
-    PaymentCopy, Source,
+    Body, ClickCopy, ClickName, Copy as EventCopy, DecisionId, EntityKind, EntitySet, Label, LabelOutcome,
+    Part, PaymentCopy, Source,
 };
 use tillstream::log::frame::{Frame, Item as LogItem, Record, SourceId};
 use tillstream::log::position::Position;
@@ -37,6 +38,10 @@ pub struct Outcome {
     pub forwarded: u64,
     /// Purchases at tills that joined a session.
     pub at_tills: u64,
+    /// What counts in the shop's minutes.
+    pub happened: Vec<Happened>,
+    /// Clicks, orders and transactions that came when their minute was over, and not too late for anything else.
+    pub after_its_minute: u64,
     /// Publications of rules that go on into every partition of the decision log.
     pub rules: u64,
     /// Frames that began above what was applied.
@@ -448,7 +453,18 @@ impl<'a> Task<'a> {
         match &copy.body {
             Body::Click(click) | Body::Order(click) => {
                 let shown = !behind || self.settings.reading.late_applied_is_shown;
-                self.click(copy, click, shown);
+                let told_at = self.place(origin);
+                let before = self.purchases(copy.key, 0);
+                let closed = self.closed_now.get(copy.key).map_or(0, Vec::len);
+                self.click(copy, click, &told_at, shown);
+                if self.happened(copy, What::Heard { visitor: copy.key.to_owned(), told_at: told_at.clone() })
+                    && click.name == ClickName::Purchase
+                {
+                    // one that made room for it by ending has lost no purchase
+                    let ended = self.closed_now.get(copy.key).map_or(0, Vec::len) - closed;
+                    let after = self.purchases(copy.key, ended);
+                    self.happened(copy, What::Purchase { told_at, before, after });
+                }
                 let source = match copy.body {
                     Body::Order(_) => EventSource::OrderPlaced,
                     _ => EventSource::Click,
@@ -459,6 +475,8 @@ impl<'a> Task<'a> {
             Body::Payment(payment) => self.payment(copy, payment, &event(&payment.values), forwarded),
             Body::Basket(basket, values) => {
                 if !basket.is_void && !basket.is_training {
+                    let told_at = self.place(origin);
+                    self.happened(copy, What::Rung { told_at });
                     self.fold(copy, EventSource::Basket, event(values));
                 }
             }
@@ -592,7 +610,33 @@ impl<'a> Task<'a> {
             .map(|closed| json!({ "session_id": closed.id, "start_ms": closed.start, "end_ms": closed.end }))
     }
 
-    fn click(&mut self, copy: &EventCopy<'_>, click: &ClickCopy<'_>, shown: bool) {
+    fn place(&self, origin: &Origin) -> Place {
+        (self.sources.name(origin.source), origin.source.partition, origin.position.offset)
+    }
+
+    /// The purchases that count in a visitor's open sessions, and in so many of those that were closed last.
+    fn purchases(&self, visitor: &str, closed: usize) -> Vec<Place> {
+        let open = self.visitors.get(visitor).map_or(&[][..], |visitor| &visitor.open);
+        let closed_now = self.closed_now.get(visitor).map_or(&[][..], Vec::as_slice);
+        let closed = closed_now.iter().rev().take(closed);
+        open.iter().chain(closed).flat_map(|session| session::purchases(&session.clicks)).collect()
+    }
+
+    /// Counts in the minute of the copy, unless that is over. Returns whether it does.
+    fn happened(&mut self, copy: &EventCopy<'_>, what: What) -> bool {
+        const MINUTE: i64 = 60_000;
+        let time = copy.time.0;
+        let ends = time.div_euclid(MINUTE) * MINUTE + MINUTE;
+        let lateness = self.settings.allowed_lateness;
+        if self.sources.watermark.is_some_and(|watermark| ends + lateness <= watermark) {
+            self.outcome.after_its_minute += 1;
+            return false;
+        }
+        self.outcome.happened.push(Happened { time, what });
+        true
+    }
+
+    fn click(&mut self, copy: &EventCopy<'_>, click: &ClickCopy<'_>, told_at: &Place, shown: bool) {
         let gap = self.settings.gap;
         let time = copy.time.0;
         let visitor = self.visitors.entry(copy.key.to_owned()).or_default();
@@ -604,7 +648,7 @@ impl<'a> Task<'a> {
         let (touched, others): (Vec<Session>, Vec<Session>) =
             open.into_iter().partition(|session| session.touches(time, gap));
         visitor.open = others;
-        let opened = Session::opened_by(kept(copy, click));
+        let opened = Session::opened_by(Click { told_at: Some(told_at.clone()), ..kept(copy, click) });
         if shown {
             self.shown.insert(copy.key.to_owned(), (time, session::order(copy.event_id)));
         }
@@ -632,6 +676,8 @@ impl<'a> Task<'a> {
     /// Publishes a session for the last time.
     fn close(&mut self, name: &str, mut session: Session) {
         self.publish_session(name, &mut session, true);
+        let ended = What::ended(&session.clicks);
+        self.outcome.happened.push(Happened { time: session.end + self.settings.gap, what: ended });
         let final_at = session.end + self.settings.gap + self.settings.allowed_lateness;
         let closed = Closed {
             id: session::session_id(name, session.start),
@@ -876,6 +922,7 @@ fn kept(copy: &EventCopy<'_>, click: &ClickCopy<'_>) -> Click {
         value: click.value_minor,
         purchase: click.order.map(|order| (order, !matches!(copy.body, Body::Click(_)))),
         at_till: matches!(copy.body, Body::AtTill(_)),
+        told_at: None,
         items: click
             .items
             .iter()

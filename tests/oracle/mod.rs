@@ -7,7 +7,7 @@
 //! [`monitor_log`] a whole monitor log; each keeps every
 //! event of a key and computes every answer from all of them again. [`compare`] says how what was
 //! published differs from what should have been. [`days`] sums raw transactions of tills by business
-//! day. Where the documents leave a choice, [`Reading`]
+//! day, [`minutes`] counts what came in each minute. Where the documents leave a choice, [`Reading`]
 //! names the one taken.
 
 #![allow(dead_code, reason = "each test that includes the oracle uses a part of it")]
@@ -18,6 +18,7 @@ pub mod decision_log;
 pub mod entity_log;
 pub mod features;
 pub mod links;
+pub mod minutes;
 pub mod model;
 pub mod monitor_log;
 pub mod raw;
@@ -33,6 +34,9 @@ use std::collections::BTreeMap;
 
 /// An internal log: by partition, the records in order, each with its offset.
 pub type Log = BTreeMap<u32, Vec<(i64, Vec<u8>)>>;
+
+/// Where a raw record stands: topic, partition and offset.
+pub type Place = (String, u32, i64);
 
 /// A record of a public topic, as far as its content goes.
 #[derive(Debug, Clone, PartialEq)]

@@ -27,6 +27,8 @@ pub struct Outcome {
     pub waiting: u64,
     /// Frames that began above what was applied.
     pub refused_frames: u64,
+    /// Each partition's watermark at the end.
+    pub watermarks: BTreeMap<u32, Option<i64>>,
 }
 
 /// A labelled score as it came.
@@ -58,7 +60,7 @@ struct Labelled {
 #[must_use]
 pub fn outcome(log: &Log, settings: &Settings) -> Outcome {
     let mut outcome = Outcome::default();
-    for records in log.values() {
+    for (partition, records) in log {
         let mut task = Task {
             settings,
             sources: Sources::default(),
@@ -73,8 +75,9 @@ pub fn outcome(log: &Log, settings: &Settings) -> Outcome {
         for (_, bytes) in records {
             task.record(bytes);
         }
-        let waiting = task.waiting.len() as u64;
+        let (waiting, watermark) = (task.waiting.len() as u64, task.sources.watermark);
         outcome.waiting += waiting;
+        outcome.watermarks.insert(*partition, watermark);
     }
     outcome
 }

@@ -345,6 +345,7 @@ impl<P: Fn(EntityKind, &str, EventTime) -> String> Event<'_, P> {
             value: whole(self.object, "value_minor"),
             purchase: text(self.object, "transaction_id").map(|id| (session::order(&id), false)),
             at_till: false,
+            told_at: None,
             items: items.into_iter().flatten().map(|value| item(value, "item_category")).collect(),
         }
     }
@@ -364,6 +365,7 @@ impl<P: Fn(EntityKind, &str, EventTime) -> String> Event<'_, P> {
             value: whole(self.object, "value_minor"),
             purchase: Some((session::order(&self.required("order_id")), true)),
             at_till: false,
+            told_at: None,
             items: items.into_iter().flatten().map(|value| item(value, "category")).collect(),
         }
     }

@@ -1,5 +1,6 @@
 //! What a session says, computed from the list of all its clicks.
 
+use super::Place;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use tillstream::event::ClickName;
@@ -28,6 +29,8 @@ pub struct Click {
     pub items: Vec<Item>,
     /// It happened at a till: the session has it, and is no longer for it.
     pub at_till: bool,
+    /// The raw record that says so, where it is known.
+    pub told_at: Option<Place>,
 }
 
 /// An item of a click.
@@ -129,6 +132,14 @@ pub fn running(visitor: &str, clicks: &[Click]) -> Value {
         "cart": all.cart(),
         "last_items": all.last_items(),
     })
+}
+
+/// The purchases online that count, of one order the one that is believed most: where the raw records stand that tell of them.
+#[must_use]
+pub fn purchases(clicks: &[Click]) -> Vec<Place> {
+    let all = Clicks::of(clicks);
+    let counted = all.0.iter().filter(|click| click.name == ClickName::Purchase && all.counts(click));
+    counted.filter(|click| !click.at_till).filter_map(|click| click.told_at.clone()).collect()
 }
 
 fn object(value: Value) -> Map<String, Value> {

@@ -8,7 +8,7 @@ use crate::event::monitor::{BUSINESS, monitor_hash};
 use crate::event::{ClickCopy, ClickName, Copy, DecisionEvent};
 use crate::log::Topic;
 use crate::session::operator::{SessionOutput, Standing};
-use crate::session::{Facts, VisitorState, record};
+use crate::session::{Facts, record};
 use crate::state::EntityKey;
 
 impl Keyed {
@@ -41,10 +41,29 @@ impl Keyed {
     }
 }
 
-/// What a visitor has bought in open sessions, before and after an event that may change it; nothing for any other.
-pub(super) fn bought(task: &mut KeyedTask, key: EntityKey<'_>, click: &ClickCopy<'_>) -> Option<Bought> {
-    (click.name == ClickName::Purchase)
-        .then(|| task.sessions.get(key).map(VisitorState::bought).unwrap_or_default())
+/// What a visitor has bought in sessions, before and after a purchase.
+#[derive(Debug, Default)]
+pub(super) struct Change {
+    before: Bought,
+    after: Bought,
+}
+
+impl Change {
+    /// What is known in open sessions before a purchase; nothing before any other event.
+    pub(super) fn before(task: &mut KeyedTask, key: EntityKey<'_>, click: &ClickCopy<'_>) -> Option<Change> {
+        (click.name == ClickName::Purchase).then(|| {
+            let mut change = Change::default();
+            task.sessions.get(key).into_iter().for_each(|state| state.add_bought(&mut change.before));
+            change
+        })
+    }
+
+    /// What was known in a session that made room by ending is known afterwards too.
+    pub(super) fn came_out(&mut self, output: &SessionOutput) {
+        if let SessionOutput::Revision { standing: Standing::FinalEarly, facts, .. } = output {
+            record::add_bought(facts, &mut self.after);
+        }
+    }
 }
 
 /// Counts a click, an order or a browser's purchase that was not too late.
@@ -53,13 +72,13 @@ pub(super) fn count_click(
     key: EntityKey<'_>,
     copy: &Copy<'_>,
     click: &ClickCopy<'_>,
-    before: Option<&Bought>,
+    change: Option<Change>,
 ) {
     task.minutes.add_click(key.hash, copy.time, click);
-    if let Some(before) = before {
-        let after = task.sessions.get(key).map(VisitorState::bought).unwrap_or_default();
+    if let Some(Change { before, mut after }) = change {
+        task.sessions.get(key).into_iter().for_each(|state| state.add_bought(&mut after));
         let pieces = click.items.iter().map(|item| u64::from(item.quantity)).sum();
-        task.minutes.add_purchase(copy.time, before, &after, pieces);
+        task.minutes.add_purchase(copy.time, &before, &after, pieces);
     }
 }
 
