@@ -4,6 +4,7 @@
 use super::input;
 use super::world::World;
 use crate::codec::accounts::Account;
+use crate::codec::alerts::AlertControl;
 use crate::codec::clickstream::Click;
 use crate::codec::labels::Label;
 use crate::codec::orders::Order;
@@ -82,6 +83,11 @@ fn routed(world: &World) -> Routed {
                     router.rules(&published, rules.version(), time, &mut count);
                 }
             }
+            Topic::AlertsControl => {
+                if let Ok((Some(control), _)) = AlertControl::decode(payload, 1 << 20) {
+                    router.alert(&control, EventTime(control.event_time_ms), &mut count);
+                }
+            }
             Topic::Accounts => {
                 if let Ok((Some(account), _)) = Account::decode(payload, 1 << 20) {
                     router.account(&account, EventTime(account.fields.event_time_ms), &mut count);
@@ -130,26 +136,15 @@ fn dead_letters(world: &World) -> Vec<Append> {
     tasks.flat_map(|(_, public)| public).collect()
 }
 
-fn keyed(world: &World) -> Vec<(KeyedTask, Vec<Append>)> {
-    fresh_fold(world, &Keyed::new(world.settings.clone(), world.topology.clone()), Topic::Entity)
-}
-
-fn decide(world: &World) -> Vec<(DecideTask, Vec<Append>)> {
-    fresh_fold(world, &Decide::new(world.settings.clone(), world.topology.clone()), Topic::Decision)
-}
-
-fn monitor(world: &World) -> Vec<(MonitorTask, Vec<Append>)> {
-    fresh_fold(world, &Monitor::new(world.settings.clone(), world.topology.clone()), Topic::Monitor)
-}
-
 /// Restored from its newest checkpoint, and with the rest of the log folded, each task is what a fresh fold gives.
 fn check_restored<S: Stage>(
     world: &World,
     stage: &S,
     log: Topic,
+    fresh: &[(S::Task, Vec<Append>)],
     same: impl Fn(&S::Task, &S::Task) -> bool,
 ) -> Result<(), String> {
-    for (number, (fresh, _)) in (0..).zip(fresh_fold(world, stage, log)) {
+    for (number, (fresh, _)) in (0..).zip(fresh) {
         let partition = TopicPartition::new(log, number);
         let found =
             world.keeper().find(stage.source_of(partition), stage.shape()).expect("the storage is well");
@@ -162,7 +157,7 @@ fn check_restored<S: Stage>(
             out.begin(offset);
             stage.fold(&mut task, &Fetched { partition, offset, record }, &mut out).expect("our own frames");
         }
-        if !same(&task, &fresh) {
+        if !same(&task, fresh) {
             return Err(format!("{partition}, restored at {from}, is not what a fresh fold gives"));
         }
     }
@@ -171,33 +166,26 @@ fn check_restored<S: Stage>(
 
 pub(super) fn check(world: &World) -> Result<(), String> {
     let Routed { copies, decisions, labels, rules } = routed(world);
-    let (keyed, decide) = (keyed(world), decide(world));
     let (settings, topology) = (&world.settings, &world.topology);
-    check_restored(
-        world,
-        &Keyed::new(settings.clone(), topology.clone()),
-        Topic::Entity,
-        KeyedTask::is_same,
-    )?;
-    check_restored(
-        world,
-        &Decide::new(settings.clone(), topology.clone()),
-        Topic::Decision,
-        DecideTask::is_same,
-    )?;
-    check_restored(
-        world,
-        &Monitor::new(settings.clone(), topology.clone()),
-        Topic::Monitor,
-        MonitorTask::is_same,
-    )?;
-    let monitor = monitor(world);
+    let stage = Keyed::new(settings.clone(), topology.clone());
+    let keyed = fresh_fold(world, &stage, Topic::Entity);
+    check_restored(world, &stage, Topic::Entity, &keyed, KeyedTask::is_same)?;
+    let stage = Decide::new(settings.clone(), topology.clone());
+    let decide = fresh_fold(world, &stage, Topic::Decision);
+    check_restored(world, &stage, Topic::Decision, &decide, DecideTask::is_same)?;
+    let stage = Monitor::new(settings.clone(), topology.clone());
+    let monitor = fresh_fold(world, &stage, Topic::Monitor);
+    check_restored(world, &stage, Topic::Monitor, &monitor, MonitorTask::is_same)?;
     check_copies(&copies, &keyed)?;
     check_decisions(&decisions, &decide)?;
     check_labels(&decisions, &labels, &decide)?;
     check_rules(rules, &decide)?;
     check_judged(&decide, &monitor)?;
+    for (_, made) in &monitor {
+        super::episodes::check_order(made)?;
+    }
     check_published(world, monitor.into_iter().flat_map(|(_, public)| public).collect(), "monitor")?;
+    super::episodes::check(world)?;
     let public = |(_, public): (_, Vec<Append>)| public;
     check_published(world, keyed.into_iter().flat_map(|(_, public)| public).collect(), "keyed")?;
     let decided = decide.into_iter().flat_map(public);
@@ -307,17 +295,17 @@ fn check_rules(highest: u32, decide: &[(DecideTask, Vec<Append>)]) -> Result<(),
     }
 }
 
-/// Every decision that has met its label was judged once.
+/// Every decision that has met its label was judged once, or waits for the time at which it is known.
 fn check_judged(
     decide: &[(DecideTask, Vec<Append>)],
     monitor: &[(MonitorTask, Vec<Append>)],
 ) -> Result<(), String> {
     let labelled = published(decide, Topic::LabelledFraud).count() as u64;
-    let judged: u64 = monitor.iter().map(|(task, _)| task.judged).sum();
+    let judged: u64 = monitor.iter().map(|(task, _)| task.judged + task.ahead() as u64).sum();
     if labelled == judged {
         Ok(())
     } else {
-        Err(format!("{labelled} scores have labels and {judged} were judged"))
+        Err(format!("{labelled} scores have labels and {judged} were judged or wait for it"))
     }
 }
 
@@ -358,7 +346,7 @@ fn check_published(world: &World, expected: Vec<Append>, stage: &str) -> Result<
 }
 
 /// Which record it is: its headers in one line.
-fn name_of(headers: &Headers) -> String {
+pub(super) fn name_of(headers: &Headers) -> String {
     let spelled = headers.spelled_out("").into_iter();
     spelled.map(|(name, value)| format!("{name}={} ", String::from_utf8_lossy(&value))).collect()
 }

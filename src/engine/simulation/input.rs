@@ -1,36 +1,151 @@
-//! What is produced in a simulation: clicks, payments and labels of a few entities, with producers that
-//! retry, and one that uses an event id twice.
+//! What is produced in a simulation: six hours of a small shop. Payments, labels and baskets come now and then, in such a way that
+//! everything that is watched changes for a while; then comes a busy minute of clicks, payments, labels and everything else, with
+//! producers that retry, and one that uses an event id twice; and then it is quiet again. Meanwhile somebody says something of alerts.
 
 use super::world::index;
+use crate::alert::About;
+use crate::event::alert::AlertKind;
 use crate::generate::random::Random;
 use crate::log::{LogRecord, Topic};
 
-/// 2026-01-05, 10:00 UTC.
-const START_MS: i64 = 1_767_607_200_000;
+/// 2026-01-05, 10:30 UTC: where a cycle of [`super::world::CYCLE`] begins.
+const START_MS: i64 = 1_767_609_000_000;
+const MINUTE_MS: i64 = 60_000;
 
-/// How the event ids begin of clicks that come long after their time, and how long.
+/// When the busy minute begins. Sessions take an hour and a half more to end for good: what comes in the last hours ends before, so
+/// that no click of that minute is late however long it lies unread.
+const BUSY: i64 = 300;
+/// When the last of all comes.
+const END: i64 = 386;
+/// While payments are of other amounts, and turn out to be frauds.
+const ODD: std::ops::Range<i64> = 160..240;
+/// When many cards pay by one device.
+const RING: i64 = 130;
+/// While baskets are larger.
+const LARGE: std::ops::Range<i64> = 180..240;
+/// A label is known so long after its payment.
+const LABELLED_AFTER: i64 = 20;
+
+/// How the event ids begin of clicks that may be late: they come long after their time, or in the first minutes.
 pub(super) const OLD: &str = "old";
 const OLD_MS: i64 = 4 * 3_600_000;
 
 /// A raw record and its topic.
 pub(super) type Raw = (Topic, LogRecord);
 
-/// About eighty records, in the order in which they are produced.
+/// What there may be alerts about.
+fn subjects() -> [About; 9] {
+    [
+        About::new(AlertKind::DataDrift, "fraud"),
+        About::new(AlertKind::ConceptDrift, "fraud"),
+        About::new(AlertKind::ConceptDrift, "online"),
+        About::new(AlertKind::Volume, "payments"),
+        About::new(AlertKind::Volume, "pos"),
+        About::new(AlertKind::Volume, "clickstream"),
+        About::new(AlertKind::Business, "business store"),
+        About::new(AlertKind::Business, "business online"),
+        About::new(AlertKind::FraudPattern, "device ring"),
+    ]
+}
+
+/// About a hundred and seventy records, in the order in which they are produced.
 pub(super) fn produce(random: &mut Random) -> Vec<Raw> {
-    let mut records = Vec::new();
-    let mut time_ms = START_MS;
-    for number in 0..60 {
+    let mut timed = quiet_hours(random);
+    timed.extend(commands(random));
+    timed.sort_by_key(|(time_ms, _)| *time_ms);
+    let (before, after): (Vec<_>, Vec<_>) =
+        timed.into_iter().partition(|(time_ms, _)| *time_ms < START_MS + BUSY * MINUTE_MS);
+    let mut records: Vec<Raw> = before.into_iter().map(|(_, raw)| raw).collect();
+    busy_minute(random, &mut records);
+    records.extend(after.into_iter().map(|(_, raw)| raw));
+    records
+}
+
+/// Some seconds after that many minutes.
+fn at(minute: i64, random: &mut Random) -> i64 {
+    START_MS + minute * MINUTE_MS + i64::try_from(random.below(50_000)).expect("small")
+}
+
+/// Payments with their labels, baskets and the first clicks, by their times.
+fn quiet_hours(random: &mut Random) -> Vec<(i64, Raw)> {
+    let mut timed = Vec::new();
+    let mut pay = |number: usize, minute: i64, device: Option<&str>, random: &mut Random| {
+        let time_ms = at(minute, random);
+        let (id, is_odd) = (format!("q{number}"), ODD.contains(&minute));
+        let card = if device.is_some() { 10 + number as u64 } else { random.below(3) };
+        let amount = (500 + random.below(1_000)) * if is_odd { 100 } else { 1 };
+        let device = device.map_or_else(|| format!("d{card}"), str::to_owned);
+        let by = Payer { visitor: random.below(6), card, device: &device };
+        let raw = payment(&id, &id, by, amount, time_ms);
+        timed.extend(std::iter::repeat_n((time_ms, raw), 1 + usize::from(random.below(10) == 0)));
+        let known_at = time_ms + LABELLED_AFTER * MINUTE_MS;
+        if known_at < START_MS + END * MINUTE_MS {
+            timed.push((known_at, label(&format!("of-{id}"), &id, card, is_odd, known_at)));
+        }
+    };
+    let often = (0..80).step_by(8).chain([90, 110]).chain(ODD.step_by(7)).chain((240..BUSY).step_by(8));
+    let now_and_then = (BUSY + 10..END).step_by(20);
+    let minutes: Vec<i64> = often.chain(now_and_then).collect();
+    for (number, minute) in minutes.iter().enumerate() {
+        pay(number, *minute, None, random);
+    }
+    for (number, minute) in (100..).zip(RING..RING + 7) {
+        pay(number, minute, Some("ring"), random);
+    }
+    for minute in [40, 120, 200, 280] {
+        twice(&format!("twice-q{minute}"), at(minute, random), random, |raw, time_ms| {
+            timed.push((time_ms, raw))
+        });
+    }
+    for minute in (2..END).step_by(15) {
+        let time_ms = at(minute, random);
+        let usual = if minute % 2 == 0 { 600 } else { 800 };
+        let amount = (usual + random.below(50)) * if LARGE.contains(&minute) { 6 } else { 1 };
+        timed.push((time_ms, basket(&format!("b{minute}"), amount, time_ms)));
+    }
+    for minute in 0..6 {
+        let time_ms = at(minute, random);
+        let order = (random.below(3) == 0).then(|| format!("early{minute}"));
+        let raw = click(&format!("{OLD}-early{minute}"), (random.below(3), order), time_ms);
+        timed.push((time_ms, raw));
+    }
+    timed
+}
+
+/// What somebody says of alerts, whether there are any or not; some twice.
+fn commands(random: &mut Random) -> Vec<(i64, Raw)> {
+    const NAMES: [&str; 7] = [
+        "alert_acknowledged",
+        "alert_acknowledged",
+        "alert_muted",
+        "alert_muted",
+        "alert_unmuted",
+        "alert_unmuted",
+        "alert_expected",
+    ];
+    let subjects = subjects();
+    let mut timed = Vec::new();
+    for (number, minute) in (150..END).step_by(12).enumerate() {
+        let time_ms = at(minute, random);
+        let about = &subjects[index(random, subjects.len())];
+        let name = NAMES[index(random, NAMES.len())];
+        let until = time_ms + i64::try_from(random.below(120)).expect("small") * MINUTE_MS;
+        let raw = command(&format!("c{number}"), name, about, (time_ms, until));
+        timed.extend(std::iter::repeat_n((time_ms, raw), 1 + usize::from(random.below(5) == 0)));
+    }
+    timed
+}
+
+/// Everything at once.
+fn busy_minute(random: &mut Random, records: &mut Vec<Raw>) {
+    let mut time_ms = START_MS + BUSY * MINUTE_MS;
+    for number in 0..40 {
         time_ms += i64::try_from(random.below(2_000)).expect("small");
         let visitor = random.below(6);
         let record = if random.below(4) == 0 {
-            payment(
-                &format!("e{number}"),
-                &format!("p{number}"),
-                visitor,
-                random.below(3),
-                random.below(3),
-                time_ms,
-            )
+            let device = format!("d{}", random.below(3));
+            let by = Payer { visitor, card: random.below(3), device: &device };
+            payment(&format!("e{number}"), &format!("p{number}"), by, 1_000, time_ms)
         } else {
             let order = (random.below(8) == 0).then(|| format!("o{}", random.below(4)));
             click(&format!("e{number}"), (visitor, order), time_ms)
@@ -40,10 +155,7 @@ pub(super) fn produce(random: &mut Random) -> Vec<Raw> {
         }
         records.push(record);
         if random.below(12) == 0 {
-            // a broken producer: one event id for two payments of one card; the second one's card part never comes
-            let (card, event) = (random.below(3), format!("twice{number}"));
-            records.push(payment(&event, &format!("a{number}"), visitor, card, 7, time_ms));
-            records.push(payment(&event, &format!("b{number}"), visitor + 10, card, 8, time_ms));
+            twice(&format!("twice{number}"), time_ms, random, |raw, _| records.push(raw));
         }
         if random.below(15) == 0 {
             // late, unless nothing has come yet that says so
@@ -54,7 +166,8 @@ pub(super) fn produce(random: &mut Random) -> Vec<Raw> {
             // of a payment made before, of one still to come, or of none; some twice, some against each other
             // some are read when they become known, before payments that were made earlier; most a minute later
             let known_at = if random.below(3) == 0 { time_ms } else { time_ms - 60_000 };
-            let label = label(&format!("l{number}"), random.below(70), random.below(3), known_at);
+            let (payment, card) = (format!("p{}", random.below(50)), random.below(3));
+            let label = label(&format!("l{number}"), &payment, card, card == 0, known_at);
             records.extend(std::iter::repeat_n(label, 1 + usize::from(random.below(5) == 0)));
         }
         if random.below(6) == 0 {
@@ -71,7 +184,15 @@ pub(super) fn produce(random: &mut Random) -> Vec<Raw> {
             records.push((Topic::Clickstream, value("v0", "{broken".to_owned(), time_ms)));
         }
     }
-    records
+}
+
+/// A broken producer: one event id for two payments of one card; the second one's card part never comes.
+fn twice(event: &str, time_ms: i64, random: &mut Random, mut each: impl FnMut(Raw, i64)) {
+    let (visitor, card) = (random.below(6), random.below(3));
+    let one = Payer { visitor, card, device: "d7" };
+    let other = Payer { visitor: visitor + 10, card, device: "d8" };
+    each(payment(event, &format!("{event}-a"), one, 1_000, time_ms), time_ms);
+    each(payment(event, &format!("{event}-b"), other, 1_000, time_ms), time_ms);
 }
 
 fn value(key: &str, json: String, timestamp_ms: i64) -> LogRecord {
@@ -88,19 +209,38 @@ fn click(event: &str, (visitor, order): (u64, Option<String>), time_ms: i64) -> 
     let name = if order.is_some() { "purchase" } else { "view_item" };
     let json = serde_json::json!({
         "event_id": event, "event_name": name, "event_time_ms": time_ms, "visitor_id": format!("v{visitor}"),
-        "transaction_id": order,
+        "transaction_id": order, "currency": "EUR", "value_minor": 100,
         "items": [{"item_id": format!("i{visitor}"), "price_minor": 100}],
     });
     (Topic::Clickstream, value(&format!("v{visitor}"), json.to_string(), time_ms))
 }
 
-fn label(event: &str, payment: u64, card: u64, time_ms: i64) -> Raw {
-    let outcome = if card == 0 { "fraud" } else { "legitimate" };
+fn label(event: &str, payment: &str, card: u64, is_fraud: bool, time_ms: i64) -> Raw {
+    let outcome = if is_fraud { "fraud" } else { "legitimate" };
     let json = serde_json::json!({
-        "event_id": event, "event_name": "label", "known_at_ms": time_ms, "payment_id": format!("p{payment}"),
+        "event_id": event, "event_name": "label", "known_at_ms": time_ms, "payment_id": payment,
         "outcome": outcome, "source": "review", "card_token": format!("c{card}"),
     });
-    (Topic::Labels, value(&format!("p{payment}"), json.to_string(), time_ms))
+    (Topic::Labels, value(payment, json.to_string(), time_ms))
+}
+
+/// What a till rings up for somebody nobody knows.
+fn basket(event: &str, amount: u64, time_ms: i64) -> Raw {
+    let json = serde_json::json!({
+        "event_id": event, "event_name": "pos_transaction", "event_time_ms": time_ms,
+        "store_id": "s1", "workstation_id": "w1", "sequence_number": 1, "business_day": "2026-01-05", "currency": "EUR",
+        "lines": [{"item_id": "i", "amount_minor": amount}],
+    });
+    (Topic::Pos, value("s1", json.to_string(), time_ms))
+}
+
+fn command(event: &str, name: &str, about: &About, (time_ms, until_ms): (i64, i64)) -> Raw {
+    let fingerprint = format!("{:016x}", about.fingerprint());
+    let json = serde_json::json!({
+        "event_id": event, "event_name": name, "event_time_ms": time_ms, "fingerprint": fingerprint,
+        "subject": about.subject, "by": "ana", "until_ms": until_ms,
+    });
+    (Topic::AlertsControl, value(&fingerprint, json.to_string(), time_ms))
 }
 
 fn shop(event: &str, (which, order): (u64, &str), visitor: u64, time_ms: i64) -> Raw {
@@ -153,11 +293,20 @@ fn rules(event: &str, version: u64, time_ms: i64) -> Raw {
     (Topic::Rules, value("rules", json.to_string(), time_ms))
 }
 
-fn payment(event: &str, payment: &str, visitor: u64, card: u64, device: u64, time_ms: i64) -> Raw {
+/// Who pays.
+struct Payer<'p> {
+    visitor: u64,
+    card: u64,
+    device: &'p str,
+}
+
+fn payment(event: &str, payment: &str, by: Payer<'_>, amount_minor: u64, time_ms: i64) -> Raw {
+    let Payer { visitor, card, device } = by;
     let json = serde_json::json!({
         "event_id": event, "event_name": "payment_attempted", "event_time_ms": time_ms, "payment_id": payment,
-        "card_token": format!("c{card}"), "amount_minor": 1_000, "currency": "EUR",
-        "visitor_id": format!("v{visitor}"), "customer_id": (time_ms % 2 == 0).then(|| format!("k{visitor}")), "device_id": format!("d{device}"), "ip": "192.0.2.1",
+        "card_token": format!("c{card}"), "amount_minor": amount_minor, "currency": "EUR",
+        "visitor_id": format!("v{visitor}"), "customer_id": (time_ms % 2 == 0).then(|| format!("k{visitor}")),
+        "device_id": device, "ip": "192.0.2.1",
     });
     (Topic::Payments, value(&format!("c{card}"), json.to_string(), time_ms))
 }

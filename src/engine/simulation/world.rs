@@ -3,6 +3,9 @@
 use super::input::Raw;
 use crate::checkpoint::Keeper;
 use crate::checkpoint::memory::{MemoryFolder, SharedStorage, Storage};
+use crate::drift::DriftSettings;
+use crate::drift::settings::{Cycle, Least};
+use crate::drift::watch::Season;
 use crate::engine::checkpointing::Cadence;
 use crate::engine::checkpoints::OnTheSpot;
 use crate::engine::decide::Decide;
@@ -152,16 +155,49 @@ const MODEL: &str =
     "{name: online, inputs: [amount_minor, hour_utc, card_velocity__count_1h, card_labels__fraud_sum_30d],
     crosses: [[hour_utc, card_velocity__count_1h]], min_labels: 1, min_frauds: 0, publish_after: 1}";
 
-/// The default configuration, with so much allowed lateness that only what is meant to be is late.
+/// What is usual is usual for three quarters of an hour.
+pub(super) const CYCLE: Cycle =
+    Cycle { season: Season { days: 1, slots_per_day: 4 }, length: Duration::from_secs(45 * 60) };
+
+/// Watches that have learned after two hours, and that think little of false alarms.
+fn drift() -> DriftSettings {
+    const MINUTE: Duration = Duration::from_secs(60);
+    DriftSettings {
+        window: MINUTE * 40,
+        allowed_lateness: MINUTE * 60,
+        segments: Vec::new(),
+        false_pages_per_month: 4_800.0,
+        labels_between_false_alarms: 8.0,
+        learn: MINUTE * 80,
+        resolve_after: MINUTE * 40,
+        adopt_after: MINUTE * 90,
+        cycle: CYCLE,
+        least: Least {
+            values: 8,
+            windows: 2,
+            expected: 2.0,
+            warm_up_samples: 4,
+            older_samples: 4.0,
+            scored_samples: 4,
+        },
+    }
+}
+
+/// Views and rules of its own, with so much allowed lateness that only what is meant to be is late, and ids that are remembered for as
+/// long as it lasts.
 fn settings() -> Arc<FoldSettings> {
     static SETTINGS: OnceLock<Arc<FoldSettings>> = OnceLock::new();
     SETTINGS
         .get_or_init(|| {
-            let tree = serde_json::json!({"sessions": {"allowed_lateness": "1h"}});
+            let tree = serde_json::json!({
+                "sessions": {"allowed_lateness": "1h"}, "dedup": {"horizon": "12h"},
+                "features": "features.yaml", "rules": "rules.yaml",
+            });
             let tree = tree.as_object().expect("an object");
-            let config =
-                crate::config::resolve(tree, std::path::Path::new(".")).expect("the defaults are good");
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/simulation");
+            let config = crate::config::resolve(tree, &folder).expect("a good configuration");
             let mut fold = Arc::into_inner(config.fold).expect("nobody else has it");
+            fold.drift = drift();
             let spec: ModelSpec = serde_saphyr::from_str(MODEL).expect("a model");
             fold.model = Some(spec.compile(&fold.plan.feature_names()).expect("a good model"));
             Arc::new(fold)
@@ -234,7 +270,7 @@ impl World {
         for zombie in std::mem::take(&mut self.zombies) {
             drop(zombie);
         }
-        while self.produce_next(false, None) {}
+        while self.produce_next(false) {}
         self.end_transaction(true);
         self.storage_is_well();
         let mut wrong = Err("never looked at".to_owned());
@@ -309,12 +345,14 @@ impl World {
                 self.end_transaction(commits);
             }
             other => {
-                self.produce_next(other > 8, Some(random));
+                for _ in 0..=random.below(2) {
+                    self.produce_next(other > 8);
+                }
             }
         }
     }
 
-    fn produce_next(&mut self, in_transaction: bool, _random: Option<&mut Random>) -> bool {
+    fn produce_next(&mut self, in_transaction: bool) -> bool {
         let Some((topic, record)) = self.input.next() else { return false };
         let mut broker = self.broker.borrow_mut();
         match &mut self.transaction {
@@ -540,7 +578,7 @@ impl World {
         let worker_settings = WorkerSettings {
             life,
             commit_interval: Duration::from_millis(300),
-            idle_timeout: Duration::from_secs(2),
+            idle_timeout: Duration::from_millis(500),
             decision_deadline: Duration::from_millis(800),
             exactly_once: self.exactly_once.to_vec(),
             anew: BTreeMap::new(),
