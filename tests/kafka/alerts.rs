@@ -1,12 +1,15 @@
 //! Alerts: values that move are told once, whatever happens to the instance, and what somebody says of it comes back.
 
 use crate::channel::Channel;
-use crate::judge::alone;
+use crate::judge::{alone, public};
+use crate::oracle::Public;
 use crate::serve::Feed;
 use crate::support::{Instance, Shop};
 use rdkafka::producer::Producer;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
+use tillstream::log::Topic;
 use tillstream::time::{Clock, SystemClock};
 
 const OPERATOR: Option<&str> = Some("token-of-the-operator");
@@ -196,4 +199,201 @@ fn what_it_looks_like_is_answered(instance: &mut Instance, odd_from: i64) {
         assert_eq!(instance.ask("GET", path, OPERATOR, b"").status, 422, "{path}");
     }
     assert_eq!(instance.ask("GET", "/v1/drift/features/fraud/nothing", OPERATOR, b"").status, 404);
+}
+
+/// Minutes between two kills, and how many there are.
+const BETWEEN: i64 = 50;
+const KILLS: i64 = 6;
+/// A ring begins every so many minutes, and goes on for so many.
+const RING_EVERY: i64 = 6;
+const RING: i64 = 25;
+/// After so many more minutes every ring has ended.
+const ENDED_AFTER: i64 = 75;
+/// While amounts are in another unit.
+const ODD_MINUTES: std::ops::Range<i64> = 190..205;
+
+/// A shop with rings: payments by one device, each of another card.
+struct Rings {
+    feed: Feed,
+    start_ms: i64,
+}
+
+impl Rings {
+    /// The minutes at which rings begin.
+    fn begin() -> impl Iterator<Item = i64> {
+        (RING_EVERY..KILLS * BETWEEN - RING).step_by(6)
+    }
+
+    /// Everything that is paid in these minutes: ordinary payments, and one of each ring that goes on.
+    fn pay(&self, minutes: std::ops::Range<i64>, per_minute: i64) {
+        for minute in minutes {
+            for number in 0..per_minute {
+                let number = minute * per_minute + number;
+                let amount =
+                    (1_000 + number * 7_919 % 6_007) * if ODD_MINUTES.contains(&minute) { 100 } else { 1 };
+                self.pay_one(
+                    &format!("p{minute}-{number}"),
+                    &format!("card-{}", number % 997),
+                    minute,
+                    (amount, None),
+                );
+            }
+            for ring in Rings::begin().filter(|begun| (*begun..begun + RING).contains(&minute)) {
+                let card = format!("card-{ring}-{minute}");
+                let device = format!("ring-{ring}");
+                self.pay_one(&format!("r{ring}-{minute}"), &card, minute, (300 + minute, Some(&device)));
+            }
+        }
+        self.feed.producer.flush(Duration::from_secs(30)).expect("a broker");
+    }
+
+    fn pay_one(&self, id: &str, card: &str, minute: i64, (amount, device): (i64, Option<&str>)) {
+        let payment = json!({
+            "event_id": id, "event_name": "payment_attempted", "payment_id": id,
+            "event_time_ms": self.start_ms + minute * MINUTE_MS, "card_token": card, "currency": "EUR",
+            "amount_minor": amount, "channel": "online", "device_id": device,
+        });
+        self.feed.send("payments", card, Some(&payment));
+    }
+
+    /// Whether an instance's monitors have come to that minute.
+    fn is_watched_until(&self, instance: &Instance, minute: i64) -> bool {
+        let seconds = (self.start_ms + minute * MINUTE_MS) as f64 / 1_000.0;
+        let of = |partition: &str| {
+            let name = "tillstream_watermark_timestamp_seconds";
+            instance.metric(name, &["stage=\"monitor\"", &format!("partition=\"{partition}\"")])
+        };
+        ["0", "1"].into_iter().all(|partition| of(partition) >= seconds)
+    }
+}
+
+/// The revisions of each episode on a topic, in their order. Each is whole: it opened once, nothing is missing, and what it is about
+/// has no other that is open.
+fn whole_episodes(shop: &Shop, topic: Topic, doubles: &mut usize) -> Vec<Vec<Value>> {
+    let mut episodes = BTreeMap::<String, BTreeMap<u64, Value>>::new();
+    for Public { value, .. } in public(shop, topic, doubles) {
+        let (id, revision) =
+            (value["alert_id"].as_str().expect("an id").to_owned(), value["revision"].as_u64());
+        let known = episodes.entry(id).or_default().insert(revision.expect("a number"), value);
+        assert_eq!(known, None, "{topic}: a revision under two ids");
+    }
+    let mut of_fingerprint = BTreeMap::<String, Vec<&BTreeMap<u64, Value>>>::new();
+    for revisions in episodes.values() {
+        let (first, last) =
+            (revisions.first_key_value().expect("one"), revisions.last_key_value().expect("one"));
+        assert_eq!(
+            (*first.0, *last.0),
+            (1, revisions.len() as u64),
+            "{topic}: revisions {:?}",
+            revisions.keys()
+        );
+        assert_eq!(first.1["status"], "open", "{topic}");
+        let about = |alert: &Value| {
+            (alert["fingerprint"].clone(), alert["subject"].clone(), alert["detected_ms"].clone())
+        };
+        assert!(revisions.values().all(|alert| about(alert) == about(first.1)), "{topic}: {revisions:?}");
+        let fingerprint = first.1["fingerprint"].as_str().expect("text").to_owned();
+        of_fingerprint.entry(fingerprint).or_default().push(revisions);
+    }
+    for mut episodes in of_fingerprint.into_values() {
+        let detected = |revisions: &&BTreeMap<u64, Value>| revisions[&1]["detected_ms"].as_i64();
+        episodes.sort_by_key(detected);
+        let before = episodes.iter().rev().skip(1);
+        for revisions in before {
+            let last = revisions.last_key_value().expect("one").1;
+            assert_eq!(last["status"], "resolved", "{topic}: another opened meanwhile: {last}");
+        }
+    }
+    episodes.into_values().map(|revisions| revisions.into_values().collect()).collect()
+}
+
+#[test]
+fn a_monitor_that_is_killed_again_and_again_loses_no_episode_and_opens_none_twice() {
+    let _alone = alone();
+    let shop = Shop::open(2);
+    shop.declare_clients("{}");
+    // of fraud exactly once, of drift at least once
+    shop.configure(
+        "drift: { window: 1m, learn: 60m, resolve_after: 10m, segments: [channel] }\n\
+         sessions: { allowed_lateness: 5s }\ningest: { out_of_orderness: 5s, idle_timeout: 1s }\n\
+         checkpoints: { interval: 1s }\nexactly_once: [alerts.fraud]",
+    );
+    let mut others = shop.spawned_in("others", "TILLSTREAM__ROLES", "[ingest, keyed, decide]");
+    others.wait_until("ready", |instance| instance.get("/readyz").0 == 200);
+    let watch = || {
+        let mut monitor = shop.spawned_in("watch", "TILLSTREAM__ROLES", "[monitor, serve]");
+        monitor.wait_until("ready", |instance| instance.get("/readyz").0 == 200);
+        monitor
+    };
+    let rings = Rings { feed: Feed::new(&shop), start_ms: SystemClock.now().0 - 8 * 60 * MINUTE_MS };
+    let (mut monitor, mut acknowledged) = (watch(), Vec::new());
+    for kill in 0..KILLS {
+        let minutes = kill * BETWEEN..(kill + 1) * BETWEEN;
+        let middle = (minutes.start + minutes.end) / 2;
+        rings.pay(minutes, 20);
+        monitor.wait_until("in the middle of it", |instance| rings.is_watched_until(instance, middle));
+        monitor.wait_until("known to have open episodes", |instance| !alerts(instance, "open").is_empty());
+        // what is said of one while it goes on is not lost either
+        let open = alerts(&monitor, "open");
+        let id = open[0]["alert_id"].as_str().expect("an id").to_owned();
+        let said = monitor.ask("POST", &format!("/v1/alerts/{id}/acknowledge"), OPERATOR, b"{}");
+        assert_eq!(said.status, 202, "{said:?}");
+        acknowledged.push(id);
+        monitor.kill();
+        monitor = watch();
+        if kill % 2 == 1 {
+            // and again, as soon as it is back
+            monitor.kill();
+            monitor = watch();
+        }
+    }
+    let end = KILLS * BETWEEN + ENDED_AFTER;
+    rings.pay(KILLS * BETWEEN..end, 20);
+    monitor.wait_until("at the end", |instance| rings.is_watched_until(instance, end - 2));
+    monitor.wait_until("told of all that was said", |instance| {
+        let of = |id: &String| instance.ask("GET", &format!("/v1/alerts/{id}"), OPERATOR, b"").json();
+        acknowledged.iter().all(|id| of(id)["alert"]["acknowledged"]["by"] == "operator")
+    });
+    for instance in [others, monitor] {
+        assert!(instance.stop().success(), "a clean stop ends with 0");
+    }
+
+    let mut doubles = 0;
+    let fraud = whole_episodes(&shop, Topic::AlertsFraud, &mut doubles);
+    assert_eq!(doubles, 0, "published exactly once");
+    let of_rings = fraud.iter().filter(|revisions| {
+        revisions[0]["subject"].as_str().is_some_and(|of| of.starts_with("device ring-"))
+    });
+    let mut subjects: Vec<String> = of_rings
+        .map(|revisions| {
+            let last = &revisions[revisions.len() - 1];
+            assert_eq!(
+                (&last["status"], &last["resolution"]),
+                (&json!("resolved"), &json!("recovered")),
+                "{last}"
+            );
+            revisions[0]["subject"].as_str().expect("text").to_owned()
+        })
+        .collect();
+    subjects.sort_unstable();
+    let mut expected: Vec<String> = Rings::begin().map(|minute| format!("device ring-{minute}")).collect();
+    expected.sort_unstable();
+    assert_eq!(subjects, expected, "an episode for each ring");
+    let drift = whole_episodes(&shop, Topic::AlertsDrift, &mut doubles);
+    let is_of_the_unit = |alert: &Value| {
+        let findings = alert["findings"].as_array().expect("a list");
+        alert["kind"] == "data_drift" && findings.iter().any(|finding| finding["feature"] == "amount_minor")
+    };
+    assert!(drift.iter().flatten().any(is_of_the_unit), "{drift:?}");
+    let revisions = |episodes: &[Vec<Value>]| episodes.iter().map(Vec::len).sum::<usize>();
+    println!(
+        "{} episodes of fraud with {} revisions, {} of drift with {}, {doubles} of them published twice",
+        fraud.len(),
+        revisions(&fraud),
+        drift.len(),
+        revisions(&drift)
+    );
+    // each of these is what the log gives, and all that it gives is there
+    let told = shop.run(&["verify"]);
+    assert!(told.contains("alerts.fraud: "), "{told}");
 }
