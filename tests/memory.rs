@@ -737,3 +737,32 @@ fn minutes_add_up_to_the_sessions_that_ended_and_stores_to_their_channel() {
     println!("{ended} sessions ended");
     assert!(ended as u64 > 20 * SEEDS);
 }
+
+#[test]
+fn without_a_watch_for_drift_everything_else_is_the_same() {
+    const OF_DRIFT: [Topic; 3] = [Topic::DriftFeatures, Topic::AlertsDrift, Topic::AlertsBusiness];
+    let played = |seed: u64, drift: serde_json::Value| {
+        let tree: Tree = json!({ "drift": drift }).as_object().expect("an object").clone();
+        let config = resolve(&tree, Path::new(".")).unwrap_or_else(|faults| panic!("{faults:?}"));
+        let mut engine =
+            Engine::new(&config.fold, config.partitions, config.idle_timeout, config.decision_deadline);
+        produce(&mut engine, seed);
+        engine.end_of_time().expect("memory does not fail");
+        engine
+    };
+    let mut windows = 0;
+    for seed in 1..=4 {
+        let watched = played(seed, json!({"window": "5m", "learn": "5m"}));
+        let unwatched = played(seed, json!({"watch": false}));
+        windows += public(&watched, Topic::DriftFeatures).len();
+        for topic in Topic::of_stages() {
+            let (with, without) = (public(&watched, topic), public(&unwatched, topic));
+            if OF_DRIFT.contains(&topic) {
+                assert!(without.is_empty(), "seed {seed}: {} of {}", without.len(), topic.name());
+                continue;
+            }
+            oracle::compare::multiset(&with, &without).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
+        }
+    }
+    assert!(windows > 0, "no window was compared");
+}

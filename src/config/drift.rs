@@ -31,6 +31,7 @@ pub(super) fn drift(
             .push(Fault::new(section.path("labels_between_false_alarms"), "must be from 1000 to 1000000000"));
     }
     let settings = DriftSettings {
+        is_watched: section.truth("watch", true, faults),
         window,
         allowed_lateness,
         segments: segments(&mut section, faults),
@@ -84,9 +85,17 @@ mod tests {
     fn without_a_section_windows_are_hours_and_two_pages_a_month_may_be_false() {
         let (settings, faults) = resolved("{}");
         assert_eq!(faults, Vec::<String>::new());
+        assert!(settings.is_watched);
         assert_eq!((settings.window, settings.allowed_lateness), (HOUR, MINUTE));
         assert_eq!(settings.segments, ["channel", "card_country"]);
         assert!((settings.false_pages_per_month - 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn it_can_be_turned_off() {
+        let (settings, faults) = resolved(r#"{"drift": {"watch": false}}"#);
+        assert_eq!(faults, Vec::<String>::new());
+        assert!(!settings.is_watched);
     }
 
     #[test]

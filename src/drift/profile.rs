@@ -133,6 +133,9 @@ impl Profile {
         if let Some((currency, minor)) = money {
             add_money(&mut self.money_minor, currency, minor);
         }
+        if self.fields.is_empty() {
+            self.fields.reserve(values.size_hint().0);
+        }
         let mut place = 0;
         for (id, value) in values {
             while self.fields.get(place).is_some_and(|field| field.id < id) {
@@ -163,16 +166,25 @@ impl Profile {
             .money_minor
             .iter()
             .for_each(|(currency, minor)| add_money(&mut self.money_minor, currency, *minor));
+        if self.fields.is_empty() {
+            self.fields.clone_from(&other.fields);
+            return;
+        }
+        let mut place = 0;
         for field in &other.fields {
-            match self.fields.binary_search_by_key(&field.id, |known| known.id) {
-                Ok(place) => {
-                    if let Some(known) = self.fields.get_mut(place) {
-                        known.sketch.merge(&field.sketch);
-                    }
-                }
-                Err(place) => self.fields.insert(place, field.clone()),
+            while self.fields.get(place).is_some_and(|known| known.id < field.id) {
+                place += 1;
+            }
+            match self.fields.get_mut(place).filter(|known| known.id == field.id) {
+                Some(known) => known.sketch.merge(&field.sketch),
+                None => self.fields.insert(place, field.clone()),
             }
         }
+    }
+
+    /// Adds what another profile of the same window saw, which is its own if it has seen nothing.
+    pub fn absorb(&mut self, other: Profile) {
+        if self.volume == 0 { *self = other } else { self.merge(&other) }
     }
 
     /// The field of that name.
@@ -293,11 +305,15 @@ impl Divided {
     fn profiles(self, stream: &str, start: EventTime) -> Vec<WindowProfile> {
         let mut whole = Profile::default();
         let mut segments: BTreeMap<Segment, Profile> = BTreeMap::new();
-        for combination in self.combinations.into_values() {
+        for mut combination in self.combinations.into_values() {
             whole.merge(&combination.profile);
+            let last = combination.segments.pop();
             for segment in combination.segments {
                 segments.entry(segment).or_default().merge(&combination.profile);
             }
+            last.into_iter().for_each(|last| {
+                segments.entry(last).or_default().absorb(std::mem::take(&mut combination.profile))
+            });
         }
         let of = |segment, profile| WindowProfile { stream: stream.into(), start, segment, profile };
         let mut profiles = vec![of(None, whole)];
@@ -310,9 +326,8 @@ impl Divided {
 fn pooled(segments: BTreeMap<Segment, Profile>) -> BTreeMap<Segment, Profile> {
     let mut by_volume: Vec<(Segment, Profile)> = segments.into_iter().collect();
     by_volume.sort_by(|(one, first), (other, second)| {
-        let rank =
-            |segment: &Segment, profile: &Profile| (segment.dimension.clone(), u64::MAX - profile.volume);
-        rank(one, first).cmp(&rank(other, second)).then(one.value.cmp(&other.value))
+        let by_volume = second.volume.cmp(&first.volume);
+        one.dimension.cmp(&other.dimension).then(by_volume).then_with(|| one.value.cmp(&other.value))
     });
     let mut pooled: BTreeMap<Segment, Profile> = BTreeMap::new();
     let mut place = (Box::<str>::default(), 0);
@@ -323,7 +338,7 @@ fn pooled(segments: BTreeMap<Segment, Profile>) -> BTreeMap<Segment, Profile> {
             (segment.dimension.clone(), 1)
         };
         let segment = if place.1 <= SEGMENTS_MAX { segment } else { Segment::new(&segment.dimension, OTHER) };
-        pooled.entry(segment).or_default().merge(&profile);
+        pooled.entry(segment).or_default().absorb(profile);
     }
     pooled
 }

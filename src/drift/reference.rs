@@ -10,7 +10,6 @@ pub mod cells;
 pub mod evidence;
 pub mod seasonal;
 
-use super::p_value::normal_survival;
 use super::profile::{Profile, Sketch};
 use super::settings::{DriftSettings, Least};
 use crate::time::EventTime;
@@ -82,13 +81,6 @@ pub struct Run {
     pub sketch: Option<Sketch>,
 }
 
-/// What a window said of a field.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Seen {
-    /// The probability of a distance as large by chance; nothing where there was too little to compare.
-    pub p_value: Option<f64>,
-}
-
 impl Reference {
     /// That of a field that is learned from the window that begins at `since` on.
     #[must_use]
@@ -122,15 +114,14 @@ impl Reference {
         settings: &DriftSettings,
         threshold: f64,
         is_frozen: bool,
-    ) -> Seen {
+    ) {
         if start < self.since {
-            return Seen::default();
+            return;
         }
         let non_finite = sketch.map_or(0, Sketch::non_finite);
         let present = sketch.map_or(0, Sketch::finite).min(volume);
         let presence = [present as f64, (volume - present) as f64];
         let known = self.is_known(start, settings);
-        let mut seen = Seen::default();
         let mut is_odd = false;
         if self.windows > 0 {
             let (shares, weight) = self.presence.expected(start, 2);
@@ -141,30 +132,29 @@ impl Reference {
                 known.then_some(threshold),
                 settings.least.expected,
             );
-            is_odd |= looked.is_some_and(|(score, _)| score > SUSPICIOUS);
+            is_odd |= looked.is_some_and(|score| score > SUSPICIOUS);
             self.missing.run.keep(None);
             let goes_on = !self.missing.run.observed.is_empty();
             self.non_finite = if goes_on { self.non_finite + non_finite as f64 } else { 0.0 };
         }
-        if let (Some(cells), Some(sketch)) = (&self.cells, sketch) {
-            let counts = tally(cells, sketch);
+        let counts = self.cells.as_ref().zip(sketch).map(|(cells, sketch)| tally(cells, sketch));
+        if let Some(counts) = &counts {
             let (shares, weight) = self.shares.expected(start, counts.len());
-            if let Some((score, p_value)) = self.values.look(
-                &counts,
+            let looked = self.values.look(
+                counts,
                 (&shares, weight),
                 start,
                 known.then_some(threshold),
                 settings.least.expected,
-            ) {
-                seen.p_value = Some(p_value);
+            );
+            if let Some(score) = looked {
                 is_odd |= score > SUSPICIOUS;
-                self.values.run.keep(Some(sketch));
+                self.values.run.keep(sketch);
             }
         }
         if !(known && (is_frozen || is_odd || self.is_rising(threshold))) {
-            self.learn(sketch, presence, start, settings);
+            self.learn((sketch, counts), presence, start, settings);
         }
-        seen
     }
 
     /// Whether evidence has gone half of the way: what comes now may be what it is about.
@@ -179,9 +169,10 @@ impl Reference {
         self.values.evidence.sum().max(self.missing.evidence.sum())
     }
 
+    /// Learns from the values of a window, and from how many of them are in each cell if there are cells.
     fn learn(
         &mut self,
-        sketch: Option<&Sketch>,
+        (sketch, counts): (Option<&Sketch>, Option<Vec<f64>>),
         presence: [f64; 2],
         start: EventTime,
         settings: &DriftSettings,
@@ -194,8 +185,8 @@ impl Reference {
         if self.cells.is_none() && self.windows >= windows && self.long_run.present() >= values {
             self.cells = self.long_run.all().as_ref().and_then(Cells::of);
         }
-        if let Some(cells) = &self.cells {
-            self.shares.learn(start, &tally(cells, sketch));
+        if let Some(counts) = counts.or_else(|| self.cells.as_ref().map(|cells| tally(cells, sketch))) {
+            self.shares.learn(start, &counts);
         }
     }
 
@@ -298,8 +289,8 @@ impl LongRun {
 }
 
 impl Watched {
-    /// Compares counts with shares that weigh as much as `weight` records, over cells in which `least` values are expected. Returns
-    /// the score and the probability of one as large by chance. Evidence is summed up to a little beyond `threshold` where there is one; without, the dispersion alone is learned.
+    /// Compares counts with shares that weigh as much as `weight` records, over cells in which `least` values are expected. Returns the
+    /// score. Evidence is summed up to a little beyond `threshold` where there is one; without, the dispersion alone is learned.
     fn look(
         &mut self,
         counts: &[f64],
@@ -307,13 +298,11 @@ impl Watched {
         start: EventTime,
         threshold: Option<f64>,
         least: f64,
-    ) -> Option<(f64, f64)> {
+    ) -> Option<f64> {
         let (statistic, freedom) = chi_square(counts, shares, weight, least)?;
         let dispersion = self.dispersion();
         let raw = normal_score(statistic / dispersion, freedom);
-        let score = raw;
-        let p_value = normal_survival(score);
-        let score = score / self.correlation().sqrt();
+        let score = raw / self.correlation().sqrt();
         if let Some(threshold) = threshold {
             let total: f64 = counts.iter().sum();
             if self.evidence.add(score, start, threshold) {
@@ -330,7 +319,7 @@ impl Watched {
             self.dispersion_windows += 1.0;
             self.correlate(raw);
         }
-        Some((score, p_value))
+        Some(score)
     }
 
     /// Learns how much the score of a window goes together with that of the window before.

@@ -13,6 +13,8 @@ const OVERSHOOT: f64 = 1.166;
 /// How drift is watched for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DriftSettings {
+    /// Whether anything is watched at all: else nothing is profiled, compared or told, and the cost is saved.
+    pub is_watched: bool,
     /// The length of a window of event time.
     pub window: Duration,
     /// How far behind the newest event one may be and still count in its window.
@@ -113,6 +115,7 @@ impl DriftSettings {
     pub(crate) fn hourly() -> DriftSettings {
         const HOUR: Duration = Duration::from_secs(3_600);
         DriftSettings {
+            is_watched: true,
             window: HOUR,
             allowed_lateness: Duration::ZERO,
             segments: Vec::new(),

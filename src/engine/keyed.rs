@@ -254,7 +254,8 @@ impl Keyed {
         } else {
             Disposition::Duplicate
         };
-        if let (true, Some(stream)) = (is_new, counted_as(copy)) {
+        let is_counted = is_new && self.settings.drift.is_watched;
+        if let (true, Some(stream)) = (is_counted, counted_as(copy)) {
             task.volumes.add(stream, copy.time);
         }
         task.ledger.count(copy.kind, disposition);

@@ -21,6 +21,9 @@ pub const MODEL_SCORE: &str = "model_score";
 /// The field that holds the score that counts.
 pub const SCORE: &str = "score";
 
+/// The field that holds what was decided by it.
+pub const DECISION: &str = "decision";
+
 /// As whose everything about volumes is placed.
 pub const VOLUMES: &str = "volumes";
 

@@ -80,7 +80,8 @@ impl ShopMinutes {
         let mut minutes = Vec::new();
         for (start, places) in self.open.close(watermark, settings.allowed_lateness, MINUTE) {
             let sums = sums(start, places);
-            for minute in sums.iter().filter(|minute| minute.store.is_none()) {
+            let watched = sums.iter().filter(|minute| minute.store.is_none() && settings.is_watched);
+            for minute in watched {
                 if let Some(channel) = &minute.channel {
                     alerts.extend(self.watch(channel, minute, settings, episodes));
                 }

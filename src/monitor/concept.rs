@@ -103,6 +103,9 @@ pub struct Concept {
 impl Concept {
     /// Takes a labelled score into account.
     pub fn take(&mut self, labelled: &LabelledDecision<'_>, settings: &DriftSettings) {
+        if !settings.is_watched {
+            return;
+        }
         self.traffic.decisions += 1;
         if let (Some(amount), Some(currency)) = (labelled.amount_minor, &labelled.currency) {
             add_money(&mut self.traffic.money_minor, currency, amount);

@@ -95,7 +95,7 @@ impl Windows {
             return;
         };
         let segments = streams.entry(profile.stream).or_default();
-        segments.entry(profile.segment).or_default().merge(&profile.profile);
+        segments.entry(profile.segment).or_default().absorb(profile.profile);
     }
 
     /// Judges the windows that are over by the watermark, one after the other: revisions of episodes, and what fields looked like.
@@ -158,27 +158,22 @@ impl Stream {
     ) {
         let threshold = settings.threshold(self.tests(start, settings));
         for (segment, profile) in profiles {
-            for field in &profile.fields {
-                let key = FieldKey { segment: segment.clone(), id: field.id };
-                if self.fields.len() >= FIELDS_MAX && !self.fields.contains_key(&key) {
-                    continue;
-                }
-                let grain = if segment.is_none() { Grain::Hours } else { Grain::Quarters };
-                self.fields.entry(key).or_insert_with(|| KnownField {
-                    name: field.name.clone(),
-                    reference: Reference::new(start.plus(fields.looks_back(name, &field.name)), grain),
-                    seen: start,
-                });
-            }
+            self.begin_to_know(name, (segment.as_ref(), profile), start, fields);
             let traffic = self.traffic.entry(segment.clone()).or_default();
             traffic.insert(start, traffic_of(profile));
-            traffic.retain(|window, _| window.plus(TRAFFIC_KEPT) > start);
+            while traffic.first_entry().is_some_and(|first| first.key().plus(TRAFFIC_KEPT) <= start) {
+                traffic.pop_first();
+            }
         }
         let is_odd = self.odd_since.is_some();
+        // fields of a segment stand together
+        let mut of: Option<(&Option<Segment>, Option<&Profile>)> = None;
         for (key, known) in &mut self.fields {
-            let Some(profile) = profiles.get(&key.segment).filter(|profile| profile.volume > 0) else {
-                continue;
+            let (_, profile) = match of.filter(|(segment, _)| **segment == key.segment) {
+                Some(of) => of,
+                None => *of.insert((&key.segment, profiles.get(&key.segment))),
             };
+            let Some(profile) = profile.filter(|profile| profile.volume > 0) else { continue };
             let sketch = sketch_of(profile, key.id);
             if sketch.is_some() {
                 known.seen = start;
@@ -187,6 +182,26 @@ impl Stream {
         }
         self.fields.retain(|_, known| known.seen.plus(FORGOTTEN_AFTER) > start);
         self.traffic.retain(|_, windows| !windows.is_empty());
+    }
+
+    /// Begins to know the fields of a profile that are new, as long as there is room.
+    fn begin_to_know(
+        &mut self,
+        stream: &str,
+        (segment, profile): (Option<&Segment>, &Profile),
+        start: EventTime,
+        fields: &impl Fields,
+    ) {
+        let key = |id: u32| FieldKey { segment: segment.cloned(), id };
+        let known: Vec<u32> = self.fields.range(key(0)..=key(u32::MAX)).map(|(key, _)| key.id).collect();
+        let room = FIELDS_MAX.saturating_sub(self.fields.len());
+        let new = profile.fields.iter().filter(|field| known.binary_search(&field.id).is_err());
+        for field in new.take(room) {
+            let grain = if segment.is_none() { Grain::Hours } else { Grain::Quarters };
+            let reference = Reference::new(start.plus(fields.looks_back(stream, &field.name)), grain);
+            let known = KnownField { name: field.name.clone(), reference, seen: start };
+            self.fields.insert(key(field.id), known);
+        }
     }
 
     /// How many tests are made in a window: of the values of each field that is known, and of whether there are any.

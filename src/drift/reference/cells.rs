@@ -128,8 +128,13 @@ pub fn tally(cells: &Cells, sketch: &Sketch) -> Vec<f64> {
     };
     match (cells, sketch) {
         (Cells::Numbers(ends), Sketch::Numbers(numbers)) => {
+            // both rise
+            let mut place = 0;
             for (bin, count) in numbers.bins() {
-                add(ends.partition_point(|end| *end < bin), count);
+                while ends.get(place).is_some_and(|end| *end < bin) {
+                    place += 1;
+                }
+                add(place, count);
             }
         }
         (Cells::Names(names), Sketch::Categories(categories)) => {

@@ -18,7 +18,7 @@
 //! is lost on chi-square and not on `Counts::most_shifted`: use both. What is lost beyond the limit is the name of a new
 //! category: it is named with the probability 200 / (number of categories), and counted always.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::borrow::Cow;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -36,8 +36,8 @@ const HASH_BYTES: usize = 19;
 ///
 /// Everything in it is exact and the same whatever the order of arrival and merging. Two names with one 64-bit hash would be
 /// taken for one category: of 200, once in 10¹⁵ sketches.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Stored", into = "Stored")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Stored<Box<str>>")]
 pub struct CategorySketch {
     /// By hash, rising.
     named: Vec<Named>,
@@ -177,8 +177,8 @@ fn bounded(name: &str) -> Cow<'_, str> {
 
 /// The form in which a sketch is written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Stored {
-    named: Vec<(Box<str>, u64)>,
+struct Stored<Name> {
+    named: Vec<(Name, u64)>,
     groups: Vec<u64>,
     missing: u64,
 }
@@ -192,17 +192,18 @@ enum StoredError {
     Groups,
 }
 
-impl From<CategorySketch> for Stored {
-    fn from(sketch: CategorySketch) -> Stored {
-        let named = sketch.named.into_iter().map(|named| (named.name, named.count)).collect();
-        Stored { named, groups: sketch.groups, missing: sketch.missing }
+impl Serialize for CategorySketch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let stored =
+            Stored { named: self.named().collect(), groups: self.groups.clone(), missing: self.missing };
+        stored.serialize(serializer)
     }
 }
 
-impl TryFrom<Stored> for CategorySketch {
+impl TryFrom<Stored<Box<str>>> for CategorySketch {
     type Error = StoredError;
 
-    fn try_from(stored: Stored) -> Result<CategorySketch, StoredError> {
+    fn try_from(stored: Stored<Box<str>>) -> Result<CategorySketch, StoredError> {
         let named: Vec<Named> = stored
             .named
             .into_iter()

@@ -2,15 +2,15 @@
 
 use super::bin::{Bin, place_of};
 use super::run::Run;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Counts of a number's values in fixed bins, and its moments: 128 bytes and 8 for each bin between the least and the greatest
 /// value on either side of zero, some kilobytes for a price and never more than 21.
 ///
 /// An update costs some nanoseconds. Counts, missing ones and extremes are exact and the same whatever the order of arrival and
 /// merging; mean and standard deviation to rounding.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "super::stored::Stored", into = "super::stored::Stored")]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(try_from = "super::stored::Stored")]
 pub struct NumericSketch {
     pub(super) below_zero: Run,
     pub(super) above_zero: Run,
@@ -173,6 +173,12 @@ impl NumericSketch {
     /// Extremes are exact, so nothing need be said to lie beyond them.
     pub(super) fn within_extremes(&self, value: f64) -> f64 {
         value.max(self.extremes.least).min(self.extremes.greatest)
+    }
+}
+
+impl Serialize for NumericSketch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        super::stored::Stored::from(self).serialize(serializer)
     }
 }
 

@@ -23,9 +23,16 @@ impl Run {
         }
     }
 
-    /// Makes the run reach to a bin beyond its ends, or begins it.
+    /// Adds to a bin beyond the ends, or to the first.
     #[cold]
     fn extend(&mut self, place: u16, count: u64) {
+        self.reach(place);
+        let index = usize::from(place - self.first);
+        self.counts.get_mut(index).into_iter().for_each(|slot| *slot = slot.saturating_add(count));
+    }
+
+    /// Makes the run reach to a bin, which is to be given a count.
+    pub(super) fn reach(&mut self, place: u16) {
         debug_assert!(place <= OUTERMOST, "no bin lies beyond the outermost");
         if self.counts.is_empty() {
             self.first = place;
@@ -39,7 +46,6 @@ impl Run {
         if index >= self.counts.len() {
             self.counts.resize(index + 1, 0);
         }
-        self.counts.get_mut(index).into_iter().for_each(|slot| *slot = slot.saturating_add(count));
     }
 
     /// The bins that have a count, from zero outwards.
@@ -48,7 +54,21 @@ impl Run {
     }
 
     pub(super) fn merge(&mut self, other: &Run) {
-        other.iter().for_each(|(place, count)| self.add(place, count));
+        let Some(last) = other.last() else { return };
+        if self.counts.is_empty() {
+            self.clone_from(other);
+            return;
+        }
+        self.reach(other.first);
+        self.reach(last);
+        let ours = self.counts.iter_mut().skip(usize::from(other.first - self.first));
+        ours.zip(&other.counts).for_each(|(ours, theirs)| *ours = ours.saturating_add(*theirs));
+    }
+
+    /// The last bin that has a count.
+    fn last(&self) -> Option<u16> {
+        let after_first = self.counts.len().checked_sub(1)?;
+        u16::try_from(after_first).ok()?.checked_add(self.first)
     }
 }
 
@@ -68,5 +88,21 @@ mod tests {
         assert_eq!(one, other);
         assert!(one.iter().eq([(0, 2), (7, 4), (500, 2), (1_280, 2)]));
         assert!(one.iter().rev().eq([(1_280, 2), (500, 2), (7, 4), (0, 2)]));
+    }
+
+    #[test]
+    fn a_merged_run_is_that_of_all_counts_whatever_overlaps() {
+        let of = |places: &[u16]| {
+            let mut run = Run::default();
+            places.iter().for_each(|place| run.add(*place, 3));
+            run
+        };
+        for (one, other) in
+            [(&[][..], &[4, 9][..]), (&[4, 9], &[]), (&[2, 6], &[4, 9]), (&[4], &[1, 2]), (&[1, 9], &[3])]
+        {
+            let mut merged = of(one);
+            merged.merge(&of(other));
+            assert_eq!(merged, of(&[one, other].concat()), "{one:?} {other:?}");
+        }
     }
 }

@@ -36,8 +36,8 @@ pub(super) enum StoredError {
     Values,
 }
 
-impl From<NumericSketch> for Stored {
-    fn from(sketch: NumericSketch) -> Stored {
+impl From<&NumericSketch> for Stored {
+    fn from(sketch: &NumericSketch) -> Stored {
         Stored {
             below_zero: distances(&sketch.below_zero),
             zeros: sketch.zeros,
@@ -89,12 +89,20 @@ fn distances(run: &Run) -> Vec<(u16, u64)> {
 }
 
 fn run(distances: &[(u16, u64)]) -> Result<Run, StoredError> {
-    let (mut run, mut place) = (Run::default(), 0_u16);
+    let after = |place: u16, distance: u16| {
+        place.checked_add(distance).filter(|place| *place <= OUTERMOST).ok_or(StoredError::Bin)
+    };
+    let mut run = Run::default();
+    let Some((first, _)) = distances.first() else { return Ok(run) };
+    // it grows once
+    run.reach(after(0, *first)?);
+    run.reach(distances.iter().try_fold(0, |place, (distance, _)| after(place, *distance))?);
+    let mut place = 0;
     for (index, (distance, count)) in distances.iter().copied().enumerate() {
-        place = place.checked_add(distance).filter(|place| *place <= OUTERMOST).ok_or(StoredError::Bin)?;
         if count == 0 || distance == 0 && index > 0 {
             return Err(StoredError::Bin);
         }
+        place = after(place, distance)?;
         run.add(place, count);
     }
     Ok(run)

@@ -5,7 +5,7 @@ use crate::drift::profile::{Observed, Profiled};
 use crate::engine::outputs::Outputs;
 use crate::event::alert::Change;
 use crate::event::feature_id;
-use crate::event::monitor::SCORE;
+use crate::event::monitor::{DECISION, SCORE};
 use crate::event::prediction::{Prediction, Told};
 use crate::fraud::label::{Decided, DecidedBy};
 
@@ -13,7 +13,6 @@ use crate::fraud::label::{Decided, DecidedBy};
 const MODELS_MAX: usize = 100;
 
 /// Fields that are profiled beside the features; a feature of such a name takes its place.
-const DECISION: &str = "decision";
 const AMOUNT: &str = "amount_minor";
 
 impl Decide {
@@ -56,6 +55,9 @@ impl Decide {
 
     /// Counts a prediction in the profile of its window, and in the volume of its model.
     fn profile_prediction(&self, task: &mut DecideTask, said: &Prediction<'_>) {
+        if !self.settings.drift.is_watched {
+            return;
+        }
         let own = [
             (SCORE, Some(Observed::Number(said.score))),
             (DECISION, said.action.map(Observed::Name)),

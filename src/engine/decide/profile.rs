@@ -4,14 +4,13 @@ use super::{Decide, DecideTask};
 use crate::drift::profile::{Observed, Profiled};
 use crate::engine::outputs::Outputs;
 use crate::event::feature_id;
-use crate::event::monitor::{FRAUD, MODEL_SCORE, MonitorEvent, SCORE, VOLUMES};
+use crate::event::monitor::{DECISION, FRAUD, MODEL_SCORE, MonitorEvent, SCORE, VOLUMES};
 use crate::event::public::{Action, FraudScore};
 use crate::fraud::gather::{OpenGather, OwnedContext};
 use std::sync::LazyLock;
 
 /// Fields of a decision that are profiled beside its features.
 const AMOUNT: &str = "amount_minor";
-const DECISION: &str = "decision";
 /// A text field of a payment.
 type TextField = (&'static str, fn(&OwnedContext) -> Option<&str>);
 /// Text fields of the payment itself, which may also divide payments into segments.
@@ -44,6 +43,17 @@ static IDS: LazyLock<Ids> = LazyLock::new(|| Ids {
     texts: TEXTS.map(|(name, _)| feature_id(name)),
 });
 
+/// The name of a field that is no feature.
+fn own_name(id: u32) -> Option<&'static str> {
+    let ids = &*IDS;
+    let own =
+        [(ids.amount, AMOUNT), (ids.score, SCORE), (ids.decision, DECISION), (ids.model_score, MODEL_SCORE)];
+    own.into_iter()
+        .chain(ids.texts.into_iter().zip(dimensions()))
+        .find(|(of, _)| *of == id)
+        .map(|(_, name)| name)
+}
+
 /// The fields by which payments may be divided.
 pub(crate) fn dimensions() -> impl Iterator<Item = &'static str> {
     TEXTS.into_iter().map(|(name, _)| name)
@@ -67,6 +77,9 @@ impl Said {
 impl Decide {
     /// Counts a decision in the profile of its window.
     pub(super) fn profile(&self, task: &mut DecideTask, gather: &OpenGather, said: Said) {
+        if !self.settings.drift.is_watched {
+            return;
+        }
         let payment = gather.payment.as_ref();
         let ids = &*IDS;
         let mut values: Vec<(u32, Observed<'_>)> = Vec::with_capacity(gather.features.len() + FIELDS);
@@ -107,12 +120,7 @@ impl Decide {
     }
 
     fn name_of_field(&self, id: u32) -> &str {
-        let own = [AMOUNT, SCORE, DECISION, MODEL_SCORE].into_iter().chain(dimensions());
-        self.settings
-            .plan
-            .name_of_any(id)
-            .or_else(|| own.into_iter().find(|name| feature_id(name) == id))
-            .unwrap_or("(unknown)")
+        self.settings.plan.name_of_any(id).or_else(|| own_name(id)).unwrap_or("(unknown)")
     }
 
     /// Sends on the profiles of windows that are over.

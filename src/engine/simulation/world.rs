@@ -163,6 +163,7 @@ pub(super) const CYCLE: Cycle =
 fn drift() -> DriftSettings {
     const MINUTE: Duration = Duration::from_secs(60);
     DriftSettings {
+        is_watched: true,
         window: MINUTE * 40,
         allowed_lateness: MINUTE * 60,
         segments: Vec::new(),
