@@ -3,7 +3,7 @@
 //! The environment variable MTFA sets another time between false alarms, ONLY a part of the names of the streams of `quiet`.
 //!
 //! ```text
-//! cargo bench --bench watch -- table SEEDS          the goals beside what was reached
+//! cargo bench --bench watch -- table SEEDS          the goals beside what was reached; fails if one was not
 //! cargo bench --bench watch -- suite SEEDS          own streams of the kinds of the vectors, scored as those are
 //! cargo bench --bench watch -- quiet SAMPLES SEEDS  measured mean time between false alarms, per kind of stream
 //! cargo bench --bench watch -- delays SEEDS         delays after known changes
@@ -19,6 +19,7 @@
     reason = "a measuring program: a wrong input may end it"
 )]
 
+mod goals;
 mod measure;
 mod streams;
 mod vectors;
@@ -28,7 +29,7 @@ fn main() {
     let number =
         |at: usize, otherwise: u64| args.get(at).and_then(|text| text.parse().ok()).unwrap_or(otherwise);
     match args.first().map(String::as_str) {
-        Some("table") => measure::table(number(1, 40)),
+        Some("table") => goals::table(number(1, 40)),
         Some("suite") => measure::suite(number(1, 20), number(2, 1)),
         Some("quiet") => measure::quiet(number(1, 1_000_000), number(2, 4)),
         Some("delays") => measure::delays(number(1, 50)),

@@ -42,12 +42,17 @@ fn phase_of(name: &str, at: usize, periods: &[u64]) -> Option<Phase> {
     Some(Phase::new(((passed + 0.8 / TAU * (TAU * passed).sin()) * 1e6) as u64, 1_000_000))
 }
 
+/// How many alarms there are in so many samples.
+pub(crate) fn count_alarms(watch: &mut Watch, samples: usize, mut next: impl FnMut() -> f64) -> usize {
+    (0..samples).filter(|_| alarm(watch.update(next(), None)).is_some()).count()
+}
+
 fn alarm(change: Option<Change>) -> Option<Change> {
     change.filter(|change| change.standing == Standing::New)
 }
 
 #[derive(Default)]
-struct Score {
+pub(crate) struct Score {
     streams: f64,
     macro_sum: f64,
     windows: usize,
@@ -59,7 +64,7 @@ struct Score {
 
 impl Score {
     /// As `score_vectors.py` does it.
-    fn add(&mut self, stream: &Stream, alarms: &[usize]) {
+    pub(crate) fn add(&mut self, stream: &Stream, alarms: &[usize]) {
         let n = stream.values.len();
         let ends = stream.changes.iter().skip(1).copied().chain([n]);
         let windows: Vec<(usize, usize)> =
@@ -89,15 +94,29 @@ impl Score {
         self.outside += n - windows.iter().map(|(from, to)| to - from).sum::<usize>();
     }
 
+    /// The mean over streams.
+    pub(crate) fn macro_score(&self) -> f64 {
+        self.macro_sum / self.streams
+    }
+
+    /// Over all streams together.
+    pub(crate) fn f1(&self) -> f64 {
+        2.0 * self.found as f64 / (self.windows + self.found + self.wrong) as f64
+    }
+
+    /// In 10,000 samples outside of what follows changes.
+    pub(crate) fn false_alarms(&self) -> f64 {
+        1e4 * self.wrong as f64 / self.outside as f64
+    }
+
     fn print(&self, name: &str) {
-        let share = |a: usize, b: usize| if b > 0 { a as f64 / b as f64 } else { f64::NAN };
-        let (precision, recall) =
-            (share(self.found, self.found + self.wrong), share(self.found, self.windows));
         println!(
-            "{name:16} macro {:.3}  F1 {:.3}  precision {precision:.3}  recall {recall:.3}  FA/10k {:.3}  median delay {:.0}  mean {:.0}",
-            self.macro_sum / self.streams,
-            2.0 * precision * recall / (precision + recall),
-            1e4 * share(self.wrong, self.outside),
+            "{name:16} macro {:.3}  F1 {:.3}  precision {:.3}  recall {:.3}  FA/10k {:.3}  median delay {:.0}  mean {:.0}",
+            self.macro_score(),
+            self.f1(),
+            self.found as f64 / (self.found + self.wrong) as f64,
+            self.found as f64 / self.windows as f64,
+            self.false_alarms(),
             at_share(&self.delays, 0.5),
             self.delays.iter().sum::<f64>() / self.delays.len() as f64,
         );
@@ -111,7 +130,7 @@ pub(crate) fn suite(seeds: u64, first: u64) {
     }
 }
 
-fn scores_of(seeds: u64, first: u64) -> BTreeMap<(bool, &'static str), Score> {
+pub(crate) fn scores_of(seeds: u64, first: u64) -> BTreeMap<(bool, &'static str), Score> {
     let mut scores: BTreeMap<(bool, &str), Score> = BTreeMap::new();
     for seed in first..first + seeds {
         for stream in streams_of(seed) {
@@ -233,7 +252,22 @@ impl Delays {
         self.delays.iter().sum::<f64>() / self.delays.len() as f64
     }
 
-    pub(crate) fn at(&self, share: f64) -> f64 {
+    /// Whether every change was found.
+    pub(crate) fn found_all(&self) -> bool {
+        self.missed == 0
+    }
+
+    /// For a table.
+    pub(crate) fn in_short(&self) -> String {
+        let (mean, late) = (self.mean(), self.at(0.95));
+        let others = match (self.missed, self.early) {
+            (0, 0) => String::new(),
+            (missed, early) => format!(" ({missed} missed, {early} told before, of {})", self.streams),
+        };
+        format!("{mean:.0} in the mean, {late:.0} at 95 %{others}")
+    }
+
+    fn at(&self, share: f64) -> f64 {
         at_share(&self.delays, share)
     }
 }
@@ -264,8 +298,8 @@ fn at_share(of: &[f64], share: f64) -> f64 {
 /// A stream's place of change, and its length after that.
 #[derive(Clone, Copy)]
 pub(crate) struct Places {
-    at: usize,
-    after: usize,
+    pub(crate) at: usize,
+    pub(crate) after: usize,
 }
 
 /// The first alarm after the change in streams of `seeds` seeds.
@@ -305,7 +339,7 @@ pub(crate) fn rate_delays(from: f64, to: f64, places: Places, seeds: u64) -> Del
     delays_of(Kind::Rate, &[], places, seeds, |r, i| r.hit(if i < places.at { from } else { to }))
 }
 
-fn weekly(r: &mut Random, i: usize) -> f64 {
+pub(crate) fn weekly(r: &mut Random, i: usize) -> f64 {
     // 20 per five minutes in the mean, as in the project's streams
     let week = if (i / 288) % 7 >= 5 { 1.3 } else { 0.9 };
     r.poisson(weekly_mean(i, week))
@@ -372,48 +406,6 @@ pub(crate) fn delays(seeds: u64) {
 
 const FRAUD: [(f64, f64); 6] =
     [(0.005, 0.01), (0.01, 0.005), (0.005, 0.02), (0.02, 0.005), (0.005, 0.0025), (0.001, 0.002)];
-
-/// The goals of the project beside what was reached.
-pub(crate) fn table(seeds: u64) {
-    println!(
-        "default time between false alarms: {:.0e} samples",
-        settings_for(Kind::Rate, &[]).samples_between_false_alarms
-    );
-    let scores = scores_of(seeds, 1);
-    for (is_other, goal) in [
-        (false, "binary: macro >= .86, F1 >= .84, <= .2 false alarms/10k"),
-        (true, "others: macro >= .80, F1 >= .60, <= .5 false alarms/10k"),
-    ] {
-        scores[&(is_other, "= all")].print(&format!("{goal}: own streams, {seeds} seeds"));
-    }
-    let (mut alarms_in_four_weeks, mut most) = (0, 0);
-    for seed in 1..=seeds {
-        let mut r = Random(seed * 15_485_863);
-        let values: Vec<f64> = (0..42 * 288).map(|i| weekly(&mut r, i)).collect();
-        let count =
-            alarms(&mut Watch::new(settings_for(Kind::Count, &[288, 2_016])), &values, &[288, 2_016]).len();
-        alarms_in_four_weeks += count;
-        most = most.max(count);
-    }
-    println!(
-        "weekly counts, quiet: <= 1 false alarm in four weeks after two: {alarms_in_four_weeks} in {seeds} streams, at most {most} in one"
-    );
-    for at in [21 * 288 + 700, 21 * 288 + 1_000] {
-        println!(
-            "weekly counts -25 % at {at}: <= 65 samples: {}",
-            weekly_delays(Kind::Count, 0.75, at, seeds)
-        );
-    }
-    let places = Places { at: 30_000, after: 60_000 };
-    for ((p, q), goal) in FRAUD.into_iter().zip([8_000, 8_000, 1_400, 1_400]) {
-        println!("fraud {p} -> {q}: mean <= {goal}: {}", rate_delays(p, q, places, seeds));
-    }
-    let places = Places { at: 5_000, after: 5_000 };
-    let delays =
-        delays_of(Kind::Value, &[], places, seeds, |r, i| r.normal() * if i < 5_000 { 1.0 } else { 1.5 });
-    println!("spread x1.5: <= 200 samples: {delays}");
-    println!("measured time between false alarms: goals quiet");
-}
 
 /// Time per update without alarms.
 pub(crate) fn speed() {

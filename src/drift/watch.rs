@@ -44,6 +44,8 @@ const ROWS_SETTLED: usize = 7;
 const PROFILE_MOVES_FROM: u64 = 24;
 /// A number beyond this is not one: its square would not be finite.
 const UTMOST: f64 = 1e100;
+/// A rate that falls while a model learns may fall again, without being news, for so many times as long.
+const LEARNS_ON: u64 = 5;
 /// A count is no further from what is usual than so many spreads: one promotion is no change.
 const COUNT_SPREADS: f64 = 3.0;
 
@@ -60,6 +62,8 @@ pub struct Watch {
     profile: Option<Profile>,
     learning: Vec<(f64, Usual)>,
     episode: Episode,
+    /// It fell while a model learns, and has not risen since: it is a model that learns.
+    is_learner: bool,
     has_changed: bool,
     scores: Option<Scores>,
     windows: Windows,
@@ -84,6 +88,7 @@ impl Watch {
             profile: settings.season.map(Profile::new),
             learning: Vec::new(),
             episode: Episode::default(),
+            is_learner: false,
             has_changed: false,
             scores: None,
             windows: Windows::default(),
@@ -293,9 +298,16 @@ impl Watch {
         Some(change)
     }
 
-    fn is_warming_up(&self, direction: Direction) -> bool {
+    /// Whether a change is of a beginning. One that fell while it was learning learns on, in steps, for some time or until it
+    /// gets worse.
+    fn is_warming_up(&mut self, direction: Direction) -> bool {
         let is_fall = self.settings.kind == Kind::Rate && direction == Direction::Down;
-        let until = if is_fall { self.settings.learning_samples } else { self.settings.warm_up_samples };
+        let until = match (is_fall, self.is_learner) {
+            (false, _) => self.settings.warm_up_samples,
+            (true, false) => self.settings.learning_samples,
+            (true, true) => self.settings.learning_samples.saturating_mul(LEARNS_ON),
+        };
+        self.is_learner = is_fall && self.samples <= until;
         self.samples <= until
     }
 
@@ -390,6 +402,19 @@ mod tests {
         let found = news(&mut watch(Kind::Rate), 12_000, |i| hit(i, if i / 4_000 == 1 { 0.3 } else { 0.1 }));
         let directions: Vec<Direction> = found.iter().map(|(_, change)| change.direction).collect();
         assert_eq!(directions, [Direction::Up, Direction::Down], "{found:?}");
+    }
+
+    #[test]
+    fn a_model_that_learns_in_steps_is_no_news_until_it_gets_worse() {
+        const RATES: [f64; 10] = [0.4, 0.2, 0.2, 0.05, 0.05, 0.05, 0.3, 0.3, 0.1, 0.1];
+        let errors = |i: u64| hit(i, RATES[usize::try_from(i).unwrap() / 1_000]);
+        let found = news(&mut watch(Kind::Rate), 10_000, errors);
+        let directions: Vec<Direction> = found.iter().map(|(_, change)| change.direction).collect();
+        assert_eq!(directions, [Direction::Up, Direction::Down], "{found:?}");
+        assert!((6_000..6_100).contains(&found[0].0), "{found:?}");
+        // what did not fall at the beginning is no model that learns
+        let found = news(&mut watch(Kind::Rate), 5_000, |i| hit(i, if i < 3_000 { 0.2 } else { 0.05 }));
+        assert!(matches!(found.as_slice(), [(3_000..3_300, _)]), "{found:?}");
     }
 
     #[test]

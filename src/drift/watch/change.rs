@@ -26,7 +26,8 @@ pub struct WatchSettings {
     pub season: Option<Season>,
     /// During so many samples at the very start nothing is news.
     pub warm_up_samples: u64,
-    /// During so many samples at the very start a rate that falls is no news: a model that learns. ≥ `warm_up_samples`.
+    /// During so many samples at the very start a rate that falls is no news: a model that learns. ≥ `warm_up_samples`. If it did, it may fall
+    /// again for five times as long, until it rises: trees learn in steps.
     pub learning_samples: u64,
     /// No cut leaves fewer samples before it: of fewer nothing is known.
     pub older_samples: f64,
