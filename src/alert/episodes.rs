@@ -12,6 +12,7 @@ use crate::event::alert::{
     Acknowledgement, Alert, AlertAction, AlertCommand, AlertKind, AlertSegment, AlertStatus, Cause, Change,
     Finding, Moved, Resolution, Severity,
 };
+use crate::event::monitor::{DECISION, MODEL_SCORE, SCORE};
 use crate::money::add_money;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,8 @@ use xxhash_rust::xxh3::xxh3_64;
 pub const EPISODES_MAX: usize = 1_000;
 /// Findings that an alert names.
 const FINDINGS_MAX: usize = 20;
+/// Between the name of a view and that of its feature.
+const OF_A_VIEW: &str = "__";
 /// Causes that an alert names.
 const CAUSES_MAX: usize = 10;
 /// An episode that was not heard of for so long is forgotten: until then somebody may still say something about it.
@@ -352,11 +355,13 @@ impl Episode {
     }
 }
 
-/// The largest first; of what is said of one feature several times, of all the traffic and of a part of it, the most telling.
+/// What is nearest to the cause first, then the largest; of what is said of one feature several times, of all the traffic and of a
+/// part of it, the most telling.
 fn told_once(mut findings: Vec<&Finding>) -> Vec<&Finding> {
     let is_unit = |finding: &Finding| finding.what == Moved::Unit;
     findings.sort_by(|one, other| {
-        is_unit(other).cmp(&is_unit(one)).then_with(|| rank(other).total_cmp(&rank(one)))
+        let by_kind = is_unit(other).cmp(&is_unit(one)).then(follows(one).cmp(&follows(other)));
+        by_kind.then_with(|| rank(other).total_cmp(&rank(one)))
     });
     let mut told = BTreeSet::new();
     findings.retain(|finding| {
@@ -364,6 +369,14 @@ fn told_once(mut findings: Vec<&Finding>) -> Vec<&Finding> {
         told.insert((finding.feature.as_str(), what))
     });
     findings
+}
+
+/// After how many others it comes: what a record says, what a view makes of it, what was said of that.
+fn follows(finding: &Finding) -> u8 {
+    match &*finding.feature {
+        SCORE | MODEL_SCORE | DECISION => 2,
+        name => u8::from(name.contains(OF_A_VIEW)),
+    }
 }
 
 /// How far above its threshold a finding is, and how large.
@@ -418,4 +431,59 @@ fn number(value: f64) -> String {
         4
     };
     format!("{value:.digits$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(feature: &str, what: Moved, statistic: f64) -> Finding {
+        Finding {
+            feature: feature.to_owned(),
+            what,
+            segment: None,
+            category: None,
+            from: 1.0,
+            to: 100.0,
+            since_ms: EventTime(0),
+            until_ms: EventTime(0),
+            count: 1,
+            reference_count: 1.0,
+            effect: 1.0,
+            measures: BTreeMap::new(),
+            statistic,
+            threshold: 1.0,
+            histogram: None,
+        }
+    }
+
+    #[test]
+    fn what_a_record_says_is_told_before_what_is_made_of_it_and_a_unit_before_all() {
+        let findings = [
+            finding("score", Moved::Distribution, 900.0),
+            finding("card_velocity__amount_sum_1h", Moved::Distribution, 800.0),
+            finding("card_velocity__amount_sum_1h", Moved::Unit, 700.0),
+            finding("amount_minor", Moved::Unit, 2.0),
+            finding("store_id", Moved::NewCategories, 3.0),
+            finding("hour", Moved::Missing, 4.0),
+        ];
+        let told: Vec<(&str, Moved)> = told_once(findings.iter().collect())
+            .iter()
+            .map(|finding| (finding.feature.as_str(), finding.what))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("amount_minor", Moved::Unit),
+                ("card_velocity__amount_sum_1h", Moved::Unit),
+                ("hour", Moved::Missing),
+                ("store_id", Moved::NewCategories),
+                ("score", Moved::Distribution),
+            ]
+        );
+        let about = About::new(AlertKind::DataDrift, "fraud");
+        let told: Vec<Finding> = told_once(findings.iter().collect()).into_iter().cloned().collect();
+        let line = "fraud: amount_minor is 100 times what it was, as if by another unit, and 4 more";
+        assert_eq!(title(&about, &told), line);
+    }
 }
