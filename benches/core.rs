@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench core` takes both over the same generated traffic and prints events per second and
 //! nanoseconds per event. With valgrind it also counts instructions, which a noisy machine does not
-//! change, and fails if the engine takes more than three times the floor's.
+//! change, and fails if the engine takes more than three times the floor's, or if a tenth of its own are for drift: those that
+//! `drift: { watch: false }` saves.
 
 #![expect(
     clippy::indexing_slicing,
@@ -30,14 +31,23 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The engine may take so many times the floor's instructions.
 const RATIO_MAX: f64 = 3.0;
+/// So much of the engine's instructions may be for drift.
+const DRIFT_MAX: f64 = 0.1;
 const RECORDS_PER_ROUND: usize = 1_000;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     match &arguments[1..] {
         [which, events] if which == "traffic" => drop(traffic(events.parse().expect("a number"))),
-        [which, events] if which == "floor" => drop(run_floor(&traffic(events.parse().expect("a number")))),
-        [which, events] if which == "engine" => drop(run_engine(traffic(events.parse().expect("a number")))),
+        [which, events] if which == "floor" => {
+            run_floor(&traffic(events.parse().expect("a number")));
+        }
+        [which, events] if which == "engine" => {
+            run_engine(traffic(events.parse().expect("a number")), true);
+        }
+        [which, events] if which == "unwatched" => {
+            run_engine(traffic(events.parse().expect("a number")), false);
+        }
         _ => compare(),
     }
 }
@@ -57,14 +67,15 @@ fn compare() {
         let floor_bytes = run_floor(&records);
         floors.push(begun.elapsed());
         let begun = Instant::now();
-        let engine_bytes = run_engine(records);
+        let engine_bytes = run_engine(records, true);
         engines.push(begun.elapsed());
         assert!(floor_bytes > 0 && engine_bytes > 0);
     }
     let (floor, engine) = (show("floor", &mut floors, events), show("engine", &mut engines, events));
     println!("ratio of medians    {:.2}", engine.as_secs_f64() / floor.as_secs_f64());
-    match (instructions_per_event("floor"), instructions_per_event("engine")) {
-        (Some(floor), Some(engine)) => {
+    let [floor, engine, unwatched] = ["floor", "engine", "unwatched"].map(instructions_per_event);
+    match (floor, engine, unwatched) {
+        (Some(floor), Some(engine), Some(unwatched)) => {
             let ratio = engine / floor;
             println!(
                 "instructions/event  floor {floor:.0}   engine {engine:.0}   ratio {ratio:.2} (at most {RATIO_MAX})"
@@ -73,6 +84,9 @@ fn compare() {
                 ratio <= RATIO_MAX,
                 "the engine takes more than {RATIO_MAX} times the floor's instructions"
             );
+            let drift = 1.0 - unwatched / engine;
+            println!("of the engine's, drift has {:.1} % (at most {:.0})", 100.0 * drift, 100.0 * DRIFT_MAX);
+            assert!(drift <= DRIFT_MAX, "drift has more than {DRIFT_MAX} of the engine's instructions");
         }
         _ => println!("instructions are not counted: valgrind is not here"),
     }
@@ -115,9 +129,11 @@ fn instructions(which: &str, events: u64) -> Option<f64> {
     Some(collected.and_then(|count| count.trim().parse().ok()).expect("callgrind says what it collected"))
 }
 
-/// Every public record, in memory; returns their bytes.
-fn run_engine(records: Vec<GeneratedRecord>) -> usize {
-    let config = resolve(&Tree::new(), Path::new(".")).expect("the defaults are good");
+/// Every public record, in memory; returns their bytes. Drift is watched for, or not.
+fn run_engine(records: Vec<GeneratedRecord>, is_watched: bool) -> usize {
+    let settings = if is_watched { "{}" } else { r#"{"drift": {"watch": false}}"# };
+    let tree: Tree = serde_json::from_str(settings).expect("a tree");
+    let config = resolve(&tree, Path::new(".")).expect("the settings are good");
     let mut engine =
         Engine::new(&config.fold, config.partitions, config.idle_timeout, config.decision_deadline);
     let mut bytes = 0;
