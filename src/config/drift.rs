@@ -2,7 +2,7 @@
 
 use super::reader::Section;
 use crate::drift::DriftSettings;
-use crate::drift::settings::{Cycle, Least};
+use crate::drift::settings::{Cycle, Least, Pinned};
 use crate::engine::decide::profile::dimensions;
 use crate::fault::Fault;
 use std::time::Duration;
@@ -38,6 +38,7 @@ pub(super) fn drift(
         false_pages_per_month,
         labels_between_false_alarms,
         learn: section.duration("learn", 14 * DAY, window, faults),
+        pinned: pinned(section.section("reference", faults), faults),
         resolve_after: section.duration("resolve_after", 3 * window, window, faults),
         adopt_after: section.duration("adopt_after", 7 * DAY, window, faults),
         cycle: Cycle::WEEK,
@@ -45,6 +46,20 @@ pub(super) fn drift(
     };
     section.finish(faults);
     settings
+}
+
+/// The period whose values are the reference, if there is one.
+fn pinned(mut section: Section<'_>, faults: &mut Vec<Fault>) -> Option<Pinned> {
+    let [from, until] = ["from", "until"].map(|key| section.instant(key, faults));
+    let both = from.zip(until).map(|(from, until)| Pinned { from, until });
+    if both.is_none() && section.is_there() {
+        section.require(&["from", "until"], faults);
+    }
+    if both.is_some_and(|pinned| pinned.from >= pinned.until) {
+        faults.push(Fault::new(section.path("until"), "must be after from"));
+    }
+    section.finish(faults);
+    both
 }
 
 /// The fields that divide payments into segments.
@@ -72,6 +87,7 @@ fn segments(section: &mut Section<'_>, faults: &mut Vec<Fault>) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::config::Tree;
+    use crate::time::EventTime;
 
     fn resolved(json: &str) -> (DriftSettings, Vec<String>) {
         let tree: Tree = serde_json::from_str(json).expect("a section");
@@ -96,6 +112,22 @@ mod tests {
         let (settings, faults) = resolved(r#"{"drift": {"watch": false}}"#);
         assert_eq!(faults, Vec::<String>::new());
         assert!(!settings.is_watched);
+    }
+
+    #[test]
+    fn a_reference_can_be_pinned_to_a_period() {
+        let json = |until: &str| {
+            format!(r#"{{"drift": {{"reference": {{"from": "2026-01-05T00:00:00Z", "until": {until}}}}}}}"#)
+        };
+        let (settings, faults) = resolved(&json(r#""2026-01-19T00:00:00Z""#));
+        assert_eq!(faults, Vec::<String>::new());
+        let begins = EventTime(1_767_571_200_000);
+        assert_eq!(settings.pinned, Some(Pinned { from: begins, until: begins.plus(14 * DAY) }));
+        assert_eq!(resolved("{}").0.pinned, None);
+        for wrong in ["null", "7", r#""2026-01-19""#, r#""2026-01-04T00:00:00Z""#] {
+            let (_, faults) = resolved(&json(wrong));
+            assert!(faults.contains(&"drift.reference.until".to_owned()), "{wrong}: {faults:?}");
+        }
     }
 
     #[test]

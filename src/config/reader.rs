@@ -1,6 +1,7 @@
 //! Reads typed values out of a tree and collects every fault on the way.
 
 use crate::fault::Fault;
+use crate::time::EventTime;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -97,6 +98,21 @@ impl<'t> Section<'t> {
             })
         })
         .collect()
+    }
+
+    /// Whether it is in the tree.
+    pub(super) fn is_there(&self) -> bool {
+        self.tree.is_some()
+    }
+
+    /// A time as RFC 3339 has it, if there is one.
+    pub(super) fn instant(&mut self, key: &'static str, faults: &mut Vec<Fault>) -> Option<EventTime> {
+        let value = self.value(key)?;
+        let time = value.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+        if time.is_none() {
+            faults.push(Fault::new(self.path(key), "must be a time such as 2026-01-05T00:00:00Z"));
+        }
+        time.map(|time| EventTime(time.as_millisecond()))
     }
 
     /// A number, whole or not.

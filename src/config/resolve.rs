@@ -432,12 +432,10 @@ fn pseudonym_keys(mut section: Section<'_>, folder: &Path, faults: &mut Vec<Faul
         if keys.iter().any(|known| known.id == id) {
             faults.push(Fault::new(key.path("id"), "is used twice"));
         }
-        let since = key.optional_text("since", faults).map_or(Some(EventTime(0)), |text| {
-            text.parse::<jiff::Timestamp>().ok().map(|time| EventTime(time.as_millisecond()))
-        });
-        if since.is_none() {
-            faults.push(Fault::new(key.path("since"), "must be a time such as 2026-01-05T00:00:00Z"));
-        }
+        let since = match key.value("since") {
+            Some(_) => key.instant("since", faults),
+            None => Some(EventTime(0)),
+        };
         let secret = key.optional_text("secret_file", faults).map(|file| read_secret(&folder.join(file)));
         match secret {
             None => faults.push(Fault::new(key.path("secret_file"), "is required")),

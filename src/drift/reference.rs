@@ -101,11 +101,13 @@ impl Reference {
     /// Whether it is known well enough to judge by.
     #[must_use]
     pub fn is_known(&self, at: EventTime, settings: &DriftSettings) -> bool {
-        self.cells.is_some() && at >= self.since.plus(settings.learn)
+        let from = settings.pinned.map_or_else(|| self.since.plus(settings.learn), |pinned| pinned.until);
+        self.cells.is_some() && at >= from
     }
 
     /// Compares a window of `volume` records with the reference, then learns from it, unless it looks suspicious by itself, or
-    /// the evidence has gone half of the way to `threshold`, or it `is_frozen`: something else of the stream is odd.
+    /// the evidence has gone half of the way to `threshold`, or it `is_frozen`: something else of the stream is odd. Of a pinned
+    /// period each window is learned, and no other.
     pub fn take(
         &mut self,
         sketch: Option<&Sketch>,
@@ -152,7 +154,11 @@ impl Reference {
                 self.values.run.keep(sketch);
             }
         }
-        if !(known && (is_frozen || is_odd || self.is_rising(threshold))) {
+        let is_learned = match settings.pinned {
+            Some(pinned) => pinned.has(start),
+            None => !(known && (is_frozen || is_odd || self.is_rising(threshold))),
+        };
+        if is_learned {
             self.learn((sketch, counts), presence, start, settings);
         }
     }
@@ -397,4 +403,46 @@ impl Run {
 pub fn sketch_of(profile: &Profile, id: u32) -> Option<&Sketch> {
     let place = profile.fields.binary_search_by_key(&id, |field| field.id).ok()?;
     profile.fields.get(place).map(|field| &field.sketch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drift::settings::Pinned;
+    use crate::drift::sketch::NumericSketch;
+    use std::time::Duration;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    /// Four hundred values of a window, a thousand of them in one round, by a factor.
+    fn window(number: u32, factor: f64) -> Sketch {
+        let value = |place: u32| f64::from((number * 400 + place) * 7_919 % 1_009 + 1) * factor;
+        Sketch::Numbers((0..400).map(value).collect::<NumericSketch>())
+    }
+
+    /// The evidence after so many hours in which values are twice what they were from `moved` on.
+    fn evidence(settings: &DriftSettings, moved: u32, hours: u32) -> f64 {
+        let mut reference = Reference::new(EventTime(0), Grain::Hours);
+        let threshold = settings.threshold(2);
+        for number in 0..hours {
+            let factor = if number < moved { 1.0 } else { 2.0 };
+            let start = EventTime(0).plus(HOUR * number);
+            reference.take(Some(&window(number, factor)), 400, start, settings, threshold, false);
+        }
+        reference.evidence()
+    }
+
+    #[test]
+    fn a_pinned_period_is_what_is_compared_with_whatever_came_since() {
+        let week = 168;
+        let pinned = Pinned { from: EventTime(0), until: EventTime(0).plus(HOUR * week) };
+        let settings = DriftSettings { pinned: Some(pinned), ..DriftSettings::hourly() };
+        let threshold = settings.threshold(2);
+        assert!(evidence(&settings, 2 * week, 2 * week) < threshold, "nothing has moved");
+        // what moved right after the period is found, and never becomes the reference
+        assert!(evidence(&settings, week, week + 3) >= threshold);
+        assert!(evidence(&settings, week, 6 * week) >= threshold);
+        // a reference that learns has learned it before it judges
+        assert!(evidence(&DriftSettings::hourly(), week, 6 * week) < threshold);
+    }
 }

@@ -1,6 +1,7 @@
 //! What is watched, and how often it may be wrong.
 
 use super::watch::{Kind, Season, WatchSettings};
+use crate::time::EventTime;
 use std::time::Duration;
 
 /// The length of a month, in the sense of the budget.
@@ -27,6 +28,8 @@ pub struct DriftSettings {
     pub labels_between_false_alarms: f64,
     /// For how long values are learned before they are watched.
     pub learn: Duration,
+    /// The period of which values are compared with, whatever came since; else they are learned as they come.
+    pub pinned: Option<Pinned>,
     /// An episode ends when nothing was found for so long.
     pub resolve_after: Duration,
     /// Values that have been otherwise for so long are the reference from then on.
@@ -35,6 +38,23 @@ pub struct DriftSettings {
     pub cycle: Cycle,
     /// How much must be known before anything is judged.
     pub least: Least,
+}
+
+/// A period whose values are the reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pinned {
+    /// Its beginning.
+    pub from: EventTime,
+    /// Its end: windows that begin later are compared.
+    pub until: EventTime,
+}
+
+impl Pinned {
+    /// Whether a window that begins at `start` belongs to it.
+    #[must_use]
+    pub fn has(&self, start: EventTime) -> bool {
+        (self.from..self.until).contains(&start)
+    }
 }
 
 /// What comes again and again.
@@ -82,13 +102,15 @@ impl Least {
 }
 
 impl DriftSettings {
-    /// How a stream of single values is watched, without a season.
+    /// How a stream of single values, without a season, is watched of which `share` as many come as labels do: it may be wrong once in as
+    /// many labels, and begins after as many.
     #[must_use]
-    pub fn watch(&self, kind: Kind, samples_between_false_alarms: f64) -> WatchSettings {
+    pub fn watch(&self, kind: Kind, share: f64) -> WatchSettings {
+        let warm_up_samples = share_of(self.least.warm_up_samples, share);
         WatchSettings {
-            samples_between_false_alarms,
-            warm_up_samples: self.least.warm_up_samples,
-            learning_samples: self.least.warm_up_samples.saturating_mul(4),
+            samples_between_false_alarms: self.labels_between_false_alarms * share,
+            warm_up_samples,
+            learning_samples: warm_up_samples.saturating_mul(4),
             older_samples: self.least.older_samples,
             scored_samples: self.least.scored_samples,
             ..WatchSettings::new(kind)
@@ -109,6 +131,17 @@ impl DriftSettings {
     }
 }
 
+/// At least one.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a part of a small number of samples"
+)]
+fn share_of(samples: u64, share: f64) -> u64 {
+    ((samples as f64 * share) as u64).max(1)
+}
+
 #[cfg(test)]
 impl DriftSettings {
     /// Windows of an hour that nothing comes late for, learned for two weeks.
@@ -122,6 +155,7 @@ impl DriftSettings {
             false_pages_per_month: 2.0,
             labels_between_false_alarms: 3e5,
             learn: HOUR * 336,
+            pinned: None,
             resolve_after: HOUR * 3,
             adopt_after: HOUR * 168,
             cycle: Cycle::WEEK,

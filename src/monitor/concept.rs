@@ -138,9 +138,7 @@ impl Concept {
 
     fn watch(&mut self, stream: Stream, value: f64, time: EventTime, settings: &DriftSettings) {
         let labels = self.streams.entry(stream).or_insert_with(|| Labels {
-            watched: Watched::new(
-                settings.watch(stream.kind(), settings.labels_between_false_alarms * stream.share()),
-            ),
+            watched: Watched::new(settings.watch(stream.kind(), stream.share())),
             times: VecDeque::new(),
             samples: 0,
         });

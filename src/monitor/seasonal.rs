@@ -41,7 +41,8 @@ impl Seasonal {
         let between = values * share_it / settings.false_pages_per_month;
         let watched = Watched::new(WatchSettings {
             season: Some(settings.cycle.season),
-            ..settings.watch(kind, between)
+            samples_between_false_alarms: between,
+            ..settings.watch(kind, 1.0)
         });
         Seasonal { watched, usual: BTreeMap::new(), lately: VecDeque::new() }
     }

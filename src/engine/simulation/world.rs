@@ -170,6 +170,7 @@ fn drift() -> DriftSettings {
         false_pages_per_month: 4_800.0,
         labels_between_false_alarms: 8.0,
         learn: MINUTE * 80,
+        pinned: None,
         resolve_after: MINUTE * 40,
         adopt_after: MINUTE * 90,
         cycle: CYCLE,

@@ -49,7 +49,7 @@ impl Stream {
         }
         let since = findings.iter().map(|finding| finding.since_ms).min().unwrap_or(last);
         let odd_since = *self.odd_since.get_or_insert(at);
-        if odd_since.plus(settings.adopt_after) <= at {
+        if settings.pinned.is_none() && odd_since.plus(settings.adopt_after) <= at {
             self.adopt(at, settings);
             return Observation { traffic, adopted: true, ..Observation::default() };
         }
