@@ -107,6 +107,9 @@ pub struct Append {
     pub headers: Headers,
 }
 
+/// A longer name of a producer is none.
+const SOURCE_BYTES_MAX: usize = 256;
+
 /// Headers, before they are spelled out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Headers {
@@ -129,6 +132,14 @@ impl Headers {
     #[must_use]
     pub fn of_source(source: &str) -> Headers {
         Headers::Verbatim(vec![("ce_source".to_owned(), source.as_bytes().to_vec())])
+    }
+
+    /// Who produced the record, if its header `ce_source` says so in UTF-8 and in at most 256 bytes.
+    #[must_use]
+    pub fn source(&self) -> Option<&str> {
+        let Headers::Verbatim(headers) = self else { return None };
+        let (_, source) = headers.iter().find(|(name, _)| name == "ce_source")?;
+        std::str::from_utf8(source).ok().filter(|source| source.len() <= SOURCE_BYTES_MAX)
     }
 
     /// The headers in full. `application` is part of `ce_source`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// A name that has not come for so long is new again.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(28 * 86_400);
-/// Names that are remembered at most; beyond, the one that came longest ago goes.
+/// Names that are remembered at most: where so many come, another is no news.
 const NAMES_MAX: usize = 50;
 /// A name that comes all the time is marked once in so long, for that it costs little.
 const MARKED_EVERY: Duration = Duration::from_secs(3_600);
@@ -31,20 +31,36 @@ impl Names {
             }
             None => {
                 let is_first = self.seen.is_empty();
-                self.make_room();
-                self.seen.insert(name.into(), time);
-                !is_first
+                let has_room = self.make_room(time);
+                if has_room {
+                    self.seen.insert(name.into(), time);
+                }
+                has_room && !is_first
             }
         }
     }
 
-    fn make_room(&mut self) {
-        if self.seen.len() < NAMES_MAX {
-            return;
+    /// Forgets what has not come for long, where there is no room for another. Returns whether there is.
+    fn make_room(&mut self, time: EventTime) -> bool {
+        if self.seen.len() >= NAMES_MAX {
+            self.seen.retain(|_, seen| seen.plus(FORGOTTEN_AFTER) > time);
         }
-        let oldest = self.seen.iter().min_by_key(|(_, seen)| **seen).map(|(name, _)| name.clone());
-        if let Some(oldest) = oldest {
-            self.seen.remove(&oldest);
+        self.seen.len() < NAMES_MAX
+    }
+}
+
+/// Who has produced the records of each topic lately.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Producers {
+    of_topic: BTreeMap<Box<str>, Names>,
+}
+
+impl Producers {
+    /// Whether `producer` of a record of `topic`, of `time`, is new there, see [`Names::is_news`].
+    pub fn is_news(&mut self, topic: &str, producer: &str, time: EventTime) -> bool {
+        match self.of_topic.get_mut(topic) {
+            Some(names) => names.is_news(producer, time),
+            None => self.of_topic.entry(topic.into()).or_default().is_news(producer, time),
         }
     }
 }
@@ -69,12 +85,20 @@ mod tests {
     }
 
     #[test]
-    fn the_name_that_came_longest_ago_goes_when_there_are_too_many() {
+    fn where_very_many_come_another_is_no_news_until_there_is_room() {
         let mut names = Names::default();
-        for number in 0..=NAMES_MAX {
+        for number in 0..NAMES_MAX {
             names.is_news(&number.to_string(), EventTime(number as i64));
         }
-        assert_eq!(names.seen.len(), NAMES_MAX);
-        assert!(names.is_news("0", EventTime(100)) && !names.is_news("49", EventTime(100)));
+        assert!(!names.is_news("another", EventTime(100)));
+        assert!(names.is_news("another", EventTime(30 * DAY)), "the others are forgotten");
+    }
+
+    #[test]
+    fn producers_are_known_by_topic() {
+        let mut producers = Producers::default();
+        assert!(!producers.is_news("payments", "a", EventTime(0)));
+        assert!(!producers.is_news("clickstream", "b", EventTime(0)), "the first of its topic");
+        assert!(producers.is_news("payments", "b", EventTime(0)));
     }
 }

@@ -222,6 +222,7 @@ impl Decide {
             DecisionEvent::Volume(volume) => {
                 self.send_to_monitor(VOLUMES, &MonitorEvent::Volume(volume.clone()), out);
             }
+            DecisionEvent::Changed(change) => self.tell_of(change, out),
             DecisionEvent::Minute(part) => {
                 self.send_to_monitor(BUSINESS, &MonitorEvent::Minute(part.clone()), out);
             }

@@ -72,23 +72,25 @@ impl Ingest {
     }
 
     fn take(&self, task: &mut IngestTask, fetched: &Fetched, out: &mut Outputs) -> Result<(), Reject> {
+        let producer = producer(fetched);
         match fetched.partition.topic {
             Topic::Clickstream => {
                 let click = self.read(task, fetched, Click::decode)?;
                 let known = ClickName::from_wire(click.event_name.as_str()) != ClickName::Other;
                 task.ledger.unknown_names += u64::from(!known);
                 let time = self.event_time(task, click.event_time_ms, fetched);
-                self.router().click(&click, time, |copy| self.send(copy, &mut task.ledger, out));
+                self.router().click(&click, time, |copy| self.send(copy, producer, &mut task.ledger, out));
             }
             Topic::Payments => {
                 let Some(payment) = self.read_known(task, fetched, Payment::decode)? else { return Ok(()) };
                 let time = self.event_time(task, payment.time_ms, fetched);
-                self.router().payment(&payment, time, |copy| self.send(copy, &mut task.ledger, out));
+                self.router()
+                    .payment(&payment, time, |copy| self.send(copy, producer, &mut task.ledger, out));
             }
             Topic::Labels => {
                 let Some(label) = self.read_known(task, fetched, Label::decode)? else { return Ok(()) };
                 let time = self.event_time(task, label.fields.known_at_ms, fetched);
-                self.router().label(&label, time, |copy| self.send(copy, &mut task.ledger, out));
+                self.router().label(&label, time, |copy| self.send(copy, producer, &mut task.ledger, out));
             }
             Topic::Predictions => {
                 let Some(said) = self.read_known(task, fetched, Prediction::decode)? else { return Ok(()) };
@@ -97,24 +99,26 @@ impl Ingest {
                     return Err(Reject::at(RejectReason::OutOfRange, "model", message));
                 }
                 let time = self.event_time(task, said.event_time_ms, fetched);
-                self.router().prediction(&said, time, |copy| self.send(copy, &mut task.ledger, out));
+                self.router()
+                    .prediction(&said, time, |copy| self.send(copy, producer, &mut task.ledger, out));
             }
             Topic::Orders => {
                 let Some(order) = self.read_known(task, fetched, Order::decode)? else { return Ok(()) };
                 let time = self.event_time(task, order.fields.event_time_ms, fetched);
-                self.router().order(&order, time, |copy| self.send(copy, &mut task.ledger, out));
+                self.router().order(&order, time, |copy| self.send(copy, producer, &mut task.ledger, out));
             }
             Topic::Pos => {
                 let Some(basket) = self.read_known(task, fetched, Transaction::decode)? else {
                     return Ok(());
                 };
                 let time = self.event_time(task, basket.event_time_ms, fetched);
-                self.router().basket(&basket, time, |copy| self.send(copy, &mut task.ledger, out));
+                self.router().basket(&basket, time, |copy| self.send(copy, producer, &mut task.ledger, out));
             }
             Topic::Accounts => {
                 let Some(account) = self.read_known(task, fetched, Account::decode)? else { return Ok(()) };
                 let time = self.event_time(task, account.fields.event_time_ms, fetched);
-                self.router().account(&account, time, |copy| self.send(copy, &mut task.ledger, out));
+                self.router()
+                    .account(&account, time, |copy| self.send(copy, producer, &mut task.ledger, out));
             }
             Topic::Rules => {
                 let Some(published) = self.read_known(task, fetched, RulesPublished::decode)? else {
@@ -124,15 +128,16 @@ impl Ingest {
                     .map_err(|faults| refused(&faults))?;
                 let time = self.event_time(task, published.event_time_ms, fetched);
                 let router = self.router();
-                router
-                    .rules(&published, rules.version(), time, |copy| self.send(copy, &mut task.ledger, out));
+                router.rules(&published, rules.version(), time, |copy| {
+                    self.send(copy, producer, &mut task.ledger, out)
+                });
             }
             Topic::AlertsControl => {
                 let Some(control) = self.read_known(task, fetched, AlertControl::decode)? else {
                     return Ok(());
                 };
                 let time = self.event_time(task, control.event_time_ms, fetched);
-                self.router().alert(&control, time, |copy| self.send(copy, &mut task.ledger, out));
+                self.router().alert(&control, time, |copy| self.send(copy, producer, &mut task.ledger, out));
             }
             Topic::Linked => {
                 let forwarded: Forwarded<'_> = postcard::from_bytes(payload(fetched)).map_err(|fault| {
@@ -142,12 +147,15 @@ impl Ingest {
                     let message = "was made under another configuration, and means nothing under this one";
                     return Err(Reject::at(RejectReason::OtherFold, "$", message));
                 }
-                self.router().forwarded(&forwarded, |copy| self.send(copy, &mut task.ledger, out));
+                self.router().forwarded(&forwarded, |copy| self.send(copy, producer, &mut task.ledger, out));
             }
-            // what the shop sells goes no further from here: who serves it reads the topic itself; a tombstone is an item that left
+            // an item that left
             Topic::Catalogue if payload(fetched).is_empty() && fetched.record.key.is_some() => {}
+            // who serves what the shop sells reads the topic itself; that an item changes may be why something else does
             Topic::Catalogue => {
-                self.read(task, fetched, CatalogueItem::decode)?;
+                let item = self.read(task, fetched, CatalogueItem::decode)?;
+                let time = self.bounded(item.event_time_ms, fetched).unwrap_or(EventTime(item.event_time_ms));
+                self.router().item(&item, time, |copy| self.send(copy, producer, &mut task.ledger, out));
             }
             other => unreachable!("{other:?} is not a raw topic"),
         }
@@ -184,22 +192,25 @@ impl Ingest {
 
     /// The event's time, clamped to the bound beyond its record's timestamp.
     fn event_time(&self, task: &mut IngestTask, time_ms: i64, fetched: &Fetched) -> EventTime {
-        let bound =
-            fetched.record.timestamp_ms.map(|stamp| stamp.saturating_add(millis(self.settings.future_bound)));
-        let time = match bound {
-            Some(bound) if time_ms > bound => {
-                task.ledger.clamped += 1;
-                EventTime(bound.max(0))
-            }
-            _ => EventTime(time_ms),
-        };
+        let bound = self.bounded(time_ms, fetched);
+        task.ledger.clamped += u64::from(bound.is_some());
+        let time = bound.unwrap_or(EventTime(time_ms));
         task.highest = task.highest.max(Some(time));
         time
     }
 
-    fn send(&self, copy: &Copy<'_>, ledger: &mut IngestLedger, out: &mut Outputs) {
+    /// The bound beyond the record's timestamp, if the time lies beyond it.
+    fn bounded(&self, time_ms: i64, fetched: &Fetched) -> Option<EventTime> {
+        let bound = fetched.record.timestamp_ms?.saturating_add(millis(self.settings.future_bound));
+        (time_ms > bound).then(|| EventTime(bound.max(0)))
+    }
+
+    fn send(&self, copy: &Copy<'_>, producer: Option<&str>, ledger: &mut IngestLedger, out: &mut Outputs) {
         ledger.copies[copy.kind.index()] += 1;
-        out.event(self.destination(copy.hash), copy);
+        match producer {
+            Some(_) => out.event(self.destination(copy.hash), &Copy { producer, ..copy.clone() }),
+            None => out.event(self.destination(copy.hash), copy),
+        }
     }
 
     #[cfg(not(test))]
@@ -212,6 +223,15 @@ impl Ingest {
         let partitions = self.topology.partitions(Topic::Entity);
         (partition_of(hash, partitions) + self.misroute) % partitions
     }
+}
+
+/// Of one record in so many it is told who produced it.
+const PRODUCER_EVERY: i64 = 32;
+
+/// Who produced a record, if its place says that this is told: by the place alone, so that whoever reads it again says the same.
+fn producer(fetched: &Fetched) -> Option<&str> {
+    let is_told = fetched.offset % PRODUCER_EVERY == 0 && fetched.partition.topic != Topic::Linked;
+    is_told.then(|| fetched.record.headers.source()).flatten()
 }
 
 /// Faults that a refusal names.

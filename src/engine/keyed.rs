@@ -15,6 +15,7 @@ use super::inbound;
 use super::outputs::Outputs;
 use super::settings::{FoldSettings, Topology, shape};
 use super::stage::{FoldError, Stage};
+use crate::business::catalogue::CatalogueHours;
 use crate::business::days::DayOutput;
 use crate::business::minutes::Minutes;
 use crate::business::{DaySettings, Days, StoreDays};
@@ -22,6 +23,7 @@ use crate::drift::volume::Volumes;
 #[cfg(test)]
 use crate::event::EntityKind;
 use crate::event::Source;
+use crate::event::alert::Change;
 use crate::event::entity::partition_of;
 use crate::event::monitor::{VOLUMES, monitor_hash};
 use crate::event::public::{FraudFeatures, LateRecord, Origin};
@@ -35,6 +37,7 @@ use crate::link::Links;
 use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId};
 use crate::log::position::{Offset, Position};
 use crate::log::{Fetched, Start, Topic, TopicPartition};
+use crate::names::Producers;
 use crate::operator::{Context, KeyedOperator, sooner};
 use crate::progress::sources::{Admission, Refusal, Sources};
 use crate::session::operator::{ClickInput, ClosedSession, SessionOutput, Teller};
@@ -99,6 +102,10 @@ pub struct KeyedTask {
     features: KeyedState<OwnedEntityKey, EntityFeatures>,
     /// How many clicks, orders and baskets came.
     volumes: Volumes,
+    /// Who has produced the records of each topic lately.
+    producers: Producers,
+    /// How many items of the catalogue change in an hour.
+    catalogue: CatalogueHours,
     /// What the shop did, by minute.
     minutes: Minutes,
     days: KeyedState<OwnedEntityKey, StoreDays>,
@@ -209,6 +216,7 @@ impl Keyed {
 
     fn fold_copy(&self, task: &mut KeyedTask, copy: &Copy<'_>, place: Place<'_>, out: &mut Outputs) {
         task.ledger.copies[copy.kind.index()] += 1;
+        self.look_at_producer(task, copy, place, out);
         let watermark = task.sources.watermark();
         let (name, horizon) = self.remembered_as(copy, place);
         let is_new = task.dedup.is_new(name, copy.event_id, horizon, (copy.time, watermark));
@@ -237,6 +245,7 @@ impl Keyed {
                     out.event(partition_of(monitor_hash(&command.subject), partitions), &event);
                     Disposition::folded(copy.time, watermark)
                 }
+                Body::Item => self.fold_item(task, copy, out),
                 Body::Basket(basket, values) => {
                     let disposition = self.fold_basket(task, copy, basket, place, out);
                     if disposition != Disposition::Late && !basket.is_void && !basket.is_training {
@@ -261,6 +270,31 @@ impl Keyed {
         task.ledger.count(copy.kind, disposition);
         #[cfg(test)]
         task.observed.push((name_of_copy(copy), disposition));
+    }
+
+    /// Tells of a producer of records of a topic, by their header `ce_source`, that was not there before.
+    fn look_at_producer(&self, task: &mut KeyedTask, copy: &Copy<'_>, place: Place<'_>, out: &mut Outputs) {
+        let Some(producer) = copy.producer.filter(|_| self.settings.drift.is_watched) else { return };
+        if task.producers.is_news(place.topic, producer, copy.time) {
+            let what = format!("records of `{producer}` on {} for the first time", place.topic);
+            self.tell_of("producer", place.topic, &what, copy.time, out);
+        }
+    }
+
+    /// Counts an item of the catalogue that has changed, and tells when many do within an hour.
+    fn fold_item(&self, task: &mut KeyedTask, copy: &Copy<'_>, out: &mut Outputs) -> Disposition {
+        if task.catalogue.are_many(copy.time) && self.settings.drift.is_watched {
+            let what = "many items of the catalogue changed within an hour";
+            self.tell_of("catalogue", Topic::Catalogue.name(), what, copy.time, out);
+        }
+        Disposition::folded(copy.time, task.sources.watermark())
+    }
+
+    /// A change upstream, which may be why of an alert.
+    fn tell_of(&self, kind: &str, subject: &str, what: &str, at: EventTime, out: &mut Outputs) {
+        let change = Change { kind: kind.into(), subject: subject.into(), what: what.into(), at };
+        let partition = partition_of(monitor_hash(VOLUMES), self.topology.partitions(Topic::Decision));
+        out.event(partition, &DecisionEvent::Changed(change));
     }
 
     /// As whose the id of a copy is remembered, and for how long.
@@ -594,6 +628,8 @@ impl Stage for Keyed {
             sessions: KeyedState::new(tracking),
             features: KeyedState::new(tracking),
             volumes: Volumes::default(),
+            producers: Producers::default(),
+            catalogue: CatalogueHours::default(),
             minutes: Minutes::default(),
             days: KeyedState::new(tracking),
             links: KeyedState::new(tracking),
@@ -702,6 +738,8 @@ impl KeyedTask {
             && links(self) == links(other)
             && self.forwarded == other.forwarded
             && self.volumes == other.volumes
+            && self.producers == other.producers
+            && self.catalogue == other.catalogue
             && self.days_closed_early == other.days_closed_early
             && our_features == their_features
     }

@@ -28,6 +28,8 @@ pub struct Copy<'a> {
     pub event_id: &'a str,
     /// When it happened, after clamping.
     pub time: EventTime,
+    /// Who produced the record, in the copies of one record in thirty-two: enough to hear of a new one.
+    pub producer: Option<&'a str>,
     /// What happened, as far as this entity's operators look at it.
     #[serde(borrow)]
     pub body: Body<'a>,
@@ -61,6 +63,8 @@ pub enum Body<'a> {
     Rules(#[serde(borrow)] RulesCopy<'a>),
     /// What somebody says of an alert.
     Alert(Box<AlertCommand>),
+    /// An item of the catalogue has changed: who counts these needs to know no more.
+    Item,
     /// What a model that runs elsewhere said, for the prediction itself.
     Prediction(#[serde(borrow)] Box<Prediction<'a>>),
 }
@@ -104,7 +108,7 @@ impl Body<'_> {
             Body::AtTill(_) => return 20_000 + Source::PosTransaction.stream(),
             Body::Prediction(_) => return 30_000,
             // under a key that is nobody else's
-            Body::Rules(_) | Body::Alert(_) => return 0,
+            Body::Rules(_) | Body::Alert(_) | Body::Item => return 0,
         };
         source.stream()
     }

@@ -1,6 +1,6 @@
 //! What comes to a decision through the decision log: what entities answer for its payment, and later what became known of it.
 
-use super::alert::AlertCommand;
+use super::alert::{AlertCommand, Change};
 use super::business::MinutePart;
 use super::copy::LabelOutcome;
 use super::entity::{EntityKind, EntitySet};
@@ -79,6 +79,8 @@ pub enum DecisionEvent<'a> {
     Alert(Box<AlertCommand>),
     /// How many records came in a part of five minutes, on its way to whoever watches.
     Volume(Volume),
+    /// Something has changed upstream, on its way to whoever may name it as a cause.
+    Changed(Change),
     /// What the shop did in a part of a minute, on its way to whoever puts the parts together.
     Minute(MinutePart),
     /// What a model that runs elsewhere said.

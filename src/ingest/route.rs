@@ -7,6 +7,7 @@
 
 use crate::codec::accounts::Account;
 use crate::codec::alerts::AlertControl;
+use crate::codec::catalogue::CatalogueItem;
 use crate::codec::clickstream::Click;
 use crate::codec::labels::Label;
 use crate::codec::object::Object;
@@ -33,6 +34,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Transactions of tills are told apart from orders, whatever their ids are.
 const TILL: u64 = 1;
+/// Where all items of the catalogue go, to be counted.
+const CATALOGUE_KEY: &str = "catalogue";
 /// Where all rules go, so that they keep their order.
 const RULES_KEY: &str = "rules";
 
@@ -309,6 +312,12 @@ impl Router<'_> {
         each(&copy(EntityKind::Control, key, event_id, time, body));
     }
 
+    /// The copy of an item of the catalogue that has changed.
+    pub fn item(&self, item: &CatalogueItem<'_>, time: EventTime, mut each: impl FnMut(&Copy<'_>)) {
+        let event_id = format!("{} {}", item.item_id.as_str(), item.event_time_ms);
+        each(&copy(EntityKind::Control, CATALOGUE_KEY, &event_id, time, Body::Item));
+    }
+
     /// The copies of what goes on to a customer whom another entity is linked to. A loyalty number that a card is linked to may be
     /// linked to a customer in turn.
     pub fn forwarded(&self, forwarded: &Forwarded<'_>, mut each: impl FnMut(&Copy<'_>)) {
@@ -561,7 +570,7 @@ fn own_entity(present: EntitySet) -> EntityKind {
 }
 
 fn copy<'a>(kind: EntityKind, key: &'a str, event_id: &'a str, time: EventTime, body: Body<'a>) -> Copy<'a> {
-    Copy { kind, hash: key_hash(kind, key), key, event_id, time, body }
+    Copy { kind, hash: key_hash(kind, key), key, event_id, time, producer: None, body }
 }
 
 fn click_copy<'a>(

@@ -153,7 +153,10 @@ impl Task<'_> {
                     }
                 }
                 // these go on to the monitor log as they are
-                DecisionEvent::Alert(_) | DecisionEvent::Volume(_) | DecisionEvent::Minute(_) => {}
+                DecisionEvent::Alert(_)
+                | DecisionEvent::Volume(_)
+                | DecisionEvent::Minute(_)
+                | DecisionEvent::Changed(_) => {}
                 DecisionEvent::Prediction(said) => {
                     self.outcome.predictions += 1;
                     self.predicted(&said);

@@ -97,6 +97,7 @@ fn clicked(
         key: "v",
         event_id: id,
         time: EventTime(minutes * MINUTE),
+        producer: None,
         body: Body::Click(ClickCopy { page: Some(id), items, ..ClickCopy::named(name) }),
     }
 }
@@ -116,6 +117,7 @@ fn attempt<'a>(
         key,
         event_id: id,
         time: EventTime(time),
+        producer: None,
         body: Body::Payment(PaymentCopy {
             payment_id: id,
             expected: EntitySet::default().with(EntityKind::Card).with(EntityKind::Device),

@@ -74,6 +74,7 @@ pub(super) fn json_of_decision_event(event: &DecisionEvent<'_>, plan: &FeaturePl
         DecisionEvent::Rules(rules) => text_of(rules),
         DecisionEvent::Alert(command) => text_of(command),
         DecisionEvent::Volume(volume) => text_of(volume),
+        DecisionEvent::Changed(change) => text_of(change),
         DecisionEvent::Minute(part) => text_of(part),
         DecisionEvent::Prediction(said) => text_of(said),
         DecisionEvent::Label(label) => text_of(&ShownLabel {
@@ -135,6 +136,7 @@ fn json_of_body(body: &Body<'_>) -> Value {
         }
         Body::Rules(rules) => json!({"rules": rules}),
         Body::Alert(command) => json!({"alert": command}),
+        Body::Item => json!("item"),
         Body::Prediction(said) => json!({"prediction": said}),
         Body::Link(source, customer) => json!({"link": {"event": source.name(), "customer": customer}}),
         Body::Visited(source, visitor) => json!({"visited": {"event": source.name(), "visitor": visitor}}),
@@ -245,7 +247,15 @@ mod tests {
             vec![(FieldId::AmountMinor, FieldValue::Number(1_250)), (FieldId::Ip, FieldValue::Hash(15))];
         let payment = PaymentCopy { payment_id: "p", expected, values, for_linked: None, context: None };
         let (kind, time) = (EntityKind::Card, EventTime(5));
-        let copy = Copy { kind, hash: 255, key: "c", event_id: "e", time, body: Body::Payment(payment) };
+        let copy = Copy {
+            kind,
+            hash: 255,
+            key: "c",
+            event_id: "e",
+            time,
+            producer: None,
+            body: Body::Payment(payment),
+        };
         assert_eq!(
             json_of_copy(&copy),
             r#"{"kind":"card","hash":"00000000000000ff","key":"c","event_id":"e","time_ms":5,"payment":{"context":null,"expected":["visitor","card"],"for_linked":null,"payment_id":"p","values":{"amount":1250,"ip":"hash 000000000000000f"}}}"#

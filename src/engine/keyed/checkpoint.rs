@@ -2,11 +2,13 @@
 //! key. Timers follow from all but the event ids.
 
 use super::{KeyedTask, Operator};
+use crate::business::catalogue::CatalogueHours;
 use crate::business::minutes::Minutes;
 use crate::checkpoint::file::EXPIRING;
 use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode, decode_first, entries_of};
 use crate::drift::volume::Volumes;
 use crate::ledger::KeyedLedger;
+use crate::names::Producers;
 use crate::progress::sources::{Refusal, Sources};
 use crate::state::Dedup;
 use crate::time::EventTime;
@@ -31,6 +33,8 @@ struct Whole<'a> {
     days_closed_early: u64,
     forwarded: u64,
     volumes: Cow<'a, Volumes>,
+    producers: Cow<'a, Producers>,
+    catalogue: Cow<'a, CatalogueHours>,
     minutes: Cow<'a, Minutes>,
 }
 
@@ -49,6 +53,8 @@ impl Checkpointed for KeyedTask {
             days_closed_early: self.days_closed_early,
             forwarded: self.forwarded,
             volumes: Cow::Borrowed(&self.volumes),
+            producers: Cow::Borrowed(&self.producers),
+            catalogue: Cow::Borrowed(&self.catalogue),
             minutes: Cow::Borrowed(&self.minutes),
         };
         postcard::to_stdvec(&whole).expect("state holds nothing that postcard refuses")
@@ -81,6 +87,8 @@ impl Checkpointed for KeyedTask {
         self.days_closed_early = whole.days_closed_early;
         self.forwarded = whole.forwarded;
         self.volumes = whole.volumes.into_owned();
+        self.producers = whole.producers.into_owned();
+        self.catalogue = whole.catalogue.into_owned();
         self.minutes = whole.minutes.into_owned();
         Ok(())
     }

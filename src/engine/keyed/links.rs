@@ -161,7 +161,7 @@ impl Keyed {
         let forwarded = Forwarded {
             fold: self.fold.0,
             from: copy.kind,
-            copy: Copy { kind, hash: key_hash(kind, to), key: to, body, ..*copy },
+            copy: Copy { kind, hash: key_hash(kind, to), key: to, producer: None, body, ..*copy },
         };
         task.forwarded += 1;
         out.publish_verbatim(Topic::Linked, |id| LogRecord {

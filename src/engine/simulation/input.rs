@@ -6,7 +6,7 @@ use super::world::index;
 use crate::alert::About;
 use crate::event::alert::AlertKind;
 use crate::generate::random::Random;
-use crate::log::{LogRecord, Topic};
+use crate::log::{Headers, LogRecord, Topic};
 
 /// 2026-01-05, 10:30 UTC: where a cycle of [`super::world::CYCLE`] begins.
 const START_MS: i64 = 1_767_609_000_000;
@@ -200,7 +200,8 @@ fn value(key: &str, json: String, timestamp_ms: i64) -> LogRecord {
         key: Some(key.as_bytes().to_vec()),
         value: Some(json.into_bytes()),
         timestamp_ms: Some(timestamp_ms),
-        ..LogRecord::default()
+        // another producer takes over in the busy minute
+        headers: Headers::of_source(if timestamp_ms < START_MS + BUSY * MINUTE_MS { "/one" } else { "/two" }),
     }
 }
 
