@@ -222,6 +222,44 @@ def acknowledges(page, api):
     return f"by {said['by']}"
 
 
+def open_alert(page, api):
+    """The page of an open alert that is not muted: the alert and its path."""
+    alerts = api.get("/v1/alerts?status=open&limit=500")["alerts"]
+    alert = next((alert for alert in alerts if alert["muted_until_ms"] is None), None)
+    assert alert, "no alert is open that is not muted"
+    page.show(f"alerts/{alert['alert_id']}")
+    return alert, f"/v1/alerts/{alert['alert_id']}"
+
+
+def presses(page, button):
+    """A button is reached with the keyboard and pressed."""
+    page.tab_to(f"it.tagName === 'BUTTON' && (it.getAttribute('aria-label') || it.textContent) === {json.dumps(button)}", f"the button {button!r}")
+    page.tab.press("Enter")
+
+
+def mutes(page, api):
+    """An alert is muted for a time and unmuted again, and both stand in the log."""
+    alert, path = open_alert(page, api)
+    presses(page, "Mute for 8 hours")
+    until = wait_until(lambda: api.get(path)["alert"]["muted_until_ms"], "the API shows that it is muted")
+    page.tab.wait_for("[...document.querySelectorAll('main [role=status]')].some((it) => it.textContent.includes('The log has it'))", "the page says so")
+    presses(page, "Unmute")
+    wait_until(lambda: api.get(path)["alert"]["muted_until_ms"] is None, "the API shows that it is unmuted")
+    assert until > alert["as_of_ms"], f"muted until {until}, which was over"
+    return "for 8 hours"
+
+
+def expects(page, api):
+    """An alert is said to be as it should be, which is asked twice, and ends."""
+    _, path = open_alert(page, api)
+    presses(page, "This is the new normal")
+    assert api.get(path)["alert"]["status"] == "open", "it ended before anybody was sure"
+    presses(page, "Yes, this is the new normal")
+    ended = wait_until(lambda: (alert := api.get(path)["alert"])["status"] == "resolved" and alert, "the API shows that it has ended")
+    assert ended["resolution"] == "expected", f"it ended as {ended['resolution']}"
+    return "ended as expected"
+
+
 def looks_up(page, api):
     """The id of a visitor who is looked up is nowhere afterwards."""
     recent = (api.get("/v1/decisions/recent?limit=50") or {"decisions": []})["decisions"]
@@ -325,6 +363,8 @@ def test(api, page, axe, out, checks):
     checks.run("a good token opens the page, and it is live", becomes_live, page, api.token)
     numbers(page, api, checks)
     checks.run("an alert is acknowledged by keyboard", acknowledges, page, api)
+    checks.run("an alert is muted and unmuted by keyboard", mutes, page, api)
+    checks.run("an alert is said to be expected by keyboard", expects, page, api)
     checks.run("a visitor's id is not shown again", looks_up, page, api)
     for route in routes(api):
         inspect(page, route, axe, out, checks)
