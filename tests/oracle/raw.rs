@@ -148,6 +148,10 @@ pub fn outcome(
         let entities = if record.topic == "pos" { event.entities_of_a_basket() } else { event.entities() };
         let routed = match judgement {
             Judgement::Shop(None) if record.topic == "pos" => EntitySet::default().with(EntityKind::Store),
+            // that an item changes is counted; that it left is not
+            Judgement::Shop(None) if record.topic == "catalogue" && !object.is_empty() => {
+                EntitySet::default().with(EntityKind::Control)
+            }
             Judgement::Shop(None) => EntitySet::default(),
             // its store books every transaction
             Judgement::Shop(Some(EventSource::Basket)) => {
