@@ -348,8 +348,9 @@ impl Episode {
         alert.findings = findings.into_iter().take(FINDINGS_MAX).cloned().collect();
         alert.decisions = self.traffic.decisions;
         alert.money_minor = self.traffic.money_minor.clone();
-        alert.severity =
-            alert.severity.max(severity(self.about.kind, &alert.findings, alert.share, &alert.causes));
+        let for_ms = at.since(alert.detected_ms);
+        let now = severity(self.about.kind, &alert.findings, alert.share, &alert.causes, for_ms);
+        alert.severity = alert.severity.max(now);
         alert.title = title(&self.about, &alert.findings);
         alert.clone()
     }

@@ -3,6 +3,8 @@
 
 use crate::event::alert::{AlertKind, Cause, FRAUD_RATE, Finding, Moved, POSITIVE_RATE, Severity};
 use crate::event::monitor::MODEL_SCORE;
+use crate::time::millis;
+use std::time::Duration;
 
 /// A change of the values that is small however certain it is: nobody is woken by it. Of the usual bands of the index (.1 and
 /// .25) the upper one, below which scores hardly move.
@@ -16,13 +18,23 @@ const PAGE_PAYMENTS: u64 = 20;
 /// What concerns less of the traffic can wait until tomorrow.
 const PAGE_TRAFFIC: f64 = 0.02;
 
-/// The severity of an episode with these findings, which concerns this share of the subject's traffic.
+/// What labels say is looked at by daylight before it wakes anybody: a burst of labels about one pattern is over by then.
+const OUTCOMES_STAND: Duration = Duration::from_secs(24 * 3_600);
+
+/// The severity of an episode with these findings, which concerns this share of the subject's traffic and has stood `for_ms`.
 #[must_use]
-pub fn severity(kind: AlertKind, findings: &[Finding], share: f64, causes: &[Cause]) -> Severity {
+pub fn severity(
+    kind: AlertKind,
+    findings: &[Finding],
+    share: f64,
+    causes: &[Cause],
+    for_ms: i64,
+) -> Severity {
     if causes.iter().any(|cause| cause.kind == "announced") {
         return Severity::Info;
     }
-    if share >= PAGE_TRAFFIC && findings.iter().any(|finding| is_large(kind, finding)) {
+    let stands = kind != AlertKind::ConceptDrift || for_ms >= millis(OUTCOMES_STAND);
+    if stands && share >= PAGE_TRAFFIC && findings.iter().any(|finding| is_large(kind, finding)) {
         Severity::Page
     } else {
         Severity::Ticket

@@ -284,7 +284,10 @@ impl Monitor {
         let said = labelled.model.as_ref().filter(|input| input.model == model.hash());
         if let Some(score) = said.and_then(|input| input.score) {
             let of_model = LabelledDecision { score, model: None, ..labelled.clone() };
-            task.concepts.entry(Cow::Owned(model.name().to_owned())).or_default().take(&of_model, drift);
+            task.concepts
+                .entry(Cow::Owned(model.name().to_owned()))
+                .or_default()
+                .take_score(&of_model, drift);
             if is_open {
                 task.days.entry((Cow::Owned(model.name().to_owned()), day)).or_default().add(&of_model);
             }

@@ -101,8 +101,16 @@ pub struct Concept {
 }
 
 impl Concept {
-    /// Takes a labelled score into account.
+    /// Takes a labelled score into account: how good it was, and what became of what was decided by it.
     pub fn take(&mut self, labelled: &LabelledDecision<'_>, settings: &DriftSettings) {
+        self.take_score(labelled, settings);
+        if settings.is_watched {
+            self.take_outcome(labelled, settings);
+        }
+    }
+
+    /// As [`Concept::take`], of a score by which nothing was decided: only how good it was.
+    pub fn take_score(&mut self, labelled: &LabelledDecision<'_>, settings: &DriftSettings) {
         if !settings.is_watched {
             return;
         }
@@ -123,6 +131,12 @@ impl Concept {
         if let Some(rank) = rank {
             watch(Stream::Ranking, rank);
         }
+    }
+
+    fn take_outcome(&mut self, labelled: &LabelledDecision<'_>, settings: &DriftSettings) {
+        let is_fraud = labelled.outcome.is_positive();
+        let truth = f64::from(u8::from(is_fraud));
+        let mut watch = |stream, value| self.watch(stream, value, labelled.time, settings);
         let Some(decision) = labelled.decision else {
             watch(Stream::PositiveRate, truth);
             return;
@@ -238,6 +252,7 @@ fn time_of(times: &VecDeque<EventTime>, samples_ago: u64, now: EventTime) -> Eve
 mod tests {
     use super::*;
     use crate::event::LabelOutcome;
+    use crate::event::alert::Severity;
     use std::borrow::Cow;
     use std::time::Duration;
 
@@ -301,6 +316,34 @@ mod tests {
         let alerts = play(&mut concept, &mut episodes, 1_100..1_400, 10);
         let last = alerts.last().expect("it goes on, then ends");
         assert_eq!(last.status, crate::event::alert::AlertStatus::Resolved, "{}", last.title);
+    }
+
+    #[test]
+    fn what_labels_say_wakes_nobody_before_it_has_stood_for_a_day() {
+        let (mut concept, mut episodes) = (Concept::default(), Episodes::default());
+        play(&mut concept, &mut episodes, 0..1_000, 10);
+        let alerts = play(&mut concept, &mut episodes, 1_000..1_100, 1);
+        let opened = alerts.first().expect("every fraud is missed").detected_ms;
+        for alert in &alerts {
+            let stands = alert.as_of_ms.since(opened) >= 24 * 3_600_000;
+            let expected = if stands { Severity::Page } else { Severity::Ticket };
+            assert_eq!(
+                alert.severity,
+                expected,
+                "{} h after it was told",
+                alert.as_of_ms.since(opened) / 3_600_000
+            );
+        }
+        assert!(alerts.last().is_some_and(|last| last.severity == Severity::Page), "it stands for days");
+    }
+
+    #[test]
+    fn of_a_score_by_which_nothing_is_decided_only_its_quality_is_watched() {
+        let mut concept = Concept::default();
+        concept.take_score(&labelled(0, 10), &settings());
+        assert_eq!(concept.streams.keys().collect::<Vec<_>>(), [&Stream::LogLoss]);
+        concept.take(&labelled(0, 10), &settings());
+        assert!(concept.streams.len() > 2, "with what was decided");
     }
 
     #[test]
