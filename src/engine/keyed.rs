@@ -240,9 +240,7 @@ impl Keyed {
                 Body::ForLinked(source, values) => self.fold_for_linked(task, copy, (*source, values), out),
                 Body::Rules(rules) => self.pass_on_rules(copy, rules, place, watermark, out),
                 Body::Alert(command) => {
-                    let partitions = self.topology.partitions(Topic::Decision);
-                    let event = DecisionEvent::Alert(command.clone());
-                    out.event(partition_of(monitor_hash(&command.subject), partitions), &event);
+                    self.send_about(&command.subject, &DecisionEvent::Alert(command.clone()), out);
                     Disposition::folded(copy.time, watermark)
                 }
                 Body::Item => self.fold_item(task, copy, out),
@@ -293,8 +291,12 @@ impl Keyed {
     /// A change upstream, which may be why of an alert.
     fn tell_of(&self, kind: &str, subject: &str, what: &str, at: EventTime, out: &mut Outputs) {
         let change = Change { kind: kind.into(), subject: subject.into(), what: what.into(), at };
-        let partition = partition_of(monitor_hash(VOLUMES), self.topology.partitions(Topic::Decision));
-        out.event(partition, &DecisionEvent::Changed(change));
+        self.send_about(VOLUMES, &DecisionEvent::Changed(change), out);
+    }
+
+    /// Sends on what is for the monitors: everything about one subject stands in one partition of the decision log.
+    fn send_about(&self, subject: &str, event: &DecisionEvent<'_>, out: &mut Outputs) {
+        out.event(partition_of(monitor_hash(subject), self.topology.partitions(Topic::Decision)), event);
     }
 
     /// As whose the id of a copy is remembered, and for how long.
@@ -313,9 +315,8 @@ impl Keyed {
     /// Sends on how many records came in the five minutes that are over.
     fn send_volumes(&self, task: &mut KeyedTask, out: &mut Outputs) {
         let Some(watermark) = task.sources.watermark() else { return };
-        let partitions = self.topology.partitions(Topic::Decision);
         for volume in task.volumes.close(watermark, self.settings.drift.allowed_lateness) {
-            out.event(partition_of(monitor_hash(VOLUMES), partitions), &DecisionEvent::Volume(volume));
+            self.send_about(VOLUMES, &DecisionEvent::Volume(volume), out);
         }
     }
 

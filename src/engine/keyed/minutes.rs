@@ -3,8 +3,7 @@
 use super::{Keyed, KeyedTask};
 use crate::business::minutes::{Bought, Minutes, Reached};
 use crate::engine::outputs::Outputs;
-use crate::event::entity::partition_of;
-use crate::event::monitor::{BUSINESS, monitor_hash};
+use crate::event::monitor::BUSINESS;
 use crate::event::{ClickCopy, ClickName, Copy, DecisionEvent};
 use crate::log::Topic;
 use crate::session::operator::{SessionOutput, Standing};
@@ -34,9 +33,8 @@ impl Keyed {
     /// Sends on what the shop did in the minutes that are over.
     pub(super) fn send_minutes(&self, task: &mut KeyedTask, out: &mut Outputs) {
         let Some(watermark) = task.sources.watermark() else { return };
-        let partition = partition_of(monitor_hash(BUSINESS), self.topology.partitions(Topic::Decision));
         for part in task.minutes.close(watermark, self.settings.sessions.allowed_lateness) {
-            out.event(partition, &DecisionEvent::Minute(part));
+            self.send_about(BUSINESS, &DecisionEvent::Minute(part), out);
         }
     }
 }
