@@ -739,6 +739,7 @@ impl KeyedTask {
             && links(self) == links(other)
             && self.forwarded == other.forwarded
             && self.volumes == other.volumes
+            && self.minutes == other.minutes
             && self.producers == other.producers
             && self.catalogue == other.catalogue
             && self.days_closed_early == other.days_closed_early

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) type Told = BTreeMap<(&'static str, &'static str), u64>;
 
 /// What episodes of every kind must do under some seeds, and what of all of them some must.
-pub(super) const EACH: [&str; 3] = ["opened", "updated", "ended"];
-pub(super) const SOME: [&str; 8] =
+const EACH: [&str; 3] = ["opened", "updated", "ended"];
+const SOME: [&str; 8] =
     ["recovered", "adopted", "expected", "opened again", "opened anew", "acknowledged", "muted", "unmuted"];
 
 /// The distinct revisions that were published, by episode and revision.
