@@ -741,7 +741,7 @@ fn minutes_add_up_to_the_sessions_that_ended_and_stores_to_their_channel() {
 #[test]
 fn without_a_watch_for_drift_everything_else_is_the_same() {
     const OF_DRIFT: [Topic; 3] = [Topic::DriftFeatures, Topic::AlertsDrift, Topic::AlertsBusiness];
-    let played = |seed: u64, drift: serde_json::Value| {
+    let played = |seed: u64, drift: Value| {
         let tree: Tree = json!({ "drift": drift }).as_object().expect("an object").clone();
         let config = resolve(&tree, Path::new(".")).unwrap_or_else(|faults| panic!("{faults:?}"));
         let mut engine =

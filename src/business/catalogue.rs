@@ -21,7 +21,7 @@ pub struct CatalogueHours {
 }
 
 impl CatalogueHours {
-    /// Counts an item that changes at `time`. Returns whether that makes many.
+    /// Counts an item that changes at `time`. Returns whether it is the one that makes many.
     pub fn are_many(&mut self, time: EventTime) -> bool {
         let hour = time.floor(HOUR);
         match self.hour {
@@ -33,8 +33,9 @@ impl CatalogueHours {
                 (self.hour, self.count) = (Some(hour), 1);
             }
         }
-        f64::from(self.count) >= MANY.max(TIMES_USUAL * self.usual)
-            && f64::from(self.count - 1) < MANY.max(TIMES_USUAL * self.usual)
+        let many = MANY.max(TIMES_USUAL * self.usual);
+        // the one that makes it so, and no other after it
+        (many..many + 1.0).contains(&f64::from(self.count))
     }
 }
 

@@ -52,9 +52,7 @@ pub(super) fn drift(
 fn pinned(mut section: Section<'_>, faults: &mut Vec<Fault>) -> Option<Pinned> {
     let [from, until] = ["from", "until"].map(|key| section.instant(key, faults));
     let both = from.zip(until).map(|(from, until)| Pinned { from, until });
-    if both.is_none() && section.is_there() {
-        section.require(&["from", "until"], faults);
-    }
+    section.require(&["from", "until"], faults);
     if both.is_some_and(|pinned| pinned.from >= pinned.until) {
         faults.push(Fault::new(section.path("until"), "must be after from"));
     }

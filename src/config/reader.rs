@@ -100,11 +100,6 @@ impl<'t> Section<'t> {
         .collect()
     }
 
-    /// Whether it is in the tree.
-    pub(super) fn is_there(&self) -> bool {
-        self.tree.is_some()
-    }
-
     /// A time as RFC 3339 has it, if there is one.
     pub(super) fn instant(&mut self, key: &'static str, faults: &mut Vec<Fault>) -> Option<EventTime> {
         let value = self.value(key)?;

@@ -305,15 +305,15 @@ impl Divided {
     fn profiles(self, stream: &str, start: EventTime) -> Vec<WindowProfile> {
         let mut whole = Profile::default();
         let mut segments: BTreeMap<Segment, Profile> = BTreeMap::new();
-        for mut combination in self.combinations.into_values() {
-            whole.merge(&combination.profile);
-            let last = combination.segments.pop();
-            for segment in combination.segments {
-                segments.entry(segment).or_default().merge(&combination.profile);
+        for Combination { segments: mut of, profile } in self.combinations.into_values() {
+            whole.merge(&profile);
+            let last = of.pop();
+            for segment in of {
+                segments.entry(segment).or_default().merge(&profile);
             }
-            last.into_iter().for_each(|last| {
-                segments.entry(last).or_default().absorb(std::mem::take(&mut combination.profile))
-            });
+            if let Some(last) = last {
+                segments.entry(last).or_default().absorb(profile);
+            }
         }
         let of = |segment, profile| WindowProfile { stream: stream.into(), start, segment, profile };
         let mut profiles = vec![of(None, whole)];

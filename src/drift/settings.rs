@@ -89,15 +89,18 @@ pub struct Least {
     pub scored_samples: usize,
 }
 
+/// A watch as it is for streams of anything.
+const WATCH: WatchSettings = WatchSettings::new(Kind::Value);
+
 impl Least {
     /// What is asked of a shop.
     pub const USUAL: Least = Least {
         values: 300,
         windows: 12,
         expected: 5.0,
-        warm_up_samples: 500,
-        older_samples: 30.0,
-        scored_samples: 128,
+        warm_up_samples: WATCH.warm_up_samples,
+        older_samples: WATCH.older_samples,
+        scored_samples: WATCH.scored_samples,
     };
 }
 

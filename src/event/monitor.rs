@@ -21,6 +21,9 @@ pub const MODEL_SCORE: &str = "model_score";
 /// The field that holds the score that counts.
 pub const SCORE: &str = "score";
 
+/// The field that holds the amount, in minor units.
+pub const AMOUNT: &str = "amount_minor";
+
 /// The field that holds what was decided by it.
 pub const DECISION: &str = "decision";
 

@@ -38,7 +38,7 @@ pub struct WatchSettings {
 impl WatchSettings {
     /// The usual settings for this kind: no season, one false alarm in 300,000 samples.
     #[must_use]
-    pub fn new(kind: Kind) -> Self {
+    pub const fn new(kind: Kind) -> Self {
         Self {
             kind,
             samples_between_false_alarms: 3e5,

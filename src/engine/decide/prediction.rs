@@ -5,15 +5,12 @@ use crate::drift::profile::{Observed, Profiled};
 use crate::engine::outputs::Outputs;
 use crate::event::alert::Change;
 use crate::event::feature_id;
-use crate::event::monitor::{DECISION, SCORE};
+use crate::event::monitor::{AMOUNT, DECISION, SCORE};
 use crate::event::prediction::{Prediction, Told};
 use crate::fraud::label::{Decided, DecidedBy};
 
 /// Models whose versions are remembered.
 const MODELS_MAX: usize = 100;
-
-/// Fields that are profiled beside the features; a feature of such a name takes its place.
-const AMOUNT: &str = "amount_minor";
 
 impl Decide {
     pub(super) fn fold_prediction(&self, task: &mut DecideTask, said: &Prediction<'_>, out: &mut Outputs) {

@@ -4,13 +4,11 @@ use super::{Decide, DecideTask};
 use crate::drift::profile::{Observed, Profiled};
 use crate::engine::outputs::Outputs;
 use crate::event::feature_id;
-use crate::event::monitor::{DECISION, FRAUD, MODEL_SCORE, MonitorEvent, SCORE, VOLUMES};
+use crate::event::monitor::{AMOUNT, DECISION, FRAUD, MODEL_SCORE, MonitorEvent, SCORE, VOLUMES};
 use crate::event::public::{Action, FraudScore};
 use crate::fraud::gather::{OpenGather, OwnedContext};
 use std::sync::LazyLock;
 
-/// Fields of a decision that are profiled beside its features.
-const AMOUNT: &str = "amount_minor";
 /// A text field of a payment.
 type TextField = (&'static str, fn(&OwnedContext) -> Option<&str>);
 /// Text fields of the payment itself, which may also divide payments into segments.
