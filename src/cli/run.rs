@@ -6,6 +6,7 @@ mod archiving;
 mod broker_limits;
 mod heartbeats;
 mod notifying;
+mod ownership_watch;
 mod restore_log;
 mod serving;
 mod short_lives;
@@ -230,6 +231,9 @@ async fn serve(
         read.extend(notifying::TOPICS.map(|(topic, _)| topic));
     }
     let mut finished = tokio::task::spawn_blocking(move || join(workers));
+    let owned = ownership_watch::groups(&instance.config, &instance.topology);
+    let (client, stop) = (instance.client.clone(), instance.stop.clone());
+    let owning = tokio::spawn(ownership_watch::watch(client, owned, stop));
     let outcome = tokio::select! {
         outcome = &mut finished => outcome,
         hangs = watch(&instance) => return Err(hangs),
@@ -260,6 +264,7 @@ async fn serve(
             }
         }
     };
+    owning.abort();
     serving.finish().await;
     for slot in held {
         slot.release().await;

@@ -4,10 +4,12 @@
 //! it. What was measured and which trap each setting avoids is in `docs/kafka.md`.
 
 mod admin;
+mod brokers;
 mod client;
 mod committed;
 mod consumer;
 mod feed;
+mod ownership;
 mod producer;
 mod raw;
 mod reader;
@@ -23,6 +25,7 @@ pub use admin::{Admin, AdminError, BrokerTopic};
 pub use client::{ClientSettings, Refused, SESSION_TIMEOUT, refused_settings};
 pub use committed::{NextOffset, TopicIds};
 pub use feed::KafkaFeed;
+pub use ownership::Ownership;
 pub use reader::{PartitionReader, ReaderError, Standing, standings};
 pub use shared::SharedReader;
 pub use submitter::Submitter;
@@ -86,6 +89,12 @@ impl KafkaLog {
         })
     }
 
+    fn producers_can_deliver(&self) -> Result<(), LogError> {
+        self.prompt.check()?;
+        self.batching.check()?;
+        self.transactions.as_ref().map_or(Ok(()), TransactionalProducer::check)
+    }
+
     /// How many records of each partition were not handed out yet, as far as the broker has said where it ends; of a second
     /// ago, or from when it last answered.
     #[must_use]
@@ -97,6 +106,7 @@ impl KafkaLog {
 impl Log for KafkaLog {
     fn poll(&mut self, records_max: usize, wait: PollWait, into: &mut Vec<Polled>) -> Result<(), LogError> {
         reach("poll.before");
+        self.producers_can_deliver()?;
         let polled = self.consumer.poll(records_max, wait, into);
         reach("poll.after");
         polled

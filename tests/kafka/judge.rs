@@ -173,6 +173,7 @@ pub fn wait_until_drained(instances: &mut [Instance], events: f64) {
         instances.iter().map(|instance| instance.metric(name, &[])).sum()
     };
     let begun = std::time::Instant::now();
+    let ready = |instances: &[Instance]| instances.iter().all(|instance| instance.get("/readyz").0 == 200);
     let mut calm = 0;
     let mut before = (0.0, 0.0);
     while calm < 10 {
@@ -184,7 +185,8 @@ pub fn wait_until_drained(instances: &mut [Instance], events: f64) {
         std::thread::sleep(Duration::from_millis(500));
         let now =
             (copies(instances, "tillstream_copies_total"), copies(instances, "tillstream_decisions_total"));
-        calm = if folded(instances) >= events && now == before && now.0 > 0.0 { calm + 1 } else { 0 };
+        let is_calm = folded(instances) >= events && now == before && now.0 > 0.0 && ready(instances);
+        calm = if is_calm { calm + 1 } else { 0 };
         before = now;
     }
 }

@@ -27,6 +27,7 @@ mod gaps;
 mod judge;
 #[path = "../oracle/mod.rs"]
 mod oracle;
+mod ownership;
 mod serve;
 #[path = "../support/mod.rs"]
 mod support;

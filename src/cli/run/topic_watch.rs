@@ -19,18 +19,19 @@ pub(super) async fn changed(
     topology: Arc<Topology>,
     read: Vec<Topic>,
 ) -> anyhow::Error {
-    let admin = match Admin::new(&client) {
-        Ok(admin) => Arc::new(admin),
-        Err(error) => return error.into(),
-    };
-    let mut missing = 0;
+    let (mut admin, mut missing) = (None, 0);
     loop {
         tokio::time::sleep(INTERVAL).await;
-        let asked = admin.clone();
+        let asked = match admin.take().map_or_else(|| Admin::new(&client).map(Arc::new), Ok) {
+            Ok(admin) => admin,
+            Err(error) => return error.into(),
+        };
+        let answers = asked.clone();
         let names: Vec<_> = Topic::ALL.iter().map(|topic| topic.name()).collect();
-        let asking = tokio::task::spawn_blocking(move || asked.topic_sizes(&names));
-        // a broker that does not answer says nothing of its topics
+        let asking = tokio::task::spawn_blocking(move || answers.topic_sizes(&names));
+        // a broker that does not answer says nothing of its topics; the client may have lost it for good
         let Ok(Ok(found)) = asking.await else { continue };
+        admin = Some(asked);
         match difference(&topology, &found, &read) {
             None => missing = 0,
             Some(Difference::Missing(_)) if missing + 1 < TIMES_MISSING => missing += 1,

@@ -1,5 +1,6 @@
 //! Client settings, and why each is what it is.
 
+use super::brokers::KnownBrokers;
 use super::committed::TopicIds;
 use super::transactions::TRANSACTION_WAIT;
 use rdkafka::config::RDKafkaLogLevel;
@@ -105,10 +106,17 @@ pub(super) fn tell(facility: &str, message: &str) {
     }
 }
 
-/// The context of a client that has nothing to keep: what the library says is logged.
-pub(super) struct Logged;
+/// The context of a client that has nothing else to keep: what the library says is logged.
+#[derive(Default)]
+pub(super) struct Logged {
+    pub(super) brokers: KnownBrokers,
+}
 
 impl ClientContext for Logged {
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.brokers.take(statistics);
+    }
+
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
         tell(facility, message);
     }
@@ -228,6 +236,8 @@ impl ClientSettings {
             ("message.timeout.ms", "0"),
             // the partition that Java clients choose
             ("partitioner", "murmur2_random"),
+            // whether it has lost every broker
+            ("statistics.interval.ms", "2000"),
         ] {
             config.set(key, value);
         }

@@ -1,5 +1,6 @@
 //! A member of a consumer group, polled by one thread.
 
+use super::brokers::KnownBrokers;
 use super::client::{ClientSettings, tell};
 use super::committed::{NextOffset, TopicIds};
 use super::raw;
@@ -9,7 +10,7 @@ use crate::log::{
     CommitMode, Committed, Fetched, Headers, LogError, LogRecord, PollWait, Polled, Start, Topic,
     TopicPartition,
 };
-use crate::time::{Clock, ProcessingTime, SystemClock};
+use crate::time::{Clock, ProcessingTime, Stopwatch, SystemClock};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -32,6 +33,8 @@ const LOOKUP_WAIT: Duration = Duration::from_secs(10);
 const STABLE_WAIT: Duration = Duration::from_millis(250);
 /// After a commit was lost, before it is said again by itself.
 const LOST_COMMIT_PAUSE: Duration = Duration::from_millis(200);
+/// A member to whom nobody answers for so long is made anew. It owns nothing by then, and whoever joins is heard within half a minute.
+const SILENCE_MAX: Duration = Duration::from_secs(45);
 /// After an error of the connection, before the next poll.
 const OUTAGE_WAIT: Duration = Duration::from_millis(100);
 
@@ -40,15 +43,19 @@ enum Told {
     Assigned(Vec<TopicPartition>),
     Revoked(Vec<TopicPartition>),
     Lost(Vec<TopicPartition>),
-    AtEnd(Vec<TopicPartition>, ProcessingTime),
+    /// Partitions at their end, and whether the group has formed and its coordinator answers.
+    AtEnd(Vec<TopicPartition>, ProcessingTime, bool),
 }
 
 struct Callbacks {
     told: Mutex<Vec<Told>>,
+    brokers: KnownBrokers,
     at_end: Mutex<AtEnd>,
     /// Of each partition, when it was last said.
     unread: Mutex<BTreeMap<TopicPartition, u64>>,
     connected: AtomicBool,
+    /// How its connections stood lately, in one line.
+    standing: Mutex<String>,
     /// The consumer is being closed: nobody polls any more, so revocations are answered at once.
     closing: AtomicBool,
 }
@@ -58,6 +65,7 @@ impl ClientContext for Callbacks {
 
     fn stats_raw(&self, statistics: &[u8]) {
         let Some(statistics) = statistics::Statistics::read(statistics) else { return };
+        self.brokers.look(&statistics);
         let place = |topic: &str, number| Some(TopicPartition::new(Topic::from_name(topic)?, number));
         let unread =
             statistics.unread().filter_map(|(topic, number, records)| Some((place(topic, number)?, records)));
@@ -65,7 +73,8 @@ impl ClientContext for Callbacks {
         let mut at_end = self.at_end.lock().unwrap_or_else(PoisonError::into_inner);
         let ended = at_end.partitions(&statistics).into_iter();
         let partitions = ended.filter_map(|(topic, number)| place(&topic, number)).collect();
-        self.tell(Told::AtEnd(partitions, SystemClock.now()));
+        self.tell(Told::AtEnd(partitions, SystemClock.now(), statistics.is_in_group()));
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = statistics.standing();
     }
 
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -123,6 +132,8 @@ pub(super) struct GroupConsumer {
     /// Commits that the group has accepted.
     accepted: Vec<(TopicPartition, Offset)>,
     topic_ids: TopicIds,
+    /// Since when nothing says that a broker answers and the group has formed.
+    silent_since: Option<Stopwatch>,
 }
 
 impl GroupConsumer {
@@ -133,9 +144,11 @@ impl GroupConsumer {
     ) -> Result<GroupConsumer, LogError> {
         let callbacks = Callbacks {
             told: Mutex::default(),
+            brokers: KnownBrokers::default(),
             at_end: Mutex::default(),
             unread: Mutex::default(),
             connected: AtomicBool::new(false),
+            standing: Mutex::default(),
             closing: AtomicBool::new(false),
         };
         let consumer: BaseConsumer<Callbacks> =
@@ -152,6 +165,7 @@ impl GroupConsumer {
             outstanding: 0,
             accepted: Vec::new(),
             topic_ids: settings.topic_ids.clone(),
+            silent_since: None,
         })
     }
 
@@ -161,6 +175,8 @@ impl GroupConsumer {
         wait: PollWait,
         into: &mut Vec<Polled>,
     ) -> Result<(), LogError> {
+        self.consumer.context().brokers.check()?;
+        self.check_silence()?;
         self.answer_assignment()?;
         let mut wait = if wait == PollWait::ALittle { POLL_WAIT } else { Duration::ZERO };
         for _ in 0..records_max {
@@ -175,6 +191,19 @@ impl GroupConsumer {
             wait = Duration::ZERO;
         }
         self.take_told(into)
+    }
+
+    /// Whatever the client library waits for in vain, another client does not.
+    fn check_silence(&mut self) -> Result<(), LogError> {
+        if self.is_connected() {
+            self.silent_since = None;
+            return Ok(());
+        }
+        if self.silent_since.get_or_insert_with(Stopwatch::start).elapsed() < SILENCE_MAX {
+            return Ok(());
+        }
+        let standing = self.consumer.context().standing.lock().unwrap_or_else(PoisonError::into_inner);
+        Err(LogError::Kafka(format!("no broker has answered for {} s: {standing}", SILENCE_MAX.as_secs())))
     }
 
     /// Tells apart what passes by itself and what ends the life.
@@ -228,10 +257,9 @@ impl GroupConsumer {
                     self.release(&partitions);
                     into.push(Polled::Lost(partitions));
                 }
-                Told::AtEnd(partitions, now) => {
-                    if !partitions.is_empty()
-                        && !self.consumer.context().connected.swap(true, Ordering::Relaxed)
-                    {
+                Told::AtEnd(partitions, now, is_in_group) => {
+                    let answers = is_in_group || !partitions.is_empty();
+                    if answers && !self.consumer.context().connected.swap(true, Ordering::Relaxed) {
                         tracing::info!("the broker answers again");
                     }
                     into.extend(partitions.into_iter().map(|partition| Polled::AtEnd(partition, now)));

@@ -13,7 +13,9 @@ use std::time::Duration;
 #[derive(Clone, Default)]
 struct Refused(Arc<Mutex<(u64, String)>>);
 
-impl ClientContext for Refused {}
+impl ClientContext for Refused {
+    fn stats_raw(&self, _: &[u8]) {}
+}
 
 impl ProducerContext for Refused {
     type DeliveryOpaque = ();

@@ -1,5 +1,6 @@
 //! The idempotent producers of one life.
 
+use super::brokers::KnownBrokers;
 use super::client::{ClientSettings, Linger, tell};
 use crate::log::frame::Life;
 use crate::log::{Acknowledgement, Append, Destination, Headers, LogError};
@@ -7,9 +8,9 @@ use crate::time::Stopwatch;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// While the queue is full: back-pressure.
@@ -18,10 +19,17 @@ const QUEUE_FULL_WAIT: Duration = Duration::from_millis(1);
 /// For so long; then the life ends, and the next one begins at what is committed.
 const QUEUE_FULL_PATIENCE: Duration = Duration::from_secs(60);
 
-#[derive(Clone, Default)]
-struct Deliveries(Arc<Mutex<Vec<Acknowledgement>>>);
+#[derive(Default)]
+struct Deliveries {
+    told: Mutex<Vec<Acknowledgement>>,
+    brokers: KnownBrokers,
+}
 
 impl ClientContext for Deliveries {
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.brokers.take(statistics);
+    }
+
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
         tell(facility, message);
     }
@@ -43,13 +51,12 @@ impl ProducerContext for Deliveries {
                 Acknowledgement::Failed { ticket }
             }
         };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(acknowledgement);
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(acknowledgement);
     }
 }
 
 pub(super) struct LogProducer {
     producer: ThreadedProducer<Deliveries>,
-    deliveries: Deliveries,
     application: String,
 }
 
@@ -76,12 +83,11 @@ impl LogProducer {
         life: Life,
         mut config: ClientConfig,
     ) -> Result<LogProducer, LogError> {
-        let deliveries = Deliveries::default();
         config.set("client.id", format!("{}-{:x}", settings.application, life.0));
         let producer = config
-            .create_with_context(deliveries.clone())
+            .create_with_context(Deliveries::default())
             .map_err(|fault| LogError::Fatal(fault.to_string()))?;
-        Ok(LogProducer { producer, deliveries, application: settings.application.clone() })
+        Ok(LogProducer { producer, application: settings.application.clone() })
     }
 
     pub(super) fn send(&mut self, append: &Append) -> Result<(), LogError> {
@@ -119,7 +125,15 @@ impl LogProducer {
     }
 
     pub(super) fn acknowledged(&mut self, into: &mut Vec<Acknowledgement>) {
-        into.append(&mut self.deliveries.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let told = &self.producer.client().context().told;
+        into.append(&mut told.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// # Errors
+    ///
+    /// [`LogError::Kafka`] if what is sent, and was, will reach no broker.
+    pub(super) fn check(&self) -> Result<(), LogError> {
+        self.producer.client().context().brokers.check()
     }
 }
 

@@ -26,7 +26,7 @@ impl SharedReader {
         let mut config = settings.consumer(group);
         // the place is kept by what was done with a record, see `done`
         config.set("enable.auto.offset.store", "true").set("auto.offset.reset", "latest");
-        let consumer: BaseConsumer<Logged> = config.create_with_context(Logged).map_err(failed)?;
+        let consumer: BaseConsumer<Logged> = config.create_with_context(Logged::default()).map_err(failed)?;
         consumer.subscribe(&[topic.name()]).map_err(failed)?;
         Ok(SharedReader { consumer })
     }
@@ -37,6 +37,7 @@ impl SharedReader {
     ///
     /// [`LogError`]; another reader may go on.
     pub fn poll(&self, wait: Duration) -> Result<Option<Fetched>, LogError> {
+        self.consumer.context().brokers.check()?;
         match self.consumer.poll(wait) {
             Some(Ok(message)) => match super::consumer::fetched(&message) {
                 Some(Polled::Record(fetched)) => Ok(Some(fetched)),

@@ -13,12 +13,23 @@ pub(super) struct Statistics {
     brokers: BTreeMap<String, Broker>,
     #[serde(default)]
     topics: BTreeMap<String, Topic>,
+    #[serde(default)]
+    cgrp: Option<Group>,
+}
+
+/// Where a member stands.
+#[derive(Deserialize)]
+struct Group {
+    state: String,
+    join_state: String,
 }
 
 #[derive(Deserialize)]
 struct Broker {
     nodeid: i32,
     state: String,
+    #[serde(default)]
+    source: String,
     #[serde(default)]
     req: BTreeMap<String, i64>,
 }
@@ -49,6 +60,23 @@ impl Statistics {
     /// None if they cannot be read.
     pub(super) fn read(bytes: &[u8]) -> Option<Statistics> {
         serde_json::from_slice(bytes).ok()
+    }
+
+    /// Whether there is a broker that was configured or found. The place of a group's coordinator is none.
+    pub(super) fn names_a_broker(&self) -> bool {
+        self.brokers.values().any(|broker| !matches!(&*broker.source, "logical" | "internal"))
+    }
+
+    /// Whether a member's group has formed, with it, and its coordinator answers.
+    pub(super) fn is_in_group(&self) -> bool {
+        self.cgrp.as_ref().is_some_and(|group| group.state == "up" && group.join_state == "steady")
+    }
+
+    /// How the connections and the member stand, in one line.
+    pub(super) fn standing(&self) -> String {
+        let brokers = self.brokers.iter().map(|(name, broker)| format!("{name} is {}", broker.state));
+        let group = self.cgrp.iter().map(|group| format!("the group {}, {}", group.state, group.join_state));
+        brokers.chain(group).collect::<Vec<_>>().join(", ")
     }
 
     /// How many offsets of each partition, by topic name, lie between what was handed out and its end, where that is known.
@@ -120,9 +148,8 @@ pub(super) struct Distance {
 impl Distance {
     /// Records that are in the partitions and were not yet handed out. None as long as the broker of one of them does not
     /// answer, or has not said where it ends.
-    pub(super) fn records(&mut self, statistics: &[u8]) -> Option<u64> {
-        let statistics = Statistics::read(statistics)?;
-        let ended = self.at_end.partitions(&statistics);
+    pub(super) fn records(&mut self, statistics: &Statistics) -> Option<u64> {
+        let ended = self.at_end.partitions(statistics);
         let (mut unread, mut queued) = (0, 0);
         for (topic, known) in &statistics.topics {
             for partition in known.partitions.values() {
@@ -177,11 +204,11 @@ mod tests {
     #[test]
     fn a_reader_knows_how_far_it_is_behind_while_its_broker_answers() {
         let mut distance = Distance::default();
-        assert_eq!(distance.records(&statistics(10, "UP", 5, 5)), None, "nothing is proven yet");
-        assert_eq!(distance.records(&statistics(110, "UP", 5, 5)), Some(0));
-        assert_eq!(distance.records(&statistics(210, "UP", 2, 5)), Some(3));
-        assert_eq!(distance.records(&statistics(210, "UP", 5, 5)), None, "no fetch since");
-        assert_eq!(distance.records(&statistics(310, "UP", 5, -1001)), None, "the end is not known");
+        assert_eq!(distance.records(&read(10, "UP", 5, 5)), None, "nothing is proven yet");
+        assert_eq!(distance.records(&read(110, "UP", 5, 5)), Some(0));
+        assert_eq!(distance.records(&read(210, "UP", 2, 5)), Some(3));
+        assert_eq!(distance.records(&read(210, "UP", 5, 5)), None, "no fetch since");
+        assert_eq!(distance.records(&read(310, "UP", 5, -1001)), None, "the end is not known");
     }
 
     #[test]

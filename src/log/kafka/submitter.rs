@@ -54,7 +54,8 @@ impl Submit for Submitter {
         let record = BaseRecord::with_opaque_to(topic.name(), has_failed.clone()).key(key).payload(value);
         let current = self.producer.read().unwrap_or_else(PoisonError::into_inner);
         let sent = current.send(record).map_err(|(fault, _)| LogError::Kafka(fault.to_string()));
-        let is_broken = current.client().fatal_error().is_some();
+        let client = current.client();
+        let is_broken = client.fatal_error().is_some() || client.context().brokers.are_lost();
         drop(current);
         if is_broken {
             let made = producer(&self.settings, self.records_max)?;
@@ -68,6 +69,6 @@ fn producer(settings: &ClientSettings, records_max: u32) -> Result<ThreadedProdu
     let mut config = settings.producer(Linger::None);
     config
         .set("queue.buffering.max.messages", records_max.to_string())
-        .create_with_context(Logged)
+        .create_with_context(Logged::default())
         .map_err(|fault| LogError::Fatal(fault.to_string()))
 }

@@ -1,8 +1,9 @@
 //! Reads public topics from a moment or from given offsets on and goes on for ever, outside any group: what a view is
 //! built from, and what is archived.
 
+use super::brokers::KnownBrokers;
 use super::client::{ClientSettings, tell};
-use super::statistics::Distance;
+use super::statistics::{Distance, Statistics};
 use crate::log::position::Offset;
 use crate::log::{Fetched, LogError, Polled, Topic, TopicPartition};
 use crate::time::{Clock, ProcessingTime, SystemClock};
@@ -37,6 +38,7 @@ pub struct Behind {
 
 #[derive(Default)]
 struct Context {
+    brokers: KnownBrokers,
     behind: Mutex<Option<Behind>>,
     distance: Mutex<Distance>,
 }
@@ -51,8 +53,10 @@ impl ClientContext for Context {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
+        let Some(statistics) = Statistics::read(statistics) else { return };
+        self.brokers.look(&statistics);
         let mut distance = self.distance.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(records) = distance.records(statistics) {
+        if let Some(records) = distance.records(&statistics) {
             let known = Behind { records, known_at: SystemClock.now() };
             *self.behind.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
         }
@@ -124,6 +128,7 @@ impl Tail {
     ///
     /// [`LogError`]; another tail may go on.
     pub fn poll(&self, wait: Duration) -> Result<Option<Fetched>, LogError> {
+        self.consumer.context().brokers.check()?;
         match self.consumer.poll(wait) {
             Some(Ok(message)) => match super::consumer::fetched(&message) {
                 Some(Polled::Record(fetched)) => Ok(Some(fetched)),

@@ -34,6 +34,13 @@ impl TransactionalProducer {
         Ok(TransactionalProducer { producer })
     }
 
+    /// # Errors
+    ///
+    /// As [`LogProducer::check`].
+    pub(super) fn check(&self) -> Result<(), LogError> {
+        self.producer.check()
+    }
+
     /// A transaction whose offsets the group refuses is aborted, and its producer goes on. Whatever else fails ends
     /// the life: a record that cannot be delivered would fail every transaction after it as well.
     pub(super) fn transact(
