@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod alerts;
 pub mod bounds;
 pub mod catalogue;
+pub mod changes;
 pub mod clickstream;
 pub mod labels;
 pub mod object;

@@ -31,6 +31,7 @@
 
 mod account;
 mod agenda;
+mod announcement;
 mod catalogue;
 mod change;
 mod foreign;

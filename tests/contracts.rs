@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tillstream::codec::accounts::Account;
 use tillstream::codec::alerts::AlertControl;
 use tillstream::codec::catalogue::CatalogueItem;
+use tillstream::codec::changes::AnnouncedChange;
 use tillstream::codec::clickstream::Click;
 use tillstream::codec::labels::Label;
 use tillstream::codec::orders::Order;
@@ -23,7 +24,7 @@ use tillstream::event::public::{
 };
 
 const BYTES_MAX: usize = 1 << 20;
-const RAW: [&str; 11] = [
+const RAW: [&str; 12] = [
     "clickstream",
     "payment_attempted",
     "payment_result",
@@ -35,6 +36,7 @@ const RAW: [&str; 11] = [
     "catalogue_item",
     "rules_published",
     "alert_control",
+    "change_announced",
 ];
 
 fn folder(contract: &str) -> PathBuf {
@@ -79,6 +81,7 @@ fn decode(contract: &str, payload: &[u8]) -> Result<(), Reject> {
         "account_event" => Account::decode(payload, BYTES_MAX).map(|_| ()),
         "catalogue_item" => CatalogueItem::decode(payload, BYTES_MAX).map(|_| ()),
         "rules_published" => RulesPublished::decode(payload, BYTES_MAX).map(|_| ()),
+        "change_announced" => AnnouncedChange::decode(payload, BYTES_MAX).map(|_| ()),
         "alert_control" => AlertControl::decode(payload, BYTES_MAX).map(|_| ()),
         _ => Payment::decode(payload, BYTES_MAX).map(|_| ()),
     }

@@ -6,11 +6,12 @@
 //! Memory: an open or lately ended episode takes some kilobytes; there are at most [`EPISODES_MAX`], and of those beyond the one
 //! that was heard of longest ago is forgotten, ended ones first.
 
+use super::announced::Announced;
 use super::changes::{Changes, concerns, is_near};
 use super::severity::severity;
 use crate::event::alert::{
-    Acknowledgement, Alert, AlertAction, AlertCommand, AlertKind, AlertSegment, AlertStatus, Cause, Change,
-    Finding, Moved, Resolution, Severity,
+    Acknowledgement, Alert, AlertAction, AlertCommand, AlertKind, AlertSegment, AlertStatus, Announcement,
+    Cause, Change, Finding, Moved, Resolution, Severity,
 };
 use crate::event::monitor::{DECISION, MODEL_SCORE, SCORE};
 use crate::money::add_money;
@@ -113,6 +114,8 @@ pub struct Episodes {
     muted: BTreeMap<u64, EventTime>,
     /// What changed upstream lately.
     changes: Changes,
+    /// What the shop has said beforehand.
+    announced: Announced,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -161,6 +164,17 @@ impl Episodes {
         self.changes.take(change);
     }
 
+    /// Somebody says something of a change that the shop makes.
+    pub fn announce(&mut self, said: &Announcement) {
+        self.announced.take(said);
+    }
+
+    /// Changes that the shop has announced.
+    #[must_use]
+    pub fn announced(&self) -> &Announced {
+        &self.announced
+    }
+
     /// What may be why these findings came about: what changed upstream shortly before, and topics of which far more or fewer records
     /// have come since.
     fn causes(&self, about: &About, findings: &[Finding]) -> Vec<Cause> {
@@ -176,7 +190,7 @@ impl Episodes {
         };
         let volumes = self.open().filter(is_why).map(of_topic);
         let volumes = volumes.filter(|_| about.kind != AlertKind::Volume);
-        volumes.chain(self.changes.before(about, since)).collect()
+        volumes.chain(self.announced.before(since)).chain(self.changes.before(about, since)).collect()
     }
 
     fn quiet(
@@ -349,7 +363,7 @@ impl Episode {
         alert.decisions = self.traffic.decisions;
         alert.money_minor = self.traffic.money_minor.clone();
         let for_ms = at.since(alert.detected_ms);
-        let now = severity(self.about.kind, &alert.findings, alert.share, &alert.causes, for_ms);
+        let now = severity(self.about.kind, &alert.findings, alert.share, for_ms);
         alert.severity = alert.severity.max(now);
         alert.title = title(&self.about, &alert.findings);
         alert.clone()

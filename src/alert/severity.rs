@@ -1,7 +1,6 @@
-//! Who has to know of an episode, and how soon: from how large it is, how much of the traffic it concerns, and whether it is
-//! explained.
+//! Who has to know of an episode, and how soon: from how large it is, how much of the traffic it concerns, and how long it stands.
 
-use crate::event::alert::{AlertKind, Cause, FRAUD_RATE, Finding, Moved, POSITIVE_RATE, Severity};
+use crate::event::alert::{AlertKind, FRAUD_RATE, Finding, Moved, POSITIVE_RATE, Severity};
 use crate::event::monitor::MODEL_SCORE;
 use crate::time::millis;
 use std::time::Duration;
@@ -23,16 +22,7 @@ const OUTCOMES_STAND: Duration = Duration::from_secs(24 * 3_600);
 
 /// The severity of an episode with these findings, which concerns this share of the subject's traffic and has stood `for_ms`.
 #[must_use]
-pub fn severity(
-    kind: AlertKind,
-    findings: &[Finding],
-    share: f64,
-    causes: &[Cause],
-    for_ms: i64,
-) -> Severity {
-    if causes.iter().any(|cause| cause.kind == "announced") {
-        return Severity::Info;
-    }
+pub fn severity(kind: AlertKind, findings: &[Finding], share: f64, for_ms: i64) -> Severity {
     let stands = kind != AlertKind::ConceptDrift || for_ms >= millis(OUTCOMES_STAND);
     if stands && share >= PAGE_TRAFFIC && findings.iter().any(|finding| is_large(kind, finding)) {
         Severity::Page

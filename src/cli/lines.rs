@@ -43,6 +43,8 @@ struct Bare<'a> {
     store_id: Option<&'a RawValue>,
     #[serde(borrow)]
     fingerprint: Option<&'a RawValue>,
+    #[serde(borrow)]
+    change_id: Option<&'a RawValue>,
 }
 
 fn text_of(value: Option<&RawValue>) -> Option<String> {
@@ -64,7 +66,7 @@ pub(super) fn record_of_line(line: &[u8]) -> (Topic, LogRecord) {
         Some("label") => Topic::Labels,
         Some("prediction") => Topic::Predictions,
         Some("rules_published") => Topic::Rules,
-        Some(name) if name.starts_with("alert_") => Topic::AlertsControl,
+        Some(name) if name.starts_with("alert_") || name.starts_with("change_") => Topic::AlertsControl,
         _ => Topic::Clickstream,
     };
     let key = bare.and_then(|bare| match topic {
@@ -76,7 +78,7 @@ pub(super) fn record_of_line(line: &[u8]) -> (Topic, LogRecord) {
         Topic::Orders => [bare.customer_id, bare.visitor_id, bare.order_id].into_iter().find_map(text_of),
         Topic::Pos => text_of(bare.store_id),
         Topic::Rules => Some("rules".to_owned()),
-        Topic::AlertsControl => text_of(bare.fingerprint),
+        Topic::AlertsControl => [bare.change_id, bare.fingerprint].into_iter().find_map(text_of),
         _ => text_of(bare.visitor_id),
     });
     let record = LogRecord {

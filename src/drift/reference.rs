@@ -17,6 +17,7 @@ use cells::{Cells, tally};
 use evidence::{Evidence, chi_square, normal_score};
 use seasonal::{Grain, Seasonal};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Windows over which the dispersion is averaged.
 const DISPERSION_WINDOWS: f64 = 60.0;
@@ -167,6 +168,16 @@ impl Reference {
     #[must_use]
     pub fn is_rising(&self, threshold: f64) -> bool {
         self.evidence() > threshold / 2.0
+    }
+
+    /// A window of so long lies in the time of a change that begins at `from` and was announced: what began with it is no evidence.
+    pub fn excuse(&mut self, from: EventTime, window: Duration) {
+        for watched in [&mut self.values, &mut self.missing] {
+            if watched.evidence.since().is_some_and(|since| since.plus(window) > from) {
+                watched.evidence = Evidence::default();
+                watched.run = Run::default();
+            }
+        }
     }
 
     /// The evidence that it is otherwise: of its values, or of whether there are any.

@@ -223,6 +223,9 @@ impl Decide {
                 self.send_to_monitor(VOLUMES, &MonitorEvent::Volume(volume.clone()), out);
             }
             DecisionEvent::Changed(change) => self.tell_of(change, out),
+            DecisionEvent::Announced(said) => {
+                self.send_to_all_monitors(&MonitorEvent::Announced((**said).clone()), out);
+            }
             DecisionEvent::Minute(part) => {
                 self.send_to_monitor(BUSINESS, &MonitorEvent::Minute(part.clone()), out);
             }

@@ -10,6 +10,7 @@ use crate::checkpoint::{Blocks, Checkpointed, Damage, Table, decode};
 use crate::codec::accounts::Account;
 use crate::codec::alerts::AlertControl;
 use crate::codec::catalogue::CatalogueItem;
+use crate::codec::changes::AnnouncedChange;
 use crate::codec::clickstream::Click;
 use crate::codec::labels::Label;
 use crate::codec::orders::Order;
@@ -133,11 +134,15 @@ impl Ingest {
                 });
             }
             Topic::AlertsControl => {
-                let Some(control) = self.read_known(task, fetched, AlertControl::decode)? else {
-                    return Ok(());
-                };
-                let time = self.event_time(task, control.event_time_ms, fetched);
-                self.router().alert(&control, time, |copy| self.send(copy, producer, &mut task.ledger, out));
+                if let Some(change) = self.read(task, fetched, AnnouncedChange::decode)? {
+                    let time = self.event_time(task, change.event_time_ms, fetched);
+                    self.router()
+                        .announced(&change, time, |copy| self.send(copy, producer, &mut task.ledger, out));
+                } else if let Some(control) = self.read_known(task, fetched, AlertControl::decode)? {
+                    let time = self.event_time(task, control.event_time_ms, fetched);
+                    self.router()
+                        .alert(&control, time, |copy| self.send(copy, producer, &mut task.ledger, out));
+                }
             }
             Topic::Linked => {
                 let forwarded: Forwarded<'_> = postcard::from_bytes(payload(fetched)).map_err(|fault| {

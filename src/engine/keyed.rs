@@ -243,6 +243,10 @@ impl Keyed {
                     self.send_about(&command.subject, &DecisionEvent::Alert(command.clone()), out);
                     Disposition::folded(copy.time, watermark)
                 }
+                Body::Announced(said) => {
+                    self.send_about(&said.change_id, &DecisionEvent::Announced(said.clone()), out);
+                    Disposition::folded(copy.time, watermark)
+                }
                 Body::Item => self.fold_item(task, copy, out),
                 Body::Basket(basket, values) => {
                     let disposition = self.fold_basket(task, copy, basket, place, out);

@@ -172,6 +172,7 @@ impl Monitor {
             }
             MonitorEvent::Command(command) => self.obey(task, &command, out),
             MonitorEvent::Changed(change) => task.episodes.changed(change),
+            MonitorEvent::Announced(said) => task.episodes.announce(&said),
         }
     }
 
@@ -270,7 +271,11 @@ impl Monitor {
         task.judged += 1;
         let day = day_of(labelled.time);
         let drift = &self.settings.drift;
-        task.concepts.entry(of.clone()).or_default().take(labelled, drift);
+        // what was decided while an announced change lasted was decided about others than usual
+        let is_usual = !task.episodes.announced().has(labelled.time);
+        if is_usual {
+            task.concepts.entry(of.clone()).or_default().take(labelled, drift);
+        }
         let is_open = !task.published.is_some_and(|hour| self.is_over(day, hour));
         if is_open {
             task.days.entry((of, day)).or_default().add(labelled);
@@ -284,10 +289,10 @@ impl Monitor {
         let said = labelled.model.as_ref().filter(|input| input.model == model.hash());
         if let Some(score) = said.and_then(|input| input.score) {
             let of_model = LabelledDecision { score, model: None, ..labelled.clone() };
-            task.concepts
-                .entry(Cow::Owned(model.name().to_owned()))
-                .or_default()
-                .take_score(&of_model, drift);
+            if is_usual {
+                let concept = task.concepts.entry(Cow::Owned(model.name().to_owned())).or_default();
+                concept.take_score(&of_model, drift);
+            }
             if is_open {
                 task.days.entry((Cow::Owned(model.name().to_owned()), day)).or_default().add(&of_model);
             }

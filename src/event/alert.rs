@@ -256,7 +256,7 @@ pub struct Histogram {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cause {
-    /// `topic`, `producer`, `catalogue`, `rules`, `model`.
+    /// `topic`, `producer`, `catalogue`, `rules`, `model`, `announced`.
     pub kind: String,
     /// What, in one line.
     pub what: String,
@@ -276,6 +276,30 @@ pub struct Change {
     pub what: Box<str>,
     /// When, by event time.
     pub at: EventTime,
+}
+
+/// What somebody says of a change that the shop makes: when it is, or that it is not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announcement {
+    /// Whoever announces it names it, and may say another time for it.
+    pub change_id: Box<str>,
+    /// What changes, in one line.
+    pub what: Box<str>,
+    /// Who says so.
+    pub by: Box<str>,
+    /// When it was said, by event time.
+    pub time: EventTime,
+    /// When it is; none if it was withdrawn.
+    pub period: Option<Period>,
+}
+
+/// A time of a change, by event time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Period {
+    /// The first moment.
+    pub from: EventTime,
+    /// The first moment after it.
+    pub until: EventTime,
 }
 
 /// What somebody says of an episode. Topic `alerts.control`, key = fingerprint.

@@ -5,7 +5,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "arrays are as long as the enum that indexes them")]
 
-use super::alert::AlertCommand;
+use super::alert::{AlertCommand, Announcement};
 use super::entity::{EntityKind, EntitySet};
 use super::prediction::Prediction;
 use super::source::Source;
@@ -67,6 +67,8 @@ pub enum Body<'a> {
     Item,
     /// What a model that runs elsewhere said, for the prediction itself.
     Prediction(#[serde(borrow)] Box<Prediction<'a>>),
+    /// What somebody says of a change that the shop makes.
+    Announced(Box<Announcement>),
 }
 
 /// A copy that goes on to whom the entity is linked to that the event named: a customer, or a customer's visitor.
@@ -108,7 +110,7 @@ impl Body<'_> {
             Body::AtTill(_) => return 20_000 + Source::PosTransaction.stream(),
             Body::Prediction(_) => return 30_000,
             // under a key that is nobody else's
-            Body::Rules(_) | Body::Alert(_) | Body::Item => return 0,
+            Body::Rules(_) | Body::Alert(_) | Body::Announced(_) | Body::Item => return 0,
         };
         source.stream()
     }

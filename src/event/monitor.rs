@@ -1,6 +1,6 @@
 //! What travels to the monitor log: what is watched of a model, placed by the name of its score.
 
-use super::alert::{AlertCommand, Change};
+use super::alert::{AlertCommand, Announcement, Change};
 use super::business::MinutePart;
 use super::copy::LabelOutcome;
 use super::entity::EntityKind;
@@ -50,6 +50,8 @@ pub enum MonitorEvent<'a> {
     Suspect(Suspect),
     /// Something has changed upstream.
     Changed(Change),
+    /// Somebody says something of a change that the shop makes.
+    Announced(Announcement),
 }
 
 /// A payment that rules reacted to.

@@ -1,6 +1,6 @@
 //! What comes to a decision through the decision log: what entities answer for its payment, and later what became known of it.
 
-use super::alert::{AlertCommand, Change};
+use super::alert::{AlertCommand, Announcement, Change};
 use super::business::MinutePart;
 use super::copy::LabelOutcome;
 use super::entity::{EntityKind, EntitySet};
@@ -86,6 +86,8 @@ pub enum DecisionEvent<'a> {
     /// What a model that runs elsewhere said.
     #[serde(borrow)]
     Prediction(Box<Prediction<'a>>),
+    /// What somebody says of a change that the shop makes, on its way to everybody who watches.
+    Announced(Box<Announcement>),
 }
 
 /// Rules that were published. They are in force from here on if their version is above that of those that are.

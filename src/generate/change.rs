@@ -185,7 +185,7 @@ const KINDS: [Kind; 12] = [
         kind: ChangeKind::Silent,
         name: "silent",
         strengths: [0.5, 0.8, 1.0],
-        sources: &RawTopic::ALL,
+        sources: &RawTopic::TRAFFIC,
         ..KIND
     },
     Kind {
@@ -434,6 +434,11 @@ impl Changes {
     }
 
     /// The change at that place, by when they begin.
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Planted> {
+        self.planted.iter()
+    }
+
     pub(super) fn get(&self, place: usize) -> Option<&Planted> {
         self.planted.get(place)
     }
@@ -442,6 +447,11 @@ impl Changes {
 impl Planted {
     pub(super) fn start_ms(&self) -> i64 {
         self.start_ms
+    }
+
+    /// Its kind, as it is written.
+    pub(super) fn name(&self) -> &'static str {
+        self.change.of_kind().name
     }
 
     /// How much of its time has passed, from 0 to 1.

@@ -2,6 +2,7 @@
 
 use super::account::Account;
 use super::agenda::Agenda;
+use super::announcement::Announcement;
 use super::change::Part;
 use super::foreign::Foreign;
 use super::label::{Fraud, Label};
@@ -97,6 +98,7 @@ enum Actor {
     Account(Account),
     Merchandise(Merchandise),
     PriceList(PriceList),
+    Announcement(Announcement),
     Foreign(Foreign),
 }
 
@@ -152,6 +154,7 @@ impl Generator {
         }
         generator.plan_patterns();
         generator.plan_changes_of_the_catalogue();
+        generator.plan_announcements();
         generator.plan_arrival();
         generator
     }
@@ -211,6 +214,13 @@ impl Generator {
                 self.plans.push(Plan::Waiting(truth));
                 self.actors.schedule(whole(start), actor);
             }
+        }
+    }
+
+    fn plan_announcements(&mut self) {
+        let start_ms = self.settings.start.0;
+        for (time_ms, announcement) in self.shop.changes.all().filter_map(Announcement::of) {
+            self.actors.schedule(time_ms.max(start_ms), Actor::Announcement(announcement));
         }
     }
 
@@ -431,7 +441,7 @@ impl Iterator for Generator {
 impl Actor {
     /// Whether it throws dice and counts events of its own, so that everything else is the same with and without it.
     fn is_aside(&self) -> bool {
-        matches!(self, Actor::PriceList(_) | Actor::Foreign(_))
+        matches!(self, Actor::PriceList(_) | Actor::Foreign(_) | Actor::Announcement(_))
     }
 
     fn nature(&self) -> Nature {
@@ -446,6 +456,7 @@ impl Actor {
             | Actor::Label(_)
             | Actor::Merchandise(_)
             | Actor::PriceList(_)
+            | Actor::Announcement(_)
             | Actor::Foreign(_) => Nature::Planted,
         }
     }
@@ -460,7 +471,9 @@ impl Actor {
             Actor::Label(label) => label.part(),
             Actor::Foreign(foreign) => foreign.part(),
             Actor::CardTester(_) | Actor::Bot(_) | Actor::Account(_) => Part::ONLINE,
-            Actor::Merchandise(_) | Actor::PriceList(_) => Part { channel: "", ..Part::ONLINE },
+            Actor::Merchandise(_) | Actor::PriceList(_) | Actor::Announcement(_) => {
+                Part { channel: "", ..Part::ONLINE }
+            }
         }
     }
 
@@ -494,6 +507,10 @@ impl Actor {
             Actor::Account(account) => account.act(stage),
             Actor::Merchandise(merchandise) => merchandise.act(stage),
             Actor::PriceList(list) => list.act(stage),
+            Actor::Announcement(announcement) => {
+                announcement.write(stage);
+                None
+            }
             Actor::Foreign(foreign) => foreign.act(stage),
         }
     }

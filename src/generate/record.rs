@@ -21,11 +21,13 @@ pub enum RawTopic {
     Catalogue,
     /// What somebody else's models predicted, keyed by prediction.
     Predictions,
+    /// What the shop says beforehand of its changes, keyed by change.
+    Announcements,
 }
 
 impl RawTopic {
-    /// All of them.
-    pub(super) const ALL: [RawTopic; 8] = [
+    /// Those that something happens to.
+    pub(super) const TRAFFIC: [RawTopic; 8] = [
         RawTopic::Clickstream,
         RawTopic::Payments,
         RawTopic::Labels,
@@ -53,6 +55,7 @@ impl RawTopic {
             RawTopic::Accounts => "accounts",
             RawTopic::Catalogue => "catalogue",
             RawTopic::Predictions => "predictions",
+            RawTopic::Announcements => "alerts.control",
         }
     }
 }
@@ -69,6 +72,7 @@ impl RawTopic {
             RawTopic::Accounts => ["/accounts/2.8", "/accounts/2.9"],
             RawTopic::Catalogue => ["/merchandise/3.0", "/merchandise/3.1"],
             RawTopic::Predictions => ["/returns-model/3.0", "/returns-model/3.1"],
+            RawTopic::Announcements => ["/merchandise/3.0", "/merchandise/3.1"],
         }
     }
 

@@ -133,6 +133,9 @@ pub struct Accounting {
     /// Records of the topic `predictions`.
     #[serde(skip_serializing_if = "is_none")]
     pub predictions: u64,
+    /// Changes that were announced, on the topic `alerts.control`.
+    #[serde(skip_serializing_if = "is_none")]
+    pub announcements: u64,
     /// Second arrivals of a record.
     pub duplicates: u64,
     /// Records that arrive 1 to 60 s after they happened.
@@ -187,6 +190,7 @@ impl Accounting {
             RawTopic::Accounts => self.accounts += 1,
             RawTopic::Catalogue => self.catalogue += 1,
             RawTopic::Predictions => self.predictions += 1,
+            RawTopic::Announcements => self.announcements += 1,
         }
         match oddity {
             Oddity::Nothing => {}
@@ -204,7 +208,7 @@ impl Accounting {
     }
 }
 
-/// Without a foreign model nothing is said of predictions.
+/// Without a foreign model nothing is said of predictions, and without a change that is announced nothing of that.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 fn is_none(count: &u64) -> bool {
     *count == 0

@@ -8,6 +8,7 @@
 use crate::codec::accounts::Account;
 use crate::codec::alerts::AlertControl;
 use crate::codec::catalogue::CatalogueItem;
+use crate::codec::changes::AnnouncedChange;
 use crate::codec::clickstream::Click;
 use crate::codec::labels::Label;
 use crate::codec::object::Object;
@@ -309,6 +310,13 @@ impl Router<'_> {
     pub fn alert(&self, control: &AlertControl<'_>, time: EventTime, mut each: impl FnMut(&Copy<'_>)) {
         let body = Body::Alert(Box::new(control.command(time)));
         let (key, event_id) = (control.fingerprint.as_str(), control.event_id.as_str());
+        each(&copy(EntityKind::Control, key, event_id, time, body));
+    }
+
+    /// The copy of what somebody says of a change that the shop makes.
+    pub fn announced(&self, change: &AnnouncedChange<'_>, time: EventTime, mut each: impl FnMut(&Copy<'_>)) {
+        let body = Body::Announced(Box::new(change.announcement(time)));
+        let (key, event_id) = (change.change_id.as_str(), change.event_id.as_str());
         each(&copy(EntityKind::Control, key, event_id, time, body));
     }
 

@@ -130,7 +130,11 @@ impl Channel {
         settings: &DriftSettings,
         episodes: &mut Episodes,
     ) -> Option<Alert> {
-        for (figure, value) in watched_of(figures) {
+        let announced = episodes.announced().during(start, start.plus(QUARTER), Duration::ZERO);
+        if let Some(change) = announced {
+            self.watched.values_mut().for_each(|seasonal| seasonal.excuse(change.from));
+        }
+        for (figure, value) in watched_of(figures).into_iter().filter(|_| announced.is_none()) {
             if !self.watched.contains_key(&figure) && self.watched.len() < FIGURES_MAX {
                 let seasonal = Seasonal::new(Kind::Value, QUARTER, SHARE_IT, settings);
                 self.watched.insert(figure.clone(), seasonal);

@@ -7,7 +7,7 @@ mod measures;
 mod packet;
 mod shown;
 
-use crate::alert::{About, EpisodeSettings, Episodes, Traffic};
+use crate::alert::{About, Announced, EpisodeSettings, Episodes, Traffic};
 use crate::drift::DriftSettings;
 use crate::drift::profile::{Profile, Segment, WindowProfile};
 use crate::drift::reference::seasonal::Grain;
@@ -115,7 +115,7 @@ impl Windows {
                 }
                 let stream = self.streams.entry(name.clone()).or_default();
                 let mut shown = stream.shown(&name, start, &profiles, settings);
-                stream.learn((&name, start), &profiles, settings, fields);
+                stream.learn((&name, start), &profiles, (settings, episodes.announced()), fields);
                 stream.mark_moving(&mut shown, settings.threshold(stream.tests(start, settings)));
                 judged.windows.extend(shown);
                 let at = start.plus(settings.window);
@@ -153,7 +153,7 @@ impl Stream {
         &mut self,
         (name, start): (&str, EventTime),
         profiles: &Profiles,
-        settings: &DriftSettings,
+        (settings, announced): (&DriftSettings, &Announced),
         fields: &impl Fields,
     ) {
         let threshold = settings.threshold(self.tests(start, settings));
@@ -165,7 +165,7 @@ impl Stream {
                 traffic.pop_first();
             }
         }
-        let is_odd = self.odd_since.is_some();
+        let (is_odd, end) = (self.odd_since.is_some(), start.plus(settings.window));
         // fields of a segment stand together
         let mut of: Option<(&Option<Segment>, Option<&Profile>)> = None;
         for (key, known) in &mut self.fields {
@@ -177,6 +177,10 @@ impl Stream {
             let sketch = sketch_of(profile, key.id);
             if sketch.is_some() {
                 known.seen = start;
+            }
+            if let Some(change) = announced.during(start, end, fields.looks_back(name, &known.name)) {
+                known.reference.excuse(change.from, settings.window);
+                continue;
             }
             known.reference.take(sketch, profile.volume, start, settings, threshold, is_odd);
         }
@@ -235,4 +239,96 @@ impl Stream {
 fn traffic_of(profile: &Profile) -> Traffic {
     let money = profile.money_minor.iter().map(|(currency, minor)| (currency.to_string(), *minor));
     Traffic { decisions: profile.volume, money_minor: money.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drift::profile::Observed;
+    use crate::event::alert::{AlertStatus, Announcement, Period};
+
+    const HOUR_MS: i64 = 3_600_000;
+    const DAY: i64 = 24;
+
+    /// Two fields, one of which looks back on two days.
+    struct Plain;
+
+    impl Fields for Plain {
+        fn readers(&self, _: &str, _: &str) -> Vec<String> {
+            Vec::new()
+        }
+
+        fn looks_back(&self, _: &str, name: &str) -> Duration {
+            Duration::from_secs(if name == "sum" { 2 * 86_400 } else { 0 })
+        }
+    }
+
+    /// Four hundred values of each field in an hour, by a factor for each.
+    fn window(hour: i64, factors: [f64; 2]) -> WindowProfile {
+        let mut profile = Profile::default();
+        for place in 0..400 {
+            let value = f64::from(u32::try_from((hour * 400 + place) * 7_919 % 1_009 + 1).expect("small"));
+            let values =
+                [(1, Observed::Number(value * factors[0])), (2, Observed::Number(value * factors[1]))];
+            profile.add(values.into_iter(), None, |id| if id == 1 { "amount" } else { "sum" });
+        }
+        WindowProfile { stream: "shop".into(), start: EventTime(hour * HOUR_MS), segment: None, profile }
+    }
+
+    fn play(
+        (windows, episodes): (&mut Windows, &mut Episodes),
+        hours: std::ops::Range<i64>,
+        factors: [f64; 2],
+    ) -> Vec<Alert> {
+        let settings = DriftSettings::hourly();
+        let mut alerts = Vec::new();
+        for hour in hours {
+            windows.take(window(hour, factors));
+            let watermark = EventTime((hour + 1) * HOUR_MS).plus(settings.allowed_lateness);
+            alerts.extend(windows.judge(watermark, &settings, episodes, &Plain).alerts);
+        }
+        alerts
+    }
+
+    fn opened(alerts: &[Alert]) -> Vec<&str> {
+        let open = alerts.iter().filter(|alert| alert.status == AlertStatus::Open);
+        open.flat_map(|alert| &alert.findings).map(|finding| &*finding.feature).collect()
+    }
+
+    #[test]
+    fn what_an_announced_change_moves_is_no_drift_as_long_as_a_field_looks_back_on_it() {
+        for is_announced in [false, true] {
+            let (mut windows, mut episodes) = (Windows::default(), Episodes::default());
+            let alerts = play((&mut windows, &mut episodes), 0..21 * DAY, [1.0, 1.0]);
+            assert_eq!(opened(&alerts), Vec::<&str>::new(), "three usual weeks");
+            if is_announced {
+                let period = Some(Period {
+                    from: EventTime(21 * DAY * HOUR_MS),
+                    until: EventTime(22 * DAY * HOUR_MS),
+                });
+                let (change_id, what, by) = ("sale".into(), "a sale".into(), "ana".into());
+                episodes.announce(&Announcement { change_id, what, by, time: EventTime(0), period });
+            }
+            let day = play((&mut windows, &mut episodes), 21 * DAY..22 * DAY, [0.7, 0.7]);
+            let looked_back_on = play((&mut windows, &mut episodes), 22 * DAY..24 * DAY, [1.0, 0.8]);
+            let later = play((&mut windows, &mut episodes), 24 * DAY..28 * DAY, [1.0, 1.0]);
+            let told = [day, looked_back_on, later].map(|alerts| !opened(&alerts).is_empty());
+            assert_eq!(told[..2], [!is_announced; 2], "announced: {is_announced}");
+            assert!(!is_announced || !told[2], "nothing was learned from it");
+        }
+    }
+
+    #[test]
+    fn what_began_before_a_change_is_no_part_of_it() {
+        let (mut windows, mut episodes) = (Windows::default(), Episodes::default());
+        play((&mut windows, &mut episodes), 0..21 * DAY, [1.0, 1.0]);
+        let before = play((&mut windows, &mut episodes), 21 * DAY..21 * DAY + 12, [100.0, 1.0]);
+        assert!(opened(&before).contains(&"amount"));
+        let period =
+            Some(Period { from: EventTime(22 * DAY * HOUR_MS), until: EventTime(23 * DAY * HOUR_MS) });
+        let (change_id, what, by) = ("sale".into(), "a sale".into(), "ana".into());
+        episodes.announce(&Announcement { change_id, what, by, time: EventTime(0), period });
+        let day = play((&mut windows, &mut episodes), 21 * DAY + 12..23 * DAY, [100.0, 1.0]);
+        assert!(day.iter().all(|alert| alert.status == AlertStatus::Open), "it goes on");
+    }
 }

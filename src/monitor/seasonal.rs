@@ -65,6 +65,13 @@ impl Seasonal {
         self.compare(start, value);
     }
 
+    /// A window lies in the time of a change that begins at `from` and was announced: what began with it is no news.
+    pub(super) fn excuse(&mut self, from: EventTime) {
+        if self.finding().is_some_and(|finding| finding.since_ms >= from) {
+            self.forget();
+        }
+    }
+
     /// A watch knows a new law only once it has lasted. Whether it is over is seen by what is usual.
     fn compare(&mut self, start: EventTime, value: f64) {
         let hour = hour_of_week(start);

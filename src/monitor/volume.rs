@@ -12,6 +12,7 @@ use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, Finding};
 use crate::time::{EventTime, rfc3339};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A week in which nothing comes at all is no stop of a source; what follows it is not counted window by window.
 const SILENT_MAX: u32 = 7 * 288;
@@ -93,7 +94,10 @@ impl VolumeWatch {
         let mut alerts = Vec::new();
         for (name, stream) in &mut self.streams {
             let count = counts.get(name).copied().unwrap_or(0);
-            stream.seasonal.take("records", count as f64, (start, LENGTH), settings);
+            match episodes.announced().during(start, at, Duration::ZERO) {
+                Some(change) => stream.seasonal.excuse(change.from),
+                None => stream.seasonal.take("records", count as f64, (start, LENGTH), settings),
+            }
             alerts.extend(stream.look(name, at, count, settings, episodes));
         }
         alerts
@@ -142,7 +146,7 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::alert::AlertStatus;
+    use crate::event::alert::{AlertStatus, Announcement, Period};
 
     /// Monday at 0:00 UTC.
     const MONDAY_MS: i64 = 4 * 86_400_000;
@@ -193,5 +197,26 @@ mod tests {
         assert_eq!(first.severity.name(), "page", "{}", first.title);
         let alerts = play(&mut watch, &mut episodes, stop + 12..stop + 60, usual);
         assert_eq!(alerts.last().map(|alert| alert.status), Some(AlertStatus::Resolved));
+    }
+
+    #[test]
+    fn a_day_of_three_times_as_many_is_told_unless_it_was_announced_and_nothing_is_learned_from_it() {
+        let (week, day) = (7 * 288, 288);
+        for is_announced in [false, true] {
+            let (mut watch, mut episodes) = (VolumeWatch::default(), Episodes::default());
+            play(&mut watch, &mut episodes, 0..week * 3, usual);
+            if is_announced {
+                let at = |window: i64| EventTime(MONDAY_MS + window * 300_000);
+                let period = Some(Period { from: at(week * 3), until: at(week * 3 + day) });
+                let (change_id, what, by) = ("sale".into(), "a sale".into(), "ana".into());
+                episodes.announce(&Announcement { change_id, what, by, time: at(week * 2), period });
+            }
+            let alerts =
+                play(&mut watch, &mut episodes, week * 3..week * 3 + day, |window| usual(window) * 3);
+            assert_eq!(alerts.is_empty(), is_announced, "on the day");
+            let later = play(&mut watch, &mut episodes, week * 3 + day..week * 5, usual);
+            let pages = later.iter().filter(|alert| alert.status == AlertStatus::Open).count();
+            assert!(!is_announced || pages == 0, "{pages} later");
+        }
     }
 }

@@ -156,6 +156,7 @@ impl Task<'_> {
                 DecisionEvent::Alert(_)
                 | DecisionEvent::Volume(_)
                 | DecisionEvent::Minute(_)
+                | DecisionEvent::Announced(_)
                 | DecisionEvent::Changed(_) => {}
                 DecisionEvent::Prediction(said) => {
                     self.outcome.predictions += 1;

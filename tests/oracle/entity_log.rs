@@ -226,6 +226,7 @@ fn stream(copy: &EventCopy<'_>, forwarded: bool) -> String {
         Body::Label(_) => "label".to_owned(),
         Body::Rules(_) => "rules".to_owned(),
         Body::Alert(_) => "alert".to_owned(),
+        Body::Announced(_) => "announced".to_owned(),
         Body::Item => "item".to_owned(),
         Body::Prediction(_) => "prediction".to_owned(),
         Body::Basket(..) => "pos_transaction".to_owned(),
@@ -482,7 +483,7 @@ impl<'a> Task<'a> {
                 }
             }
             Body::Rules(_) => self.outcome.rules += 1,
-            Body::Alert(_) | Body::Item => {}
+            Body::Alert(_) | Body::Announced(_) | Body::Item => {}
             Body::Prediction(_) => self.outcome.predictions += 1,
             Body::Link(_, customer) => {
                 let logins = self.logins.entry((copy.kind, copy.key.to_owned())).or_default();
@@ -565,6 +566,7 @@ impl<'a> Task<'a> {
             | Body::AtTill(_)
             | Body::ForLinked(..)
             | Body::Alert(_)
+            | Body::Announced(_)
             | Body::Item
             | Body::Prediction(_)
             | Body::Values(..) => false,

@@ -63,6 +63,7 @@ pub(super) fn json_of_monitor_event(event: &MonitorEvent<'_>) -> String {
         MonitorEvent::Minute(part) => text_of(part),
         MonitorEvent::Suspect(suspect) => text_of(suspect),
         MonitorEvent::Changed(change) => text_of(change),
+        MonitorEvent::Announced(said) => text_of(said),
     }
 }
 
@@ -75,6 +76,7 @@ pub(super) fn json_of_decision_event(event: &DecisionEvent<'_>, plan: &FeaturePl
         DecisionEvent::Alert(command) => text_of(command),
         DecisionEvent::Volume(volume) => text_of(volume),
         DecisionEvent::Changed(change) => text_of(change),
+        DecisionEvent::Announced(said) => text_of(said),
         DecisionEvent::Minute(part) => text_of(part),
         DecisionEvent::Prediction(said) => text_of(said),
         DecisionEvent::Label(label) => text_of(&ShownLabel {
@@ -136,6 +138,7 @@ fn json_of_body(body: &Body<'_>) -> Value {
         }
         Body::Rules(rules) => json!({"rules": rules}),
         Body::Alert(command) => json!({"alert": command}),
+        Body::Announced(said) => json!({"announced": said}),
         Body::Item => json!("item"),
         Body::Prediction(said) => json!({"prediction": said}),
         Body::Link(source, customer) => json!({"link": {"event": source.name(), "customer": customer}}),

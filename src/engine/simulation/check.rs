@@ -5,6 +5,7 @@ use super::input;
 use super::world::World;
 use crate::codec::accounts::Account;
 use crate::codec::alerts::AlertControl;
+use crate::codec::changes::AnnouncedChange;
 use crate::codec::clickstream::Click;
 use crate::codec::labels::Label;
 use crate::codec::orders::Order;
@@ -86,6 +87,8 @@ fn routed(world: &World) -> Routed {
             Topic::AlertsControl => {
                 if let Ok((Some(control), _)) = AlertControl::decode(payload, 1 << 20) {
                     router.alert(&control, EventTime(control.event_time_ms), &mut count);
+                } else if let Ok((Some(change), _)) = AnnouncedChange::decode(payload, 1 << 20) {
+                    router.announced(&change, EventTime(change.event_time_ms), &mut count);
                 }
             }
             Topic::Accounts => {

@@ -133,6 +133,12 @@ fn commands(random: &mut Random) -> Vec<(i64, Raw)> {
         let raw = command(&format!("c{number}"), name, about, (time_ms, until));
         timed.extend(std::iter::repeat_n((time_ms, raw), 1 + usize::from(random.below(5) == 0)));
     }
+    // of changes, too: the last quarter of an hour of what is left of the day is moved, and may be withdrawn
+    for number in 0..random.below(4) {
+        let time_ms = at(i64::try_from(random.below(240)).expect("small"), random);
+        let from_ms = time_ms + i64::try_from(random.below(240)).expect("small") * MINUTE_MS;
+        timed.push((time_ms, announcement(&format!("a{number}"), random.below(2) == 0, (time_ms, from_ms))));
+    }
     timed
 }
 
@@ -242,6 +248,16 @@ fn command(event: &str, name: &str, about: &About, (time_ms, until_ms): (i64, i6
         "subject": about.subject, "by": "ana", "until_ms": until_ms,
     });
     (Topic::AlertsControl, value(&fingerprint, json.to_string(), time_ms))
+}
+
+/// What the shop says of its one change: another time for it, or that it is not made.
+fn announcement(event: &str, is_made: bool, (time_ms, from_ms): (i64, i64)) -> Raw {
+    let name = if is_made { "change_announced" } else { "change_withdrawn" };
+    let json = serde_json::json!({
+        "event_id": event, "event_name": name, "event_time_ms": time_ms, "change_id": "sale", "by": "ana", "what": "a sale",
+        "from_ms": from_ms, "for_seconds": 900,
+    });
+    (Topic::AlertsControl, value("sale", json.to_string(), time_ms))
 }
 
 fn shop(event: &str, (which, order): (u64, &str), visitor: u64, time_ms: i64) -> Raw {

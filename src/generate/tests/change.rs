@@ -423,6 +423,14 @@ fn a_sale_day_has_more_traffic_and_lower_prices_and_is_no_drift() {
     let truth = &told(&stream)[0];
     assert_eq!((&truth["is_drift"], &truth["kind"]), (&Value::Bool(false), &Value::from("sale_day")));
     assert_eq!(truth["announced_ms"].as_i64(), Some(middle_ms() - 7 * DAY_MS));
+    let announced: Vec<_> =
+        stream.parsed().filter(|(record, _)| record.topic == RawTopic::Announcements).collect();
+    let [(record, said)] = announced.as_slice() else { panic!("{} announcements", announced.len()) };
+    assert_eq!(said["change_id"].as_str(), Some(record.key.as_str()));
+    let period = [&said["from_ms"], &said["for_seconds"]].map(Value::as_i64);
+    assert_eq!(period, [Some(middle_ms()), Some(12 * 3_600)]);
+    let first = stream.records.iter().map(|record| record.timestamp_ms).min();
+    assert!(first.is_some_and(|first| record.timestamp_ms < first + 60_000), "the week before is not told");
     let within = |stream: &Stream, from_hour: i64, to_hour: i64| {
         let hours = middle_ms() + from_hour * HOUR_MS..middle_ms() + to_hour * HOUR_MS;
         stream.records.iter().filter(|record| hours.contains(&record.timestamp_ms)).count() as f64

@@ -29,6 +29,7 @@ fn schema_of(topic: RawTopic, name: Option<&str>) -> &'static str {
         (RawTopic::Accounts, _) => "account_event",
         (RawTopic::Catalogue, _) => "catalogue_item",
         (RawTopic::Predictions, _) => "prediction",
+        (RawTopic::Announcements, _) => "change_announced",
     }
 }
 
@@ -68,6 +69,7 @@ fn records_of_a_whole_shop_carry_the_keys_of_their_topics() {
             RawTopic::Accounts => "customer_id",
             RawTopic::Catalogue => "item_id",
             RawTopic::Predictions => "prediction_id",
+            RawTopic::Announcements => "change_id",
         };
         assert_eq!(value[field].as_str(), Some(record.key.as_str()), "{:?}", record.topic);
     }
