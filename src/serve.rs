@@ -3,6 +3,7 @@
 mod about;
 mod alerts;
 pub mod api;
+mod changes;
 pub mod clients;
 mod counts;
 mod decisions;

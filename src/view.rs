@@ -1,8 +1,9 @@
-//! What was published last, by key: read by requests while it is written. Built from the public topics alone, so it scales and
+//! What was published last, by key: read by requests while it is written. Built from the public topics, and what is said of alerts and changes, alone, so it scales and
 //! restarts apart from the engine. Bounded: what was not heard of for longest is forgotten first.
 
 pub mod alerts;
 pub mod bounded;
+pub mod changes;
 pub mod heads;
 pub mod lately;
 
@@ -19,6 +20,7 @@ use crate::recommend::{
 use crate::time::EventTime;
 use alerts::{KnownAlert, KnownAlerts};
 use bounded::Bounded;
+use changes::KnownChanges;
 use heads::{
     FeaturesHead, LabelHead, MinuteHead, QualityHead, RunningHead, ScoreHead, SessionHead, WindowHead,
 };
@@ -244,6 +246,8 @@ pub struct View {
     intent: RwLock<IntentModel>,
     /// Alerts.
     pub alerts: KnownAlerts,
+    /// Changes that the shop has announced.
+    pub changes: KnownChanges,
     /// The newest decisions.
     pub recent: Decisions,
     /// Records of `business.minutes`.
@@ -270,6 +274,7 @@ impl View {
             moments: Bounded::new(settings.visitors_max),
             intent: RwLock::new(IntentModel::default()),
             alerts: KnownAlerts::default(),
+            changes: KnownChanges::default(),
             recent: Decisions::default(),
             minutes: Series::new(MINUTES_MAX),
             windows: Series::new(WINDOWS_MAX),
@@ -279,7 +284,7 @@ impl View {
     }
 
     /// The topics it is built from.
-    pub const TOPICS: [Topic; 12] = [
+    pub const TOPICS: [Topic; 13] = [
         Topic::ScoresFraud,
         Topic::LabelledFraud,
         Topic::FeaturesFraud,
@@ -289,6 +294,7 @@ impl View {
         Topic::AlertsDrift,
         Topic::AlertsFraud,
         Topic::AlertsBusiness,
+        Topic::AlertsControl,
         Topic::BusinessMinutes,
         Topic::DriftFeatures,
         Topic::QualityFraud,
@@ -394,6 +400,11 @@ impl View {
     pub fn take(&self, fetched: &Fetched) -> Result<Option<News>, Unreadable> {
         if fetched.partition.topic == Topic::Catalogue {
             self.take_item(fetched);
+            return Ok(None);
+        }
+        if fetched.partition.topic == Topic::AlertsControl {
+            let payload = fetched.record.value.as_deref().unwrap_or_default();
+            self.changes.take(payload, self.payload_bytes_max);
             return Ok(None);
         }
         let json = text(&fetched.record).ok_or(Unreadable)?;

@@ -132,6 +132,7 @@ impl Demo {
                 feed(&mut engine, &mut audience.tally, record, clock.elapsed());
             }
             for (topic, record) in page.mailbox.take() {
+                audience.shown.said(topic, &record);
                 engine.append(&Destination::ByKey(topic), record);
             }
             engine.broker().borrow_mut().set_now(SystemClock.now());

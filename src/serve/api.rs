@@ -8,7 +8,7 @@ use super::openapi::{document, with_records};
 use super::probes::{Exposition, Status};
 use super::problem::Problem;
 use super::score::ScoreSettings;
-use super::{alerts, decisions, health, overview, page, score, stream, visitors};
+use super::{alerts, changes, decisions, health, overview, page, score, stream, visitors};
 use crate::engine::settings::FoldSettings;
 use crate::event::DecisionId;
 use crate::log::submit::{Receipt, Submit};
@@ -188,8 +188,15 @@ fn routes_of(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(overview::quality))
         .routes(routes!(health::health));
     let analyst = OpenApiRouter::new().routes(routes!(decisions::features)).routes(routes!(about::declared));
-    let alerts = OpenApiRouter::new().routes(routes!(alerts::alerts)).routes(routes!(alerts::alert));
-    let sayings = OpenApiRouter::new().routes(routes!(alerts::say)).routes(routes!(stream::stream));
+    let alerts = OpenApiRouter::new()
+        .routes(routes!(alerts::alerts))
+        .routes(routes!(alerts::alert))
+        .routes(routes!(changes::changes));
+    let sayings = OpenApiRouter::new()
+        .routes(routes!(alerts::say))
+        .routes(routes!(stream::stream))
+        .routes(routes!(changes::announce))
+        .routes(routes!(changes::withdraw));
     let for_roles = |routes: OpenApiRouter<ApiState>, roles: &'static [ClientRole]| {
         routes.route_layer(from_fn_with_state((state.clone(), roles), admitted))
     };

@@ -21,7 +21,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(15);
 
 /// A reader, and what it reads.
 const READERS: [(&str, &[Topic]); 4] = [
-    ("alerts", &Topic::ALERTS),
+    ("alerts", &[Topic::AlertsDrift, Topic::AlertsFraud, Topic::AlertsBusiness, Topic::AlertsControl]),
     ("the overview", &[Topic::BusinessMinutes, Topic::DriftFeatures, Topic::QualityFraud]),
     ("scores", &[Topic::ScoresFraud, Topic::LabelledFraud]),
     (
@@ -106,7 +106,7 @@ impl Feed<'_> {
         let now = SystemClock.now().0;
         let since = |back| TailStart::Since(ProcessingTime(now - millis(back)));
         let starts = topics.iter().map(|topic| match topic {
-            Topic::Catalogue | Topic::Rules => (*topic, TailStart::Earliest),
+            Topic::Catalogue | Topic::Rules | Topic::AlertsControl => (*topic, TailStart::Earliest),
             topic if Topic::ALERTS.contains(topic) => (*topic, TailStart::Earliest),
             Topic::Sessions => (*topic, since(self.sessions_history)),
             _ => (*topic, since(self.history)),

@@ -37,6 +37,7 @@ files! {
     "alerts.js"
     "api.js"
     "business.js"
+    "changes.js"
     "chart-share.js"
     "chart-time.js"
     "chart.js"

@@ -249,6 +249,26 @@ def mutes(page, api):
     return "for 8 hours"
 
 
+def announces(page, api):
+    """A change is announced, listed, and withdrawn again."""
+    what = "a sale of the browser test"
+    page.show("alerts")
+    page.tab_to("it.tagName === 'SUMMARY' && it.textContent === 'Announce a change'", "what opens the form")
+    page.tab.press("Enter")
+    page.tab_to("it.tagName === 'INPUT' && it.required && it.type === 'text'", "what changes")
+    page.tab.type(what)
+    page.tab_to("it.type === 'submit'", "the button")
+    page.tab.press("Enter")
+    known = lambda: next((change for change in api.get("/v1/changes")["changes"] if change["what"] == what), None)
+    change = wait_until(known, "the API lists the change")
+    lasts = change["until_ms"] - change["from_ms"]
+    assert lasts == 86_400_000, f"it lasts {lasts} ms"
+    page.show("alerts")
+    presses(page, f"Withdraw {what}")
+    wait_until(lambda: known() is None, "the API lists it no more")
+    return f"by {change['by']}"
+
+
 def expects(page, api):
     """An alert is said to be as it should be, which is asked twice, and ends."""
     _, path = open_alert(page, api)
@@ -365,6 +385,7 @@ def test(api, page, axe, out, checks):
     checks.run("an alert is acknowledged by keyboard", acknowledges, page, api)
     checks.run("an alert is muted and unmuted by keyboard", mutes, page, api)
     checks.run("an alert is said to be expected by keyboard", expects, page, api)
+    checks.run("a change is announced and withdrawn by keyboard", announces, page, api)
     checks.run("a visitor's id is not shown again", looks_up, page, api)
     for route in routes(api):
         inspect(page, route, axe, out, checks)

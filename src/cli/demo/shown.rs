@@ -22,7 +22,7 @@ pub(super) struct Shown {
     asked: u64,
     hits: u64,
     hits_of_popular: u64,
-    /// Records of the catalogue.
+    /// Raw records that were shown.
     offered: i64,
     /// The last answer, in a line.
     last: String,
@@ -34,18 +34,31 @@ impl Shown {
         Shown { live, looks: 0, asked: 0, hits: 0, hits_of_popular: 0, offered: 0, last: String::new() }
     }
 
-    /// A raw record arrived: of interest is what the catalogue says.
+    /// A raw record arrived: of interest is what the catalogue says, and what is announced.
     pub(super) fn arrived(&mut self, record: &GeneratedRecord) {
-        if record.topic != RawTopic::Catalogue {
-            return;
-        }
+        let topic = match record.topic {
+            RawTopic::Catalogue => Topic::Catalogue,
+            RawTopic::Announcements => Topic::AlertsControl,
+            _ => return,
+        };
         let told = LogRecord {
             key: Some(record.key.clone().into_bytes()),
             value: Some(record.value.clone()),
             ..LogRecord::default()
         };
-        let partition = TopicPartition::new(Topic::Catalogue, 0);
-        let fetched = Fetched { partition, offset: self.offered, record: Arc::new(told) };
+        self.take(topic, told);
+    }
+
+    /// Somebody has said something through the page.
+    pub(super) fn said(&mut self, topic: Topic, record: &LogRecord) {
+        if topic == Topic::AlertsControl {
+            self.take(topic, record.clone());
+        }
+    }
+
+    fn take(&mut self, topic: Topic, record: LogRecord) {
+        let partition = TopicPartition::new(topic, 0);
+        let fetched = Fetched { partition, offset: self.offered, record: Arc::new(record) };
         self.offered += 1;
         self.live.take(&fetched);
     }

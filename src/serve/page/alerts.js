@@ -2,6 +2,7 @@
 
 import { alertView } from "/alert.js";
 import { get, pathOf } from "/api.js";
+import { changesCard } from "/changes.js";
 import { h } from "/dom.js";
 import { counted, duration, moneys, share, withShortIds, words } from "/format.js";
 import { badge, choice, empty, figure, when } from "/parts.js";
@@ -28,7 +29,7 @@ export function alertsView({ rest: [alertId], query, signal }) {
   const filters = h("div", { class: "filters" },
     choice("Status", STATUSES, status, (value) => go({ status: value })),
     choice("Kind", kinds, kind, (value) => go({ kind: value })));
-  return { title: "Alerts", nodes: [filters, list] };
+  return { title: "Alerts", nodes: [filters, list, changesCard(signal)] };
 }
 
 /** Alerts of a status, as many as the API gives at once. */
