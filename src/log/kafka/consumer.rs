@@ -33,8 +33,9 @@ const LOOKUP_WAIT: Duration = Duration::from_secs(10);
 const STABLE_WAIT: Duration = Duration::from_millis(250);
 /// After a commit was lost, before it is said again by itself.
 const LOST_COMMIT_PAUSE: Duration = Duration::from_millis(200);
-/// A member to whom nobody answers for so long is made anew. It owns nothing by then, and whoever joins is heard within half a minute.
-const SILENCE_MAX: Duration = Duration::from_secs(45);
+/// A member to whom nobody answers for so long is made anew. It owns nothing by then; a group that waits for its slowest member twice
+/// takes a minute to form.
+const SILENCE_MAX: Duration = Duration::from_secs(75);
 /// After an error of the connection, before the next poll.
 const OUTAGE_WAIT: Duration = Duration::from_millis(100);
 
@@ -253,12 +254,15 @@ impl GroupConsumer {
                 }
                 Told::Lost(partitions) => {
                     tracing::warn!(partitions = %named(&partitions), "lost");
+                    self.consumer.context().connected.store(false, Ordering::Relaxed);
                     self.to_look_up.retain(|partition| !partitions.contains(partition));
                     self.release(&partitions);
                     into.push(Polled::Lost(partitions));
                 }
                 Told::AtEnd(partitions, now, is_in_group) => {
-                    let answers = is_in_group || !partitions.is_empty();
+                    // who was given nothing has no partition that could say so
+                    let has_nothing = || self.consumer.assignment().is_ok_and(|all| all.count() == 0);
+                    let answers = !partitions.is_empty() || is_in_group && has_nothing();
                     if answers && !self.consumer.context().connected.swap(true, Ordering::Relaxed) {
                         tracing::info!("the broker answers again");
                     }

@@ -7,9 +7,11 @@
 use super::client::{ClientSettings, Logged};
 use crate::log::{LogError, Topic, TopicPartition};
 use crate::time::Stopwatch;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -17,6 +19,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const JOIN_PATIENCE: Duration = Duration::from_secs(30);
 /// What somebody reads who joins only so that the group deals out anew: none of what the others have is taken from them for it.
 const BESIDE: Topic = Topic::DeadLetter;
+
+/// Of somebody who joins: whether the group has given it anything, or nothing.
+#[derive(Default)]
+struct Joining {
+    is_in: AtomicBool,
+}
+
+impl ClientContext for Joining {
+    fn stats_raw(&self, _: &[u8]) {}
+}
+
+impl ConsumerContext for Joining {
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if matches!(rebalance, Rebalance::Assign(_)) {
+            self.is_in.store(true, Ordering::Relaxed);
+        }
+    }
+}
 
 /// Asks who has what in a group.
 pub struct Ownership {
@@ -36,11 +56,11 @@ impl Ownership {
     }
 
     /// The partitions, of so many of each topic, that no member of `group` has; none as long as the group is dealing them out or nobody
-    /// is in it.
+    /// is in it. Between the two rounds some belong to nobody, until whoever had them has let go.
     ///
     /// # Errors
     ///
-    /// [`LogError`] if no broker answers within ten seconds.
+    /// [`LogError`] if one of the brokers does not answer within ten seconds: any may be the one that knows.
     pub fn unowned(
         &self,
         group: &str,
@@ -70,15 +90,16 @@ impl Ownership {
     pub fn have_dealt_out_anew(&self, group: &str, may_end: impl Fn() -> bool) -> Result<(), LogError> {
         let mut config = self.settings.consumer(group);
         config.remove("group.instance.id");
-        let joining: BaseConsumer<Logged> = config.create_with_context(Logged::default()).map_err(failed)?;
+        let joining: BaseConsumer<Joining> =
+            config.create_with_context(Joining::default()).map_err(failed)?;
         joining.subscribe(&[BESIDE.name()]).map_err(failed)?;
         let begun = Stopwatch::start();
-        while begun.elapsed() < JOIN_PATIENCE && !may_end() {
+        while !joining.context().is_in.load(Ordering::Relaxed)
+            && begun.elapsed() < JOIN_PATIENCE
+            && !may_end()
+        {
             // what comes is read by nobody, and never committed
             drop(joining.poll(Duration::from_millis(50)));
-            if joining.assignment().map_err(failed)?.count() > 0 {
-                break;
-            }
         }
         Ok(())
     }

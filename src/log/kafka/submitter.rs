@@ -47,20 +47,36 @@ impl Submitter {
     }
 }
 
+impl Submitter {
+    fn replace_if_broken(&self) -> Result<(), LogError> {
+        if !is_broken(&self.producer.read().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(());
+        }
+        let mut current = self.producer.write().unwrap_or_else(PoisonError::into_inner);
+        // somebody else may have been faster
+        if is_broken(&current) {
+            let broken = std::mem::replace(&mut *current, producer(&self.settings, self.records_max)?);
+            drop(current);
+            // what it still has fails, and is told so
+            drop(broken);
+        }
+        Ok(())
+    }
+}
+
+fn is_broken(producer: &ThreadedProducer<Logged>) -> bool {
+    let client = producer.client();
+    client.fatal_error().is_some() || client.context().brokers.are_lost()
+}
+
 impl Submit for Submitter {
-    /// Appended when a broker answers. Where the client library has given up, the next record finds a new producer.
+    /// Appended when a broker answers. Where the client library has given up, a new producer takes it.
     fn offer(&self, topic: Topic, key: &[u8], value: &[u8]) -> Result<Receipt, LogError> {
+        self.replace_if_broken()?;
         let has_failed = Arc::new(AtomicBool::new(false));
         let record = BaseRecord::with_opaque_to(topic.name(), has_failed.clone()).key(key).payload(value);
         let current = self.producer.read().unwrap_or_else(PoisonError::into_inner);
         let sent = current.send(record).map_err(|(fault, _)| LogError::Kafka(fault.to_string()));
-        let client = current.client();
-        let is_broken = client.fatal_error().is_some() || client.context().brokers.are_lost();
-        drop(current);
-        if is_broken {
-            let made = producer(&self.settings, self.records_max)?;
-            *self.producer.write().unwrap_or_else(PoisonError::into_inner) = made;
-        }
         sent.map(|()| Receipt(has_failed))
     }
 }
