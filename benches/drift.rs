@@ -3,7 +3,7 @@
 //! - `cargo bench --bench drift -- stationary SEEDS WEEKS` plays a shop as it always is.
 //! - `cargo bench --bench drift -- planted SEEDS [CASE]` plants each drift at three strengths after two weeks and some days: what is
 //!   found, how soon, where, and what was told before.
-//! - `cargo bench --bench drift -- honest SEEDS [WEEKS]` plants changes that are no drift: what is told nevertheless.
+//! - `cargo bench --bench drift -- honest SEEDS [WEEKS] [KIND]` plants changes that are no drift: what is told nevertheless.
 //!
 //! Runs stand beside each other on as many threads as there are processors.
 
@@ -74,7 +74,7 @@ fn main() {
     let seeds = number(1, 2);
     match arguments.first().map(String::as_str) {
         Some("planted") => planted(seeds, arguments.get(2).map(String::as_str)),
-        Some("honest") => honest(seeds, number(2, 5)),
+        Some("honest") => honest(seeds, number(2, 5), arguments.get(3).map(String::as_str)),
         _ => stationary(seeds, number(2, 6)),
     }
 }
@@ -196,10 +196,11 @@ impl Found {
 }
 
 /// Plants each honest change at each strength, and prints what was told from then on.
-fn honest(seeds: u64, weeks: u64) {
+fn honest(seeds: u64, weeks: u64, only: Option<&str>) {
     let days = weeks as f64 * WEEK_SECONDS / DAY_SECONDS;
+    let kinds = HONEST.into_iter().filter(|kind| only.is_none_or(|only| *kind == only));
     let cases: Vec<(&str, &str)> =
-        HONEST.into_iter().flat_map(|kind| STRENGTHS.map(|strength| (kind, strength))).collect();
+        kinds.flat_map(|kind| STRENGTHS.map(|strength| (kind, strength))).collect();
     let runs: Vec<Run> = cases
         .iter()
         .flat_map(|(kind, strength)| {

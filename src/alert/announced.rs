@@ -2,13 +2,15 @@
 
 use super::changes::is_near;
 use crate::event::alert::{Announcement, Cause, Period};
-use crate::time::EventTime;
+use crate::time::{EventTime, millis};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Changes that are known at most; beyond, those that end first go.
 const CHANGES_MAX: usize = 200;
+/// What looks back for more than so many times as long as a change lasts hardly sees it.
+const DILUTED: i64 = 4;
 /// For how long one that is over is remembered: what looks back over it, and labels of its time, come later.
 const REMEMBERED: Duration = Duration::from_secs(100 * 86_400);
 
@@ -42,13 +44,24 @@ impl Announced {
         }
     }
 
-    /// The change that lasts during a part of the time from `from` until `until`, as seen by what looks back for so long; the first to
-    /// begin, if there are several.
+    /// The change that lasts during a part of the time from `from` until `until`, as seen by what looks back for so long, if that is not
+    /// much longer than the change; the first to begin, if there are several.
     #[must_use]
     pub fn during(&self, from: EventTime, until: EventTime, looks_back: Duration) -> Option<Period> {
         let periods = self.known.values().map(|known| known.period);
-        let seen = periods.filter(|period| period.from < until && from < period.until.plus(looks_back));
+        let sees = |period: &Period| {
+            // of what it sees the change is so small a part that it hardly moves
+            let length = period.until.since(period.from);
+            if millis(looks_back) <= length * DILUTED { looks_back } else { Duration::ZERO }
+        };
+        let seen = periods.filter(|period| period.from < until && from < period.until.plus(sees(period)));
         seen.min_by_key(|period| period.from)
+    }
+
+    /// Whether one lasted during a part of that time.
+    #[must_use]
+    pub fn lasted(&self, from: EventTime, until: EventTime) -> bool {
+        self.during(from, until, Duration::ZERO).is_some()
     }
 
     /// Whether one lasts at that time.
@@ -60,7 +73,8 @@ impl Announced {
     /// Those whose beginning or end may be why something began at `since`.
     pub(super) fn before(&self, since: EventTime) -> impl Iterator<Item = Cause> {
         self.known.values().filter_map(move |Known { period, what }| {
-            let at = [period.until, period.from].into_iter().find(|at| is_near(*at, since))?;
+            let near = [period.from, period.until].into_iter().filter(|at| is_near(*at, since));
+            let at = near.min_by_key(|at| at.since(since).abs())?;
             let word = if at == period.from { "begins" } else { "ends" };
             Some(Cause { kind: "announced".to_owned(), what: format!("{what} {word}"), at_ms: at })
         })
@@ -100,6 +114,8 @@ mod tests {
             (200, 250, 1, Some(100)),
             (250, 300, 51, Some(100)),
             (251, 300, 51, None),
+            (599, 650, 400, Some(100)),
+            (200, 250, 401, None),
         ] {
             assert_eq!(during(&announced, from, until, looks_back), expected, "{from}..{until} {looks_back}");
         }

@@ -190,7 +190,10 @@ impl Episodes {
         };
         let volumes = self.open().filter(is_why).map(of_topic);
         let volumes = volumes.filter(|_| about.kind != AlertKind::Volume);
-        volumes.chain(self.announced.before(since)).chain(self.changes.before(about, since)).collect()
+        let all = volumes.chain(self.announced.before(since)).chain(self.changes.before(about, since));
+        let mut causes: Vec<Cause> = all.collect();
+        causes.sort_by_key(|cause| cause.at_ms.since(since).abs());
+        causes
     }
 
     fn quiet(
@@ -332,8 +335,12 @@ impl Episode {
         alert.segment = observation.segment.or_else(|| alert.segment.take());
         alert.share = observation.share;
         for cause in causes {
-            let is_known = |known: &Cause| (&known.kind, known.at_ms) == (&cause.kind, cause.at_ms);
-            if alert.causes.len() < CAUSES_MAX && !alert.causes.iter().any(is_known) {
+            let is_same = |known: &Cause| match &*cause.kind {
+                // the words of a volume's episode change as it goes on
+                "topic" => (&known.kind, known.at_ms) == (&cause.kind, cause.at_ms),
+                _ => *known == cause,
+            };
+            if alert.causes.len() < CAUSES_MAX && !alert.causes.iter().any(is_same) {
                 alert.causes.push(cause);
             }
         }

@@ -11,13 +11,12 @@ pub mod evidence;
 pub mod seasonal;
 
 use super::profile::{Profile, Sketch};
-use super::settings::{DriftSettings, Least};
+use super::settings::{ALLOWANCE, DriftSettings, Least};
 use crate::time::EventTime;
 use cells::{Cells, tally};
 use evidence::{Evidence, chi_square, normal_score};
 use seasonal::{Grain, Seasonal};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// Windows over which the dispersion is averaged.
 const DISPERSION_WINDOWS: f64 = 60.0;
@@ -31,6 +30,8 @@ const SCORES_ALIKE: f64 = 0.05;
 const CORRELATION_MAX: f64 = 0.98;
 /// Values in a generation of the long run.
 const GENERATION: u64 = 100_000;
+/// What began so many windows before an announced change or later is taken for a part of it.
+const EXCUSED_WINDOWS: u32 = 2;
 /// A window that says so much by itself is not learned from.
 const SUSPICIOUS: f64 = 3.5;
 
@@ -170,12 +171,39 @@ impl Reference {
         self.evidence() > threshold / 2.0
     }
 
-    /// A window of so long lies in the time of a change that begins at `from` and was announced: what began with it is no evidence.
-    pub fn excuse(&mut self, from: EventTime, window: Duration) {
-        for watched in [&mut self.values, &mut self.missing] {
-            if watched.evidence.since().is_some_and(|since| since.plus(window) > from) {
+    /// A window of `volume` records lies in the time of a change that was announced and begins at `from`: it is not learned from, and
+    /// what began with the change is no evidence. What began before can end.
+    pub fn excuse(
+        &mut self,
+        sketch: Option<&Sketch>,
+        volume: u64,
+        (start, from): (EventTime, EventTime),
+        settings: &DriftSettings,
+        threshold: f64,
+    ) {
+        // when evidence began to rise is known to some windows
+        let tolerance = settings.window * EXCUSED_WINDOWS;
+        let is_of_it =
+            |watched: &Watched| watched.evidence.since().is_some_and(|since| since.plus(tolerance) > from);
+        if !self.is_known(start, settings) {
+            // it takes as many usual windows as otherwise to know it
+            self.since = self.since.plus(settings.window);
+        }
+        let present = sketch.map_or(0, Sketch::finite).min(volume);
+        let presence = [present as f64, (volume - present) as f64];
+        let usual_presence = self.presence.expected(start, 2);
+        let counts = self.cells.as_ref().zip(sketch).map(|(cells, sketch)| tally(cells, sketch));
+        let usual = counts.as_ref().map(|counts| self.shares.expected(start, counts.len()));
+        let least = settings.least.expected;
+        for (watched, counts, usual) in [
+            (&mut self.missing, Some(presence.to_vec()), Some(usual_presence)),
+            (&mut self.values, counts, usual),
+        ] {
+            if is_of_it(watched) {
                 watched.evidence = Evidence::default();
                 watched.run = Run::default();
+            } else if let (Some(counts), Some((shares, weight))) = (counts, usual) {
+                watched.ease(&counts, (&shares, weight), start, threshold, least);
             }
         }
     }
@@ -337,6 +365,22 @@ impl Watched {
             self.correlate(raw);
         }
         Some(score)
+    }
+
+    /// As [`Watched::look`], where evidence may become less and not more, and nothing is learned.
+    fn ease(
+        &mut self,
+        counts: &[f64],
+        (shares, weight): (&[f64], f64),
+        start: EventTime,
+        threshold: f64,
+        least: f64,
+    ) {
+        let Some((statistic, freedom)) = chi_square(counts, shares, weight, least) else { return };
+        let score = normal_score(statistic / self.dispersion(), freedom) / self.correlation().sqrt();
+        if self.evidence.sum() > 0.0 && !self.evidence.add(score.min(ALLOWANCE), start, threshold) {
+            self.run = Run::default();
+        }
     }
 
     /// Learns how much the score of a window goes together with that of the window before.

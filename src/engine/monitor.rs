@@ -273,8 +273,9 @@ impl Monitor {
         let drift = &self.settings.drift;
         // what was decided while an announced change lasted was decided about others than usual
         let is_usual = !task.episodes.announced().has(labelled.time);
+        let concept = task.concepts.entry(of.clone()).or_default();
         if is_usual {
-            task.concepts.entry(of.clone()).or_default().take(labelled, drift);
+            concept.take(labelled, drift);
         }
         let is_open = !task.published.is_some_and(|hour| self.is_over(day, hour));
         if is_open {

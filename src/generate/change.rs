@@ -433,12 +433,12 @@ impl Changes {
         self.planted.is_empty()
     }
 
-    /// The change at that place, by when they begin.
     /// All of them.
     pub(super) fn all(&self) -> impl Iterator<Item = &Planted> {
         self.planted.iter()
     }
 
+    /// The change at that place, by when they begin.
     pub(super) fn get(&self, place: usize) -> Option<&Planted> {
         self.planted.get(place)
     }

@@ -131,16 +131,16 @@ impl Channel {
         episodes: &mut Episodes,
     ) -> Option<Alert> {
         let announced = episodes.announced().during(start, start.plus(QUARTER), Duration::ZERO);
-        if let Some(change) = announced {
-            self.watched.values_mut().for_each(|seasonal| seasonal.excuse(change.from));
-        }
-        for (figure, value) in watched_of(figures).into_iter().filter(|_| announced.is_none()) {
+        for (figure, value) in watched_of(figures) {
             if !self.watched.contains_key(&figure) && self.watched.len() < FIGURES_MAX {
                 let seasonal = Seasonal::new(Kind::Value, QUARTER, SHARE_IT, settings);
                 self.watched.insert(figure.clone(), seasonal);
             }
             if let Some(seasonal) = self.watched.get_mut(&figure) {
-                seasonal.take(&figure, value, (start, QUARTER), settings);
+                match announced {
+                    Some(change) => seasonal.excuse(change.from, value, (start, QUARTER)),
+                    None => seasonal.take(&figure, value, (start, QUARTER), settings),
+                }
             }
         }
         let window = Window {

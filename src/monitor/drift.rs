@@ -119,7 +119,8 @@ impl Windows {
                 stream.mark_moving(&mut shown, settings.threshold(stream.tests(start, settings)));
                 judged.windows.extend(shown);
                 let at = start.plus(settings.window);
-                let observation = stream.observation((&name, at), settings, fields);
+                let is_usual = !episodes.announced().lasted(stream.odd_since.unwrap_or(at), at);
+                let observation = stream.observation((&name, at), (settings, is_usual), fields);
                 let about = About::new(AlertKind::DataDrift, &*name);
                 let ends = EpisodeSettings {
                     resolve_after: settings.resolve_after,
@@ -179,7 +180,8 @@ impl Stream {
                 known.seen = start;
             }
             if let Some(change) = announced.during(start, end, fields.looks_back(name, &known.name)) {
-                known.reference.excuse(change.from, settings.window);
+                let at = (start, change.from);
+                known.reference.excuse(sketch, profile.volume, at, settings, threshold);
                 continue;
             }
             known.reference.take(sketch, profile.volume, start, settings, threshold, is_odd);
@@ -318,17 +320,42 @@ mod tests {
         }
     }
 
+    fn sale(days: std::ops::Range<i64>) -> Announcement {
+        let at = |day: i64| EventTime(day * DAY * HOUR_MS);
+        let period = Some(Period { from: at(days.start), until: at(days.end) });
+        let (change_id, what, by) = ("sale".into(), "a sale".into(), "ana".into());
+        Announcement { change_id, what, by, time: EventTime(0), period }
+    }
+
+    fn ended(alerts: &[Alert]) -> bool {
+        alerts.last().is_some_and(|alert| alert.status == AlertStatus::Resolved)
+    }
+
     #[test]
-    fn what_began_before_a_change_is_no_part_of_it() {
+    fn what_began_before_a_change_is_no_part_of_it_and_can_end_while_it_lasts() {
         let (mut windows, mut episodes) = (Windows::default(), Episodes::default());
         play((&mut windows, &mut episodes), 0..21 * DAY, [1.0, 1.0]);
         let before = play((&mut windows, &mut episodes), 21 * DAY..21 * DAY + 12, [100.0, 1.0]);
         assert!(opened(&before).contains(&"amount"));
-        let period =
-            Some(Period { from: EventTime(22 * DAY * HOUR_MS), until: EventTime(23 * DAY * HOUR_MS) });
-        let (change_id, what, by) = ("sale".into(), "a sale".into(), "ana".into());
-        episodes.announce(&Announcement { change_id, what, by, time: EventTime(0), period });
+        episodes.announce(&sale(22..24));
         let day = play((&mut windows, &mut episodes), 21 * DAY + 12..23 * DAY, [100.0, 1.0]);
         assert!(day.iter().all(|alert| alert.status == AlertStatus::Open), "it goes on");
+        let mended = play((&mut windows, &mut episodes), 23 * DAY..24 * DAY, [1.0, 1.0]);
+        assert!(ended(&mended), "it was mended while the sale lasts");
+    }
+
+    #[test]
+    fn an_episode_of_a_change_that_is_announced_late_ends_and_nothing_is_adopted() {
+        let (mut windows, mut episodes) = (Windows::default(), Episodes::default());
+        play((&mut windows, &mut episodes), 0..21 * DAY, [1.0, 1.0]);
+        let day = play((&mut windows, &mut episodes), 21 * DAY..21 * DAY + 12, [0.7, 1.0]);
+        assert!(opened(&day).contains(&"amount"));
+        episodes.announce(&sale(21..31));
+        let later = play((&mut windows, &mut episodes), 21 * DAY + 12..31 * DAY, [0.7, 1.0]);
+        assert!(ended(&later), "it is known why");
+        let resolution = later.last().and_then(|alert| alert.resolution);
+        assert_eq!(resolution, Some(crate::event::alert::Resolution::Recovered), "not the usual from now on");
+        let after = play((&mut windows, &mut episodes), 31 * DAY..33 * DAY, [1.0, 1.0]);
+        assert_eq!(opened(&after), Vec::<&str>::new(), "all is as before");
     }
 }

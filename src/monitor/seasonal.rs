@@ -21,6 +21,8 @@ const LEARN: f64 = 0.05;
 const LATELY: usize = 6;
 /// And together as near to it as this, as a share of how far they were off.
 const BACK: f64 = 0.35;
+/// What began so many windows before an announced change or later is taken for a part of it.
+const EXCUSED_WINDOWS: u32 = 2;
 /// While a change lasts it is told again so often.
 const TOLD_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -65,10 +67,15 @@ impl Seasonal {
         self.compare(start, value);
     }
 
-    /// A window lies in the time of a change that begins at `from` and was announced: what began with it is no news.
-    pub(super) fn excuse(&mut self, from: EventTime) {
-        if self.finding().is_some_and(|finding| finding.since_ms >= from) {
+    /// The window lies in the time of a change that was announced and begins at `from`: it is not learned from, and what began with the
+    /// change is no news. What began before can end.
+    pub(super) fn excuse(&mut self, from: EventTime, value: f64, (start, length): (EventTime, Duration)) {
+        let Some(finding) = self.finding() else { return };
+        // a change point is known to some windows
+        if finding.since_ms.plus(length * EXCUSED_WINDOWS) > from {
             self.forget();
+        } else {
+            self.compare(start, value);
         }
     }
 
@@ -149,7 +156,8 @@ impl News {
             return Told { alert, adopted: false };
         }
         let odd_since = *self.odd_since.get_or_insert(at);
-        if odd_since.plus(settings.adopt_after) <= at {
+        let is_usual = !episodes.announced().lasted(odd_since, at);
+        if is_usual && odd_since.plus(settings.adopt_after) <= at {
             self.odd_since = None;
             return Told { alert: episodes.observe(&about, at, quiet(true, traffic), ends), adopted: true };
         }

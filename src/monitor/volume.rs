@@ -95,7 +95,7 @@ impl VolumeWatch {
         for (name, stream) in &mut self.streams {
             let count = counts.get(name).copied().unwrap_or(0);
             match episodes.announced().during(start, at, Duration::ZERO) {
-                Some(change) => stream.seasonal.excuse(change.from),
+                Some(change) => stream.seasonal.excuse(change.from, count as f64, (start, LENGTH)),
                 None => stream.seasonal.take("records", count as f64, (start, LENGTH), settings),
             }
             alerts.extend(stream.look(name, at, count, settings, episodes));

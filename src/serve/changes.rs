@@ -14,11 +14,9 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::ToSchema;
-
-/// Of an id: that of the event is made of it.
-const ID_CHARACTERS_MAX: usize = 64;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Changes, the one that begins last first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -40,8 +38,8 @@ pub(super) async fn changes(State(api): State<ApiState>) -> Json<Lagged<Changes>
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Announced {
-    /// Its id, 1 to 64 characters: one that is known is changed. Made up if there is none.
-    #[schema(min_length = 1, max_length = 64)]
+    /// Its id, 1 to 128 characters: one that is known is changed. Made up if there is none.
+    #[schema(min_length = 1, max_length = 128)]
     change_id: Option<String>,
     /// What changes, in one line.
     #[schema(min_length = 1, max_length = 256)]
@@ -85,23 +83,17 @@ pub(super) async fn announce(
         )
     })?;
     let now = SystemClock.now().0;
-    let change_id = said.change_id.unwrap_or_else(|| format!("change-{now}"));
-    if change_id.chars().count() > ID_CHARACTERS_MAX {
-        let detail = format!("has at most {ID_CHARACTERS_MAX} characters");
-        return Err(Problem::unprocessable(detail).at("change_id"));
-    }
-    let event = json!({
-        "event_name": "change_announced", "what": said.what, "from_ms": said.from_ms, "for_seconds": said.for_seconds,
-    });
-    hand_over(&api, &client, (change_id, now), event)
+    let change_id = said.change_id.clone().unwrap_or_else(|| format!("change-{now}"));
+    hand_over(&api, &client, (change_id, now), Some(&said))
 }
 
-/// Withdraw a change: it is not made.
+/// Withdraw a change: it is not made. Of one that nobody has announced nothing comes.
 #[utoipa::path(
     post, path = "/v1/changes/{change_id}/withdraw", tag = "alerts",
     params(("change_id" = String, Path, description = "The id of a change.", example = "summer-sale")),
     responses(
         (status = 202, body = inline(Accepted)),
+        (status = 422, body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "It could not be handed over.", body = Problem, content_type = "application/problem+json")
     )
 )]
@@ -110,24 +102,28 @@ pub(super) async fn withdraw(
     Extension(client): Extension<ClientName>,
     FromPath(change_id): FromPath<String>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
-    let known = api.live.view.changes.get(&change_id);
-    let known = known.ok_or_else(|| Problem::not_found("no such change is known"))?;
-    let event = json!({ "event_name": "change_withdrawn" });
-    hand_over(&api, &client, (known.change_id, SystemClock.now().0), event)
+    hand_over(&api, &client, (change_id, SystemClock.now().0), None)
 }
 
-/// Says it in the name of the client, if it is what the contract says.
+/// Announces the change in the name of the client, or withdraws it, if that is what the contract says.
 fn hand_over(
     api: &ApiState,
     client: &ClientName,
     (change_id, now): (String, i64),
-    mut event: Value,
+    said: Option<&Announced>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
-    let event_id = format!("{change_id}-{now}");
-    event["event_id"] = event_id.as_str().into();
-    event["event_time_ms"] = now.into();
-    event["change_id"] = change_id.as_str().into();
-    event["by"] = client.0.to_string().into();
+    let name = if said.is_some() { "change_announced" } else { "change_withdrawn" };
+    let event_id = format!("{:016x}-{name}-{now}", xxh3_64(change_id.as_bytes()));
+    let event = json!({
+        "event_id": event_id,
+        "event_name": name,
+        "event_time_ms": now,
+        "change_id": change_id,
+        "by": client.0,
+        "what": said.map(|said| &said.what),
+        "from_ms": said.map(|said| said.from_ms),
+        "for_seconds": said.map(|said| said.for_seconds),
+    });
     let payload = event.to_string();
     AnnouncedChange::decode(payload.as_bytes(), payload.len())
         .map_err(|reject| Problem::unprocessable(reject.message).at(reject.path))?;

@@ -133,7 +133,7 @@ fn commands(random: &mut Random) -> Vec<(i64, Raw)> {
         let raw = command(&format!("c{number}"), name, about, (time_ms, until));
         timed.extend(std::iter::repeat_n((time_ms, raw), 1 + usize::from(random.below(5) == 0)));
     }
-    // of changes, too: the last quarter of an hour of what is left of the day is moved, and may be withdrawn
+    // of changes, too: a quarter of an hour that begins up to four hours later, is moved, and may be withdrawn
     for number in 0..random.below(4) {
         let time_ms = at(i64::try_from(random.below(240)).expect("small"), random);
         let from_ms = time_ms + i64::try_from(random.below(240)).expect("small") * MINUTE_MS;

@@ -28,7 +28,7 @@ impl Stream {
     pub(super) fn observation(
         &mut self,
         (name, at): (&str, EventTime),
-        settings: &DriftSettings,
+        (settings, may_adopt): (&DriftSettings, bool),
         fields: &impl Fields,
     ) -> Observation {
         let threshold = settings.threshold(self.tests(at, settings));
@@ -49,7 +49,7 @@ impl Stream {
         }
         let since = findings.iter().map(|finding| finding.since_ms).min().unwrap_or(last);
         let odd_since = *self.odd_since.get_or_insert(at);
-        if settings.pinned.is_none() && odd_since.plus(settings.adopt_after) <= at {
+        if may_adopt && settings.pinned.is_none() && odd_since.plus(settings.adopt_after) <= at {
             self.adopt(at, settings);
             return Observation { traffic, adopted: true, ..Observation::default() };
         }
