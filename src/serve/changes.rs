@@ -5,6 +5,7 @@ use super::clients::ClientName;
 use super::extract::FromPath;
 use super::problem::Problem;
 use crate::codec::changes::AnnouncedChange;
+use crate::codec::whole;
 use crate::log::Topic;
 use crate::time::{Clock, SystemClock};
 use crate::view::changes::KnownChange;
@@ -45,9 +46,12 @@ pub(super) struct Announced {
     #[schema(min_length = 1, max_length = 256)]
     what: String,
     /// When it begins, in milliseconds since the Unix epoch.
+    #[schema(minimum = 0, maximum = 253_402_300_799_999_i64)]
+    #[serde(deserialize_with = "whole::required")]
     from_ms: i64,
     /// How long it lasts, at most 90 days.
     #[schema(minimum = 1, maximum = 7_776_000)]
+    #[serde(deserialize_with = "whole::required")]
     for_seconds: i64,
 }
 

@@ -291,7 +291,10 @@ fn verify_and_replay(shop: &Shop) {
         )
         .into_owned()
     };
-    let (known, invented) = (of(first), format!("{}77", of(second)));
+    // an id ends with a number, which nobody writes with a nought before it
+    let place = of(second);
+    let (place, _) = place.rsplit_once('-').expect("an id has parts");
+    let (known, invented) = (of(first), format!("{place}-7777"));
     let producer: BaseProducer =
         ClientConfig::new().set("bootstrap.servers", shop.brokers()).create().expect("a producer");
     for id in [&known, &invented] {
