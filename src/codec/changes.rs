@@ -5,13 +5,10 @@ use super::bounds::{Bounds, ID};
 use super::reject::{Reject, RejectReason, event_name, read_object};
 use super::text::{Text, as_str};
 use super::whole;
-use crate::event::alert::{Announcement, Period};
+use crate::event::alert::{Announcement, CHANGE_SECONDS_MAX, Period};
 use crate::time::EventTime;
 use serde::Deserialize;
 use std::time::Duration;
-
-/// The longest change, in seconds: 90 days.
-pub const CHANGE_SECONDS_MAX: i64 = 90 * 86_400;
 
 /// The announcement of a change, or its withdrawal, as it stands in the payload. See `schemas/change_announced/v1/schema.json`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -278,6 +278,9 @@ pub struct Change {
     pub at: EventTime,
 }
 
+/// The longest change that can be announced, in seconds: 90 days.
+pub const CHANGE_SECONDS_MAX: i64 = 90 * 86_400;
+
 /// What somebody says of a change that the shop makes: when it is, or that it is not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announcement {

@@ -3,7 +3,7 @@
 use super::change::Planted;
 use super::record::RawTopic;
 use super::stage::Stage;
-use crate::codec::changes::CHANGE_SECONDS_MAX;
+use crate::event::alert::CHANGE_SECONDS_MAX;
 
 /// What is announced.
 #[derive(Debug)]
