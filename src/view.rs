@@ -1,5 +1,5 @@
-//! What was published last, by key: read by requests while it is written. Built from the public topics, and what is said of alerts and changes, alone, so it scales and
-//! restarts apart from the engine. Bounded: what was not heard of for longest is forgotten first.
+//! What was published last, by key: read by requests while it is written. Built from the public topics, and from what is said of
+//! alerts and changes, alone, so it scales and restarts apart from the engine. Bounded: what was not heard of for longest is forgotten first.
 
 pub mod alerts;
 pub mod bounded;

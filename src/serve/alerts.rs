@@ -186,21 +186,17 @@ pub(super) async fn say(
         "note": said.note,
         "until_ms": until,
     });
-    let handed = api.submitter.offer(
-        Topic::AlertsControl,
-        known.alert.fingerprint.as_bytes(),
-        event.to_string().as_bytes(),
-    );
-    match handed {
-        Ok(_) => Ok((StatusCode::ACCEPTED, Json(Accepted { event_id }))),
-        Err(fault) => {
-            tracing::warn!(%fault, "what was said of an alert cannot be handed over");
-            Err(Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the log takes nothing at the moment; say it again",
-            ))
-        }
-    }
+    hand_over(&api, &known.alert.fingerprint, &event.to_string())?;
+    Ok((StatusCode::ACCEPTED, Json(Accepted { event_id })))
+}
+
+/// Hands over what somebody says, of an alert or of a change.
+pub(super) fn hand_over(api: &ApiState, key: &str, event: &str) -> Result<(), Problem> {
+    let handed = api.submitter.offer(Topic::AlertsControl, key.as_bytes(), event.as_bytes());
+    handed.map(drop).map_err(|fault| {
+        tracing::warn!(%fault, "what was said cannot be handed over");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the log takes nothing at the moment; say it again")
+    })
 }
 
 impl Said {

@@ -1,12 +1,12 @@
 //! Changes that the shop makes and says beforehand: what begins to move while one lasts is to be expected.
 
+use super::alerts;
 use super::api::{ApiState, Lagged};
 use super::clients::ClientName;
 use super::extract::FromPath;
 use super::problem::Problem;
 use crate::codec::changes::AnnouncedChange;
 use crate::codec::whole;
-use crate::log::Topic;
 use crate::time::{Clock, SystemClock};
 use crate::view::changes::KnownChange;
 use axum::body::Bytes;
@@ -88,7 +88,7 @@ pub(super) async fn announce(
     })?;
     let now = SystemClock.now().0;
     let change_id = said.change_id.clone().unwrap_or_else(|| format!("change-{now}"));
-    hand_over(&api, &client, (change_id, now), Some(&said))
+    say(&api, &client, (change_id, now), Some(&said))
 }
 
 /// Withdraw a change: it is not made. Of one that nobody has announced nothing comes.
@@ -106,11 +106,11 @@ pub(super) async fn withdraw(
     Extension(client): Extension<ClientName>,
     FromPath(change_id): FromPath<String>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
-    hand_over(&api, &client, (change_id, SystemClock.now().0), None)
+    say(&api, &client, (change_id, SystemClock.now().0), None)
 }
 
 /// Announces the change in the name of the client, or withdraws it, if that is what the contract says.
-fn hand_over(
+fn say(
     api: &ApiState,
     client: &ClientName,
     (change_id, now): (String, i64),
@@ -131,14 +131,6 @@ fn hand_over(
     let payload = event.to_string();
     AnnouncedChange::decode(payload.as_bytes(), payload.len())
         .map_err(|reject| Problem::unprocessable(reject.message).at(reject.path))?;
-    match api.submitter.offer(Topic::AlertsControl, change_id.as_bytes(), payload.as_bytes()) {
-        Ok(_) => Ok((StatusCode::ACCEPTED, Json(Accepted { change_id, event_id }))),
-        Err(fault) => {
-            tracing::warn!(%fault, "what was said of a change cannot be handed over");
-            Err(Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the log takes nothing at the moment; say it again",
-            ))
-        }
-    }
+    alerts::hand_over(api, &change_id, &payload)?;
+    Ok((StatusCode::ACCEPTED, Json(Accepted { change_id, event_id })))
 }
