@@ -62,6 +62,23 @@ pub fn rfc3339(time: EventTime) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// A part of event time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Period {
+    /// The first moment.
+    pub from: EventTime,
+    /// The first moment after it.
+    pub until: EventTime,
+}
+
+impl Period {
+    /// Whether a moment belongs to it.
+    #[must_use]
+    pub fn has(&self, time: EventTime) -> bool {
+        (self.from..self.until).contains(&time)
+    }
+}
+
 /// When we handle it, in milliseconds since the Unix epoch. Never part of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ProcessingTime(pub i64);

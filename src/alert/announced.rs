@@ -1,8 +1,8 @@
 //! Changes that the shop has announced. What begins to move while one lasts is to be expected: it is neither judged nor learned from.
 
 use super::changes::is_near;
-use crate::event::alert::{Announcement, Cause, Period};
-use crate::time::{EventTime, millis};
+use crate::event::alert::{Announcement, Cause};
+use crate::time::{EventTime, Period, millis};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -67,7 +67,7 @@ impl Announced {
     /// Whether one lasts at that time.
     #[must_use]
     pub fn has(&self, time: EventTime) -> bool {
-        self.known.values().any(|known| known.period.from <= time && time < known.period.until)
+        self.known.values().any(|known| known.period.has(time))
     }
 
     /// Those whose beginning or end may be why something began at `since`.

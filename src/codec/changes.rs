@@ -5,8 +5,8 @@ use super::bounds::{Bounds, ID};
 use super::reject::{Reject, RejectReason, event_name, read_object};
 use super::text::{Text, as_str};
 use super::whole;
-use crate::event::alert::{Announcement, CHANGE_SECONDS_MAX, Period};
-use crate::time::EventTime;
+use crate::event::alert::{Announcement, CHANGE_SECONDS_MAX};
+use crate::time::{EventTime, Period};
 use serde::Deserialize;
 use std::time::Duration;
 

@@ -2,9 +2,10 @@
 
 use super::reader::Section;
 use crate::drift::DriftSettings;
-use crate::drift::settings::{Cycle, Least, Pinned};
+use crate::drift::settings::{Cycle, Least};
 use crate::engine::decide::profile::dimensions;
 use crate::fault::Fault;
+use crate::time::Period;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -49,9 +50,9 @@ pub(super) fn drift(
 }
 
 /// The period whose values are the reference, if there is one.
-fn pinned(mut section: Section<'_>, faults: &mut Vec<Fault>) -> Option<Pinned> {
+fn pinned(mut section: Section<'_>, faults: &mut Vec<Fault>) -> Option<Period> {
     let [from, until] = ["from", "until"].map(|key| section.instant(key, faults));
-    let both = from.zip(until).map(|(from, until)| Pinned { from, until });
+    let both = from.zip(until).map(|(from, until)| Period { from, until });
     section.require(&["from", "until"], faults);
     if both.is_some_and(|pinned| pinned.from >= pinned.until) {
         faults.push(Fault::new(section.path("until"), "must be after from"));
@@ -120,7 +121,7 @@ mod tests {
         let (settings, faults) = resolved(&json(r#""2026-01-19T00:00:00Z""#));
         assert_eq!(faults, Vec::<String>::new());
         let begins = EventTime(1_767_571_200_000);
-        assert_eq!(settings.pinned, Some(Pinned { from: begins, until: begins.plus(14 * DAY) }));
+        assert_eq!(settings.pinned, Some(Period { from: begins, until: begins.plus(14 * DAY) }));
         assert_eq!(resolved("{}").0.pinned, None);
         for wrong in ["null", "7", r#""2026-01-19""#, r#""2026-01-04T00:00:00Z""#] {
             let (_, faults) = resolved(&json(wrong));

@@ -123,8 +123,7 @@ impl Reference {
             return;
         }
         let non_finite = sketch.map_or(0, Sketch::non_finite);
-        let present = sketch.map_or(0, Sketch::finite).min(volume);
-        let presence = [present as f64, (volume - present) as f64];
+        let presence = presence(sketch, volume);
         let known = self.is_known(start, settings);
         let mut is_odd = false;
         if self.windows > 0 {
@@ -189,8 +188,7 @@ impl Reference {
             // it takes as many usual windows as otherwise to know it
             self.since = self.since.plus(settings.window);
         }
-        let present = sketch.map_or(0, Sketch::finite).min(volume);
-        let presence = [present as f64, (volume - present) as f64];
+        let presence = presence(sketch, volume);
         let usual_presence = self.presence.expected(start, 2);
         let counts = self.cells.as_ref().zip(sketch).map(|(cells, sketch)| tally(cells, sketch));
         let usual = counts.as_ref().map(|counts| self.shares.expected(start, counts.len()));
@@ -302,6 +300,12 @@ impl Reference {
     }
 }
 
+/// Of so many records, those with a finite value, and those without.
+fn presence(sketch: Option<&Sketch>, volume: u64) -> [f64; 2] {
+    let present = sketch.map_or(0, Sketch::finite).min(volume);
+    [present as f64, (volume - present) as f64]
+}
+
 /// All values lately, for quantiles and for names: those of the present generation, and of the one before.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct LongRun {
@@ -333,6 +337,16 @@ impl LongRun {
     }
 }
 
+/// How far a window is from what is usual.
+struct Distance {
+    /// How much larger χ² is than chance alone would make it.
+    excess: f64,
+    /// As a standard normal score, by the usual dispersion.
+    raw: f64,
+    /// That, as far as the window before does not say it already.
+    score: f64,
+}
+
 impl Watched {
     /// Compares counts with shares that weigh as much as `weight` records, over cells in which `least` values are expected. Returns the
     /// score. Evidence is summed up to a little beyond `threshold` where there is one; without, the dispersion alone is learned.
@@ -344,10 +358,8 @@ impl Watched {
         threshold: Option<f64>,
         least: f64,
     ) -> Option<f64> {
-        let (statistic, freedom) = chi_square(counts, shares, weight, least)?;
         let dispersion = self.dispersion();
-        let raw = normal_score(statistic / dispersion, freedom);
-        let score = raw / self.correlation().sqrt();
+        let Distance { excess, raw, score } = self.distance(counts, (shares, weight), least)?;
         if let Some(threshold) = threshold {
             let total: f64 = counts.iter().sum();
             if self.evidence.add(score, start, threshold) {
@@ -357,7 +369,7 @@ impl Watched {
             }
         }
         // what stands out is not chance, and would make the next that does look like it
-        let excess = (statistic / freedom).min(dispersion * 4.0);
+        let excess = excess.min(dispersion * 4.0);
         if threshold.is_none() || score < SUSPICIOUS {
             let rate = 1.0 / (self.dispersion_windows + DISPERSION_BEFORE.1).min(DISPERSION_WINDOWS);
             self.dispersion = dispersion + (excess - dispersion) * rate;
@@ -367,17 +379,16 @@ impl Watched {
         Some(score)
     }
 
+    /// How far counts are from shares that weigh as much as `weight` records.
+    fn distance(&self, counts: &[f64], (shares, weight): (&[f64], f64), least: f64) -> Option<Distance> {
+        let (statistic, freedom) = chi_square(counts, shares, weight, least)?;
+        let raw = normal_score(statistic / self.dispersion(), freedom);
+        Some(Distance { excess: statistic / freedom, raw, score: raw / self.correlation().sqrt() })
+    }
+
     /// As [`Watched::look`], where evidence may become less and not more, and nothing is learned.
-    fn ease(
-        &mut self,
-        counts: &[f64],
-        (shares, weight): (&[f64], f64),
-        start: EventTime,
-        threshold: f64,
-        least: f64,
-    ) {
-        let Some((statistic, freedom)) = chi_square(counts, shares, weight, least) else { return };
-        let score = normal_score(statistic / self.dispersion(), freedom) / self.correlation().sqrt();
+    fn ease(&mut self, counts: &[f64], usual: (&[f64], f64), start: EventTime, threshold: f64, least: f64) {
+        let Some(Distance { score, .. }) = self.distance(counts, usual, least) else { return };
         if self.evidence.sum() > 0.0 && !self.evidence.add(score.min(ALLOWANCE), start, threshold) {
             self.run = Run::default();
         }
@@ -463,8 +474,8 @@ pub fn sketch_of(profile: &Profile, id: u32) -> Option<&Sketch> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drift::settings::Pinned;
     use crate::drift::sketch::NumericSketch;
+    use crate::time::Period;
     use std::time::Duration;
 
     const HOUR: Duration = Duration::from_secs(3_600);
@@ -490,7 +501,7 @@ mod tests {
     #[test]
     fn a_pinned_period_is_what_is_compared_with_whatever_came_since() {
         let week = 168;
-        let pinned = Pinned { from: EventTime(0), until: EventTime(0).plus(HOUR * week) };
+        let pinned = Period { from: EventTime(0), until: EventTime(0).plus(HOUR * week) };
         let settings = DriftSettings { pinned: Some(pinned), ..DriftSettings::hourly() };
         let threshold = settings.threshold(2);
         assert!(evidence(&settings, 2 * week, 2 * week) < threshold, "nothing has moved");

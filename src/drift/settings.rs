@@ -1,7 +1,7 @@
 //! What is watched, and how often it may be wrong.
 
 use super::watch::{Kind, Season, WatchSettings};
-use crate::time::EventTime;
+use crate::time::Period;
 use std::time::Duration;
 
 /// The length of a month, in the sense of the budget.
@@ -29,7 +29,7 @@ pub struct DriftSettings {
     /// For how long values are learned before they are watched.
     pub learn: Duration,
     /// The period of which values are compared with, whatever came since; else they are learned as they come.
-    pub pinned: Option<Pinned>,
+    pub pinned: Option<Period>,
     /// An episode ends when nothing was found for so long.
     pub resolve_after: Duration,
     /// Values that have been otherwise for so long are the reference from then on.
@@ -38,23 +38,6 @@ pub struct DriftSettings {
     pub cycle: Cycle,
     /// How much must be known before anything is judged.
     pub least: Least,
-}
-
-/// A period whose values are the reference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pinned {
-    /// Its beginning.
-    pub from: EventTime,
-    /// Its end: windows that begin later are compared.
-    pub until: EventTime,
-}
-
-impl Pinned {
-    /// Whether a window that begins at `start` belongs to it.
-    #[must_use]
-    pub fn has(&self, start: EventTime) -> bool {
-        (self.from..self.until).contains(&start)
-    }
 }
 
 /// What comes again and again.

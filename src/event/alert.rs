@@ -1,7 +1,7 @@
 //! What goes out to those on call: episodes, revision by revision, as they stand in JSON on the topics `alerts.*`; and what comes
 //! back from them.
 
-use crate::time::EventTime;
+use crate::time::{EventTime, Period};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -294,15 +294,6 @@ pub struct Announcement {
     pub time: EventTime,
     /// When it is; none if it was withdrawn.
     pub period: Option<Period>,
-}
-
-/// A time of a change, by event time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Period {
-    /// The first moment.
-    pub from: EventTime,
-    /// The first moment after it.
-    pub until: EventTime,
 }
 
 /// What somebody says of an episode. Topic `alerts.control`, key = fingerprint.

@@ -247,7 +247,8 @@ fn traffic_of(profile: &Profile) -> Traffic {
 mod tests {
     use super::*;
     use crate::drift::profile::Observed;
-    use crate::event::alert::{AlertStatus, Announcement, Period};
+    use crate::event::alert::{AlertStatus, Announcement};
+    use crate::time::Period;
 
     const HOUR_MS: i64 = 3_600_000;
     const DAY: i64 = 24;
@@ -304,12 +305,7 @@ mod tests {
             let alerts = play((&mut windows, &mut episodes), 0..21 * DAY, [1.0, 1.0]);
             assert_eq!(opened(&alerts), Vec::<&str>::new(), "three usual weeks");
             if is_announced {
-                let period = Some(Period {
-                    from: EventTime(21 * DAY * HOUR_MS),
-                    until: EventTime(22 * DAY * HOUR_MS),
-                });
-                let (change_id, what, by) = ("sale".into(), "a sale".into(), "ana".into());
-                episodes.announce(&Announcement { change_id, what, by, time: EventTime(0), period });
+                episodes.announce(&sale(21..22));
             }
             let day = play((&mut windows, &mut episodes), 21 * DAY..22 * DAY, [0.7, 0.7]);
             let looked_back_on = play((&mut windows, &mut episodes), 22 * DAY..24 * DAY, [1.0, 0.8]);

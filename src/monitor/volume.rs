@@ -146,7 +146,8 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::alert::{AlertStatus, Announcement, Period};
+    use crate::event::alert::{AlertStatus, Announcement};
+    use crate::time::Period;
 
     /// Monday at 0:00 UTC.
     const MONDAY_MS: i64 = 4 * 86_400_000;
