@@ -9,4 +9,5 @@ pub mod episodes;
 pub mod severity;
 
 pub use announced::Announced;
+pub use changes::OF_A_TOPIC;
 pub use episodes::{About, EpisodeSettings, Episodes, Observation, Traffic};

@@ -24,7 +24,7 @@ use std::time::Duration;
 use tillstream::config::{Tree, resolve};
 use tillstream::engine::process::Engine;
 use tillstream::event::entity::partition_of;
-use tillstream::event::monitor::{BUSINESS, monitor_hash};
+use tillstream::event::monitor::{SHOP, monitor_hash};
 use tillstream::event::{EntityKind, Forwarded};
 use tillstream::generate::random::Random;
 use tillstream::log::{Destination, LogRecord, Topic, TopicPartition};
@@ -486,7 +486,7 @@ fn the_engine_over_memory_publishes_what_the_oracle_says_on_unruly_input() {
             *seen.minutes.entry(figure).or_default() += sum;
         }
         // one that is over by the watermark of whoever puts it together has been published
-        let over = monitor.watermarks[&partition_of(monitor_hash(BUSINESS), PARTITIONS)];
+        let over = monitor.watermarks[&partition_of(monitor_hash(SHOP), PARTITIONS)];
         let is_over = |minute: &Public| {
             let ends = minute.value["minute_ms"].as_i64().expect("a time") + MINUTE;
             over.is_some_and(|watermark| ends + settings.allowed_lateness <= watermark)

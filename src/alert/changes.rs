@@ -1,6 +1,6 @@
 //! What changed upstream lately: what may be why something is no longer as it was.
 //!
-//! Rules or a model of another version. An alert names those that came shortly before it began.
+//! Rules or a model of another version, a topic of which far more or fewer records come. An alert names those that came shortly before it began.
 
 use super::About;
 use crate::event::alert::{AlertKind, Cause, Change};
@@ -22,6 +22,8 @@ const CHANGES_MAX: usize = 500;
 const CAUSES_MAX: usize = 5;
 /// Topics of what happens in the shop, from which the features of payments and the shop's figures follow.
 const OF_THE_SHOP: [&str; 6] = ["clickstream", "payments", "orders", "pos", "accounts", "catalogue"];
+/// The kind of a change by which far more or fewer records of a topic come.
+pub const OF_A_TOPIC: &str = "topic";
 /// The topic of what models that run elsewhere say.
 const PREDICTIONS: &str = "predictions";
 
@@ -58,7 +60,7 @@ impl Changes {
         let mut causes: Vec<Cause> = self
             .known
             .iter()
-            .filter(|((_, subject, _), at)| is_near(**at, since) && concerns(subject, about))
+            .filter(|((kind, subject, _), at)| is_near(**at, since) && concerns(kind, subject, about))
             .map(|((kind, _, what), at)| Cause { kind: kind.to_string(), what: what.to_string(), at_ms: *at })
             .collect();
         causes.sort_by_key(|cause| (cause.at_ms.since(since).abs(), cause.kind.clone(), cause.what.clone()));
@@ -72,10 +74,12 @@ pub(super) fn is_near(at: EventTime, since: EventTime) -> bool {
     at.plus(BEFORE) > since && at <= since.plus(AFTER)
 }
 
-/// Whether what happens to `subject`, a topic or a score, can move what the alert is about.
-pub(super) fn concerns(subject: &str, about: &About) -> bool {
+/// Whether a change of that kind that happens to `subject`, a topic or a score, can move what the alert is about.
+fn concerns(kind: &str, subject: &str, about: &About) -> bool {
     let is_of_the_shop = OF_THE_SHOP.contains(&subject);
     match about.kind {
+        // that more or fewer records come is what the alert itself says
+        AlertKind::Volume if kind == OF_A_TOPIC => false,
         // "payments channel=online"
         AlertKind::Volume => about.subject.split(' ').next() == Some(subject),
         AlertKind::Business => is_of_the_shop,
@@ -112,6 +116,7 @@ mod tests {
             ("model", "returns", "version 4", 102),
             ("model", "churn", "version 2", 102),
             ("producer", "clickstream", "web 5", 60),
+            ("topic", "orders", "orders: 0 in place of 40", 140),
         ] {
             changes.take(change(kind, subject, what, hour));
         }
@@ -122,6 +127,15 @@ mod tests {
         );
         assert_eq!(named(&changes, AlertKind::Volume, "payments channel=online", 101), ["checkout 2"]);
         assert_eq!(named(&changes, AlertKind::Business, "conversion", 101), ["checkout 2"]);
+        assert_eq!(
+            named(&changes, AlertKind::Business, "business online", 141),
+            ["orders: 0 in place of 40"]
+        );
+        assert_eq!(
+            named(&changes, AlertKind::Volume, "orders", 141),
+            Vec::<String>::new(),
+            "it says so itself"
+        );
         assert_eq!(named(&changes, AlertKind::DataDrift, FRAUD, 90), Vec::<String>::new(), "what came after");
     }
 

@@ -7,7 +7,7 @@
 //! that was heard of longest ago is forgotten, ended ones first.
 
 use super::announced::Announced;
-use super::changes::{Changes, concerns, is_near};
+use super::changes::Changes;
 use super::severity::severity;
 use crate::event::alert::{
     Acknowledgement, Alert, AlertAction, AlertCommand, AlertKind, AlertSegment, AlertStatus, Announcement,
@@ -15,7 +15,7 @@ use crate::event::alert::{
 };
 use crate::event::monitor::{DECISION, MODEL_SCORE, SCORE};
 use crate::money::add_money;
-use crate::time::EventTime;
+use crate::time::{EventTime, millis};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -29,6 +29,8 @@ const FINDINGS_MAX: usize = 20;
 const OF_A_VIEW: &str = "__";
 /// Causes that an alert names.
 const CAUSES_MAX: usize = 10;
+/// What begins within so long of another begins for the same reason: change points are known to some windows of it.
+const TOGETHER: Duration = Duration::from_secs(3_600);
 /// An episode that was not heard of for so long is forgotten: until then somebody may still say something about it.
 const REMEMBERED: Duration = Duration::from_secs(7 * 86_400);
 
@@ -128,6 +130,8 @@ struct Episode {
     /// When something was found last.
     seen: EventTime,
     traffic: Traffic,
+    /// Somebody is woken by another one for the same reason.
+    is_told: bool,
 }
 
 impl Episodes {
@@ -145,6 +149,7 @@ impl Episodes {
             return self.quiet(fingerprint, at, &observation, settings);
         }
         let causes = self.causes(about, &observation.findings);
+        let is_told = self.is_told_by_another(about, &observation.findings);
         let open = self.episodes.get_mut(&fingerprint).filter(|episode| episode.goes_on(at, settings));
         let episode = match open {
             Some(episode) => episode,
@@ -156,6 +161,7 @@ impl Episodes {
             }
         };
         episode.alert.muted_until_ms = muted;
+        episode.is_told = is_told;
         Some(episode.update(at, observation, causes))
     }
 
@@ -175,25 +181,29 @@ impl Episodes {
         &self.announced
     }
 
-    /// What may be why these findings came about: what changed upstream shortly before, and topics of which far more or fewer records
-    /// have come since.
+    /// What may be why these findings came about: what the shop has announced, and what changed upstream shortly before.
     fn causes(&self, about: &About, findings: &[Finding]) -> Vec<Cause> {
         let Some(since) = findings.iter().map(|finding| finding.since_ms).min() else { return Vec::new() };
-        let is_why = |alert: &&Alert| {
-            let topic = alert.subject.split(' ').next().unwrap_or_default();
-            alert.kind == AlertKind::Volume && is_near(alert.since_ms, since) && concerns(topic, about)
-        };
-        let of_topic = |alert: &Alert| Cause {
-            kind: "topic".to_owned(),
-            what: alert.title.clone(),
-            at_ms: alert.since_ms,
-        };
-        let volumes = self.open().filter(is_why).map(of_topic);
-        let volumes = volumes.filter(|_| about.kind != AlertKind::Volume);
-        let all = volumes.chain(self.announced.before(since)).chain(self.changes.before(about, since));
-        let mut causes: Vec<Cause> = all.collect();
+        let mut causes: Vec<Cause> =
+            self.announced.before(since).chain(self.changes.before(about, since)).collect();
         causes.sort_by_key(|cause| cause.at_ms.since(since).abs());
         causes
+    }
+
+    /// Whether somebody is woken by another episode for the same reason: where records of one topic stop, or come in crowds, others do,
+    /// and so do the shop's figures.
+    fn is_told_by_another(&self, about: &About, findings: &[Finding]) -> bool {
+        if !matches!(about.kind, AlertKind::Volume | AlertKind::Business) {
+            return false;
+        }
+        let Some(since) = findings.iter().map(|finding| finding.since_ms).min() else { return false };
+        let fingerprint = format!("{:016x}", about.fingerprint());
+        self.open().any(|alert| {
+            alert.kind == AlertKind::Volume
+                && alert.severity == Severity::Page
+                && alert.fingerprint != fingerprint
+                && alert.since_ms.since(since).abs() <= millis(TOGETHER)
+        })
     }
 
     fn quiet(
@@ -311,7 +321,7 @@ impl Episode {
             runbook: format!("docs/runbook.md#{}", about.kind.name()),
         };
         let traffic = Traffic::default();
-        Episode { about: about.clone(), alert, findings: BTreeMap::new(), seen: at, traffic }
+        Episode { about: about.clone(), alert, findings: BTreeMap::new(), seen: at, traffic, is_told: false }
     }
 
     /// Whether what is found at `at` belongs to it.
@@ -335,12 +345,7 @@ impl Episode {
         alert.segment = observation.segment.or_else(|| alert.segment.take());
         alert.share = observation.share;
         for cause in causes {
-            let is_same = |known: &Cause| match &*cause.kind {
-                // the words of a volume's episode change as it goes on
-                "topic" => (&known.kind, known.at_ms) == (&cause.kind, cause.at_ms),
-                _ => *known == cause,
-            };
-            if alert.causes.len() < CAUSES_MAX && !alert.causes.iter().any(is_same) {
+            if alert.causes.len() < CAUSES_MAX && !alert.causes.contains(&cause) {
                 alert.causes.push(cause);
             }
         }
@@ -371,6 +376,7 @@ impl Episode {
         alert.money_minor = self.traffic.money_minor.clone();
         let for_ms = at.since(alert.detected_ms);
         let now = severity(self.about.kind, &alert.findings, alert.share, for_ms);
+        let now = if self.is_told { now.min(Severity::Ticket) } else { now };
         alert.severity = alert.severity.max(now);
         alert.title = title(&self.about, &alert.findings);
         alert.clone()
@@ -507,5 +513,33 @@ mod tests {
         let told: Vec<Finding> = told_once(findings.iter().collect()).into_iter().cloned().collect();
         let line = "fraud: amount_minor is 100 times what it was, as if by another unit, and 4 more";
         assert_eq!(title(&about, &told), line);
+    }
+
+    #[test]
+    fn what_begins_with_a_page_about_a_volume_is_told_and_wakes_nobody_again() {
+        let settings = EpisodeSettings {
+            resolve_after: Duration::from_secs(3_600),
+            reopen_within: Duration::from_secs(7_200),
+        };
+        let gone = |hour: i64| Observation {
+            findings: vec![Finding {
+                effect: -1.0,
+                to: 0.0,
+                since_ms: EventTime(hour * 3_600_000),
+                ..finding("records", Moved::Volume, 9.0)
+            }],
+            share: 1.0,
+            ..Observation::default()
+        };
+        let mut episodes = Episodes::default();
+        let mut told = |kind, subject: &str, hour| {
+            let at = EventTime((hour + 1) * 3_600_000);
+            episodes.observe(&About::new(kind, subject), at, gone(hour), settings).map(|alert| alert.severity)
+        };
+        assert_eq!(told(AlertKind::Volume, "pos", 10), Some(Severity::Page));
+        assert_eq!(told(AlertKind::Volume, "payments channel=store", 10), Some(Severity::Ticket));
+        assert_eq!(told(AlertKind::Business, "business store", 11), Some(Severity::Ticket));
+        assert_eq!(told(AlertKind::Volume, "clickstream", 14), Some(Severity::Page), "hours later");
+        assert_eq!(told(AlertKind::Volume, "pos", 10), Some(Severity::Page), "it is told by no other");
     }
 }

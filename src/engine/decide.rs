@@ -19,7 +19,7 @@ use crate::drift::profile::Profiler;
 use crate::drift::volume::Volumes;
 use crate::event::alert::Change;
 use crate::event::entity::partition_of;
-use crate::event::monitor::{BUSINESS, FRAUD, MonitorEvent, Suspect, SuspectEntity, VOLUMES, monitor_hash};
+use crate::event::monitor::{FRAUD, MonitorEvent, SHOP, Suspect, SuspectEntity, monitor_hash};
 use crate::event::public::{Action, DecisionVector, FraudScore, Reason, Text};
 use crate::event::{Deadline, DecisionEvent, DecisionId, EntityKind, Part, RawOrigin};
 use crate::feature::FeaturePlan;
@@ -220,14 +220,14 @@ impl Decide {
             DecisionEvent::Rules(rules) => self.take_rules(task, rules, fetched.partition.partition, out),
             DecisionEvent::Prediction(said) => self.fold_prediction(task, said, out),
             DecisionEvent::Volume(volume) => {
-                self.send_to_monitor(VOLUMES, &MonitorEvent::Volume(volume.clone()), out);
+                self.send_to_monitor(SHOP, &MonitorEvent::Volume(volume.clone()), out);
             }
             DecisionEvent::Changed(change) => self.tell_of(change, out),
             DecisionEvent::Announced(said) => {
                 self.send_to_all_monitors(&MonitorEvent::Announced((**said).clone()), out);
             }
             DecisionEvent::Minute(part) => {
-                self.send_to_monitor(BUSINESS, &MonitorEvent::Minute(part.clone()), out);
+                self.send_to_monitor(SHOP, &MonitorEvent::Minute(part.clone()), out);
             }
             DecisionEvent::Alert(command) => {
                 // who keeps the alert knows it by its fingerprint

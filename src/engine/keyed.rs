@@ -25,7 +25,7 @@ use crate::event::EntityKind;
 use crate::event::Source;
 use crate::event::alert::Change;
 use crate::event::entity::partition_of;
-use crate::event::monitor::{VOLUMES, monitor_hash};
+use crate::event::monitor::{SHOP, monitor_hash};
 use crate::event::public::{FraudFeatures, LateRecord, Origin};
 use crate::event::{
     Body, ClickCopy, Copy, DecisionEvent, DecisionId, FieldId, Label, LabelCopy, Part, PaymentCopy,
@@ -295,7 +295,7 @@ impl Keyed {
     /// A change upstream, which may be why of an alert.
     fn tell_of(&self, kind: &str, subject: &str, what: &str, at: EventTime, out: &mut Outputs) {
         let change = Change { kind: kind.into(), subject: subject.into(), what: what.into(), at };
-        self.send_about(VOLUMES, &DecisionEvent::Changed(change), out);
+        self.send_about(SHOP, &DecisionEvent::Changed(change), out);
     }
 
     /// Sends on what is for the monitors: everything about one subject stands in one partition of the decision log.
@@ -320,7 +320,7 @@ impl Keyed {
     fn send_volumes(&self, task: &mut KeyedTask, out: &mut Outputs) {
         let Some(watermark) = task.sources.watermark() else { return };
         for volume in task.volumes.close(watermark, self.settings.drift.allowed_lateness) {
-            self.send_about(VOLUMES, &DecisionEvent::Volume(volume), out);
+            self.send_about(SHOP, &DecisionEvent::Volume(volume), out);
         }
     }
 

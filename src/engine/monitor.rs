@@ -10,9 +10,11 @@ use super::inbound;
 use super::outputs::Outputs;
 use super::settings::{FoldSettings, Topology, shape};
 use super::stage::{FoldError, Stage};
-use crate::alert::Episodes;
-use crate::event::alert::{Alert, AlertCommand, AlertKind};
-use crate::event::monitor::{FRAUD, LabelledDecision, MonitorEvent};
+use crate::alert::{Episodes, OF_A_TOPIC};
+use crate::event::DecisionEvent;
+use crate::event::alert::{Alert, AlertCommand, AlertKind, Change};
+use crate::event::entity::partition_of;
+use crate::event::monitor::{FRAUD, LabelledDecision, MonitorEvent, SHOP, monitor_hash};
 use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId};
 use crate::log::position::Offset;
 use crate::log::{Fetched, Start, Topic, TopicPartition};
@@ -216,7 +218,9 @@ impl Monitor {
             let key = format!("{}/{}", window.stream, window.feature);
             out.publish(Topic::DriftFeatures, "tillstream.feature_window.v1", &key, window);
         }
-        alerts.extend(task.volumes.judge(watermark, drift, &mut task.episodes));
+        let volumes = task.volumes.judge(watermark, drift, &mut task.episodes);
+        volumes.iter().filter(|alert| alert.revision == 1).for_each(|alert| self.tell_of(alert, out));
+        alerts.extend(volumes);
         alerts.extend(task.patterns.judge(watermark, &mut task.episodes));
         for minute in task.minutes.close(watermark, drift, &mut task.episodes, &mut alerts) {
             out.publish(
@@ -227,6 +231,15 @@ impl Monitor {
             );
         }
         alerts.iter().for_each(|alert| publish_alert(alert, out));
+    }
+
+    /// That far more or fewer records of a topic come may be why of alerts about anything, which stand elsewhere.
+    fn tell_of(&self, volume: &Alert, out: &mut Outputs) {
+        let topic = volume.subject.split(' ').next().unwrap_or_default();
+        let (kind, what) = (OF_A_TOPIC.into(), volume.title.as_str().into());
+        let change = Change { kind, subject: topic.into(), what, at: volume.since_ms };
+        let partition = partition_of(monitor_hash(SHOP), self.topology.partitions(Topic::Decision));
+        out.event(partition, &DecisionEvent::Changed(change));
     }
 
     /// Publishes the days that have changed, if an hour has begun since, and ends those no label is waited for any longer.

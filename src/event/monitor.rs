@@ -27,11 +27,8 @@ pub const AMOUNT: &str = "amount_minor";
 /// The field that holds what was decided by it.
 pub const DECISION: &str = "decision";
 
-/// As whose everything about volumes is placed.
-pub const VOLUMES: &str = "volumes";
-
-/// As whose everything about the shop's business is placed.
-pub const BUSINESS: &str = "business";
+/// As whose everything about the shop is placed: how many records come, and its figures.
+pub const SHOP: &str = "shop";
 
 /// An event of the monitor log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

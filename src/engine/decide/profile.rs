@@ -4,7 +4,7 @@ use super::{Decide, DecideTask};
 use crate::drift::profile::{Observed, Profiled};
 use crate::engine::outputs::Outputs;
 use crate::event::feature_id;
-use crate::event::monitor::{AMOUNT, DECISION, FRAUD, MODEL_SCORE, MonitorEvent, SCORE, VOLUMES};
+use crate::event::monitor::{AMOUNT, DECISION, FRAUD, MODEL_SCORE, MonitorEvent, SCORE, SHOP};
 use crate::event::public::{Action, FraudScore};
 use crate::fraud::gather::{OpenGather, OwnedContext};
 use std::sync::LazyLock;
@@ -130,7 +130,7 @@ impl Decide {
             self.send_to_monitor(&stream, &MonitorEvent::Profile(profile), out);
         }
         for volume in task.volumes.close(watermark, drift.allowed_lateness) {
-            self.send_to_monitor(VOLUMES, &MonitorEvent::Volume(volume), out);
+            self.send_to_monitor(SHOP, &MonitorEvent::Volume(volume), out);
         }
     }
 }

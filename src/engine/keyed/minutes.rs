@@ -3,7 +3,7 @@
 use super::{Keyed, KeyedTask};
 use crate::business::minutes::{Bought, Minutes, Reached};
 use crate::engine::outputs::Outputs;
-use crate::event::monitor::BUSINESS;
+use crate::event::monitor::SHOP;
 use crate::event::{ClickCopy, ClickName, Copy, DecisionEvent};
 use crate::log::Topic;
 use crate::session::operator::{SessionOutput, Standing};
@@ -34,7 +34,7 @@ impl Keyed {
     pub(super) fn send_minutes(&self, task: &mut KeyedTask, out: &mut Outputs) {
         let Some(watermark) = task.sources.watermark() else { return };
         for part in task.minutes.close(watermark, self.settings.sessions.allowed_lateness) {
-            self.send_about(BUSINESS, &DecisionEvent::Minute(part), out);
+            self.send_about(SHOP, &DecisionEvent::Minute(part), out);
         }
     }
 }
