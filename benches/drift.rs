@@ -25,6 +25,7 @@ use tillstream::event::alert::{Alert, AlertStatus, Severity};
 use tillstream::generate::{Change, GenerateSettings, GeneratedRecord, Generator, PlantedChange, Truth};
 use tillstream::log::{Destination, Headers, LogRecord, Topic};
 use tillstream::time::{EventTime, rfc3339};
+use xxhash_rust::xxh3::Xxh3;
 
 /// The program's allocator.
 #[global_allocator]
@@ -33,12 +34,18 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const DAY_SECONDS: f64 = 86_400.0;
 const WEEK_SECONDS: f64 = 7.0 * DAY_SECONDS;
 const EVENTS_PER_SECOND: f64 = 2.0;
-const RECORDS_PER_ROUND: usize = 1_000;
+const RECORDS_PER_ROUND: u64 = 1_000;
 
 /// When drift is planted: two weeks are learned from, a day and a half is watched before.
 const PLANTED_AT: &str = "15d12h";
 /// How long a run with planted drift is.
 const PLANTED_DAYS: f64 = 20.5;
+/// What stands before it is the same for all that is planted in a shop.
+const PLANTED_SAME_DAYS: f64 = 15.25;
+/// What is told of a drift is told within half a day of a page about it.
+const PAGED_FOR: i64 = 12 * 3_600_000;
+/// When an honest change begins.
+const HONEST_AT: &str = "16d";
 /// The share of payments that are fraud without a pattern, where drift is planted.
 const ORDINARY_FRAUD: f64 = 0.02;
 /// Somebody else's model.
@@ -64,7 +71,8 @@ const PLANTED: [(&str, &str); 14] = [
 
 const STRENGTHS: [&str; 3] = ["weak", "middle", "strong"];
 
-const HONEST: [&str; 3] = ["sale_day", "season", "new_store"];
+/// Honest changes, and for how many days all shops of a seed are the same: a sale day is announced a week before.
+const HONEST: [(&str, f64); 3] = [("sale_day", 8.75), ("season", 15.75), ("new_store", 15.75)];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -80,14 +88,16 @@ fn main() {
 }
 
 /// What a shop is, and for how long it is played.
-struct Run {
+#[derive(Clone)]
+struct Shop {
     seed: u64,
     days: f64,
-    changes: Vec<Change>,
-    has_model: bool,
+    change: Option<Change>,
+    /// Whether there are models and ordinary fraud, which changes are about.
+    has_models: bool,
 }
 
-/// What was told of a run.
+/// What was told of a shop.
 struct Played {
     /// Every revision, in the order in which they came.
     alerts: Vec<Alert>,
@@ -97,13 +107,19 @@ struct Played {
 
 fn stationary(seeds: u64, weeks: u64) {
     let days = weeks as f64 * WEEK_SECONDS / DAY_SECONDS;
-    let runs: Vec<Run> =
-        (1..=seeds).map(|seed| Run { seed, days, changes: Vec::new(), has_model: false }).collect();
+    let shops: Vec<Shop> =
+        (1..=seeds).map(|seed| Shop { seed, days, change: None, has_models: false }).collect();
     let mut pages = 0;
-    for (run, played) in runs.iter().zip(beside_each_other(&runs, play)) {
+    let play = |shop: &Shop| Game::new(shop).play_on();
+    for (shop, played) in shops.iter().zip(beside_each_other(&shops, play)) {
         let episodes = last_revisions(&played.alerts);
         pages += episodes.iter().filter(|alert| alert.severity == Severity::Page).count();
-        println!("seed {}: {} episodes in {weeks} weeks ({:.0} s)", run.seed, episodes.len(), played.seconds);
+        println!(
+            "seed {}: {} episodes in {weeks} weeks ({:.0} s)",
+            shop.seed,
+            episodes.len(),
+            played.seconds
+        );
         episodes.into_iter().for_each(print_episode);
     }
     let months = seeds as f64 * (weeks.saturating_sub(2)) as f64 * WEEK_SECONDS / (30.0 * DAY_SECONDS);
@@ -122,30 +138,31 @@ fn planted(seeds: u64, only: Option<&str>) {
         "| planted | strength | runs | found | paged | to an episode, median | to a page, median | p90 | right segment | right cause | before |"
     );
     println!("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
-    let runs: Vec<Run> = cases
+    let changes: Vec<Change> = cases
         .iter()
-        .flat_map(|(case, strength)| {
+        .map(|(case, strength)| {
             let (kind, more) = case.split_once(':').expect("joined so");
-            let text = format!("{kind}:at={PLANTED_AT},strength={strength},{more}");
-            let change = Change::drift(&text).expect("a drift");
-            (1..=seeds).map(move |seed| Run {
-                seed,
-                days: PLANTED_DAYS,
-                changes: vec![change.clone()],
-                has_model: true,
-            })
+            Change::drift(&format!("{kind}:at={PLANTED_AT},strength={strength},{more}")).expect("a drift")
         })
         .collect();
-    let found = beside_each_other(&runs, |run| Found::of(&play(run)));
-    for ((case, strength), found) in cases.iter().zip(found.chunks(seeds as usize)) {
-        print_row(case.trim_end_matches(':'), strength, found);
+    let shops: Vec<Shop> = (1..=seeds).map(|seed| Shop::with_models(seed, PLANTED_DAYS)).collect();
+    let found = beside_each_other(&shops, |shop| {
+        let until = Until { days: PLANTED_SAME_DAYS, paged_for: None };
+        let history = Game::new(shop).until(&until);
+        let until = Until { days: PLANTED_DAYS, paged_for: Some(PAGED_FOR) };
+        let play = |change: &Change| Found::of(&history.branch(change).until(&until).played());
+        changes.iter().map(play).collect::<Vec<Found>>()
+    });
+    for (place, (case, strength)) in cases.iter().enumerate() {
+        let of_case: Vec<&Found> = found.iter().filter_map(|found| found.get(place)).collect();
+        print_row(case.trim_end_matches(':'), strength, &of_case);
     }
 }
 
-fn print_row(case: &str, strength: &str, found: &[Found]) {
+fn print_row(case: &str, strength: &str, found: &[&Found]) {
     let count = |is_so: fn(&Found) -> bool| found.iter().filter(|found| is_so(found)).count();
     let hours = |of: fn(&Found) -> Option<i64>, part: f64| {
-        let mut times: Vec<i64> = found.iter().filter_map(of).collect();
+        let mut times: Vec<i64> = found.iter().filter_map(|found| of(found)).collect();
         times.sort_unstable();
         let place = ((times.len() as f64 * part).ceil() as usize).max(1) - 1;
         times.get(place).map_or("-".to_owned(), |ms| format!("{:.1} h", *ms as f64 / 3_600_000.0))
@@ -198,25 +215,29 @@ impl Found {
 /// Plants each honest change at each strength, and prints what was told from then on.
 fn honest(seeds: u64, weeks: u64, only: Option<&str>) {
     let days = weeks as f64 * WEEK_SECONDS / DAY_SECONDS;
-    let kinds = HONEST.into_iter().filter(|kind| only.is_none_or(|only| *kind == only));
-    let cases: Vec<(&str, &str)> =
-        kinds.flat_map(|kind| STRENGTHS.map(|strength| (kind, strength))).collect();
-    let runs: Vec<Run> = cases
-        .iter()
-        .flat_map(|(kind, strength)| {
-            let text = format!("{kind}:at=16d,strength={strength}");
-            let change = Change::honest(&text).expect("an honest change");
-            (1..=seeds).map(move |seed| Run { seed, days, changes: vec![change.clone()], has_model: true })
-        })
-        .collect();
-    let played = beside_each_other(&runs, play);
+    let kinds = HONEST.into_iter().filter(|(kind, _)| only.is_none_or(|only| *kind == only));
+    let cases: Vec<(&str, &str, f64)> =
+        kinds.flat_map(|(kind, same_days)| STRENGTHS.map(|strength| (kind, strength, same_days))).collect();
+    let change = |kind: &str, strength: &str| {
+        Change::honest(&format!("{kind}:at={HONEST_AT},strength={strength}")).expect("an honest change")
+    };
+    let shops: Vec<Shop> = (1..=seeds).map(|seed| Shop::with_models(seed, days)).collect();
+    let played = beside_each_other(&shops, |shop| {
+        let (mut history, mut played) = (Game::new(shop), Vec::new());
+        for (kind, strength, same_days) in &cases {
+            history = history.until(&Until { days: *same_days, paged_for: None });
+            played.push(history.branch(&change(kind, strength)).play_on());
+        }
+        played
+    });
     println!("| honest | strength | runs of {weeks} weeks | pages | tickets | before |");
     println!("|---|---|---:|---:|---:|---:|");
     let mut told = Vec::new();
-    for ((kind, strength), played) in cases.iter().zip(played.chunks(seeds as usize)) {
+    for (place, (kind, strength, _)) in cases.iter().enumerate() {
+        let played: Vec<&Played> = played.iter().filter_map(|played| played.get(place)).collect();
         let since = |played: &Played| played.truth.first().map_or(EventTime::MAX, |change| change.at_ms);
         let episodes = || {
-            played.iter().flat_map(|of| last_revisions(&of.alerts).into_iter().map(move |alert| (of, alert)))
+            played.iter().flat_map(|of| last_revisions(&of.alerts).into_iter().map(move |alert| (*of, alert)))
         };
         let count = |severity: Severity| {
             episodes()
@@ -239,17 +260,17 @@ fn honest(seeds: u64, weeks: u64, only: Option<&str>) {
     }
 }
 
-/// What `of` makes of each run, in their order.
-fn beside_each_other<T: Send>(runs: &[Run], of: impl Fn(&Run) -> T + Sync) -> Vec<T> {
+/// What `of` makes of each shop, in their order.
+fn beside_each_other<T: Send>(shops: &[Shop], of: impl Fn(&Shop) -> T + Sync) -> Vec<T> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let (next, done) = (Mutex::new(0..runs.len()), Mutex::new(BTreeMap::new()));
+    let (next, done) = (Mutex::new(0..shops.len()), Mutex::new(BTreeMap::new()));
     std::thread::scope(|scope| {
-        for _ in 0..threads.min(runs.len()) {
+        for _ in 0..threads.min(shops.len()) {
             scope.spawn(|| {
                 loop {
                     let Some(place) = next.lock().expect("no thread panicked").next() else { return };
-                    let Some(run) = runs.get(place) else { return };
-                    let made = of(run);
+                    let Some(shop) = shops.get(place) else { return };
+                    let made = of(shop);
                     done.lock().expect("no thread panicked").insert(place, made);
                 }
             });
@@ -303,44 +324,132 @@ fn config(has_model: bool) -> Config {
     resolve(&tree, Path::new(".")).expect("the defaults are good")
 }
 
-/// What is told of so many days of a shop.
-fn play(run: &Run) -> Played {
-    let begun = Instant::now();
-    let config = config(run.has_model);
-    let mut engine =
-        Engine::new(&config.fold, config.partitions, config.idle_timeout, config.decision_deadline);
-    let is_changed = !run.changes.is_empty();
-    let settings = GenerateSettings {
-        seed: run.seed,
-        events: (run.days * DAY_SECONDS * EVENTS_PER_SECOND) as u64,
-        events_per_second: EVENTS_PER_SECOND,
-        labelled: 0.3,
-        is_whole: true,
-        ordinary_fraud: if is_changed { ORDINARY_FRAUD } else { 0.0 },
-        foreign_model: is_changed.then(|| FOREIGN_MODEL.to_owned()),
-        changes: run.changes.clone(),
-        ..GenerateSettings::default()
-    };
-    let mut generator = Generator::new(settings);
-    let mut alerts = Vec::new();
-    for (number, record) in generator.by_ref().enumerate() {
-        feed(&mut engine, record);
-        if (number + 1) % RECORDS_PER_ROUND == 0 {
-            engine.round().expect("memory does not fail");
-            engine.take_public(|partition, record| {
-                // planted card testers are there, and are told of
-                if Topic::ALERTS.contains(&partition.topic) && partition.topic != Topic::AlertsFraud {
-                    let value = record.value.as_deref().expect("an alert");
-                    alerts.push(serde_json::from_slice(value).expect("an alert"));
-                }
-            });
+impl Shop {
+    /// One that changes are planted in.
+    fn with_models(seed: u64, days: f64) -> Shop {
+        Shop { seed, days, change: None, has_models: true }
+    }
+
+    fn traffic(&self) -> Generator {
+        Generator::new(GenerateSettings {
+            seed: self.seed,
+            events: (self.days * DAY_SECONDS * EVENTS_PER_SECOND) as u64,
+            events_per_second: EVENTS_PER_SECOND,
+            labelled: 0.3,
+            is_whole: true,
+            ordinary_fraud: if self.has_models { ORDINARY_FRAUD } else { 0.0 },
+            foreign_model: self.has_models.then(|| FOREIGN_MODEL.to_owned()),
+            changes: self.change.iter().cloned().collect(),
+            ..GenerateSettings::default()
+        })
+    }
+}
+
+/// How long a shop is played.
+struct Until {
+    days: f64,
+    /// Or until so many milliseconds after a page.
+    paged_for: Option<i64>,
+}
+
+/// A shop that is being played.
+struct Game {
+    shop: Shop,
+    traffic: Generator,
+    engine: Engine,
+    /// Records so far, and a hash of them.
+    records: u64,
+    hash: Xxh3,
+    alerts: Vec<Alert>,
+    begun: Instant,
+}
+
+impl Game {
+    fn new(shop: &Shop) -> Game {
+        let config = config(shop.has_models);
+        Game {
+            shop: shop.clone(),
+            traffic: shop.traffic(),
+            engine: Engine::new(
+                &config.fold,
+                config.partitions,
+                config.idle_timeout,
+                config.decision_deadline,
+            ),
+            records: 0,
+            hash: Xxh3::new(),
+            alerts: Vec::new(),
+            begun: Instant::now(),
         }
     }
-    let truth = generator.truth().iter().filter_map(|truth| match truth {
-        Truth::Change(change) => Some(change.clone()),
-        _ => None,
-    });
-    Played { alerts, truth: truth.collect(), seconds: begun.elapsed().as_secs_f64() }
+
+    /// The same history, and then a change.
+    fn branch(&self, change: &Change) -> Game {
+        let shop = Shop { change: Some(change.clone()), ..self.shop.clone() };
+        let (mut traffic, mut hash) = (shop.traffic(), Xxh3::new());
+        for record in traffic.by_ref().take(self.records as usize) {
+            hash.update(&record.value);
+        }
+        assert_eq!(hash.digest(), self.hash.digest(), "nothing has changed before");
+        let engine = self.engine.branch();
+        let begun = Instant::now();
+        Game { shop, traffic, engine, records: self.records, hash, alerts: self.alerts.clone(), begun }
+    }
+
+    fn until(mut self, until: &Until) -> Game {
+        let end = (until.days * DAY_SECONDS * EVENTS_PER_SECOND) as u64;
+        while self.records < end {
+            let Some(record) = self.traffic.next() else { break };
+            self.hash.update(&record.value);
+            let now = EventTime(record.timestamp_ms);
+            feed(&mut self.engine, record);
+            self.records += 1;
+            if self.records.is_multiple_of(RECORDS_PER_ROUND) {
+                self.round();
+                if until.paged_for.is_some_and(|ms| self.is_paged_since(now.0 - ms)) {
+                    break;
+                }
+            }
+        }
+        self
+    }
+
+    fn round(&mut self) {
+        self.engine.round().expect("memory does not fail");
+        let alerts = &mut self.alerts;
+        self.engine.take_public(|partition, record| {
+            // planted card testers are there, and are told of
+            if Topic::ALERTS.contains(&partition.topic) && partition.topic != Topic::AlertsFraud {
+                let value = record.value.as_deref().expect("an alert");
+                alerts.push(serde_json::from_slice(value).expect("an alert"));
+            }
+        });
+    }
+
+    /// What was planted, once it has begun.
+    fn truth(&self) -> impl Iterator<Item = &PlantedChange> {
+        self.traffic.truth().iter().filter_map(|truth| match truth {
+            Truth::Change(change) => Some(change),
+            _ => None,
+        })
+    }
+
+    /// Whether somebody was woken by what was planted, by then.
+    fn is_paged_since(&self, time_ms: i64) -> bool {
+        let page = |alert: &&Alert| alert.severity == Severity::Page && alert.as_of_ms.0 <= time_ms;
+        let Some(truth) = self.truth().next() else { return false };
+        self.alerts.iter().filter(page).any(|alert| truth.is_told_by(alert, FOREIGN_MODEL))
+    }
+
+    fn play_on(self) -> Played {
+        let until = Until { days: self.shop.days, paged_for: None };
+        self.until(&until).played()
+    }
+
+    fn played(self) -> Played {
+        let truth = self.truth().cloned().collect();
+        Played { alerts: self.alerts, truth, seconds: self.begun.elapsed().as_secs_f64() }
+    }
 }
 
 fn feed(engine: &mut Engine, record: GeneratedRecord) {

@@ -24,6 +24,7 @@ pub struct Cadence {
 }
 
 /// Where the checkpoints of one task stand.
+#[derive(Clone)]
 pub(super) struct Checkpointing {
     progress: Progress,
     cut_at: ProcessingTime,
@@ -49,6 +50,7 @@ pub struct SavedSoFar {
     pub bytes: u64,
 }
 
+#[derive(Clone)]
 enum Progress {
     /// None is under way.
     Resting,

@@ -49,7 +49,7 @@ pub struct Decide {
 }
 
 /// The state of one partition of the decision log.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct DecideTask {
     /// The sources and the watermark.
     pub sources: Sources,

@@ -83,7 +83,7 @@ struct EntityFeatures {
 }
 
 /// The state of one partition of the entity log.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct KeyedTask {
     /// The sources and the watermark.
     pub sources: Sources,
@@ -119,7 +119,7 @@ pub struct KeyedTask {
 }
 
 /// Memory that is used again from event to event; empty between them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Scratch {
     session_outputs: Vec<SessionOutput>,
     day_outputs: Vec<DayOutput>,
@@ -129,7 +129,7 @@ struct Scratch {
 }
 
 /// Visitors of whom a click was applied in the current record, in the order of their first.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Touched {
     keys: Vec<OwnedEntityKey>,
     places: HashTable<usize>,

@@ -47,7 +47,7 @@ pub struct Monitor {
 }
 
 /// The state of one partition of the monitor log.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct MonitorTask {
     /// The sources and the watermark.
     pub sources: Sources,

@@ -17,7 +17,7 @@ use serde::Serialize;
 ///
 /// Each output of one input offset has an index there, counted over all kinds of output: a function
 /// of the log's prefix alone. What lies at or below the committed position is not kept.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Outputs {
     source_topic: u32,
     source_partition: u32,

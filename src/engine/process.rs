@@ -179,6 +179,22 @@ impl Engine {
         engine
     }
 
+    /// Another engine that has had the same history, and goes on by itself.
+    #[must_use]
+    pub fn branch(&self) -> Engine {
+        let broker = self.broker.borrow().clone().shared();
+        Engine {
+            topology: self.topology.clone(),
+            fold: self.fold,
+            ingest: self.ingest.branch(|log| log.over(&broker)),
+            keyed: self.keyed.branch(|log| log.over(&broker)),
+            decide: self.decide.branch(|log| log.over(&broker)),
+            monitor: self.monitor.branch(|log| log.over(&broker)),
+            read: self.read.clone(),
+            broker,
+        }
+    }
+
     /// The broker, for producing raw records and setting the time.
     #[must_use]
     pub fn broker(&self) -> &SharedBroker {

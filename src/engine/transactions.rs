@@ -5,7 +5,7 @@ use crate::log::position::Offset;
 use std::collections::VecDeque;
 
 /// Public records of one task, in the order in which they were made.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Waiting {
     /// Each with an offset at or above that of the input which made it, never falling.
     records: VecDeque<(Offset, Append)>,

@@ -80,6 +80,7 @@ pub enum WorkerError {
 }
 
 /// One partition that this worker owns.
+#[derive(Clone)]
 struct Owned<T> {
     task: T,
     outputs: Outputs,
@@ -165,6 +166,37 @@ impl<S: Stage, L: Log> Worker<S, L> {
         self.storage = storage;
         self.cadence = Some(cadence);
         self
+    }
+
+    /// Another life of the same number, over what `log` makes of this one's log: it goes on from here, without checkpoints. Between two
+    /// cycles, when nothing arrives.
+    pub(super) fn branch(&self, log: impl FnOnce(&L) -> L) -> Worker<S, L>
+    where
+        S: Clone,
+        S::Task: Clone,
+    {
+        debug_assert!(self.arriving.is_empty(), "a task is being put back");
+        Worker {
+            stage: self.stage.clone(),
+            log: log(&self.log),
+            settings: self.settings.clone(),
+            owned: self.owned.clone(),
+            arriving: BTreeMap::new(),
+            searches: self.searches,
+            is_restoring: false,
+            storage: Box::<NoCheckpoints>::default(),
+            cadence: None,
+            joined: self.joined.clone(),
+            epochs: self.epochs.clone(),
+            committed_at: self.committed_at,
+            deadlines: self.deadlines.clone(),
+            is_transactional: self.is_transactional,
+            to_transact: self.to_transact.clone(),
+            transact_again_at: self.transact_again_at,
+            lost: self.lost,
+            polled: Vec::new(),
+            acknowledgements: Vec::new(),
+        }
     }
 
     /// One cycle. Returns how many records were folded.

@@ -219,7 +219,7 @@ fn le_u64(bytes: &[u8]) -> u64 {
 }
 
 /// Collects the events of a frame: for each, the position and its bytes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct EventsWriter {
     bytes: Vec<u8>,
     count: u32,

@@ -45,6 +45,18 @@ impl MemoryLog {
         }
     }
 
+    /// The same member over a copy of its broker.
+    #[must_use]
+    pub fn over(&self, broker: &SharedBroker) -> MemoryLog {
+        MemoryLog {
+            broker: broker.clone(),
+            group: self.group.clone(),
+            life: self.life,
+            transactional_id: self.transactional_id.clone(),
+            positions: self.positions.clone(),
+        }
+    }
+
     /// As [`MemoryLog::join`], with transactions: whoever had them under `transactional_id` before has none any more, and
     /// what it left open is ended before the group is joined.
     #[must_use]

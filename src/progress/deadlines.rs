@@ -7,7 +7,7 @@ use crate::time::ProcessingTime;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A timer for each open gather. All operations are O(log n); asking what is due costs only what is due.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Deadlines {
     armed: BTreeMap<(TopicPartition, DecisionId), Armed>,
     by_time: BTreeSet<(ProcessingTime, TopicPartition, DecisionId)>,

@@ -10,7 +10,7 @@ use crate::log::position::Offset;
 use crate::time::ProcessingTime;
 use std::collections::{BTreeMap, VecDeque};
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Epoch {
     outstanding: u64,
     opened: ProcessingTime,
@@ -18,7 +18,7 @@ struct Epoch {
 }
 
 /// The epochs of one life that are not yet done.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Epochs {
     first: u64,
     epochs: VecDeque<Epoch>,

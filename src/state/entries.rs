@@ -10,7 +10,7 @@ const DELETED: u32 = u32::MAX;
 const HEAD_BYTES: usize = 8;
 
 /// Entries, back to back.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Entries {
     bytes: Vec<u8>,
 }

@@ -119,7 +119,7 @@ pub enum Tracking {
 }
 
 /// Values by key. A value is changed only through [`KeyedState::update`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct KeyedState<K, V> {
     index: HashTable<Entry>,
     slots: Slots<K, V>,
@@ -167,7 +167,7 @@ impl Place {
 }
 
 /// What was written since the last cut, and what of the last cut is still to be encoded.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Changes {
     /// The current one; that of the last cut is one less.
     generation: u32,

@@ -14,12 +14,12 @@ pub(super) struct RestoredPlace {
 }
 
 /// Blocks of entries as checkpoints held them. One is let go when nothing in it is needed any more.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Restored {
     pub(super) blocks: Vec<Block>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Block {
     pub(super) bytes: Bytes,
     /// How many of its entries are needed, and how many were.

@@ -11,7 +11,7 @@ pub(super) const SETTLED: u32 = 0;
 /// Slots in a chunk. Chunks are never moved, so a table grows without copying what it holds.
 const CHUNK_SLOTS: usize = 1024;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Slot<K, V> {
     pub(super) key: K,
     /// None: the key was deleted, and the next checkpoint has to say so.
@@ -20,7 +20,7 @@ pub(super) struct Slot<K, V> {
     pub(super) generation: u32,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Slots<K, V> {
     pub(super) chunks: Vec<Vec<Option<Slot<K, V>>>>,
     free: Vec<u32>,

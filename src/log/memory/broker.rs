@@ -68,13 +68,13 @@ struct OpenTransaction {
     prepared: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct HeldAppend {
     ticket: u64,
     record: Arc<LogRecord>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct HeldCommit {
     group: String,
     life: Life,
@@ -82,7 +82,7 @@ struct HeldCommit {
 }
 
 /// Topics, groups and transactions.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Broker {
     topics: BTreeMap<Topic, Vec<Partition>>,
     groups: BTreeMap<String, Group>,

@@ -13,7 +13,7 @@ use crate::log::{Polled, Topic, TopicPartition};
 use crate::rules_of_the_protocol::{Rule, without};
 use std::collections::{BTreeMap, BTreeSet};
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Group {
     pub(super) topics: Vec<Topic>,
     members: Vec<Life>,

@@ -15,7 +15,7 @@ enum Entry {
 }
 
 /// A partition.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Partition {
     first: Offset,
     entries: VecDeque<Entry>,
