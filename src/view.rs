@@ -24,7 +24,8 @@ use changes::KnownChanges;
 use heads::{
     FeaturesHead, LabelHead, MinuteHead, QualityHead, RunningHead, ScoreHead, SessionHead, WindowHead,
 };
-use lately::{Decisions, Series};
+use lately::Decisions;
+pub use lately::Series;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -256,6 +257,8 @@ pub struct View {
     pub windows: Series<WindowKey>,
     /// Records of `quality.fraud`: day, score.
     pub quality: Series<(EventTime, Box<str>)>,
+    /// Records of `quality.expected`: day, score.
+    pub expected: Series<(EventTime, Box<str>)>,
     payload_bytes_max: usize,
 }
 
@@ -279,12 +282,13 @@ impl View {
             minutes: Series::new(MINUTES_MAX),
             windows: Series::new(WINDOWS_MAX),
             quality: Series::new(QUALITY_MAX),
+            expected: Series::new(QUALITY_MAX),
             payload_bytes_max: settings.payload_bytes_max,
         }
     }
 
     /// The topics it is built from.
-    pub const TOPICS: [Topic; 13] = [
+    pub const TOPICS: [Topic; 14] = [
         Topic::ScoresFraud,
         Topic::LabelledFraud,
         Topic::FeaturesFraud,
@@ -298,6 +302,7 @@ impl View {
         Topic::BusinessMinutes,
         Topic::DriftFeatures,
         Topic::QualityFraud,
+        Topic::QualityExpected,
     ];
 
     /// The running session of a visitor: a record of `features.session`; none if it is known to have ended.
@@ -444,6 +449,11 @@ impl View {
                 let new = published(head.day_ms);
                 let key = (head.day_ms, boxed(head.score));
                 Ok(self.quality.take(key, new.clone()).then_some(News::Quality(new)))
+            }
+            Topic::QualityExpected => {
+                let head: QualityHead<'_> = read(json)?;
+                self.expected.take((head.day_ms, boxed(head.score)), published(head.day_ms));
+                Ok(None)
             }
             Topic::LabelledFraud => {
                 let head: LabelHead<'_> = read(json)?;

@@ -18,9 +18,9 @@ use tillstream::codec::rules::RulesPublished;
 use tillstream::codec::{Reject, RejectReason};
 use tillstream::event::alert::Alert;
 use tillstream::event::public::{
-    BusinessMinute, DecisionVector, FeatureWindow, FraudFeatures, FraudScore, LabelledPrediction,
-    LabelledScore, LateRecord, PushedRecommendations, ScoreQuality, SessionFeatures, SessionRecord,
-    StoreDayRecord,
+    BusinessMinute, DecisionVector, ExpectedQuality, FeatureWindow, FraudFeatures, FraudScore,
+    LabelledPrediction, LabelledScore, LateRecord, PushedRecommendations, ScoreQuality, SessionFeatures,
+    SessionRecord, StoreDayRecord,
 };
 
 const BYTES_MAX: usize = 1 << 20;
@@ -313,7 +313,7 @@ fn public<T: Serialize + DeserializeOwned>(contract: &str) {
 type Contract = (&'static str, fn(&str));
 
 /// Every contract of what goes out, with its test.
-const PUBLIC: [Contract; 14] = [
+const PUBLIC: [Contract; 15] = [
     ("session", public::<SessionRecord<'static>>),
     ("session_features", public::<SessionFeatures<'static>>),
     ("fraud_features", public::<FraudFeatures<'static>>),
@@ -322,6 +322,7 @@ const PUBLIC: [Contract; 14] = [
     ("labelled_prediction", public::<LabelledPrediction<'static>>),
     ("decision_vector", public::<DecisionVector<'static>>),
     ("score_quality", public::<ScoreQuality<'static>>),
+    ("expected_quality", public::<ExpectedQuality<'static>>),
     ("alert", public::<Alert>),
     ("feature_window", public::<FeatureWindow>),
     ("late", public::<LateRecord<'static>>),

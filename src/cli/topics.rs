@@ -171,6 +171,7 @@ const FILES: [&str; Topic::ALL.len()] = [
     include_str!("../../topics/labelled.predictions.yaml"),
     include_str!("../../topics/vectors.fraud.yaml"),
     include_str!("../../topics/quality.fraud.yaml"),
+    include_str!("../../topics/quality.expected.yaml"),
     include_str!("../../topics/business.days.yaml"),
     include_str!("../../topics/business.minutes.yaml"),
     include_str!("../../topics/drift.features.yaml"),

@@ -14,13 +14,14 @@ use crate::alert::{Episodes, OF_A_TOPIC};
 use crate::event::DecisionEvent;
 use crate::event::alert::{Alert, AlertCommand, AlertKind, Change};
 use crate::event::entity::partition_of;
-use crate::event::monitor::{FRAUD, LabelledDecision, MonitorEvent, SHOP, monitor_hash};
+use crate::event::monitor::{FRAUD, LabelledDecision, MODEL_SCORE, MonitorEvent, SCORE, SHOP, monitor_hash};
 use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId};
 use crate::log::position::Offset;
 use crate::log::{Fetched, Start, Topic, TopicPartition};
 use crate::monitor::business::ShopMinutes;
 use crate::monitor::concept::Concept;
-use crate::monitor::drift::{Fields, Judged, Windows};
+use crate::monitor::drift::{Fields, Judged, WindowScores, Windows};
+use crate::monitor::expected::Expected;
 use crate::monitor::pattern::Patterns;
 use crate::monitor::quality::{Day, day_of, end_of};
 use crate::monitor::volume::VolumeWatch;
@@ -63,6 +64,8 @@ pub struct MonitorTask {
     ahead: BTreeMap<EventTime, Vec<LabelledDecision<'static>>>,
     /// By name of the score and day of the payment, until no label is waited for any longer.
     days: BTreeMap<(Cow<'static, str>, i64), Day>,
+    /// How good scores are expected to be, by name of the score.
+    expected: BTreeMap<Cow<'static, str>, Expected>,
     /// What the model has learned.
     learning: Option<Learning>,
     /// The hour of event time of the last publication.
@@ -110,6 +113,7 @@ impl MonitorTask {
             && self.after_the_end == other.after_the_end
             && self.ahead == other.ahead
             && self.days == other.days
+            && self.expected == other.expected
             && self.published == other.published
             && self.learning == other.learning
             && self.concepts == other.concepts
@@ -213,11 +217,13 @@ impl Monitor {
     fn judge_windows(&self, task: &mut MonitorTask, out: &mut Outputs) {
         let Some(watermark) = task.sources.watermark() else { return };
         let drift = &self.settings.drift;
-        let Judged { mut alerts, windows } = task.windows.judge(watermark, drift, &mut task.episodes, self);
+        let Judged { mut alerts, windows, scores } =
+            task.windows.judge(watermark, drift, &mut task.episodes, self);
         for window in &windows {
             let key = format!("{}/{}", window.stream, window.feature);
             out.publish(Topic::DriftFeatures, "tillstream.feature_window.v1", &key, window);
         }
+        scores.iter().for_each(|scores| self.expect(task, scores));
         let volumes = task.volumes.judge(watermark, drift, &mut task.episodes);
         volumes.iter().filter(|alert| alert.revision == 1).for_each(|alert| self.tell_of(alert, out));
         alerts.extend(volumes);
@@ -231,6 +237,20 @@ impl Monitor {
             );
         }
         alerts.iter().for_each(|alert| publish_alert(alert, out));
+    }
+
+    /// Takes note of the scores of a window, of which it is not known yet what they were about.
+    fn expect(&self, task: &mut MonitorTask, scores: &WindowScores) {
+        let name = match (&*scores.stream, scores.field) {
+            (FRAUD, SCORE) => Cow::Borrowed(FRAUD),
+            (FRAUD, MODEL_SCORE) => match &self.settings.model {
+                Some(model) => Cow::Owned(model.name().to_owned()),
+                None => return,
+            },
+            (elsewhere, SCORE) => Cow::Owned(elsewhere.to_owned()),
+            _ => return,
+        };
+        task.expected.entry(name).or_default().scored(scores.start, &scores.scores);
     }
 
     /// That far more or fewer records of a topic come may be why of alerts about anything, which stand elsewhere.
@@ -259,6 +279,11 @@ impl Monitor {
             }
             !is_final
         });
+        for (score, expected) in &mut task.expected {
+            for record in expected.publish(score, as_of, |day| self.is_over(day, hour)) {
+                out.publish(Topic::QualityExpected, "tillstream.expected_quality.v1", score, &record);
+            }
+        }
         true
     }
 
@@ -291,6 +316,9 @@ impl Monitor {
             concept.take(labelled, drift);
         }
         let is_open = !task.published.is_some_and(|hour| self.is_over(day, hour));
+        let is_positive = labelled.outcome.is_positive();
+        let expected = task.expected.entry(of.clone()).or_default();
+        expected.labelled(day, labelled.score, is_positive, is_open);
         if is_open {
             task.days.entry((of, day)).or_default().add(labelled);
         } else {
@@ -307,6 +335,8 @@ impl Monitor {
                 let concept = task.concepts.entry(Cow::Owned(model.name().to_owned())).or_default();
                 concept.take_score(&of_model, drift);
             }
+            let expected = task.expected.entry(Cow::Owned(model.name().to_owned())).or_default();
+            expected.labelled(day, score, is_positive, is_open);
             if is_open {
                 task.days.entry((Cow::Owned(model.name().to_owned()), day)).or_default().add(&of_model);
             }
@@ -367,6 +397,7 @@ impl Stage for Monitor {
 
     const PUBLISHES: &'static [Topic] = &[
         Topic::QualityFraud,
+        Topic::QualityExpected,
         Topic::DriftFeatures,
         Topic::BusinessMinutes,
         Topic::AlertsDrift,

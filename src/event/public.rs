@@ -300,6 +300,57 @@ pub struct LabelledPrediction<'a> {
     pub label_id: Text<'a>,
 }
 
+/// How good the scores of one day are expected to be, from what scores like them turned out to be. Topic `quality.expected`, key = name of
+/// the score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedQuality<'a> {
+    /// Which score: `fraud`, or the name of a model.
+    pub score: Text<'a>,
+    /// The beginning of the day (UTC) on which they were given.
+    pub day_ms: EventTime,
+    /// 1 for the first publication of this day, then one more each time.
+    pub revision: u32,
+    /// No label of this day is waited for any longer: what was expected stands beside what was measured.
+    pub is_final: bool,
+    /// The hour of event time that had begun when this was published.
+    pub as_of_ms: EventTime,
+    /// Scores of the day so far: all of them, whether or not they have a label.
+    pub scored: u64,
+    /// Of these, how many have a label.
+    pub labelled: u64,
+    /// How many of the highest scores `precision_at_k` looks at.
+    pub k: u64,
+    /// From how many labels the rates are known; old ones count for less.
+    pub calibrated_by: u64,
+    /// With how many days that are final such expectations were compared; old ones count for less. 0: the error is a computed one.
+    pub compared_days: u64,
+    /// `positive_rate`, `average_precision`, `precision_at_k`, `log_loss`, `brier`.
+    pub figures: BTreeMap<Text<'a>, ExpectedFigure>,
+}
+
+/// What is expected of a figure.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedFigure {
+    /// Over all scores of the day.
+    pub expected: f64,
+    /// One standard error of it, in the figure's own unit.
+    pub error: f64,
+    /// Of a day that is final and has labels: over the scores that have one.
+    pub of_labelled: Option<LabelledFigure>,
+}
+
+/// A figure over the scores that have a label.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelledFigure {
+    /// What was expected of them.
+    pub expected: f64,
+    /// What their labels say.
+    pub measured: f64,
+}
+
 /// The vector that a decision used. Topic `vectors.fraud`, key = decision id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

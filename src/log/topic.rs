@@ -26,6 +26,7 @@ pub enum Topic {
     LabelledPredictions,
     VectorsFraud,
     QualityFraud,
+    QualityExpected,
     BusinessDays,
     BusinessMinutes,
     DriftFeatures,
@@ -39,7 +40,7 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Topic; 31] = [
+    pub const ALL: [Topic; 32] = [
         Topic::Clickstream,
         Topic::Payments,
         Topic::Labels,
@@ -62,6 +63,7 @@ impl Topic {
         Topic::LabelledPredictions,
         Topic::VectorsFraud,
         Topic::QualityFraud,
+        Topic::QualityExpected,
         Topic::BusinessDays,
         Topic::BusinessMinutes,
         Topic::DriftFeatures,
@@ -87,7 +89,7 @@ impl Topic {
         Topic::Linked,
     ];
     /// The public topics.
-    pub const PUBLIC: [Topic; 17] = [
+    pub const PUBLIC: [Topic; 18] = [
         Topic::Sessions,
         Topic::FeaturesSession,
         Topic::FeaturesFraud,
@@ -96,6 +98,7 @@ impl Topic {
         Topic::LabelledPredictions,
         Topic::VectorsFraud,
         Topic::QualityFraud,
+        Topic::QualityExpected,
         Topic::BusinessDays,
         Topic::BusinessMinutes,
         Topic::DriftFeatures,
@@ -141,6 +144,7 @@ impl Topic {
             Topic::LabelledPredictions => "labelled.predictions",
             Topic::VectorsFraud => "vectors.fraud",
             Topic::QualityFraud => "quality.fraud",
+            Topic::QualityExpected => "quality.expected",
             Topic::BusinessDays => "business.days",
             Topic::BusinessMinutes => "business.minutes",
             Topic::DriftFeatures => "drift.features",

@@ -9,10 +9,13 @@ mod shown;
 
 use crate::alert::{About, Announced, EpisodeSettings, Episodes, Traffic};
 use crate::drift::DriftSettings;
-use crate::drift::profile::{Profile, Segment, WindowProfile};
+use crate::drift::profile::{Profile, Segment, Sketch, WindowProfile};
 use crate::drift::reference::seasonal::Grain;
 use crate::drift::reference::{Reference, sketch_of};
+use crate::drift::sketch::NumericSketch;
 use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind};
+use crate::event::feature_id;
+use crate::event::monitor::{MODEL_SCORE, SCORE};
 use crate::event::public::FeatureWindow;
 use crate::time::EventTime;
 use crate::windows::OpenWindows;
@@ -76,6 +79,21 @@ pub struct Judged {
     pub alerts: Vec<Alert>,
     /// What each field looked like.
     pub windows: Vec<FeatureWindow>,
+    /// The scores that were given.
+    pub scores: Vec<WindowScores>,
+}
+
+/// The scores that were given in a window.
+#[derive(Debug)]
+pub struct WindowScores {
+    /// The stream, and the field of it.
+    pub stream: Box<str>,
+    /// See [`WindowScores::stream`].
+    pub field: &'static str,
+    /// The beginning of the window.
+    pub start: EventTime,
+    /// The scores.
+    pub scores: NumericSketch,
 }
 
 /// What is known of a field by its name, beside its values.
@@ -118,6 +136,7 @@ impl Windows {
                 stream.learn((&name, start), &profiles, (settings, episodes.announced()), fields);
                 stream.mark_moving(&mut shown, settings.threshold(stream.tests(start, settings)));
                 judged.windows.extend(shown);
+                judged.scores.extend(scores_of(&name, start, &profiles));
                 let at = start.plus(settings.window);
                 let is_usual = !episodes.announced().lasted(stream.odd_since.unwrap_or(at), at);
                 let observation = stream.observation((&name, at), (settings, is_usual), fields);
@@ -158,6 +177,7 @@ impl Stream {
         fields: &impl Fields,
     ) {
         let threshold = settings.threshold(self.tests(start, settings));
+        let (is_odd, end) = (self.odd_since.is_some(), start.plus(settings.window));
         for (segment, profile) in profiles {
             self.begin_to_know(name, (segment.as_ref(), profile), start, fields);
             let traffic = self.traffic.entry(segment.clone()).or_default();
@@ -166,7 +186,6 @@ impl Stream {
                 traffic.pop_first();
             }
         }
-        let (is_odd, end) = (self.odd_since.is_some(), start.plus(settings.window));
         // fields of a segment stand together
         let mut of: Option<(&Option<Segment>, Option<&Profile>)> = None;
         for (key, known) in &mut self.fields {
@@ -236,6 +255,15 @@ impl Stream {
             .for_each(|(_, window)| sum.add(window));
         sum
     }
+}
+
+/// The scores in a window of a stream: those that counted, and those of the model that learns here.
+fn scores_of(stream: &str, start: EventTime, profiles: &Profiles) -> impl Iterator<Item = WindowScores> {
+    let whole = profiles.get(&None);
+    [SCORE, MODEL_SCORE].into_iter().filter_map(move |field| {
+        let Sketch::Numbers(scores) = sketch_of(whole?, feature_id(field))? else { return None };
+        Some(WindowScores { stream: stream.into(), field, start, scores: scores.clone() })
+    })
 }
 
 fn traffic_of(profile: &Profile) -> Traffic {

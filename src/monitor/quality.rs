@@ -19,7 +19,7 @@ pub const K: u64 = 100;
 /// Into so many groups of equal size scores are cut for the calibration error.
 const CALIBRATION_GROUPS: u64 = 10;
 /// What the logarithmic loss takes a score for that is 0 or 1: nothing is that certain.
-const CERTAIN: f64 = 1e-6;
+pub(super) const CERTAIN: f64 = 1e-6;
 const DAY_MS: i64 = 86_400_000;
 
 /// The scores of one day (UTC, by the time of the payment) that have a label.
@@ -67,10 +67,16 @@ pub fn day_of(time: EventTime) -> i64 {
     time.0.div_euclid(DAY_MS)
 }
 
+/// When a day begins.
+#[must_use]
+pub fn start_of(day: i64) -> EventTime {
+    EventTime(day.saturating_mul(DAY_MS))
+}
+
 /// When a day is over.
 #[must_use]
 pub fn end_of(day: i64) -> EventTime {
-    EventTime(day.saturating_add(1).saturating_mul(DAY_MS))
+    start_of(day.saturating_add(1))
 }
 
 impl Day {
@@ -118,7 +124,7 @@ impl Day {
         let mean = |sum: f64| sum / all.all() as f64;
         Some(ScoreQuality {
             score: Cow::Borrowed(score),
-            day_ms: EventTime(day.saturating_mul(DAY_MS)),
+            day_ms: start_of(day),
             revision: self.revision,
             is_final,
             as_of_ms: as_of,

@@ -186,6 +186,7 @@ fn routes_of(state: &ApiState) -> OpenApiRouter<ApiState> {
         .routes(routes!(overview::fields))
         .routes(routes!(overview::field))
         .routes(routes!(overview::quality))
+        .routes(routes!(overview::expected_quality))
         .routes(routes!(health::health));
     let analyst = OpenApiRouter::new().routes(routes!(decisions::features)).routes(routes!(about::declared));
     let alerts = OpenApiRouter::new()

@@ -22,7 +22,10 @@ const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// A reader, and what it reads.
 const READERS: [(&str, &[Topic]); 4] = [
     ("alerts", &[Topic::AlertsDrift, Topic::AlertsFraud, Topic::AlertsBusiness, Topic::AlertsControl]),
-    ("the overview", &[Topic::BusinessMinutes, Topic::DriftFeatures, Topic::QualityFraud]),
+    (
+        "the overview",
+        &[Topic::BusinessMinutes, Topic::DriftFeatures, Topic::QualityFraud, Topic::QualityExpected],
+    ),
     ("scores", &[Topic::ScoresFraud, Topic::LabelledFraud]),
     (
         "the rest",

@@ -31,12 +31,13 @@ pub(super) fn document() -> OpenApi {
 }
 
 /// The records that are answered as they were published, by the name of their schema in the document.
-const RECORDS: [(&str, &str); 8] = [
+const RECORDS: [(&str, &str); 9] = [
     ("FraudScore", include_str!("../../schemas/fraud_score/v1/schema.json")),
     ("LabelledScore", include_str!("../../schemas/labelled_score/v1/schema.json")),
     ("Session", include_str!("../../schemas/session/v1/schema.json")),
     ("SessionFeatures", include_str!("../../schemas/session_features/v1/schema.json")),
     ("ScoreQuality", include_str!("../../schemas/score_quality/v1/schema.json")),
+    ("ExpectedQuality", include_str!("../../schemas/expected_quality/v1/schema.json")),
     ("FeatureWindow", include_str!("../../schemas/feature_window/v1/schema.json")),
     ("BusinessMinute", include_str!("../../schemas/business_minute/v1/schema.json")),
     ("PaymentAttempted", include_str!("../../schemas/payment_attempted/v1/schema.json")),
@@ -93,6 +94,10 @@ pub(super) fn fraud_scores() -> RefOr<Schema> {
 
 pub(super) fn score_qualities() -> RefOr<Schema> {
     many("ScoreQuality")
+}
+
+pub(super) fn expected_qualities() -> RefOr<Schema> {
+    many("ExpectedQuality")
 }
 
 pub(super) fn feature_windows() -> RefOr<Schema> {

@@ -8,7 +8,7 @@ use super::visitors::raw;
 use crate::event::business::MINUTE;
 use crate::event::public::Action;
 use crate::time::EventTime;
-use crate::view::{Stage, WindowKey};
+use crate::view::{Series, Stage, WindowKey};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -296,12 +296,44 @@ pub(super) async fn quality(
     State(api): State<ApiState>,
     FromQuery(wanted): FromQuery<WantedQuality>,
 ) -> Result<Json<Lagged<Quality>>, Problem> {
+    let days = days_of(&api.live.view.quality, wanted)?;
+    Ok(api.lagged(Quality { days }))
+}
+
+/// How good scores are expected to be, by day, the oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Expected {
+    /// Records of `quality.expected`: the last revision of each score and day.
+    #[schema(schema_with = super::openapi::expected_qualities)]
+    days: Vec<Box<RawValue>>,
+}
+
+/// How good scores are expected to be, by day, while labels are missing, with the error of that.
+#[utoipa::path(
+    get, path = "/v1/quality/expected", tag = "overview", params(WantedQuality),
+    responses(
+        (status = 200, body = inline(Lagged<Expected>)),
+        (status = 422, body = Problem, content_type = "application/problem+json")
+    )
+)]
+pub(super) async fn expected_quality(
+    State(api): State<ApiState>,
+    FromQuery(wanted): FromQuery<WantedQuality>,
+) -> Result<Json<Lagged<Expected>>, Problem> {
+    let days = days_of(&api.live.view.expected, wanted)?;
+    Ok(api.lagged(Expected { days }))
+}
+
+/// The last revision of each day that is wanted, back from the newest.
+fn days_of(
+    known: &Series<(EventTime, Box<str>)>,
+    wanted: WantedQuality,
+) -> Result<Vec<Box<RawValue>>, Problem> {
     let days = DAYS.read(wanted.days)?;
     let score = name("score", wanted.score)?;
-    let known = &api.live.view.quality;
     let newest = known.last().map_or(EventTime(0), |(day, _)| day);
     let first = newest.minus(DAY * u32::from(days - 1));
     let is_it = |(_, name): &(EventTime, Box<str>)| score.as_deref().is_none_or(|score| **name == *score);
     let found = known.from((first, Box::from("")).., is_it);
-    Ok(api.lagged(Quality { days: found.iter().map(|(_, record)| raw(record)).collect() }))
+    Ok(found.iter().map(|(_, record)| raw(record)).collect())
 }

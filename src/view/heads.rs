@@ -130,7 +130,7 @@ pub struct ScoreHead<'a> {
     pub entities: BTreeMap<Text<'a>, Text<'a>>,
 }
 
-/// Of `quality.fraud`.
+/// Of `quality.fraud` and `quality.expected`.
 #[derive(Debug, Deserialize)]
 pub struct QualityHead<'a> {
     /// Which score.

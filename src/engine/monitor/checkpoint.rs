@@ -9,6 +9,7 @@ use crate::event::monitor::LabelledDecision;
 use crate::monitor::business::ShopMinutes;
 use crate::monitor::concept::Concept;
 use crate::monitor::drift::Windows;
+use crate::monitor::expected::Expected;
 use crate::monitor::pattern::Patterns;
 use crate::monitor::quality::Day;
 use crate::monitor::volume::VolumeWatch;
@@ -29,6 +30,7 @@ struct Whole<'a> {
     #[serde(borrow)]
     ahead: Cow<'a, BTreeMap<EventTime, Vec<LabelledDecision<'a>>>>,
     days: Cow<'a, BTreeMap<(Cow<'static, str>, i64), Day>>,
+    expected: Cow<'a, BTreeMap<Cow<'static, str>, Expected>>,
     learning: Cow<'a, Option<Learning>>,
     published: Option<i64>,
     concepts: Cow<'a, BTreeMap<Cow<'static, str>, Concept>>,
@@ -49,6 +51,7 @@ impl Checkpointed for MonitorTask {
             after_the_end: self.after_the_end,
             ahead: Cow::Borrowed(&self.ahead),
             days: Cow::Borrowed(&self.days),
+            expected: Cow::Borrowed(&self.expected),
             learning: Cow::Borrowed(&self.learning),
             published: self.published,
             concepts: Cow::Borrowed(&self.concepts),
@@ -86,6 +89,7 @@ impl Checkpointed for MonitorTask {
             .map(|(known_at, labelled)| (known_at, owned(labelled)))
             .collect();
         self.days = whole.days.into_owned();
+        self.expected = whole.expected.into_owned();
         self.learning = whole.learning.into_owned();
         self.published = whole.published;
         self.concepts = whole.concepts.into_owned();
