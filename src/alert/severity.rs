@@ -10,6 +10,10 @@ use std::time::Duration;
 const PAGE_PSI: f64 = 0.25;
 /// A change of a share (values missing, outcomes, errors) in points.
 const PAGE_SHARE: f64 = 0.1;
+/// A rate of errors that is half as much again is large, if it rose by so many points.
+const PAGE_ERRORS: f64 = 0.01;
+/// A change of how well a score ranks (of 1), or of what it costs to believe it (nats).
+const PAGE_QUALITY: f64 = 0.05;
 /// A change of a figure or of a volume, relative to what it was.
 const PAGE_FIGURE: f64 = 0.3;
 /// A pattern of fewer payments is looked at by whoever looks at payments.
@@ -40,11 +44,12 @@ fn is_large(kind: AlertKind, finding: &Finding) -> bool {
         Moved::Missing | Moved::NonFinite | Moved::NewCategories => finding.to - finding.from >= PAGE_SHARE,
         // of more frauds alone nobody knows whether scores are worse, or others are labelled
         Moved::Rate if [FRAUD_RATE, POSITIVE_RATE].contains(&finding.feature.as_str()) => false,
-        // a rate of errors that doubles is large, however small it was
-        Moved::Rate => (finding.to - finding.from).abs() >= PAGE_SHARE || ratio(finding) >= 1.5,
-        Moved::Volume | Moved::Level => {
-            finding.effect.abs() >= PAGE_FIGURE || kind == AlertKind::ConceptDrift
+        Moved::Rate => {
+            let by = (finding.to - finding.from).abs();
+            by >= PAGE_SHARE || (by >= PAGE_ERRORS && ratio(finding) >= 1.5)
         }
+        Moved::Level if kind == AlertKind::ConceptDrift => (finding.to - finding.from).abs() >= PAGE_QUALITY,
+        Moved::Volume | Moved::Level => finding.effect.abs() >= PAGE_FIGURE,
     }
 }
 

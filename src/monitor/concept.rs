@@ -2,8 +2,8 @@
 //! labels became known.
 //!
 //! Streams are watched: how many of the labelled were frauds, how many of the frauds were let pass, how many of the honest were
-//! stopped, the logarithmic loss of the score, and how frauds rank among the honest; of a model that runs elsewhere loss and ranking, and
-//! how many were positive. Each by a native watch ([`crate::drift::watch`]) at a stated mean number
+//! stopped, the logarithmic loss of the score of the honest, and how frauds rank among the honest; of a model that runs elsewhere loss and
+//! ranking, and how many were positive. Each by a native watch ([`crate::drift::watch`]) at a stated mean number
 //! of labels between false alarms. A change is told when it still stands a window later. What changed stays a finding until the stream has gone back, or for as long as the new law
 //! takes to become the usual one.
 
@@ -27,7 +27,7 @@ const TIMES_KEPT: usize = 1_024;
 const TIMES_EVERY: u64 = 16;
 /// The share of the labelled that is positive, about: streams of them have as many fewer samples between false alarms.
 const POSITIVES: f64 = 0.1;
-/// What the logarithmic loss takes a score for that is 0 or 1.
+/// What the logarithmic loss takes a score for that is 1, from which it is so far.
 const CERTAIN: f64 = 1e-6;
 
 /// What is watched of a score.
@@ -39,8 +39,8 @@ enum Stream {
     MissedFrauds,
     /// Whether an honest payment was stopped.
     StoppedHonest,
-    /// −ln of what the score gave to what happened.
-    LogLoss,
+    /// Of a negative, −ln of what the score gave to that: what it costs to believe a score that cries wolf.
+    NegativesLoss,
     /// Whether what a model elsewhere gives the probability of happened.
     PositiveRate,
     /// Of a positive, the share of the negatives that score lower.
@@ -53,21 +53,21 @@ impl Stream {
             Stream::FraudRate => FRAUD_RATE,
             Stream::MissedFrauds => "missed_frauds",
             Stream::StoppedHonest => "stopped_honest",
-            Stream::LogLoss => "log_loss",
+            Stream::NegativesLoss => "loss_of_negatives",
             Stream::PositiveRate => POSITIVE_RATE,
             Stream::Ranking => "auc",
         }
     }
 
     fn kind(self) -> Kind {
-        if matches!(self, Stream::LogLoss | Stream::Ranking) { Kind::Value } else { Kind::Rate }
+        if matches!(self, Stream::NegativesLoss | Stream::Ranking) { Kind::Value } else { Kind::Rate }
     }
 
     /// Where it goes when things get better: nobody has to hear of that. Of how many are positive nobody knows.
     fn better(self) -> Option<Direction> {
         match self {
             Stream::FraudRate | Stream::PositiveRate => None,
-            Stream::MissedFrauds | Stream::StoppedHonest | Stream::LogLoss => Some(Direction::Down),
+            Stream::MissedFrauds | Stream::StoppedHonest | Stream::NegativesLoss => Some(Direction::Down),
             Stream::Ranking => Some(Direction::Up),
         }
     }
@@ -118,18 +118,15 @@ impl Concept {
         if let (Some(amount), Some(currency)) = (labelled.amount_minor, &labelled.currency) {
             add_money(&mut self.traffic.money_minor, currency, amount);
         }
-        let is_fraud = labelled.outcome.is_positive();
-        let truth = f64::from(u8::from(is_fraud));
-        let said = labelled.score.clamp(CERTAIN, 1.0 - CERTAIN);
-        let loss = -(truth * said.ln() + (1.0 - truth) * (1.0 - said).ln());
-        let rank = if is_fraud { self.negatives.below(labelled.score) } else { None };
-        if !is_fraud {
+        // each stream is about one outcome: how many frauds are labelled moves none of them
+        if labelled.outcome.is_positive() {
+            if let Some(rank) = self.negatives.below(labelled.score) {
+                self.watch(Stream::Ranking, rank, labelled.time, settings);
+            }
+        } else {
             self.negatives.add(labelled.score);
-        }
-        let mut watch = |stream, value| self.watch(stream, value, labelled.time, settings);
-        watch(Stream::LogLoss, loss);
-        if let Some(rank) = rank {
-            watch(Stream::Ranking, rank);
+            let loss = -(1.0 - labelled.score.clamp(0.0, 1.0 - CERTAIN)).ln();
+            self.watch(Stream::NegativesLoss, loss, labelled.time, settings);
         }
     }
 
@@ -340,9 +337,9 @@ mod tests {
     #[test]
     fn of_a_score_by_which_nothing_is_decided_only_its_quality_is_watched() {
         let mut concept = Concept::default();
-        concept.take_score(&labelled(0, 10), &settings());
-        assert_eq!(concept.streams.keys().collect::<Vec<_>>(), [&Stream::LogLoss]);
-        concept.take(&labelled(0, 10), &settings());
+        concept.take_score(&labelled(1, 10), &settings());
+        assert_eq!(concept.streams.keys().collect::<Vec<_>>(), [&Stream::NegativesLoss]);
+        concept.take(&labelled(1, 10), &settings());
         assert!(concept.streams.len() > 2, "with what was decided");
     }
 
