@@ -108,14 +108,17 @@ impl Minutes {
         if after.0 < before.0 {
             return;
         }
+        let of = |bought: &Bought, currency: &str| bought.1.get(currency).copied().unwrap_or(0);
         if after.0 > before.0 {
-            online.baskets += u64::from(after.0 - before.0);
+            let baskets = u64::from(after.0 - before.0);
+            online.baskets += baskets;
             online.items += pieces;
+            let grown = after.1.keys().find(|currency| of(after, currency) > of(before, currency));
+            grown.into_iter().for_each(|currency| online.count_baskets(currency, baskets));
         }
         let in_another = before.1.keys().filter(|currency| !after.1.contains_key(*currency));
         for currency in after.1.keys().chain(in_another) {
-            let of = |bought: &Bought| bought.1.get(currency).copied().unwrap_or(0);
-            let change = of(after) - of(before);
+            let change = of(after, currency) - of(before, currency);
             if change != 0 {
                 add_money(&mut online.revenue_minor, currency, change);
             }
@@ -150,6 +153,7 @@ impl Minutes {
         let Some(figures) = minute.stores.get_mut(store) else { return };
         if basket.sold_items > 0 {
             figures.baskets += 1;
+            figures.count_baskets(basket.currency, 1);
             figures.items += u64::from(basket.sold_items);
             add_money(&mut figures.revenue_minor, basket.currency, basket.sold_minor);
         }
@@ -225,7 +229,10 @@ mod tests {
         let parts = closed(&mut minutes, 100_000);
         let figures = &parts.first().expect("a minute").figures;
         assert_eq!((figures.baskets, figures.items, figures.refunds), (1, 2, 1));
-        assert_eq!(figures.revenue_minor.get("EUR"), Some(&1_000));
+        assert_eq!(
+            (figures.revenue_minor.get("EUR"), figures.baskets_in.get("EUR")),
+            (Some(&1_000), Some(&1))
+        );
         assert_eq!(figures.refunded_minor.get("EUR"), Some(&500));
     }
 

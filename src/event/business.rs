@@ -36,6 +36,8 @@ pub struct Figures {
     pub purchased: u64,
     pub abandoned: u64,
     pub baskets: u64,
+    /// Of these, by the currency they were paid in.
+    pub baskets_in: BTreeMap<Box<str>, u64>,
     pub items: u64,
     pub revenue_minor: BTreeMap<Box<str>, i64>,
     pub refunds: u64,
@@ -56,6 +58,7 @@ impl Figures {
             purchased,
             abandoned,
             baskets,
+            baskets_in,
             items,
             revenue_minor,
             refunds,
@@ -71,6 +74,9 @@ impl Figures {
         self.purchased += purchased;
         self.abandoned += abandoned;
         self.baskets += baskets;
+        for (currency, baskets) in baskets_in {
+            self.count_baskets(currency, *baskets);
+        }
         self.items += items;
         revenue_minor
             .iter()
@@ -81,6 +87,16 @@ impl Figures {
             .for_each(|(currency, minor)| add_money(&mut self.refunded_minor, currency, *minor));
         self.recommended += recommended;
         self.recommended_clicked += recommended_clicked;
+    }
+}
+
+impl Figures {
+    /// Counts baskets that were paid in a currency.
+    pub fn count_baskets(&mut self, currency: &str, baskets: u64) {
+        match self.baskets_in.get_mut(currency) {
+            Some(sum) => *sum += baskets,
+            None => drop(self.baskets_in.insert(currency.into(), baskets)),
+        }
     }
 }
 

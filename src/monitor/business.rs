@@ -7,7 +7,7 @@ use super::seasonal::{News, Seasonal, Window};
 use crate::alert::{About, Episodes, Traffic};
 use crate::drift::DriftSettings;
 use crate::drift::watch::Kind;
-use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind};
+use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, Finding};
 use crate::event::business::{Figures, MINUTE, MinutePart, ShopPlace};
 use crate::event::public::BusinessMinute;
 use crate::time::{EventTime, rfc3339};
@@ -21,6 +21,8 @@ use std::time::Duration;
 const QUARTER: Duration = Duration::from_secs(900);
 /// A share of fewer than this says nothing.
 const LEAST: u64 = 20;
+/// Baskets of a quarter of an hour count for so much less in the next: half after two days.
+const KEPT: f64 = 0.996_4;
 /// Figures of two channels share the budget.
 const SHARE_IT: f64 = 10.0;
 /// Figures that are watched at most; currencies come from outside.
@@ -42,6 +44,8 @@ struct Channel {
     quarter: EventTime,
     figures: Figures,
     watched: BTreeMap<String, Seasonal>,
+    /// Baskets by currency, of late above all.
+    sold: BTreeMap<Box<str>, f64>,
     news: News,
 }
 
@@ -100,8 +104,7 @@ impl ShopMinutes {
     ) -> Option<Alert> {
         let quarter = minute.start.floor(QUARTER);
         if !self.channels.contains_key(name) {
-            let (figures, watched, news) = (Figures::default(), BTreeMap::new(), News::default());
-            self.channels.insert(name.into(), Channel { quarter, figures, watched, news });
+            self.channels.insert(name.into(), Channel::new(quarter));
         }
         let channel = self.channels.get_mut(name)?;
         let ended = (channel.quarter < quarter).then(|| {
@@ -122,6 +125,35 @@ impl ShopMinutes {
 }
 
 impl Channel {
+    fn new(quarter: EventTime) -> Channel {
+        Channel {
+            quarter,
+            figures: Figures::default(),
+            watched: BTreeMap::new(),
+            sold: BTreeMap::new(),
+            news: News::default(),
+        }
+    }
+
+    /// The share of baskets that findings are about: all, unless each is of a currency.
+    fn share(&self, findings: &[Finding]) -> f64 {
+        let all: f64 = self.sold.values().sum();
+        let of = |finding: &Finding| match finding.feature.split_once(' ') {
+            Some((_, currency)) if all > 0.0 => self.sold.get(currency).copied().unwrap_or(0.0) / all,
+            _ => 1.0,
+        };
+        findings.iter().map(of).fold(0.0, f64::max)
+    }
+
+    fn count(&mut self, figures: &Figures) {
+        self.sold.values_mut().for_each(|sold| *sold *= KEPT);
+        for (currency, baskets) in &figures.baskets_in {
+            if self.sold.len() < FIGURES_MAX || self.sold.contains_key(currency) {
+                *self.sold.entry(currency.clone()).or_default() += *baskets as f64;
+            }
+        }
+    }
+
     fn judge(
         &mut self,
         name: &str,
@@ -143,11 +175,14 @@ impl Channel {
                 }
             }
         }
+        self.count(figures);
+        let findings: Vec<Finding> = self.watched.values().filter_map(Seasonal::finding).collect();
         let window = Window {
             about: About::new(AlertKind::Business, subject_of(name)),
             at: start.plus(QUARTER),
             length: QUARTER,
-            findings: self.watched.values().filter_map(Seasonal::finding).cloned().collect(),
+            share: self.share(&findings),
+            findings,
             traffic: traffic_of(figures),
         };
         let command = |since| {
@@ -200,8 +235,9 @@ fn watched_of(figures: &Figures) -> Vec<(String, f64)> {
         share("recommendation_click_rate", figures.recommended_clicked, figures.recommended),
     ];
     let money = figures.revenue_minor.iter().flat_map(|(currency, minor)| {
-        let value = (figures.baskets >= LEAST)
-            .then(|| (format!("basket_value {currency}"), *minor as f64 / figures.baskets as f64));
+        let baskets = figures.baskets_in.get(currency).copied().unwrap_or(0);
+        let value =
+            (baskets >= LEAST).then(|| (format!("basket_value {currency}"), *minor as f64 / baskets as f64));
         [Some((format!("revenue {currency}"), *minor as f64)), value]
     });
     shares.into_iter().chain(money).flatten().collect()
@@ -260,7 +296,7 @@ impl ShopMinute {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::alert::AlertStatus;
+    use crate::event::alert::{AlertStatus, Severity};
     use crate::event::business::{ONLINE, STORE};
 
     /// Monday at 0:00 UTC.
@@ -300,6 +336,41 @@ mod tests {
         let minute = ShopMinute { start: EventTime(0), channel: None, store: None, figures };
         let record = minute.record();
         assert_eq!((record.conversion, record.abandonment), (Some(0.25), None));
+    }
+
+    #[test]
+    fn nobody_is_woken_by_a_currency_in_which_little_is_sold() {
+        for (currency, expected) in [("EUR", Severity::Page), ("USD", Severity::Ticket)] {
+            let (mut shop, mut episodes) = (ShopMinutes::default(), Episodes::default());
+            let mut told = Vec::new();
+            let quarters = 4 * 24 * 7 * 3;
+            for quarter in 0..quarters + 48 {
+                let noise = i64::from(quarter) * 7_919 % 101;
+                let is_gone = |of: &str| quarter >= quarters && of == currency;
+                let sold = [("EUR", 95, 5_000), ("USD", 5, 5_000)].map(|(of, baskets, minor)| {
+                    let minor = if is_gone(of) { minor / 4 } else { minor };
+                    (of, baskets, baskets * (minor + noise))
+                });
+                #[expect(clippy::cast_sign_loss, reason = "a count")]
+                let figures = Figures {
+                    baskets: 100,
+                    baskets_in: sold.map(|(of, baskets, _)| (of.into(), baskets as u64)).into(),
+                    revenue_minor: sold.map(|(of, _, minor)| (of.into(), minor)).into(),
+                    ..Figures::default()
+                };
+                let start = MONDAY_MS + i64::from(quarter) * 900_000;
+                shop.take(&part(start, None, figures));
+                shop.close(EventTime(start + 900_000), &DriftSettings::hourly(), &mut episodes, &mut told);
+            }
+            let moved = told.iter().flat_map(|alert| &alert.findings).map(|finding| &*finding.feature);
+            assert!(
+                moved.clone().all(|feature| feature.ends_with(currency)),
+                "{:?}",
+                moved.collect::<Vec<_>>()
+            );
+            let severity = told.last().map(|alert| alert.severity);
+            assert_eq!(severity, Some(expected), "{currency} brings a quarter of what it did");
+        }
     }
 
     #[test]

@@ -34,6 +34,16 @@ pub(super) struct Seasonal {
     usual: BTreeMap<u8, f64>,
     /// The last values while something is news, each with what is usual then.
     lately: VecDeque<(f64, f64)>,
+    /// How far they were off at most, as a share of what is usual.
+    furthest: f64,
+}
+
+/// How far the last values are off what is usual, as a share of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Off {
+    by: f64,
+    /// By how much at least, as far as so few values tell: two standard errors less.
+    at_least: f64,
 }
 
 impl Seasonal {
@@ -46,7 +56,7 @@ impl Seasonal {
             samples_between_false_alarms: between,
             ..settings.watch(kind, 1.0)
         });
-        Seasonal { watched, usual: BTreeMap::new(), lately: VecDeque::new() }
+        Seasonal { watched, usual: BTreeMap::new(), lately: VecDeque::new(), furthest: 0.0 }
     }
 
     /// Takes the value of the window of `length` that begins at `start`.
@@ -70,7 +80,7 @@ impl Seasonal {
     /// The window lies in the time of a change that was announced and begins at `from`: it is not learned from, and what began with the
     /// change is no news. What began before can end.
     pub(super) fn excuse(&mut self, from: EventTime, value: f64, (start, length): (EventTime, Duration)) {
-        let Some(finding) = self.finding() else { return };
+        let Some(finding) = self.watched.finding() else { return };
         // a change point is known to some windows
         if finding.since_ms.plus(length * EXCUSED_WINDOWS) > from {
             self.forget();
@@ -86,6 +96,7 @@ impl Seasonal {
             let mean = self.usual.entry(hour).or_insert(value);
             *mean += (value - *mean) * LEARN;
             self.lately.clear();
+            self.furthest = 0.0;
             return;
         };
         let usual = self.usual.get(&hour).copied().unwrap_or(value);
@@ -93,17 +104,38 @@ impl Seasonal {
         if self.lately.len() > LATELY {
             self.lately.pop_front();
         }
-        let off = finding.effect.abs().min(1.0) * BACK;
-        let sums = |(values, usuals), (value, usual): &(f64, f64)| (values + value, usuals + usual);
-        let (values, usual) = self.lately.iter().fold((0.0, 0.0), sums);
-        if self.lately.len() == LATELY && (values - usual).abs() <= off * usual.abs() {
+        let effect = finding.effect.abs();
+        let Some(off) = self.off() else { return };
+        self.furthest = self.furthest.max(off.by.abs());
+        if off.by.abs() <= effect.max(self.furthest).min(1.0) * BACK {
             self.watched.forget();
         }
     }
 
-    /// What is news.
-    pub(super) fn finding(&self) -> Option<&Finding> {
-        self.watched.finding()
+    /// How far the last values are off, once there are some.
+    fn off(&self) -> Option<Off> {
+        let sums = |(values, usuals), (value, usual): &(f64, f64)| (values + value, usuals + usual);
+        let (values, usuals) = self.lately.iter().fold((0.0, 0.0), sums);
+        if self.lately.len() < LATELY || usuals <= 0.0 {
+            return None;
+        }
+        let ratio = values / usuals;
+        let scattered = |(value, usual): &(f64, f64)| (value - ratio * usual).powi(2);
+        let squares: f64 = self.lately.iter().map(scattered).sum();
+        // of a sum of so many
+        let error = (squares * LATELY as f64 / (LATELY - 1) as f64).sqrt() / usuals;
+        Some(Off { by: ratio - 1.0, at_least: ((ratio - 1.0).abs() - 2.0 * error).max(0.0) })
+    }
+
+    /// What is news, as it is now. The watch has seen of a change what it took to find it, and takes no value for further off than
+    /// some spreads.
+    pub(super) fn finding(&self) -> Option<Finding> {
+        let finding = self.watched.finding()?;
+        let off = self.off().filter(|off| off.at_least > finding.effect.abs());
+        Some(off.map_or_else(
+            || finding.clone(),
+            |off| Finding { to: finding.from * (1.0 + off.by), effect: off.by, ..finding.clone() },
+        ))
     }
 
     /// What was news is the usual from now on.
@@ -126,6 +158,8 @@ pub(super) struct Window {
     pub(super) length: Duration,
     /// What is news of it.
     pub(super) findings: Vec<Finding>,
+    /// The share of the traffic that they are about.
+    pub(super) share: f64,
     pub(super) traffic: Traffic,
 }
 
@@ -147,7 +181,7 @@ impl News {
         settings: &DriftSettings,
         episodes: &mut Episodes,
     ) -> Told {
-        let Window { about, at, length, findings, traffic } = window;
+        let Window { about, at, length, findings, share, traffic } = window;
         let ends = EpisodeSettings { resolve_after: length, reopen_within: settings.resolve_after };
         let quiet = |adopted, traffic| Observation { traffic, adopted, ..Observation::default() };
         if findings.is_empty() {
@@ -169,7 +203,7 @@ impl News {
             findings,
             traffic_since: traffic.clone(),
             traffic,
-            share: 1.0,
+            share,
             command: command(since),
             ..Observation::default()
         };

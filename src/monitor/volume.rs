@@ -123,11 +123,12 @@ impl Stream {
         settings: &DriftSettings,
         episodes: &mut Episodes,
     ) -> Option<Alert> {
-        let named = |finding: &Finding| Finding { feature: name.to_owned(), ..finding.clone() };
+        let named = |finding: Finding| Finding { feature: name.to_owned(), ..finding };
         let window = Window {
             about: About::new(AlertKind::Volume, name),
             at,
             length: LENGTH,
+            share: 1.0,
             findings: self.seasonal.finding().map(named).into_iter().collect(),
             traffic: Traffic { decisions: count, money_minor: BTreeMap::new() },
         };
