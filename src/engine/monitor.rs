@@ -15,12 +15,13 @@ use crate::event::DecisionEvent;
 use crate::event::alert::{Alert, AlertCommand, AlertKind, Change};
 use crate::event::entity::partition_of;
 use crate::event::monitor::{FRAUD, LabelledDecision, MODEL_SCORE, MonitorEvent, SCORE, SHOP, monitor_hash};
+use crate::feature::Aggregate;
 use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId};
 use crate::log::position::Offset;
 use crate::log::{Fetched, Start, Topic, TopicPartition};
 use crate::monitor::business::ShopMinutes;
 use crate::monitor::concept::Concept;
-use crate::monitor::drift::{Fields, Judged, WindowScores, Windows};
+use crate::monitor::drift::{Fields, Follows, Judged, WindowScores, Windows};
 use crate::monitor::expected::Expected;
 use crate::monitor::pattern::Patterns;
 use crate::monitor::quality::{Day, day_of, end_of};
@@ -380,6 +381,15 @@ impl Fields for Monitor {
     fn looks_back(&self, stream: &str, name: &str) -> Duration {
         let window = || self.settings.plan.window_of(name);
         (stream == FRAUD).then(window).flatten().unwrap_or_default()
+    }
+
+    fn follows(&self, stream: &str, name: &str) -> Follows {
+        let feature = self.settings.plan.feature(name).filter(|_| stream == FRAUD);
+        match feature.map(|feature| feature.aggregate) {
+            Some(Aggregate::Count | Aggregate::Distinct(_)) => Follows::Count,
+            Some(Aggregate::Sum(_)) => Follows::Sum,
+            _ => Follows::Nothing,
+        }
     }
 }
 

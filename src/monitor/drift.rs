@@ -3,10 +3,13 @@
 //! Profiles of a window come from every partition of the decision log, and the window is judged when the watermark says that
 //! all have come. Everything about a stream is one episode: a field that changes its unit moves every feature made of it.
 
+mod growth;
 mod measures;
 mod packet;
 mod shown;
 
+pub use self::growth::Follows;
+use self::growth::UsualVolume;
 use crate::alert::{About, Announced, EpisodeSettings, Episodes, Traffic};
 use crate::drift::DriftSettings;
 use crate::drift::profile::{Profile, Segment, Sketch, WindowProfile};
@@ -54,6 +57,7 @@ struct Stream {
     fields: BTreeMap<FieldKey, KnownField>,
     /// By segment, then by the beginning of the window.
     traffic: BTreeMap<Option<Segment>, BTreeMap<EventTime, Traffic>>,
+    usual_volume: BTreeMap<Option<Segment>, UsualVolume>,
     /// Since when its values have been otherwise than they should be.
     odd_since: Option<EventTime>,
 }
@@ -103,6 +107,9 @@ pub trait Fields {
 
     /// The longest time over which it looks back: until that has passed, it only fills.
     fn looks_back(&self, stream: &str, name: &str) -> Duration;
+
+    /// How it follows the traffic.
+    fn follows(&self, stream: &str, name: &str) -> Follows;
 }
 
 impl Windows {
@@ -178,10 +185,14 @@ impl Stream {
     ) {
         let threshold = settings.threshold(self.tests(start, settings));
         let (is_odd, end) = (self.odd_since.is_some(), start.plus(settings.window));
+        let is_usual = !is_odd && announced.during(start, end, Duration::ZERO).is_none();
         for (segment, profile) in profiles {
             self.begin_to_know(name, (segment.as_ref(), profile), start, fields);
             let traffic = self.traffic.entry(segment.clone()).or_default();
             traffic.insert(start, traffic_of(profile));
+            if is_usual {
+                self.usual_volume.entry(segment.clone()).or_default().learn(start, profile.volume);
+            }
             while traffic.first_entry().is_some_and(|first| first.key().plus(TRAFFIC_KEPT) <= start) {
                 traffic.pop_first();
             }
@@ -207,6 +218,8 @@ impl Stream {
         }
         self.fields.retain(|_, known| known.seen.plus(FORGOTTEN_AFTER) > start);
         self.traffic.retain(|_, windows| !windows.is_empty());
+        self.usual_volume.retain(|segment, _| self.traffic.contains_key(segment));
+        self.follow_the_traffic((name, end), threshold, settings, fields);
     }
 
     /// Begins to know the fields of a profile that are new, as long as there is room.
@@ -292,12 +305,20 @@ mod tests {
         fn looks_back(&self, _: &str, name: &str) -> Duration {
             Duration::from_secs(if name == "sum" { 2 * 86_400 } else { 0 })
         }
+
+        fn follows(&self, _: &str, name: &str) -> Follows {
+            if name == "sum" { Follows::Sum } else { Follows::Nothing }
+        }
     }
 
     /// Four hundred values of each field in an hour, by a factor for each.
     fn window(hour: i64, factors: [f64; 2]) -> WindowProfile {
+        window_of(hour, 400, factors)
+    }
+
+    fn window_of(hour: i64, count: i64, factors: [f64; 2]) -> WindowProfile {
         let mut profile = Profile::default();
-        for place in 0..400 {
+        for place in 0..count {
             let value = f64::from(u32::try_from((hour * 400 + place) * 7_919 % 1_009 + 1).expect("small"));
             let values =
                 [(1, Observed::Number(value * factors[0])), (2, Observed::Number(value * factors[1]))];
@@ -341,6 +362,25 @@ mod tests {
             let told = [day, looked_back_on, later].map(|alerts| !opened(&alerts).is_empty());
             assert_eq!(told[..2], [!is_announced; 2], "announced: {is_announced}");
             assert!(!is_announced || !told[2], "nothing was learned from it");
+        }
+    }
+
+    #[test]
+    fn a_sum_that_grows_with_the_traffic_is_no_drift_and_one_that_grows_by_itself_is() {
+        for has_grown in [true, false] {
+            let (mut windows, mut episodes) = (Windows::default(), Episodes::default());
+            let usual = play((&mut windows, &mut episodes), 0..21 * DAY, [1.0, 1.0]);
+            assert_eq!(opened(&usual), Vec::<&str>::new(), "three usual weeks");
+            let (mut alerts, settings) = (Vec::new(), DriftSettings::hourly());
+            for hour in 21 * DAY..28 * DAY {
+                // a sum follows within hours
+                let passed = f64::from(u32::try_from(hour - 21 * DAY).expect("small"));
+                let sum = 1.0 + (passed / 6.0).min(1.0) * 0.6;
+                windows.take(window_of(hour, if has_grown { 640 } else { 400 }, [1.0, sum]));
+                let watermark = EventTime((hour + 1) * HOUR_MS).plus(settings.allowed_lateness);
+                alerts.extend(windows.judge(watermark, &settings, &mut episodes, &Plain).alerts);
+            }
+            assert_eq!(opened(&alerts).is_empty(), has_grown, "{:?}", opened(&alerts));
         }
     }
 

@@ -1,13 +1,13 @@
 //! What whoever is woken needs to know: what moved, since when, from what to what, and where most.
 
 use super::measures::Compared;
-use super::{FieldKey, Fields, KnownField, Stream};
+use super::{FieldKey, Fields, Follows, KnownField, Stream};
 use crate::alert::Observation;
-use crate::drift::factor::rescaling;
+use crate::drift::factor::{Rescaling, rescaling};
 use crate::drift::p_value::normal_survival;
 use crate::drift::profile::{Segment, Sketch};
 use crate::drift::reference::Watched;
-use crate::drift::sketch::AlignedCategories;
+use crate::drift::sketch::{AlignedCategories, NumericSketch};
 use crate::drift::{DriftSettings, Pair};
 use crate::event::alert::{AlertSegment, Finding, Histogram, Moved};
 use crate::event::monitor::{FRAUD, MODEL_SCORE, SCORE};
@@ -32,11 +32,13 @@ impl Stream {
         fields: &impl Fields,
     ) -> Observation {
         let threshold = settings.threshold(self.tests(at, settings));
-        let whole: Vec<Finding> = self.findings(threshold, at, |key| key.segment.is_none());
+        let may_be_unit = |feature: &str| fields.follows(name, feature) != Follows::Count;
+        let found = |which: fn(&FieldKey) -> bool| self.findings(threshold, at, which, may_be_unit);
+        let whole: Vec<Finding> = found(|key| key.segment.is_none());
         let is_new = |finding: &Finding| {
             !whole.iter().any(|known| known.feature == finding.feature && known.what == finding.what)
         };
-        let mut findings = self.findings(threshold, at, |key| key.segment.is_some());
+        let mut findings = found(|key| key.segment.is_some());
         findings.retain(is_new);
         keep_the_largest_part(&mut findings);
         findings.extend(whole);
@@ -74,7 +76,13 @@ impl Stream {
     }
 
     /// The fields of which there is so much evidence.
-    fn findings(&self, threshold: f64, at: EventTime, which: impl Fn(&FieldKey) -> bool) -> Vec<Finding> {
+    fn findings(
+        &self,
+        threshold: f64,
+        at: EventTime,
+        which: impl Fn(&FieldKey) -> bool,
+        may_be_unit: impl Fn(&str) -> bool,
+    ) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (key, known) in self.fields.iter().filter(|(key, _)| which(key)) {
             let segment = key.segment.as_ref().map(|segment| AlertSegment {
@@ -83,7 +91,7 @@ impl Stream {
                 share_of_change: 1.0,
             });
             findings.extend(
-                of_values(known, threshold, at)
+                of_values(known, threshold, at, may_be_unit(&known.name))
                     .into_iter()
                     .chain(of_presence(known, threshold, at))
                     .map(|finding| Finding { segment: segment.clone(), ..finding }),
@@ -152,7 +160,7 @@ fn distance(watched: &Watched) -> f64 {
 }
 
 /// Whether the values are otherwise.
-fn of_values(known: &KnownField, threshold: f64, at: EventTime) -> Option<Finding> {
+fn of_values(known: &KnownField, threshold: f64, at: EventTime, may_be_unit: bool) -> Option<Finding> {
     let reference = &known.reference;
     let watched = reference.values();
     let cells = reference.cells()?;
@@ -173,8 +181,8 @@ fn of_values(known: &KnownField, threshold: f64, at: EventTime) -> Option<Findin
     if effect < PSI_LEAST {
         return None;
     }
-    // a score has no unit
-    let has_a_unit = ![SCORE, MODEL_SCORE].contains(&&*known.name);
+    // neither a score nor a count has a unit
+    let has_a_unit = may_be_unit && ![SCORE, MODEL_SCORE].contains(&&*known.name);
     let factor = sketches.filter(|_| has_a_unit).and_then(factor_of);
     let new = sketches.and_then(|sketches| new_category(sketches, &current, &expected));
     let (what, from, to, category) = match (factor, new, watched.run.sketch.as_ref()) {
@@ -238,10 +246,14 @@ fn factor_of(sketches: Pair<&Sketch>) -> Option<f64> {
     let Pair { reference: Sketch::Numbers(usual), current: Sketch::Numbers(now) } = sketches else {
         return None;
     };
-    let quantiles = Pair { reference: usual.quantiles(&QUANTILES), current: now.quantiles(&QUANTILES) };
-    let quantiles = Pair { reference: quantiles.reference.as_slice(), current: quantiles.current.as_slice() };
-    let moved = rescaling(quantiles).ok()??;
+    let moved = moved_by(Pair { reference: usual, current: now })?;
     moved.is_change_of_unit().then_some(moved.factor)
+}
+
+/// How the quantiles have moved, if they did by something like one factor.
+pub(super) fn moved_by(sketches: Pair<&NumericSketch>) -> Option<Rescaling> {
+    let quantiles = sketches.map(|sketch| sketch.quantiles(&QUANTILES));
+    rescaling(Pair { reference: &quantiles.reference, current: &quantiles.current }).ok()?
 }
 
 /// Whether fewer, or more, records have a finite value.
