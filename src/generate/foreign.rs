@@ -88,14 +88,12 @@ impl Inputs {
 }
 
 impl Foreign {
-    /// What is predicted of `attempt`, where `labelled` is the share of which it becomes known what came of it, and after how many
-    /// milliseconds.
-    pub(super) fn new(attempt: Attempt, part: Part, labelled: f64, shop: &Shop) -> (i64, Foreign) {
+    /// What is predicted of `attempt`, and after how many milliseconds. If anything becomes known at all, then of each whether it came back.
+    pub(super) fn new(attempt: Attempt, part: Part, is_known: bool, shop: &Shop) -> (i64, Foreign) {
         let Attempt { payment: number, currency, amount_minor, .. } = attempt;
         let mut dice = shop.foreign_dice(number);
         let inputs = Inputs::draw(&mut dice);
         let probability = inputs.probability(amount_minor, part.channel == "store");
-        let is_known = dice.share(labelled);
         let known_after_ms = dice.between(KNOWN_AFTER_MS.0, KNOWN_AFTER_MS.1);
         let foreign = Foreign {
             step: Step::Prediction,

@@ -313,8 +313,8 @@ impl Generator {
                 label = follows.map(|(after_ms, label)| (now_ms + after_ms, label));
             }
             if shop.foreign_model.is_some() && fraud != Fraud::Planted {
-                let predicted =
-                    draft.attempt.map(|attempt| Foreign::new(attempt, part, settings.labelled, shop));
+                let is_known = settings.labelled > 0.0;
+                let predicted = draft.attempt.map(|attempt| Foreign::new(attempt, part, is_known, shop));
                 foreign = predicted.map(|(after_ms, foreign)| (now_ms + after_ms, foreign));
             }
             let record = GeneratedRecord {
