@@ -1,6 +1,8 @@
 //! Who has to know of an episode, and how soon: from how large it is, how much of the traffic it concerns, and how long it stands.
 
-use crate::event::alert::{AlertKind, FRAUD_RATE, Finding, Moved, POSITIVE_RATE, Severity};
+use crate::event::alert::{
+    ABANDONMENT, AlertKind, FRAUD_RATE, Finding, Moved, POSITIVE_RATE, REFUND_RATE, Severity,
+};
 use crate::event::monitor::MODEL_SCORE;
 use crate::time::millis;
 use std::time::Duration;
@@ -14,8 +16,12 @@ const PAGE_SHARE: f64 = 0.1;
 const PAGE_ERRORS: f64 = 0.01;
 /// A change of how well a score ranks (of 1), or of what it costs to believe it (nats).
 const PAGE_QUALITY: f64 = 0.05;
-/// A change of a figure or of a volume, relative to what it was.
+/// A figure or a volume that is so much less than it was, as a share of that; or more, of a figure of which less is better.
 const PAGE_FIGURE: f64 = 0.3;
+/// Twice as much as usual is large, too: a crowd, or records that come twice.
+const PAGE_MORE: f64 = 1.0;
+/// Figures of the shop of which less is better.
+const LESS_IS_BETTER: [&str; 2] = [ABANDONMENT, REFUND_RATE];
 /// A pattern of fewer payments is looked at by whoever looks at payments.
 const PAGE_PAYMENTS: u64 = 20;
 /// What concerns less of the traffic can wait until tomorrow.
@@ -53,7 +59,10 @@ fn is_large(kind: AlertKind, finding: &Finding) -> bool {
             by >= PAGE_SHARE || (by >= PAGE_ERRORS && ratio(finding) >= 1.5)
         }
         Moved::Level if kind == AlertKind::ConceptDrift => (finding.to - finding.from).abs() >= PAGE_QUALITY,
-        Moved::Volume | Moved::Level => finding.effect.abs() >= PAGE_FIGURE,
+        Moved::Volume | Moved::Level if LESS_IS_BETTER.contains(&finding.feature.as_str()) => {
+            finding.effect >= PAGE_FIGURE
+        }
+        Moved::Volume | Moved::Level => finding.effect <= -PAGE_FIGURE || finding.effect >= PAGE_MORE,
     }
 }
 

@@ -83,6 +83,10 @@ pub const FRAUD_RATE: &str = "fraud_rate";
 
 /// The finding about how many predictions of a model elsewhere came true.
 pub const POSITIVE_RATE: &str = "positive_rate";
+/// The share of sessions with a cart that end without a purchase.
+pub const ABANDONMENT: &str = "abandonment";
+/// Refunds for each basket.
+pub const REFUND_RATE: &str = "refund_rate";
 
 /// What sort of thing an episode is. Its name is that of an entry in the runbook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]

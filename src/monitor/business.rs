@@ -7,7 +7,7 @@ use super::seasonal::{News, Seasonal, Window};
 use crate::alert::{About, Episodes, Traffic};
 use crate::drift::DriftSettings;
 use crate::drift::watch::Kind;
-use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, Finding};
+use crate::event::alert::{ABANDONMENT, Alert, AlertAction, AlertCommand, AlertKind, Finding, REFUND_RATE};
 use crate::event::business::{Figures, MINUTE, MinutePart, ShopPlace};
 use crate::event::public::BusinessMinute;
 use crate::time::{EventTime, rfc3339};
@@ -229,8 +229,8 @@ fn watched_of(figures: &Figures) -> Vec<(String, f64)> {
         |name: &str, part: u64, of: u64| (of >= LEAST).then(|| (name.to_owned(), part as f64 / of as f64));
     let shares = [
         share("conversion", figures.purchased, figures.ended),
-        share("abandonment", figures.abandoned, figures.carted),
-        share("refund_rate", figures.refunds, figures.baskets),
+        share(ABANDONMENT, figures.abandoned, figures.carted),
+        share(REFUND_RATE, figures.refunds, figures.baskets),
         share("basket_items", figures.items, figures.baskets),
         share("recommendation_click_rate", figures.recommended_clicked, figures.recommended),
     ];
