@@ -206,6 +206,22 @@ impl Reference {
         }
     }
 
+    /// What has moved of its values is explained: it is no evidence, and what comes now is learned from.
+    pub fn forgive(&mut self) {
+        self.values.evidence = Evidence::default();
+        self.values.run = Run::default();
+    }
+
+    /// By what factor the middle of the values that are usual at the hours of the run is another than that of all hours.
+    #[must_use]
+    pub fn usual_at_these_hours(&self) -> Option<f64> {
+        let (cells, long_run) = (self.cells.as_ref()?, self.long_run()?);
+        let everywhere = cells.median(&shares_of(&tally(cells, &long_run)));
+        let there = cells.median(&shares_of(&self.values.run.expected));
+        let factor = there / everywhere;
+        (factor.is_finite() && factor > 0.0).then_some(factor)
+    }
+
     /// The evidence that it is otherwise: of its values, or of whether there are any.
     #[must_use]
     pub fn evidence(&self) -> f64 {
@@ -456,12 +472,13 @@ impl Run {
     /// The shares of what was counted, and of what was expected.
     #[must_use]
     pub fn shares(&self) -> (Vec<f64>, Vec<f64>) {
-        let of = |counts: &[f64]| {
-            let total: f64 = counts.iter().sum::<f64>().max(f64::MIN_POSITIVE);
-            counts.iter().map(|count| count / total).collect()
-        };
-        (of(&self.observed), of(&self.expected))
+        (shares_of(&self.observed), shares_of(&self.expected))
     }
+}
+
+fn shares_of(counts: &[f64]) -> Vec<f64> {
+    let total: f64 = counts.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+    counts.iter().map(|count| count / total).collect()
 }
 
 /// The field of that id in a profile.

@@ -190,9 +190,6 @@ impl Stream {
             self.begin_to_know(name, (segment.as_ref(), profile), start, fields);
             let traffic = self.traffic.entry(segment.clone()).or_default();
             traffic.insert(start, traffic_of(profile));
-            if is_usual {
-                self.usual_volume.entry(segment.clone()).or_default().learn(start, profile.volume);
-            }
             while traffic.first_entry().is_some_and(|first| first.key().plus(TRAFFIC_KEPT) <= start) {
                 traffic.pop_first();
             }
@@ -218,8 +215,10 @@ impl Stream {
         }
         self.fields.retain(|_, known| known.seen.plus(FORGOTTEN_AFTER) > start);
         self.traffic.retain(|_, windows| !windows.is_empty());
-        self.usual_volume.retain(|segment, _| self.traffic.contains_key(segment));
-        self.follow_the_traffic((name, end), threshold, settings, fields);
+        self.follow_the_traffic(name, threshold, fields);
+        if is_usual {
+            self.learn_volumes(profiles, start);
+        }
     }
 
     /// Begins to know the fields of a profile that are new, as long as there is room.

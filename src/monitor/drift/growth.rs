@@ -1,13 +1,13 @@
 //! Whether traffic explains that a field moved: where twice as many payments come, a store has twice as many of them.
 //!
 //! That there is more or less of it is told by the watch over volumes. A count over a window that has moved by no more than the traffic
-//! has tells nothing beyond that, and what is there now is the usual.
+//! has tells nothing beyond that, and is learned from.
 
-use super::{FieldKey, Fields, Stream};
+use super::{FieldKey, Fields, Profiles, Stream};
+use crate::drift::Pair;
 use crate::drift::profile::{Segment, Sketch};
 use crate::drift::reference::Reference;
 use crate::drift::reference::seasonal::hour_of_week;
-use crate::drift::{DriftSettings, Pair};
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -70,14 +70,16 @@ impl Growth {
 }
 
 impl Stream {
-    /// Takes what is there now for the reference of fields that moved with the traffic and no further.
-    pub(super) fn follow_the_traffic(
-        &mut self,
-        (name, at): (&str, EventTime),
-        threshold: f64,
-        settings: &DriftSettings,
-        fields: &impl Fields,
-    ) {
+    /// Learns how much came in a window.
+    pub(super) fn learn_volumes(&mut self, profiles: &Profiles, start: EventTime) {
+        for (segment, profile) in profiles {
+            self.usual_volume.entry(segment.clone()).or_default().learn(start, profile.volume);
+        }
+        self.usual_volume.retain(|segment, _| self.traffic.contains_key(segment));
+    }
+
+    /// Forgets the evidence of fields that moved with the traffic and no further.
+    pub(super) fn follow_the_traffic(&mut self, name: &str, threshold: f64, fields: &impl Fields) {
         let explained: Vec<FieldKey> = self
             .fields
             .iter()
@@ -87,7 +89,7 @@ impl Stream {
             .map(|(key, _)| key.clone())
             .collect();
         for key in explained {
-            self.fields.entry(key).and_modify(|known| known.reference.adopt(at, settings));
+            self.fields.entry(key).and_modify(|known| known.reference.forgive());
         }
     }
 
@@ -126,7 +128,7 @@ impl Stream {
     }
 }
 
-/// The factor by which the values of the run are other than those of the reference, if it is one for all of them.
+/// The factor by which the values of the run are other than is usual at these hours, if it is one for all of them.
 fn factor_of(reference: &Reference) -> Option<f64> {
     let long_run = reference.long_run()?;
     let (Sketch::Numbers(usual), Sketch::Numbers(now)) = (&long_run, reference.values().run.sketch.as_ref()?)
@@ -134,7 +136,8 @@ fn factor_of(reference: &Reference) -> Option<f64> {
         return None;
     };
     let moved = super::packet::moved_by(Pair { reference: usual, current: now })?;
-    moved.fits().then_some(moved.factor)
+    let at_these_hours = reference.usual_at_these_hours()?;
+    moved.fits().then_some(moved.factor / at_these_hours)
 }
 
 #[cfg(test)]
