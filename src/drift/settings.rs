@@ -53,6 +53,12 @@ impl Cycle {
     /// A week, in quarters of an hour.
     pub const WEEK: Cycle =
         Cycle { season: Season { days: 7, slots_per_day: 96 }, length: Duration::from_secs(7 * 86_400) };
+
+    /// A day of it.
+    #[must_use]
+    pub fn day(self) -> Duration {
+        self.length / u32::from(self.season.days.max(1))
+    }
 }
 
 /// How much must be known before anything is judged. A simulation makes do with less: it has hours, and no months.

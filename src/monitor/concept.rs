@@ -10,10 +10,11 @@
 mod ranking;
 
 use self::ranking::Negatives;
+use super::seasonal::phase;
 use super::watched::Watched;
 use crate::alert::{About, EpisodeSettings, Episodes, Observation, Traffic};
 use crate::drift::DriftSettings;
-use crate::drift::watch::{Direction, Kind};
+use crate::drift::watch::{Direction, Kind, Phase, Season, WatchSettings};
 use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, FRAUD_RATE, Finding, POSITIVE_RATE};
 use crate::event::monitor::LabelledDecision;
 use crate::event::public::Action;
@@ -27,6 +28,8 @@ const TIMES_KEPT: usize = 1_024;
 const TIMES_EVERY: u64 = 16;
 /// The share of the labelled that is positive, about: streams of them have as many fewer samples between false alarms.
 const POSITIVES: f64 = 0.1;
+/// What the time of day explains is known by the hour at most.
+const HOURS: u16 = 24;
 /// What the logarithmic loss takes a score for that is 1, from which it is so far.
 const CERTAIN: f64 = 1e-6;
 
@@ -70,6 +73,13 @@ impl Stream {
             Stream::MissedFrauds | Stream::StoppedHonest | Stream::NegativesLoss => Some(Direction::Down),
             Stream::Ranking => Some(Direction::Up),
         }
+    }
+
+    /// What the time of day explains: where frauds are looked for by night, honest payments of the night have higher scores. Positives are
+    /// too few to tell.
+    fn season(self, settings: &DriftSettings) -> Option<Season> {
+        let slots_per_day = settings.cycle.season.slots_per_day.min(HOURS);
+        (self == Stream::NegativesLoss).then_some(Season { days: 1, slots_per_day })
     }
 
     /// Which part of the labels are samples of it, about.
@@ -148,12 +158,9 @@ impl Concept {
     }
 
     fn watch(&mut self, stream: Stream, value: f64, time: EventTime, settings: &DriftSettings) {
-        let labels = self.streams.entry(stream).or_insert_with(|| Labels {
-            watched: Watched::new(settings.watch(stream.kind(), stream.share())),
-            times: VecDeque::new(),
-            samples: 0,
-        });
-        labels.take(stream, value, time);
+        let labels = self.streams.entry(stream).or_insert_with(|| Labels::new(stream, settings));
+        let phase = stream.season(settings).map(|_| phase(time, settings.cycle.day()));
+        labels.take(stream, (value, phase), time);
     }
 
     /// What is known of the score called `name` by `at`. Returns the revision of its episode that is to be published.
@@ -224,7 +231,15 @@ fn command(name: &str, since: EventTime, is_elsewhere: bool) -> String {
 }
 
 impl Labels {
-    fn take(&mut self, stream: Stream, value: f64, time: EventTime) {
+    fn new(stream: Stream, settings: &DriftSettings) -> Labels {
+        let watch = WatchSettings {
+            season: stream.season(settings),
+            ..settings.watch(stream.kind(), stream.share())
+        };
+        Labels { watched: Watched::new(watch), times: VecDeque::new(), samples: 0 }
+    }
+
+    fn take(&mut self, stream: Stream, (value, phase): (f64, Option<Phase>), time: EventTime) {
         if self.samples.is_multiple_of(TIMES_EVERY) {
             if self.times.len() == TIMES_KEPT {
                 self.times.pop_front();
@@ -234,7 +249,7 @@ impl Labels {
         self.samples += 1;
         let Labels { watched, times, .. } = self;
         let since = |samples_ago| time_of(times, samples_ago, time);
-        watched.take((stream.name(), stream.better()), (value, None), time, since);
+        watched.take((stream.name(), stream.better()), (value, phase), time, since);
     }
 }
 

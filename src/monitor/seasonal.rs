@@ -217,7 +217,7 @@ impl News {
 }
 
 /// How much of the cycle has passed.
-fn phase(time: EventTime, cycle: Duration) -> Phase {
+pub(super) fn phase(time: EventTime, cycle: Duration) -> Phase {
     let cycle = millis(cycle);
     Phase::new((time.0 - MONDAY_MS).rem_euclid(cycle).unsigned_abs(), cycle.unsigned_abs())
 }

@@ -18,6 +18,11 @@ const SPREADS_OVERALL: f64 = 8.0;
 /// once so many samples tell what that is.
 const SAMPLES_OVERALL: f64 = 100.0;
 
+/// No spread is less than this part of the mean.
+const SPREAD_LEAST: f64 = 1e-3;
+/// Samples out of order are at most so far from the end of a cycle that the next one has not come so far.
+const MIDDLE: std::ops::Range<f64> = 0.25..0.75;
+
 /// Where in the season a sample lies: the part of the longest cycle that has passed, in [0, 1).
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct Phase(f64);
@@ -95,6 +100,8 @@ pub(super) struct Profile {
     trust: f64,
     level: f64,
     last: Option<Phase>,
+    /// The middle of the cycle was reached, or it is the first.
+    is_half_way: bool,
     is_whole: bool,
 }
 
@@ -113,6 +120,7 @@ impl Profile {
             trust: 1.0,
             level: 0.0,
             last: None,
+            is_half_way: true,
             is_whole: false,
         }
     }
@@ -151,9 +159,12 @@ impl Profile {
         let (first, step) = (self.last.is_none(), self.last.map_or(0.0, |last| last.0 - phase.0));
         self.last = Some(phase);
         self.is_whole |= first && phase.0 * self.season.slots() as f64 <= 1.0;
-        // A step back of half a cycle is a new one; a smaller one is a sample out of order.
-        let has_ended = step > 0.5;
+        self.is_half_way |= MIDDLE.contains(&phase.0);
+        // A step back of half a cycle is a new one, but for samples out of order around the end of the last; a smaller one is a sample
+        // out of order.
+        let has_ended = step > 0.5 && self.is_half_way;
         if has_ended {
+            self.is_half_way = false;
             self.end_cycle();
         }
         let usual = self.usual(phase);
@@ -245,7 +256,9 @@ impl Profile {
         let weights: Vec<f64> = cells.iter().map(|cell| cell.weight).collect();
         let means: Vec<f64> = cells.iter().map(|cell| cell.mean()).collect();
         let variances: Vec<f64> = cells.iter().map(within).collect();
-        let pooled = mean_of(variances.iter().copied().zip(weights.iter().copied())).max(1e-12);
+        // values that are always the same differ by rounding
+        let least = (overall.mean() * SPREAD_LEAST).powi(2).max(1e-12);
+        let pooled = mean_of(variances.iter().copied().zip(weights.iter().copied())).max(least);
         let days = self.season.days();
         let (means, kept) = smooth(Slots { values: &means, weights: &weights }, pooled, days);
         // ln s² of n samples varies by 2/n, and some more if their law has tails.
@@ -298,6 +311,16 @@ mod tests {
         let mut profile = Profile::new(DAILY);
         assert!(!profile.learn(1.0, Phase::new(500, 1_000), true).0);
         assert!(!profile.learn(1.0, Phase::new(400, 1_000), true).0);
+    }
+
+    #[test]
+    fn samples_out_of_order_around_the_end_of_a_cycle_end_one() {
+        let mut profile = Profile::new(DAILY);
+        // each sample comes with one that is a tenth of a cycle late
+        let phases = (0..4_000_u64).flat_map(|at| [at, at.saturating_sub(100)]);
+        let ends = phases.filter(|at| profile.learn(1.0, Phase::new(*at, 1_000), false).0).count();
+        assert_eq!(ends, 3);
+        assert!((profile.cycles() - 3.0).abs() < 1e-12, "the first began at its beginning");
     }
 
     #[test]
