@@ -17,6 +17,7 @@
 
 mod alertmanager;
 mod answer;
+mod dead_letter;
 pub mod deliver;
 pub mod filter;
 #[cfg(test)]

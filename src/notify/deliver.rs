@@ -184,12 +184,12 @@ impl Notifier {
 
     fn bury(&self, letters: impl IntoIterator<Item = DeadNotification>) {
         for letter in letters {
-            let DeadNotification { receiver, target, alert_id, revision, reason, status, said, .. } = &letter;
+            let DeadNotification { receiver, target, alert, reason, status, said, .. } = &letter;
             tracing::warn!(
                 receiver,
                 target,
-                alert_id,
-                revision,
+                alert_id = alert.alert_id,
+                revision = alert.revision,
                 ?reason,
                 status,
                 said,

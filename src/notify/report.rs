@@ -1,9 +1,10 @@
 //! What an outbox reports: messages that will not arrive, and how things are.
 
+use crate::event::alert::Alert;
 use serde::Serialize;
 
 /// A message that will not arrive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeadNotification {
     /// The name of the receiver.
     pub receiver: String,
@@ -11,12 +12,10 @@ pub struct DeadNotification {
     pub target: String,
     /// Where the record stood.
     pub topic: &'static str,
-    /// The episode.
-    pub alert_id: String,
-    /// What it is about.
-    pub fingerprint: String,
-    /// Which revision of it.
-    pub revision: u32,
+    /// The `ce_id` of the record.
+    pub id: String,
+    /// What it said.
+    pub alert: Alert,
     /// Why.
     pub reason: DeadReason,
     /// What the receiver answered, if it did.
@@ -26,8 +25,7 @@ pub struct DeadNotification {
 }
 
 /// Why a message will not arrive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeadReason {
     /// The receiver will not have it.
     Refused,
@@ -35,6 +33,18 @@ pub enum DeadReason {
     GivenUp,
     /// There are too many episodes.
     TooMany,
+}
+
+impl DeadReason {
+    /// In the header `tillstream-reason` of a dead letter.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            DeadReason::Refused => "notification_refused",
+            DeadReason::GivenUp => "notification_given_up",
+            DeadReason::TooMany => "notification_too_many",
+        }
+    }
 }
 
 /// How things are with a receiver.

@@ -1,6 +1,6 @@
 //! Alerts: values that move are told once, whatever happens to the instance, and what somebody says of it comes back.
 
-use crate::channel::Channel;
+use crate::channel::{Channel, GONE};
 use crate::judge::{PARTITIONS, alone, public};
 use crate::oracle::Public;
 use crate::serve::Feed;
@@ -66,10 +66,13 @@ fn a_change_of_unit_is_one_alert_through_kill_and_restart_and_what_is_said_of_it
     let channel = Channel::open();
     let url = format!("http://127.0.0.1:{}/services/a-secret-path", channel.port);
     std::fs::write(shop.folder.path().join("slack.url"), url).expect("a writable folder");
+    std::fs::write(shop.folder.path().join("gone.url"), format!("http://127.0.0.1:{}{GONE}", channel.port))
+        .expect("a writable folder");
     shop.configure(
-        "notify: { receivers: [{ name: channel, kind: slack, url_file: slack.url, catch_up: 0s }] }",
+        "notify: { receivers: [{ name: channel, kind: slack, url_file: slack.url, catch_up: 0s },
+                               { name: gone, kind: slack, url_file: gone.url, catch_up: 0s }] }",
     );
-    assert_eq!(shop.run(&["notify", "test"]).matches(": ok").count(), 1);
+    assert_eq!(shop.run(&["notify", "test", "--receiver", "channel"]).matches(": ok").count(), 1);
     channel.messages.lock().expect("no panic").clear();
     shop.configure(
         "drift: { window: 1m, learn: 90m, resolve_after: 10m, segments: [channel] }\n\
@@ -120,6 +123,14 @@ fn a_change_of_unit_is_one_alert_through_kill_and_restart_and_what_is_said_of_it
     });
 
     instance.wait_until("the channel has heard of it", |_| channel.said().len() == 1);
+    instance.wait_until("who is not told is known", |instance| {
+        instance.metric("tillstream_notify_dead_total", &["receiver=\"gone\""]) >= 1.0
+    });
+    let letters = || shop.run(&["inspect", "dead-letter", "--limit", "1000"]);
+    instance.wait_until("it is a dead letter", |_| letters().contains("notification_refused"));
+    let letter = letters();
+    let said = "gone at http://127.0.0.1";
+    assert!(letter.contains(&id) && letter.contains("amount_minor") && letter.contains(said), "{letter}");
     what_it_looks_like_is_answered(&mut instance, odd_from);
     // kill -9 in the middle of it
     drop(instance);

@@ -4,11 +4,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// A server that takes every message.
+/// A server that takes every message, but those under [`GONE`].
 pub struct Channel {
     pub port: u16,
     pub messages: Arc<Mutex<Vec<String>>>,
 }
+
+/// Whoever posts there is told that the channel is gone.
+pub const GONE: &str = "/gone";
 
 impl Channel {
     /// On a free port.
@@ -36,18 +39,22 @@ impl Channel {
 /// Keeps what one request brings.
 fn take(stream: TcpStream, heard: &Mutex<Vec<String>>) {
     let mut stream = BufReader::new(stream);
-    let mut length = 0;
+    let (mut length, mut is_gone) = (0, false);
     loop {
         let mut line = String::new();
         if stream.read_line(&mut line).unwrap_or(0) <= 2 {
             break;
         }
+        is_gone |= line.starts_with(&format!("POST {GONE}"));
         if let Some(bytes) = line.to_lowercase().strip_prefix("content-length:") {
             length = bytes.trim().parse().unwrap_or(0);
         }
     }
     let mut body = vec![0; length];
-    if stream.read_exact(&mut body).is_ok() && length > 0 {
+    if stream.read_exact(&mut body).is_ok() && is_gone {
+        let answer = b"HTTP/1.1 410 Gone\r\ncontent-length: 4\r\nconnection: close\r\n\r\ngone";
+        drop(stream.get_mut().write_all(answer));
+    } else if length > 0 {
         heard.lock().expect("no panic").push(String::from_utf8_lossy(&body).into_owned());
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
         drop(stream.get_mut().write_all(answer));

@@ -3,7 +3,7 @@
 use super::{Instance, role_name};
 use crate::config::Role;
 use crate::event::alert::Alert;
-use crate::log::kafka::{Tail, TailStart};
+use crate::log::kafka::{Submitter, Tail, TailStart};
 use crate::log::{Fetched, LogError, Topic};
 use crate::notify::{AlertTopic, Notifier, Revision};
 use crate::serve::RoleStatus;
@@ -25,28 +25,43 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// Before reading is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Dead letters that wait for a broker at most.
+const LETTERS_MAX: u32 = 10_000;
+/// Those that are still to be appended at the end are waited for so long.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Tells receivers of alerts until told to stop.
 pub(super) fn keep_telling(instance: &Instance) -> anyhow::Result<()> {
     let config = instance.config.notify.as_ref().context("the role `notify` has no receivers")?;
     let notifier = Notifier::new(config, Arc::new(SystemClock)).context("making the clients of receivers")?;
+    let letters = Submitter::new(&instance.client, LETTERS_MAX)?;
     let may_end = || instance.stop.load(Ordering::Relaxed);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting tokio")?;
     std::thread::scope(|scope| {
         scope.spawn(|| runtime.block_on(notifier.run(&may_end)));
         while !may_end() {
-            if let Err(fault) = read(instance, &notifier, &may_end) {
+            if let Err(fault) = read(instance, (&notifier, &letters), &may_end) {
                 tracing::warn!(%fault, "alerts cannot be read; trying again");
                 say_how_it_stands(instance, &notifier, Some("the alerts cannot be read".to_owned()));
                 wait(PAUSE, may_end);
             }
         }
     });
+    bury(&notifier, &letters);
+    match letters.flush(FLUSH_PATIENCE) {
+        0 => {}
+        left => tracing::error!(left, "dead letters of alerts did not reach their topic"),
+    }
     Ok(())
 }
 
 /// Reads alerts from the beginning: what receivers know is not written down anywhere.
-fn read(instance: &Instance, notifier: &Notifier, may_end: &dyn Fn() -> bool) -> Result<(), LogError> {
+fn read(
+    instance: &Instance,
+    (notifier, letters): (&Notifier, &Submitter),
+    may_end: &dyn Fn() -> bool,
+) -> Result<(), LogError> {
     let tail = Tail::open(&instance.client, &TOPICS.map(|(topic, _)| (topic, TailStart::Earliest)))?;
     let (mut has_caught_up, mut looked) = (false, Stopwatch::start());
     while !may_end() {
@@ -57,6 +72,7 @@ fn read(instance: &Instance, notifier: &Notifier, may_end: &dyn Fn() -> bool) ->
             continue;
         }
         looked = Stopwatch::start();
+        bury(notifier, letters);
         let behind = tail.behind();
         if !has_caught_up && behind.is_some_and(|behind| behind.records == 0) {
             has_caught_up = true;
@@ -66,6 +82,15 @@ fn read(instance: &Instance, notifier: &Notifier, may_end: &dyn Fn() -> bool) ->
         say_how_it_stands(instance, notifier, waits_for);
     }
     Ok(())
+}
+
+/// Publishes what will not arrive as dead letters. A topic that takes none is no reason to end: the log has said what is in them.
+fn bury(notifier: &Notifier, letters: &Submitter) {
+    for dead in notifier.dead_notifications() {
+        if let Err(fault) = letters.append(Topic::DeadLetter, &dead.letter()) {
+            tracing::error!(%fault, alert_id = dead.alert.alert_id, "a dead letter of an alert is lost");
+        }
+    }
 }
 
 fn take(notifier: &Notifier, fetched: &Fetched) {
@@ -96,10 +121,6 @@ fn take(notifier: &Notifier, fetched: &Fetched) {
 
 fn say_how_it_stands(instance: &Instance, notifier: &Notifier, waits_for: Option<String>) {
     instance.heartbeats.beat(Role::Notify);
-    for dead in notifier.dead_notifications() {
-        let said = serde_json::to_string(&dead).unwrap_or_default();
-        tracing::error!(dead = said, "a receiver was not told of an alert, and will not be");
-    }
     let mut samples = Samples::default();
     for status in notifier.status() {
         let receiver = status.receiver.as_str();

@@ -1,8 +1,9 @@
 //! Appends single raw records for somebody who waits for what comes of them.
 
 use super::client::{ClientSettings, Linger, Logged};
+use super::producer::kafka_headers;
 use crate::log::submit::{Receipt, Submit};
-use crate::log::{LogError, Topic};
+use crate::log::{LogError, LogRecord, Topic};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -69,15 +70,29 @@ fn is_broken(producer: &ThreadedProducer<Logged>) -> bool {
     client.fatal_error().is_some() || client.context().brokers.are_lost()
 }
 
+impl Submitter {
+    /// Hands over a record with its headers, to be appended when a broker answers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Submit::offer`].
+    pub fn append(&self, topic: Topic, record: &LogRecord) -> Result<Receipt, LogError> {
+        self.replace_if_broken()?;
+        let has_failed = Arc::new(AtomicBool::new(false));
+        let mut sent = BaseRecord::with_opaque_to(topic.name(), has_failed.clone());
+        (sent.key, sent.payload) = (record.key.as_deref(), record.value.as_deref());
+        sent.headers = kafka_headers(&record.headers, &self.settings.application);
+        let current = self.producer.read().unwrap_or_else(PoisonError::into_inner);
+        let sent = current.send(sent).map_err(|(fault, _)| LogError::Kafka(fault.to_string()));
+        sent.map(|()| Receipt(has_failed))
+    }
+}
+
 impl Submit for Submitter {
     /// Appended when a broker answers. Where the client library has given up, a new producer takes it.
     fn offer(&self, topic: Topic, key: &[u8], value: &[u8]) -> Result<Receipt, LogError> {
-        self.replace_if_broken()?;
-        let has_failed = Arc::new(AtomicBool::new(false));
-        let record = BaseRecord::with_opaque_to(topic.name(), has_failed.clone()).key(key).payload(value);
-        let current = self.producer.read().unwrap_or_else(PoisonError::into_inner);
-        let sent = current.send(record).map_err(|(fault, _)| LogError::Kafka(fault.to_string()));
-        sent.map(|()| Receipt(has_failed))
+        let (key, value) = (Some(key.to_vec()), Some(value.to_vec()));
+        self.append(topic, &LogRecord { key, value, ..LogRecord::default() })
     }
 }
 

@@ -187,7 +187,7 @@ fn what_is_refused_is_handed_over_as_dead_without_secrets_and_not_sent_again() {
     let asked = asked.into_inner().expect("no test panics with it");
     let dead = asked.first().expect("a dead letter");
     assert_eq!((dead.reason, dead.status, &*dead.said), (DeadReason::Refused, Some(400), "no_service at …"));
-    assert_eq!((dead.target.as_str(), dead.revision), (format!("http://{of}").as_str(), 1));
+    assert_eq!((dead.target.as_str(), dead.alert.revision), (format!("http://{of}").as_str(), 1));
     notifier.take(resolved(2));
     run(&runtime, &notifier, || server.arrived().len() == 2 && settled(&notifier));
     assert!(!format!("{:?} {asked:?}", notifier.status()).contains("s3cr3t"));
@@ -294,9 +294,8 @@ fn dead_letters_that_nobody_fetches_are_bounded_and_counted() {
         receiver: String::new(),
         target: String::new(),
         topic: "alerts.drift",
-        alert_id: String::new(),
-        fingerprint: String::new(),
-        revision: 1,
+        id: String::new(),
+        alert: revision(1).alert,
         reason: DeadReason::Refused,
         status: None,
         said: String::new(),

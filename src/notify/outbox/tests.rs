@@ -198,9 +198,8 @@ fn what_is_refused_is_a_dead_letter_and_the_next_message_is_tried_again() {
         receiver: "night".to_owned(),
         target: "https://events.pagerduty.com".to_owned(),
         topic: "alerts.drift",
-        alert_id: "0123456789abcdef".to_owned(),
-        fingerprint: "fedcba9876543210".to_owned(),
-        revision: 1,
+        id: revision(1).id,
+        alert: revision(1).alert,
         reason: DeadReason::Refused,
         status: Some(400),
         said: "invalid routing key …".to_owned(),
@@ -365,7 +364,7 @@ fn one_bad_alert_keeps_no_other_from_alertmanager() {
             Step::Wait(until) => now = until.expect("a repeat"),
         }
     }
-    let refused: Vec<_> = dead.iter().map(|dead| (&*dead.alert_id, dead.status)).collect();
+    let refused: Vec<_> = dead.iter().map(|dead| (&*dead.alert.alert_id, dead.status)).collect();
     assert_eq!(refused, [("0000000000000002", Some(400))], "once, although it is repeated");
     let all = serde_json::to_string(&taken).expect("JSON");
     assert!(all.contains("0000000000000001") && all.contains("0000000000000003"));

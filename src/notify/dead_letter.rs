@@ -1,0 +1,71 @@
+//! The dead letter of a message that will not arrive: the alert as it was published, and headers that say who was not told, and why.
+
+use super::report::DeadNotification;
+use crate::log::{Headers, LogRecord};
+
+impl DeadNotification {
+    /// Its record. `ce_id` is made of that of the alert and the receiver's name, so what is published again is known.
+    ///
+    /// # Panics
+    ///
+    /// Never: an alert is JSON.
+    #[must_use]
+    pub fn letter(&self) -> LogRecord {
+        let DeadNotification { receiver, target, topic, id, alert, reason, status, said } = self;
+        let answered = status.map_or_else(|| "nothing".to_owned(), |status| status.to_string());
+        let message =
+            format!("{receiver} at {target} was not told of this alert; it answered {answered}: {said}");
+        let headers = [
+            ("__streams.errors.exception", "tillstream.DeadNotification".to_owned()),
+            ("__streams.errors.message", message),
+            ("__streams.errors.topic", (*topic).to_owned()),
+            ("tillstream-reason", reason.name().to_owned()),
+            ("tillstream-receiver", receiver.clone()),
+            ("ce_id", format!("{id}-{receiver}")),
+        ];
+        let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes()));
+        LogRecord {
+            key: Some(alert.fingerprint.clone().into_bytes()),
+            value: Some(serde_json::to_vec(alert).expect("an alert is JSON")),
+            headers: Headers::Verbatim(headers.collect()),
+            timestamp_ms: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::DeadReason;
+    use super::super::samples;
+    use super::*;
+    use crate::event::alert::Alert;
+
+    #[test]
+    fn a_dead_letter_is_the_alert_with_who_was_not_told_and_why() {
+        let revision = samples::revision(1).alert;
+        let dead = DeadNotification {
+            receiver: "pager".to_owned(),
+            target: "https://events.example".to_owned(),
+            topic: "alerts.drift",
+            id: "b4893ee5-1-65-3".to_owned(),
+            alert: revision,
+            reason: DeadReason::Refused,
+            status: Some(400),
+            said: "no such key".to_owned(),
+        };
+        let letter = dead.letter();
+        let told: Alert =
+            serde_json::from_slice(letter.value.as_deref().unwrap_or_default()).expect("an alert");
+        assert_eq!(told, dead.alert);
+        assert_eq!(letter.key.as_deref(), Some(dead.alert.fingerprint.as_bytes()));
+        let header = |name: &str| {
+            let Headers::Verbatim(headers) = &letter.headers else { return None };
+            let (_, value) = headers.iter().find(|(of, _)| of == name)?;
+            String::from_utf8(value.clone()).ok()
+        };
+        assert_eq!(header("tillstream-reason").as_deref(), Some("notification_refused"));
+        assert_eq!(header("ce_id").as_deref(), Some("b4893ee5-1-65-3-pager"));
+        let said = "pager at https://events.example was not told of this alert; it answered 400: no such key";
+        assert_eq!(header("__streams.errors.message").as_deref(), Some(said));
+    }
+}
