@@ -212,13 +212,16 @@ impl Reference {
         self.values.run = Run::default();
     }
 
-    /// By what factor the middle of the values that are usual at the hours of the run is another than that of all hours.
+    /// By what factor the mean of the run is another than is usual at its hours.
     #[must_use]
-    pub fn usual_at_these_hours(&self) -> Option<f64> {
-        let (cells, long_run) = (self.cells.as_ref()?, self.long_run()?);
-        let everywhere = cells.median(&shares_of(&tally(cells, &long_run)));
-        let there = cells.median(&shares_of(&self.values.run.expected));
-        let factor = there / everywhere;
+    pub fn mean_moved_by(&self) -> Option<f64> {
+        let Sketch::Numbers(now) = self.values.run.sketch.as_ref()? else { return None };
+        let long_run = self.long_run()?;
+        let Sketch::Numbers(numbers) = &long_run else { return None };
+        let means = self.cells.as_ref()?.means(numbers);
+        let usual: f64 =
+            shares_of(&self.values.run.expected).iter().zip(means).map(|(share, mean)| share * mean).sum();
+        let factor = now.mean()? / usual;
         (factor.is_finite() && factor > 0.0).then_some(factor)
     }
 

@@ -73,6 +73,22 @@ impl Cells {
         (0..self.len()).map(|place| self.label(place)).collect()
     }
 
+    /// The mean of what is in each cell; 0 where there is nothing, and of names.
+    #[must_use]
+    pub fn means(&self, numbers: &NumericSketch) -> Vec<f64> {
+        let (mut sums, mut counts) = (vec![0.0; self.len()], vec![0.0; self.len()]);
+        if let Cells::Numbers(ends) = self {
+            for (bin, count) in numbers.bins() {
+                let place = ends.partition_point(|end| *end < bin);
+                if let (Some(sum), Some(counted)) = (sums.get_mut(place), counts.get_mut(place)) {
+                    *sum += bin.representative() * count as f64;
+                    *counted += count as f64;
+                }
+            }
+        }
+        sums.into_iter().zip(counts).map(|(sum, count)| if count > 0.0 { sum / count } else { 0.0 }).collect()
+    }
+
     /// About where the middle of values with these shares lies: within the cell that holds it, by proportion of its ends.
     #[must_use]
     pub fn median(&self, shares: &[f64]) -> f64 {

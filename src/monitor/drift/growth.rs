@@ -65,7 +65,7 @@ impl Growth {
 
     /// Whether there is any to speak of.
     fn is_some(self) -> bool {
-        self.least < 1.0 - TOLERANCE || self.most > 1.0 + TOLERANCE
+        self.least.ln() < -MOVED_LEAST || self.most.ln() > MOVED_LEAST
     }
 }
 
@@ -84,8 +84,7 @@ impl Stream {
             .fields
             .iter()
             .filter(|(_, known)| known.reference.values().evidence.sum() >= threshold)
-            .filter(|(_, known)| fields.follows(name, &known.name) != Follows::Nothing)
-            .filter(|(_, known)| self.is_explained(&known.reference))
+            .filter(|(_, known)| self.is_explained(fields.follows(name, &known.name), &known.reference))
             .map(|(key, _)| key.clone())
             .collect();
         for key in explained {
@@ -94,10 +93,16 @@ impl Stream {
     }
 
     /// Whether the traffic has changed since the field began to move, and the field by no more.
-    fn is_explained(&self, reference: &Reference) -> bool {
-        let growth = reference.values().evidence.since().and_then(|since| self.growth(since));
-        let growth = growth.filter(|growth| growth.is_some());
-        growth.zip(factor_of(reference)).is_some_and(|(growth, factor)| growth.explains(factor))
+    fn is_explained(&self, follows: Follows, reference: &Reference) -> bool {
+        let can_be = match follows {
+            Follows::Nothing => false,
+            // a few records, and one more of them, are no one factor
+            Follows::Count => true,
+            Follows::Sum => moved_alike(reference),
+        };
+        let growth = || reference.values().evidence.since().and_then(|since| self.growth(since));
+        let growth = can_be.then(growth).flatten().filter(|growth| growth.is_some());
+        growth.zip(reference.mean_moved_by()).is_some_and(|(growth, factor)| growth.explains(factor))
     }
 
     fn growth(&self, since: EventTime) -> Option<Growth> {
@@ -128,16 +133,15 @@ impl Stream {
     }
 }
 
-/// The factor by which the values of the run are other than is usual at these hours, if it is one for all of them.
-fn factor_of(reference: &Reference) -> Option<f64> {
-    let long_run = reference.long_run()?;
-    let (Sketch::Numbers(usual), Sketch::Numbers(now)) = (&long_run, reference.values().run.sketch.as_ref()?)
+/// Whether all values of the run are other than those of the reference by one factor.
+fn moved_alike(reference: &Reference) -> bool {
+    let long_run = reference.long_run();
+    let (Some(Sketch::Numbers(usual)), Some(Sketch::Numbers(now))) =
+        (&long_run, reference.values().run.sketch.as_ref())
     else {
-        return None;
+        return false;
     };
-    let moved = super::packet::moved_by(Pair { reference: usual, current: now })?;
-    let at_these_hours = reference.usual_at_these_hours()?;
-    moved.fits().then_some(moved.factor / at_these_hours)
+    super::packet::moved_by(Pair { reference: usual, current: now }).is_some_and(|moved| moved.fits())
 }
 
 #[cfg(test)]
@@ -151,7 +155,7 @@ mod tests {
         assert_eq!(explained, [false, true, true, true, false, false, true, false, false]);
         let less = Growth { least: 0.5, most: 0.9 };
         assert_eq!([0.4, 0.5, 0.8, 1.2].map(|factor| less.explains(factor)), [false, true, true, false]);
-        assert!(more.is_some() && less.is_some() && !Growth { least: 0.95, most: 1.05 }.is_some());
+        assert!(more.is_some() && less.is_some() && !Growth { least: 0.98, most: 1.02 }.is_some());
     }
 
     #[test]
