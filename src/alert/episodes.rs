@@ -97,6 +97,8 @@ pub struct Observation {
     pub command: String,
     /// Windows of the present findings are the reference from now on.
     pub adopted: bool,
+    /// Features that moved while the traffic they follow changed in the same direction: of these alone nobody is woken.
+    pub carried: BTreeSet<String>,
 }
 
 /// When episodes end.
@@ -132,6 +134,8 @@ struct Episode {
     traffic: Traffic,
     /// Somebody is woken by another one for the same reason.
     is_told: bool,
+    /// See [`Observation::carried`].
+    carried: BTreeSet<String>,
 }
 
 impl Episodes {
@@ -321,7 +325,8 @@ impl Episode {
             runbook: format!("docs/runbook.md#{}", about.kind.name()),
         };
         let traffic = Traffic::default();
-        Episode { about: about.clone(), alert, findings: BTreeMap::new(), seen: at, traffic, is_told: false }
+        let (findings, carried) = (BTreeMap::new(), BTreeSet::new());
+        Episode { about: about.clone(), alert, findings, seen: at, traffic, is_told: false, carried }
     }
 
     /// Whether what is found at `at` belongs to it.
@@ -333,6 +338,7 @@ impl Episode {
         let is_first = self.alert.revision == 0;
         self.traffic.add(if is_first { &observation.traffic_since } else { &observation.traffic });
         self.seen = at;
+        self.carried.extend(observation.carried);
         for finding in observation.findings {
             let place = finding.segment.as_ref().map(|part| format!("{}={}", part.dimension, part.value));
             let key = (finding.feature.clone(), finding.what, place);
@@ -375,7 +381,13 @@ impl Episode {
         alert.decisions = self.traffic.decisions;
         alert.money_minor = self.traffic.money_minor.clone();
         let for_ms = at.since(alert.detected_ms);
-        let now = severity(self.about.kind, &alert.findings, alert.share, for_ms);
+        let by_themselves: Vec<Finding> = alert
+            .findings
+            .iter()
+            .filter(|finding| !self.carried.contains(&finding.feature))
+            .cloned()
+            .collect();
+        let now = severity(self.about.kind, &by_themselves, alert.share, for_ms);
         let now = if self.is_told { now.min(Severity::Ticket) } else { now };
         alert.severity = alert.severity.max(now);
         alert.title = title(&self.about, &alert.findings);

@@ -3,14 +3,14 @@
 //! That there is more or less of it is told by the watch over volumes. A count over a window that has moved by no more than the traffic
 //! has tells nothing beyond that, and is learned from.
 
-use super::{FieldKey, Fields, Profiles, Stream};
+use super::{FieldKey, Fields, KnownField, Profiles, Stream};
 use crate::drift::Pair;
 use crate::drift::profile::{Segment, Sketch};
 use crate::drift::reference::Reference;
 use crate::drift::reference::seasonal::hour_of_week;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A week counts for so much in what is usual at its hours, as it does in the references of fields.
 const LEARN: f64 = 0.3;
@@ -63,6 +63,11 @@ impl Growth {
         factor > 0.0 && factor.ln().abs() > MOVED_LEAST && (low..=high).contains(&factor.ln())
     }
 
+    /// Whether a field that has moved by this factor has done so in the direction of the traffic.
+    fn is_along(self, factor: f64) -> bool {
+        if factor > 1.0 { self.most.ln() > MOVED_LEAST } else { self.least.ln() < -MOVED_LEAST }
+    }
+
     /// Whether there is any to speak of.
     fn is_some(self) -> bool {
         self.least.ln() < -MOVED_LEAST || self.most.ln() > MOVED_LEAST
@@ -103,6 +108,20 @@ impl Stream {
         let growth = || reference.values().evidence.since().and_then(|since| self.growth(since));
         let growth = can_be.then(growth).flatten().filter(|growth| growth.is_some());
         growth.zip(reference.mean_moved_by()).is_some_and(|(growth, factor)| growth.explains(factor))
+    }
+
+    /// Features that have moved while the traffic they follow changed in the same direction.
+    pub(super) fn carried(&self, name: &str, threshold: f64, fields: &impl Fields) -> BTreeSet<String> {
+        let has_moved = |known: &&KnownField| known.reference.values().evidence.sum() >= threshold;
+        let follows = |known: &&KnownField| fields.follows(name, &known.name) != Follows::Nothing;
+        let is_carried = |known: &&KnownField| {
+            let growth = known.reference.values().evidence.since().and_then(|since| self.growth(since));
+            growth
+                .zip(known.reference.mean_moved_by())
+                .is_some_and(|(growth, factor)| growth.is_along(factor))
+        };
+        let moved = self.fields.values().filter(has_moved).filter(follows).filter(is_carried);
+        moved.map(|known| known.name.to_string()).collect()
     }
 
     fn growth(&self, since: EventTime) -> Option<Growth> {
@@ -155,6 +174,7 @@ mod tests {
         assert_eq!(explained, [false, true, true, true, false, false, true, false, false]);
         let less = Growth { least: 0.5, most: 0.9 };
         assert_eq!([0.4, 0.5, 0.8, 1.2].map(|factor| less.explains(factor)), [false, true, true, false]);
+        assert!(more.is_along(3.0) && !more.is_along(0.3) && less.is_along(0.3) && !less.is_along(3.0));
         assert!(more.is_some() && less.is_some() && !Growth { least: 0.98, most: 1.02 }.is_some());
     }
 

@@ -72,6 +72,7 @@ impl Stream {
             share,
             read_by,
             adopted: false,
+            carried: self.carried(name, threshold, fields),
         }
     }
 
