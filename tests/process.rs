@@ -134,7 +134,7 @@ fn several_files_are_read_as_one() {
     let output = tillstream(&[&["process"], &files[..], &["--out", &out, "--config", &config]].concat(), "");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let one = good(&input, &["--config", &config]);
-    for topic in ["sessions", "scores.fraud", "quality.fraud", "business.days"] {
+    for topic in ["sessions", "scores.fraud", "quality.fraud", "quality.expected", "business.days"] {
         let (parts, whole) = (lines(Path::new(&out), topic), lines(one.path(), topic));
         assert_eq!(parts, whole, "{topic}");
     }

@@ -97,8 +97,8 @@ pub struct Observation {
     pub command: String,
     /// Windows of the present findings are the reference from now on.
     pub adopted: bool,
-    /// Features that moved while the traffic they follow changed in the same direction: of these alone nobody is woken.
-    pub carried: BTreeSet<String>,
+    /// Features that have moved, and of which alone nobody is woken.
+    pub quiet: BTreeSet<String>,
 }
 
 /// When episodes end.
@@ -134,8 +134,8 @@ struct Episode {
     traffic: Traffic,
     /// Somebody is woken by another one for the same reason.
     is_told: bool,
-    /// See [`Observation::carried`].
-    carried: BTreeSet<String>,
+    /// See [`Observation::quiet`].
+    quiet: BTreeSet<String>,
 }
 
 impl Episodes {
@@ -325,8 +325,8 @@ impl Episode {
             runbook: format!("docs/runbook.md#{}", about.kind.name()),
         };
         let traffic = Traffic::default();
-        let (findings, carried) = (BTreeMap::new(), BTreeSet::new());
-        Episode { about: about.clone(), alert, findings, seen: at, traffic, is_told: false, carried }
+        let (findings, quiet) = (BTreeMap::new(), BTreeSet::new());
+        Episode { about: about.clone(), alert, findings, seen: at, traffic, is_told: false, quiet }
     }
 
     /// Whether what is found at `at` belongs to it.
@@ -338,7 +338,8 @@ impl Episode {
         let is_first = self.alert.revision == 0;
         self.traffic.add(if is_first { &observation.traffic_since } else { &observation.traffic });
         self.seen = at;
-        self.carried.extend(observation.carried);
+        self.quiet.retain(|feature| !observation.findings.iter().any(|finding| finding.feature == *feature));
+        self.quiet.extend(observation.quiet);
         for finding in observation.findings {
             let place = finding.segment.as_ref().map(|part| format!("{}={}", part.dimension, part.value));
             let key = (finding.feature.clone(), finding.what, place);
@@ -381,12 +382,8 @@ impl Episode {
         alert.decisions = self.traffic.decisions;
         alert.money_minor = self.traffic.money_minor.clone();
         let for_ms = at.since(alert.detected_ms);
-        let by_themselves: Vec<Finding> = alert
-            .findings
-            .iter()
-            .filter(|finding| !self.carried.contains(&finding.feature))
-            .cloned()
-            .collect();
+        let by_themselves: Vec<Finding> =
+            alert.findings.iter().filter(|finding| !self.quiet.contains(&finding.feature)).cloned().collect();
         let now = severity(self.about.kind, &by_themselves, alert.share, for_ms);
         let now = if self.is_told { now.min(Severity::Ticket) } else { now };
         alert.severity = alert.severity.max(now);
@@ -528,6 +525,26 @@ mod tests {
     }
 
     #[test]
+    fn of_quiet_features_alone_nobody_is_woken_until_they_are_quiet_no_longer() {
+        let settings = EpisodeSettings {
+            resolve_after: Duration::from_secs(3_600),
+            reopen_within: Duration::from_secs(7_200),
+        };
+        let mut episodes = Episodes::default();
+        let mut severity = |hour: i64, moved: &[&str], quiet: &[&str]| {
+            let findings = moved.iter().map(|feature| finding(feature, Moved::Distribution, 9.0)).collect();
+            let quiet = quiet.iter().map(|feature| (*feature).to_owned()).collect();
+            let observation = Observation { findings, quiet, share: 1.0, ..Observation::default() };
+            let about = About::new(AlertKind::DataDrift, "fraud");
+            let alert = episodes.observe(&about, EventTime(hour * 3_600_000), observation, settings);
+            alert.map(|alert| alert.severity)
+        };
+        assert_eq!(severity(1, &["count", "sum"], &["count", "sum"]), Some(Severity::Ticket));
+        assert_eq!(severity(2, &["sum"], &["sum"]), Some(Severity::Ticket));
+        assert_eq!(severity(3, &["sum"], &[]), Some(Severity::Page));
+    }
+
+    #[test]
     fn what_begins_with_a_page_about_a_volume_is_told_and_wakes_nobody_again() {
         let settings = EpisodeSettings {
             resolve_after: Duration::from_secs(3_600),
@@ -552,6 +569,5 @@ mod tests {
         assert_eq!(told(AlertKind::Volume, "payments channel=store", 10), Some(Severity::Ticket));
         assert_eq!(told(AlertKind::Business, "business store", 11), Some(Severity::Ticket));
         assert_eq!(told(AlertKind::Volume, "clickstream", 14), Some(Severity::Page), "hours later");
-        assert_eq!(told(AlertKind::Volume, "pos", 10), Some(Severity::Page), "it is told by no other");
     }
 }

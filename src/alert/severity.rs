@@ -27,9 +27,6 @@ const PAGE_PAYMENTS: u64 = 20;
 /// What concerns less of the traffic can wait until tomorrow.
 const PAGE_TRAFFIC: f64 = 0.02;
 
-/// And of the shop's figures what concerns less of the baskets: a currency in which little is sold.
-const PAGE_BASKETS: f64 = 0.1;
-
 /// What labels say is looked at by daylight before it wakes anybody: a burst of labels about one pattern is over by then.
 const OUTCOMES_STAND: Duration = Duration::from_secs(24 * 3_600);
 
@@ -37,8 +34,7 @@ const OUTCOMES_STAND: Duration = Duration::from_secs(24 * 3_600);
 #[must_use]
 pub fn severity(kind: AlertKind, findings: &[Finding], share: f64, for_ms: i64) -> Severity {
     let stands = kind != AlertKind::ConceptDrift || for_ms >= millis(OUTCOMES_STAND);
-    let share_least = if kind == AlertKind::Business { PAGE_BASKETS } else { PAGE_TRAFFIC };
-    if stands && share >= share_least && findings.iter().any(|finding| is_large(kind, finding)) {
+    if stands && share >= PAGE_TRAFFIC && findings.iter().any(|finding| is_large(kind, finding)) {
         Severity::Page
     } else {
         Severity::Ticket

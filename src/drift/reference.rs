@@ -206,10 +206,21 @@ impl Reference {
         }
     }
 
-    /// What has moved of its values is explained: it is no evidence, and what comes now is learned from.
-    pub fn forgive(&mut self) {
+    /// What has moved of its values is explained: it is no evidence, and the window of `volume` records that was compared last, and was not
+    /// learned, is.
+    pub fn forgive(
+        &mut self,
+        sketch: Option<&Sketch>,
+        volume: u64,
+        start: EventTime,
+        settings: &DriftSettings,
+    ) {
         self.values.evidence = Evidence::default();
         self.values.run = Run::default();
+        if settings.pinned.is_none() {
+            let counts = self.cells.as_ref().zip(sketch).map(|(cells, sketch)| tally(cells, sketch));
+            self.learn((sketch, counts), presence(sketch, volume), start, settings);
+        }
     }
 
     /// By what factor the mean of the run is another than is usual at its hours.

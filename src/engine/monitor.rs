@@ -159,6 +159,9 @@ impl Monitor {
                     self.look_at_concepts(task, out);
                 }
                 self.judge_windows(task, out);
+                if hour_has_begun {
+                    self.publish_expected(task, out);
+                }
             }
         }
         Ok(())
@@ -280,12 +283,18 @@ impl Monitor {
             }
             !is_final
         });
+        true
+    }
+
+    /// Publishes how good scores are expected to be by the hour that has begun, those of the windows that are over with it among them.
+    fn publish_expected(&self, task: &mut MonitorTask, out: &mut Outputs) {
+        let Some(hour) = task.published else { return };
+        let as_of = EventTime(hour.saturating_mul(HOUR_MS));
         for (score, expected) in &mut task.expected {
             for record in expected.publish(score, as_of, |day| self.is_over(day, hour)) {
                 out.publish(Topic::QualityExpected, "tillstream.expected_quality.v1", score, &record);
             }
         }
-        true
     }
 
     /// Takes into account what was known by the watermark, which is that of every partition of the decision log: each has

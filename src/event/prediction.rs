@@ -5,7 +5,7 @@ use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 
 /// Names that no model which runs elsewhere may have: what is watched goes by name, and these are tillstream's own.
-pub const OWN_NAMES: [&str; 7] = ["fraud", "volumes", "business", "clicks", "orders", "baskets", "payments"];
+pub const OWN_NAMES: [&str; 6] = ["fraud", "shop", "clicks", "orders", "baskets", "payments"];
 
 /// A prediction of a model that runs elsewhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -317,7 +317,7 @@ pub struct ExpectedQuality<'a> {
     pub as_of_ms: EventTime,
     /// Scores of the day so far: all of them, whether or not they have a label.
     pub scored: u64,
-    /// Of these, how many have a label.
+    /// Scores of the day that have a label; those that came too late to be counted among the scores, too.
     pub labelled: u64,
     /// How many of the highest scores `precision_at_k` looks at.
     pub k: u64,

@@ -14,13 +14,15 @@ use crate::time::{EventTime, rfc3339};
 use crate::windows::OpenWindows;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Figures are watched over so long.
 const QUARTER: Duration = Duration::from_secs(900);
 /// A share of fewer than this says nothing.
 const LEAST: u64 = 20;
+/// A currency in which fewer of a channel's baskets are paid wakes nobody.
+const PAGE_BASKETS: f64 = 0.1;
 /// Baskets of a quarter of an hour count for so much less in the next: half after two days.
 const KEPT: f64 = 0.996_4;
 /// Figures of two channels share the budget.
@@ -135,14 +137,14 @@ impl Channel {
         }
     }
 
-    /// The share of baskets that findings are about: all, unless each is of a currency.
-    fn share(&self, findings: &[Finding]) -> f64 {
+    /// Figures of a currency in which little is sold: nobody is woken by these.
+    fn quiet(&self, findings: &[Finding]) -> BTreeSet<String> {
         let all: f64 = self.sold.values().sum();
-        let of = |finding: &Finding| match finding.feature.split_once(' ') {
-            Some((_, currency)) if all > 0.0 => self.sold.get(currency).copied().unwrap_or(0.0) / all,
-            _ => 1.0,
+        let is_little = |finding: &&Finding| {
+            let sold = finding.feature.split_once(' ').and_then(|(_, currency)| self.sold.get(currency));
+            sold.is_some_and(|sold| *sold < all * PAGE_BASKETS)
         };
-        findings.iter().map(of).fold(0.0, f64::max)
+        findings.iter().filter(is_little).map(|finding| finding.feature.clone()).collect()
     }
 
     fn count(&mut self, figures: &Figures) {
@@ -181,7 +183,7 @@ impl Channel {
             about: About::new(AlertKind::Business, subject_of(name)),
             at: start.plus(QUARTER),
             length: QUARTER,
-            share: self.share(&findings),
+            quiet: self.quiet(&findings),
             findings,
             traffic: traffic_of(figures),
         };

@@ -185,7 +185,7 @@ impl Stream {
     ) {
         let threshold = settings.threshold(self.tests(start, settings));
         let (is_odd, end) = (self.odd_since.is_some(), start.plus(settings.window));
-        let is_usual = !is_odd && announced.during(start, end, Duration::ZERO).is_none();
+        self.learn_volumes(start, settings.window, announced);
         for (segment, profile) in profiles {
             self.begin_to_know(name, (segment.as_ref(), profile), start, fields);
             let traffic = self.traffic.entry(segment.clone()).or_default();
@@ -214,11 +214,9 @@ impl Stream {
             known.reference.take(sketch, profile.volume, start, settings, threshold, is_odd);
         }
         self.fields.retain(|_, known| known.seen.plus(FORGOTTEN_AFTER) > start);
-        self.traffic.retain(|_, windows| !windows.is_empty());
-        self.follow_the_traffic(name, threshold, fields);
-        if is_usual {
-            self.learn_volumes(profiles, start);
-        }
+        let is_kept = |last: &EventTime| last.plus(TRAFFIC_KEPT) > start;
+        self.traffic.retain(|_, windows| windows.last_key_value().is_some_and(|(last, _)| is_kept(last)));
+        self.follow_the_traffic((name, start), profiles, (threshold, settings), fields);
     }
 
     /// Begins to know the fields of a profile that are new, as long as there is room.

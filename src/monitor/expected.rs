@@ -34,6 +34,8 @@ pub struct Expected {
     calibration: Calibration,
     /// Days that labels are waited for.
     days: BTreeMap<i64, ScoredDay>,
+    /// The newest day that is final.
+    closed: Option<i64>,
     /// The day up to which labels have faded.
     faded: Option<i64>,
     compared: BTreeMap<Figure, Compared>,
@@ -69,7 +71,11 @@ impl Compared {
 impl Expected {
     /// Scores have been given, in a window that begins at `start`.
     pub fn scored(&mut self, start: EventTime, scores: &NumericSketch) {
-        let day = self.days.entry(day_of(start)).or_default();
+        let day = day_of(start);
+        if self.closed.is_some_and(|closed| day <= closed) {
+            return;
+        }
+        let day = self.days.entry(day).or_default();
         for (bin, count) in scores.bins() {
             *day.scores.entry(bin).or_default() += count;
         }
@@ -112,6 +118,7 @@ impl Expected {
                 scored.compare(&mut self.compared);
             }
         }
+        self.closed = self.closed.max(self.days.keys().copied().filter(|day| is_final(*day)).max());
         self.days.retain(|day, _| !is_final(*day));
         records
     }
@@ -495,5 +502,7 @@ mod tests {
             "none has a label"
         );
         assert_eq!(shop.expected.publish("fraud", at(201), |_| true), []);
+        shop.expected.scored(at(23), &scores);
+        assert_eq!(shop.expected.publish("fraud", at(202), |_| true), [], "too late");
     }
 }

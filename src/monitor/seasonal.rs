@@ -8,7 +8,7 @@ use crate::drift::watch::{Kind, Phase, WatchSettings};
 use crate::event::alert::{Alert, Finding};
 use crate::time::{EventTime, millis};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Monday at 0:00 UTC.
@@ -44,6 +44,9 @@ struct Off {
     by: f64,
     /// By how much at least, as far as so few values tell: two standard errors less.
     at_least: f64,
+    /// Their mean, and that of what is usual then.
+    values: f64,
+    usual: f64,
 }
 
 impl Seasonal {
@@ -106,7 +109,7 @@ impl Seasonal {
         }
         let effect = finding.effect.abs();
         let Some(off) = self.off() else { return };
-        self.furthest = self.furthest.max(off.by.abs());
+        self.furthest = self.furthest.max(off.at_least);
         if off.by.abs() <= effect.max(self.furthest).min(1.0) * BACK {
             self.watched.forget();
         }
@@ -116,15 +119,22 @@ impl Seasonal {
     fn off(&self) -> Option<Off> {
         let sums = |(values, usuals), (value, usual): &(f64, f64)| (values + value, usuals + usual);
         let (values, usuals) = self.lately.iter().fold((0.0, 0.0), sums);
-        if self.lately.len() < LATELY || usuals <= 0.0 {
+        if self.lately.len() < LATELY {
             return None;
         }
-        let ratio = values / usuals;
+        let (values, usual) = (values / LATELY as f64, usuals / LATELY as f64);
+        if usual <= 0.0 {
+            // nothing, as ever; or something where there is nothing usually, which is how far off nobody can say
+            let by = f64::from(u8::from(values > 0.0));
+            return Some(Off { by, at_least: 0.0, values, usual });
+        }
+        let ratio = values / usual;
         let scattered = |(value, usual): &(f64, f64)| (value - ratio * usual).powi(2);
         let squares: f64 = self.lately.iter().map(scattered).sum();
-        // of a sum of so many
-        let error = (squares * LATELY as f64 / (LATELY - 1) as f64).sqrt() / usuals;
-        Some(Off { by: ratio - 1.0, at_least: ((ratio - 1.0).abs() - 2.0 * error).max(0.0) })
+        // of a mean of so many
+        let error = (squares / (LATELY * (LATELY - 1)) as f64).sqrt() / usual;
+        let by = ratio - 1.0;
+        Some(Off { by, at_least: (by.abs() - 2.0 * error).max(0.0), values, usual })
     }
 
     /// What is news, as it is now. The watch has seen of a change what it took to find it, and takes no value for further off than
@@ -134,7 +144,7 @@ impl Seasonal {
         let off = self.off().filter(|off| off.at_least > finding.effect.abs());
         Some(off.map_or_else(
             || finding.clone(),
-            |off| Finding { to: finding.from * (1.0 + off.by), effect: off.by, ..finding.clone() },
+            |off| Finding { from: off.usual, to: off.values, effect: off.by, ..finding.clone() },
         ))
     }
 
@@ -158,8 +168,8 @@ pub(super) struct Window {
     pub(super) length: Duration,
     /// What is news of it.
     pub(super) findings: Vec<Finding>,
-    /// The share of the traffic that they are about.
-    pub(super) share: f64,
+    /// Features of which nobody is woken.
+    pub(super) quiet: BTreeSet<String>,
     pub(super) traffic: Traffic,
 }
 
@@ -181,7 +191,7 @@ impl News {
         settings: &DriftSettings,
         episodes: &mut Episodes,
     ) -> Told {
-        let Window { about, at, length, findings, share, traffic } = window;
+        let Window { about, at, length, findings, quiet: of_nobody, traffic } = window;
         let ends = EpisodeSettings { resolve_after: length, reopen_within: settings.resolve_after };
         let quiet = |adopted, traffic| Observation { traffic, adopted, ..Observation::default() };
         if findings.is_empty() {
@@ -203,7 +213,8 @@ impl News {
             findings,
             traffic_since: traffic.clone(),
             traffic,
-            share,
+            share: 1.0,
+            quiet: of_nobody,
             command: command(since),
             ..Observation::default()
         };
@@ -219,5 +230,5 @@ impl News {
 /// How much of the cycle has passed.
 pub(super) fn phase(time: EventTime, cycle: Duration) -> Phase {
     let cycle = millis(cycle);
-    Phase::new((time.0 - MONDAY_MS).rem_euclid(cycle).unsigned_abs(), cycle.unsigned_abs())
+    Phase::new((time.0 - MONDAY_MS).max(0).unsigned_abs(), cycle.unsigned_abs())
 }

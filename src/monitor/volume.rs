@@ -11,7 +11,7 @@ use crate::drift::watch::Kind;
 use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, Finding};
 use crate::time::{EventTime, rfc3339};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// A week in which nothing comes at all is no stop of a source; what follows it is not counted window by window.
@@ -128,7 +128,7 @@ impl Stream {
             about: About::new(AlertKind::Volume, name),
             at,
             length: LENGTH,
-            share: 1.0,
+            quiet: BTreeSet::new(),
             findings: self.seasonal.finding().map(named).into_iter().collect(),
             traffic: Traffic { decisions: count, money_minor: BTreeMap::new() },
         };

@@ -4,24 +4,23 @@ use super::report::DeadNotification;
 use crate::log::{Headers, LogRecord};
 
 impl DeadNotification {
-    /// Its record. `ce_id` is made of that of the alert and the receiver's name, so what is published again is known.
+    /// Its record. `ce_id` is made of that of the alert, the receiver's name and the reason, so what is published again is known.
     ///
     /// # Panics
     ///
     /// Never: an alert is JSON.
     #[must_use]
     pub fn letter(&self) -> LogRecord {
-        let DeadNotification { receiver, target, topic, id, alert, reason, status, said } = self;
-        let answered = status.map_or_else(|| "nothing".to_owned(), |status| status.to_string());
-        let message =
-            format!("{receiver} at {target} was not told of this alert; it answered {answered}: {said}");
+        let DeadNotification { receiver, target, topic, id, alert, reason, .. } = self;
+        // what the receiver answered stands in the log: it may be another status the next time, and this is the same letter
+        let (message, reason) = (format!("{receiver} at {target} was not told of this alert"), reason.name());
         let headers = [
             ("__streams.errors.exception", "tillstream.DeadNotification".to_owned()),
             ("__streams.errors.message", message),
             ("__streams.errors.topic", (*topic).to_owned()),
-            ("tillstream-reason", reason.name().to_owned()),
+            ("tillstream-reason", reason.to_owned()),
             ("tillstream-receiver", receiver.clone()),
-            ("ce_id", format!("{id}-{receiver}")),
+            ("ce_id", format!("{id}-{receiver}-{reason}")),
         ];
         let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes()));
         LogRecord {
@@ -64,8 +63,8 @@ mod tests {
             String::from_utf8(value.clone()).ok()
         };
         assert_eq!(header("tillstream-reason").as_deref(), Some("notification_refused"));
-        assert_eq!(header("ce_id").as_deref(), Some("b4893ee5-1-65-3-pager"));
-        let said = "pager at https://events.example was not told of this alert; it answered 400: no such key";
+        assert_eq!(header("ce_id").as_deref(), Some("b4893ee5-1-65-3-pager-notification_refused"));
+        let said = "pager at https://events.example was not told of this alert";
         assert_eq!(header("__streams.errors.message").as_deref(), Some(said));
     }
 }

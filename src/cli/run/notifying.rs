@@ -84,7 +84,7 @@ fn read(
     Ok(())
 }
 
-/// Publishes what will not arrive as dead letters. A topic that takes none is no reason to end: the log has said what is in them.
+/// Publishes what will not arrive as dead letters. A topic that takes none is no reason to end: that they will not arrive has been said in the log.
 fn bury(notifier: &Notifier, letters: &Submitter) {
     for dead in notifier.dead_notifications() {
         if let Err(fault) = letters.append(Topic::DeadLetter, &dead.letter()) {

@@ -18,22 +18,26 @@ const SPREADS_OVERALL: f64 = 8.0;
 /// once so many samples tell what that is.
 const SAMPLES_OVERALL: f64 = 100.0;
 
+/// Values this near to the mean, as a part of it, are the mean.
+const SAME: f64 = 1e-9;
 /// No spread is less than this part of the mean.
 const SPREAD_LEAST: f64 = 1e-3;
-/// Samples out of order are at most so far from the end of a cycle that the next one has not come so far.
-const MIDDLE: std::ops::Range<f64> = 0.25..0.75;
 
-/// Where in the season a sample lies: the part of the longest cycle that has passed, in [0, 1).
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
-pub struct Phase(f64);
+/// Where in the season a sample lies.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    /// In which cycle, counted from any.
+    cycle: u64,
+    /// The part of the longest cycle that has passed, in [0, 1).
+    part: f64,
+}
 
 impl Phase {
-    /// `passed` of `cycle` (any unit, 0 counts as 1), since the cycle began: what has passed of earlier cycles
-    /// does not matter.
+    /// So much has passed since a cycle began, of cycles of that length (any unit, 0 counts as 1).
     #[must_use]
     pub fn new(passed: u64, cycle: u64) -> Self {
         let cycle = cycle.max(1);
-        Self((passed % cycle) as f64 / cycle as f64)
+        Self { cycle: passed / cycle, part: (passed % cycle) as f64 / cycle as f64 }
     }
 }
 
@@ -70,7 +74,9 @@ pub(super) struct Usual {
 impl Usual {
     /// How many spreads a value is from the mean.
     pub(super) fn apart(self, value: f64) -> f64 {
-        (value - self.mean) / self.spread.max(f64::MIN_POSITIVE)
+        let off = value - self.mean;
+        // scores go by ranks, and what only rounding tells apart is the same
+        if off.abs() <= self.mean.abs() * SAME { 0.0 } else { off / self.spread.max(f64::MIN_POSITIVE) }
     }
 
     /// The value, or the nearest to it that is no further from the mean than so many spreads.
@@ -99,9 +105,8 @@ pub(super) struct Profile {
     samples_per_cycle: f64,
     trust: f64,
     level: f64,
-    last: Option<Phase>,
-    /// The middle of the cycle was reached, or it is the first.
-    is_half_way: bool,
+    /// The newest cycle of which a sample has come.
+    cycle: Option<u64>,
     is_whole: bool,
 }
 
@@ -119,8 +124,7 @@ impl Profile {
             samples_per_cycle: 0.0,
             trust: 1.0,
             level: 0.0,
-            last: None,
-            is_half_way: true,
+            cycle: None,
             is_whole: false,
         }
     }
@@ -156,15 +160,14 @@ impl Profile {
 
     /// Takes a sample; says whether a cycle has just ended, so that the profile is another one than before, and what is usual.
     pub(super) fn learn(&mut self, value: f64, phase: Phase, clips: bool) -> (bool, Option<Usual>) {
-        let (first, step) = (self.last.is_none(), self.last.map_or(0.0, |last| last.0 - phase.0));
-        self.last = Some(phase);
-        self.is_whole |= first && phase.0 * self.season.slots() as f64 <= 1.0;
-        self.is_half_way |= MIDDLE.contains(&phase.0);
-        // A step back of half a cycle is a new one, but for samples out of order around the end of the last; a smaller one is a sample
-        // out of order.
-        let has_ended = step > 0.5 && self.is_half_way;
+        let newest = *self.cycle.get_or_insert_with(|| {
+            self.is_whole = phase.part * self.season.slots() as f64 <= 1.0;
+            phase.cycle
+        });
+        // a sample of an earlier cycle is late, and ends none
+        let has_ended = phase.cycle > newest;
         if has_ended {
-            self.is_half_way = false;
+            self.cycle = Some(phase.cycle);
             self.end_cycle();
         }
         let usual = self.usual(phase);
@@ -194,7 +197,7 @@ impl Profile {
     /// What is usual there, once a whole cycle is known.
     pub(super) fn usual(&self, phase: Phase) -> Option<Usual> {
         let slots = self.season.slots();
-        let place = phase.0 * slots as f64 + slots as f64 - 0.5;
+        let place = phase.part * slots as f64 + slots as f64 - 0.5;
         let wrapped = |slot: usize| if slot >= slots { slot - slots } else { slot };
         let (left, share) = (whole(place), place.fract());
         let (left, right) = (wrapped(left), wrapped(wrapped(left + 1)));
@@ -229,7 +232,7 @@ impl Profile {
     }
 
     fn slot(&self, phase: Phase) -> usize {
-        whole(phase.0 * self.season.slots() as f64).min(self.season.slots() - 1)
+        whole(phase.part * self.season.slots() as f64).min(self.season.slots() - 1)
     }
 
     fn end_cycle(&mut self) {
@@ -287,7 +290,7 @@ mod tests {
     const DAILY: Season = Season { days: 1, slots_per_day: 24 };
 
     #[test]
-    fn a_step_back_of_half_a_cycle_ends_it_and_a_part_of_one_is_not_learned_from() {
+    fn the_first_sample_of_another_cycle_ends_one_and_a_part_of_one_is_not_learned_from() {
         let mut profile = Profile::new(DAILY);
         let ends: Vec<u64> =
             (300..2_500).filter(|at| profile.learn(1.0, Phase::new(*at, 1_000), false).0).collect();
@@ -314,10 +317,10 @@ mod tests {
     }
 
     #[test]
-    fn samples_out_of_order_around_the_end_of_a_cycle_end_one() {
+    fn samples_of_earlier_cycles_end_none() {
         let mut profile = Profile::new(DAILY);
-        // each sample comes with one that is a tenth of a cycle late
-        let phases = (0..4_000_u64).flat_map(|at| [at, at.saturating_sub(100)]);
+        // each sample comes with one that is a cycle and a half late
+        let phases = (0..4_000_u64).flat_map(|at| [at, at.saturating_sub(1_500)]);
         let ends = phases.filter(|at| profile.learn(1.0, Phase::new(*at, 1_000), false).0).count();
         assert_eq!(ends, 3);
         assert!((profile.cycles() - 3.0).abs() < 1e-12, "the first began at its beginning");

@@ -67,12 +67,12 @@ impl Stream {
             traffic: self.traffic_since(part.as_ref(), last),
             traffic_since: concerned,
             command: command(name, since, part.as_ref()),
+            quiet: self.carried(name, &findings, threshold, fields),
             findings,
             segment,
             share,
             read_by,
             adopted: false,
-            carried: self.carried(name, threshold, fields),
         }
     }
 

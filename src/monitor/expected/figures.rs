@@ -79,7 +79,7 @@ impl Figure {
     pub(super) fn expected(self, bins: &[Scored]) -> Option<f64> {
         let value = self.value(bins)?;
         let is_ranking = self == Figure::AveragePrecision;
-        Some(if is_ranking { (value + gained_by_chance(bins)).min(1.0) } else { value })
+        Some(if is_ranking { (value + gained_by_chance(bins)).clamp(0.0, 1.0) } else { value })
     }
 
     /// By how much it grows with each positive more, bin by bin, as many scores as there are: its partial derivatives.
