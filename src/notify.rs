@@ -39,6 +39,7 @@ mod webhook;
 mod wording;
 
 pub use answer::Answer;
+pub use dead_letter::DeadLetter;
 pub use deliver::{ClientError, Notifier};
 pub use filter::Filter;
 pub use outbox::{Outbox, Step};

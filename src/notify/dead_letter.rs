@@ -1,16 +1,26 @@
 //! The dead letter of a message that will not arrive: the alert as it was published, and headers that say who was not told, and why.
 
 use super::report::DeadNotification;
-use crate::log::{Headers, LogRecord};
+
+/// A dead letter as it is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The fingerprint of the alert.
+    pub key: Vec<u8>,
+    /// The alert as it was published.
+    pub value: Vec<u8>,
+    /// Who was not told, and why.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
 
 impl DeadNotification {
-    /// Its record. `ce_id` is made of that of the alert, the receiver's name and the reason, so what is published again is known.
+    /// As it is published. `ce_id` is made of that of the alert, the receiver's name and the reason, so what is published again is known.
     ///
     /// # Panics
     ///
     /// Never: an alert is JSON.
     #[must_use]
-    pub fn letter(&self) -> LogRecord {
+    pub fn letter(&self) -> DeadLetter {
         let DeadNotification { receiver, target, topic, id, alert, reason, .. } = self;
         // what the receiver answered stands in the log: it may be another status the next time, and this is the same letter
         let (message, reason) = (format!("{receiver} at {target} was not told of this alert"), reason.name());
@@ -23,11 +33,10 @@ impl DeadNotification {
             ("ce_id", format!("{id}-{receiver}-{reason}")),
         ];
         let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes()));
-        LogRecord {
-            key: Some(alert.fingerprint.clone().into_bytes()),
-            value: Some(serde_json::to_vec(alert).expect("an alert is JSON")),
-            headers: Headers::Verbatim(headers.collect()),
-            timestamp_ms: None,
+        DeadLetter {
+            key: alert.fingerprint.clone().into_bytes(),
+            value: serde_json::to_vec(alert).expect("an alert is JSON"),
+            headers: headers.collect(),
         }
     }
 }
@@ -53,13 +62,11 @@ mod tests {
             said: "no such key".to_owned(),
         };
         let letter = dead.letter();
-        let told: Alert =
-            serde_json::from_slice(letter.value.as_deref().unwrap_or_default()).expect("an alert");
+        let told: Alert = serde_json::from_slice(&letter.value).expect("an alert");
         assert_eq!(told, dead.alert);
-        assert_eq!(letter.key.as_deref(), Some(dead.alert.fingerprint.as_bytes()));
+        assert_eq!(letter.key, dead.alert.fingerprint.as_bytes());
         let header = |name: &str| {
-            let Headers::Verbatim(headers) = &letter.headers else { return None };
-            let (_, value) = headers.iter().find(|(of, _)| of == name)?;
+            let (_, value) = letter.headers.iter().find(|(of, _)| of == name)?;
             String::from_utf8(value.clone()).ok()
         };
         assert_eq!(header("tillstream-reason").as_deref(), Some("notification_refused"));

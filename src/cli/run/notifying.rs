@@ -4,8 +4,8 @@ use super::{Instance, role_name};
 use crate::config::Role;
 use crate::event::alert::Alert;
 use crate::log::kafka::{Submitter, Tail, TailStart};
-use crate::log::{Fetched, LogError, Topic};
-use crate::notify::{AlertTopic, Notifier, Revision};
+use crate::log::{Fetched, Headers, LogError, LogRecord, Topic};
+use crate::notify::{AlertTopic, DeadLetter, Notifier, Revision};
 use crate::serve::RoleStatus;
 use crate::telemetry::metrics::{self, Samples};
 use crate::time::{ProcessingTime, Stopwatch, SystemClock, wait};
@@ -87,7 +87,10 @@ fn read(
 /// Publishes what will not arrive as dead letters. A topic that takes none is no reason to end: that they will not arrive has been said in the log.
 fn bury(notifier: &Notifier, letters: &Submitter) {
     for dead in notifier.dead_notifications() {
-        if let Err(fault) = letters.append(Topic::DeadLetter, &dead.letter()) {
+        let DeadLetter { key, value, headers } = dead.letter();
+        let (key, value, headers) = (Some(key), Some(value), Headers::Verbatim(headers));
+        let letter = LogRecord { key, value, headers, timestamp_ms: None };
+        if let Err(fault) = letters.append(Topic::DeadLetter, &letter) {
             tracing::error!(%fault, alert_id = dead.alert.alert_id, "a dead letter of an alert is lost");
         }
     }
