@@ -320,7 +320,7 @@ fn requests_made_from_the_document_find_no_fault_of_the_server() {
         .expect("bash runs");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("Tested: 23"), "{said}");
+    assert!(said.contains("Tested: 24"), "{said}");
     assert!(!said.contains("Unresolvable"), "{said}");
     assert!(instance.metric("tillstream_http_requests_total", &["status=\"200\""]) > 0.0);
     assert_eq!(instance.metric("tillstream_http_requests_total", &["status=\"50"]), 0.0);
