@@ -3,7 +3,7 @@
 use super::{Instance, role_name};
 use crate::config::Role;
 use crate::event::alert::Alert;
-use crate::log::kafka::{Submitter, Tail, TailStart};
+use crate::log::kafka::{ClientSettings, Submitter, Tail, TailStart};
 use crate::log::{Fetched, Headers, LogError, LogRecord, Topic};
 use crate::notify::{AlertTopic, DeadLetter, Notifier, Revision};
 use crate::serve::RoleStatus;
@@ -34,32 +34,29 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) fn keep_telling(instance: &Instance) -> anyhow::Result<()> {
     let config = instance.config.notify.as_ref().context("the role `notify` has no receivers")?;
     let notifier = Notifier::new(config, Arc::new(SystemClock)).context("making the clients of receivers")?;
-    let letters = Submitter::new(&instance.client, LETTERS_MAX)?;
+    let mut letters = DeadLetters { client: &instance.client, submitter: None };
     let may_end = || instance.stop.load(Ordering::Relaxed);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting tokio")?;
     std::thread::scope(|scope| {
         scope.spawn(|| runtime.block_on(notifier.run(&may_end)));
         while !may_end() {
-            if let Err(fault) = read(instance, (&notifier, &letters), &may_end) {
+            if let Err(fault) = read(instance, (&notifier, &mut letters), &may_end) {
                 tracing::warn!(%fault, "alerts cannot be read; trying again");
                 say_how_it_stands(instance, &notifier, Some("the alerts cannot be read".to_owned()));
                 wait(PAUSE, may_end);
             }
         }
     });
-    bury(&notifier, &letters);
-    match letters.flush(FLUSH_PATIENCE) {
-        0 => {}
-        left => tracing::error!(left, "dead letters of alerts did not reach their topic"),
-    }
+    letters.bury(&notifier);
+    letters.finish();
     Ok(())
 }
 
 /// Reads alerts from the beginning: what receivers know is not written down anywhere.
 fn read(
     instance: &Instance,
-    (notifier, letters): (&Notifier, &Submitter),
+    (notifier, letters): (&Notifier, &mut DeadLetters<'_>),
     may_end: &dyn Fn() -> bool,
 ) -> Result<(), LogError> {
     let tail = Tail::open(&instance.client, &TOPICS.map(|(topic, _)| (topic, TailStart::Earliest)))?;
@@ -72,7 +69,7 @@ fn read(
             continue;
         }
         looked = Stopwatch::start();
-        bury(notifier, letters);
+        letters.bury(notifier);
         let behind = tail.behind();
         if !has_caught_up && behind.is_some_and(|behind| behind.records == 0) {
             has_caught_up = true;
@@ -84,14 +81,38 @@ fn read(
     Ok(())
 }
 
-/// Publishes what will not arrive as dead letters. A topic that takes none is no reason to end: that they will not arrive has been said in the log.
-fn bury(notifier: &Notifier, letters: &Submitter) {
-    for dead in notifier.dead_notifications() {
-        let DeadLetter { key, value, headers } = dead.letter();
+/// Publishes what will not arrive. Most never need a producer, so there is none before the first.
+struct DeadLetters<'i> {
+    client: &'i ClientSettings,
+    submitter: Option<Submitter>,
+}
+
+impl DeadLetters<'_> {
+    /// A topic that takes none is no reason to end: that they will not arrive has been said in the log.
+    fn bury(&mut self, notifier: &Notifier) {
+        for dead in notifier.dead_notifications() {
+            if let Err(fault) = self.append(dead.letter()) {
+                tracing::error!(%fault, alert_id = dead.alert.alert_id, "a dead letter of an alert is lost");
+            }
+        }
+    }
+
+    fn append(&mut self, letter: DeadLetter) -> Result<(), LogError> {
+        let submitter = match &self.submitter {
+            Some(submitter) => submitter,
+            None => self.submitter.insert(Submitter::new(self.client, LETTERS_MAX)?),
+        };
+        let DeadLetter { key, value, headers } = letter;
         let (key, value, headers) = (Some(key), Some(value), Headers::Verbatim(headers));
-        let letter = LogRecord { key, value, headers, timestamp_ms: None };
-        if let Err(fault) = letters.append(Topic::DeadLetter, &letter) {
-            tracing::error!(%fault, alert_id = dead.alert.alert_id, "a dead letter of an alert is lost");
+        submitter.append(Topic::DeadLetter, &LogRecord { key, value, headers, timestamp_ms: None })?;
+        Ok(())
+    }
+
+    /// Waits until all are appended, for a while at most.
+    fn finish(self) {
+        let left = self.submitter.map_or(0, |submitter| submitter.flush(FLUSH_PATIENCE));
+        if left > 0 {
+            tracing::error!(left, "dead letters of alerts did not reach their topic");
         }
     }
 }

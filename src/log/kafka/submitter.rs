@@ -4,6 +4,7 @@ use super::client::{ClientSettings, Linger, Logged};
 use super::producer::kafka_headers;
 use crate::log::submit::{Receipt, Submit};
 use crate::log::{LogError, LogRecord, Topic};
+use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -77,13 +78,23 @@ impl Submitter {
     ///
     /// As [`Submit::offer`].
     pub fn append(&self, topic: Topic, record: &LogRecord) -> Result<Receipt, LogError> {
+        let headers = kafka_headers(&record.headers, &self.settings.application);
+        self.send(topic, record.key.as_deref(), record.value.as_deref(), headers)
+    }
+
+    fn send(
+        &self,
+        topic: Topic,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: Option<OwnedHeaders>,
+    ) -> Result<Receipt, LogError> {
         self.replace_if_broken()?;
         let has_failed = Arc::new(AtomicBool::new(false));
-        let mut sent = BaseRecord::with_opaque_to(topic.name(), has_failed.clone());
-        (sent.key, sent.payload) = (record.key.as_deref(), record.value.as_deref());
-        sent.headers = kafka_headers(&record.headers, &self.settings.application);
+        let mut record = BaseRecord::with_opaque_to(topic.name(), has_failed.clone());
+        (record.key, record.payload, record.headers) = (key, value, headers);
         let current = self.producer.read().unwrap_or_else(PoisonError::into_inner);
-        let sent = current.send(sent).map_err(|(fault, _)| LogError::Kafka(fault.to_string()));
+        let sent = current.send(record).map_err(|(fault, _)| LogError::Kafka(fault.to_string()));
         sent.map(|()| Receipt(has_failed))
     }
 }
@@ -91,8 +102,7 @@ impl Submitter {
 impl Submit for Submitter {
     /// Appended when a broker answers. Where the client library has given up, a new producer takes it.
     fn offer(&self, topic: Topic, key: &[u8], value: &[u8]) -> Result<Receipt, LogError> {
-        let (key, value) = (Some(key.to_vec()), Some(value.to_vec()));
-        self.append(topic, &LogRecord { key, value, ..LogRecord::default() })
+        self.send(topic, Some(key), Some(value), None)
     }
 }
 
