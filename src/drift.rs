@@ -30,3 +30,13 @@ pub mod watch;
 pub use error::{DriftError, Window};
 pub use pair::Pair;
 pub use settings::DriftSettings;
+
+/// A weighted count as a whole number.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts are not negative, and below 2⁵³"
+)]
+pub(crate) fn whole(count: f64) -> u64 {
+    count.round() as u64
+}

@@ -382,9 +382,8 @@ impl Episode {
         alert.decisions = self.traffic.decisions;
         alert.money_minor = self.traffic.money_minor.clone();
         let for_ms = at.since(alert.detected_ms);
-        let by_themselves: Vec<Finding> =
-            alert.findings.iter().filter(|finding| !self.quiet.contains(&finding.feature)).cloned().collect();
-        let now = severity(self.about.kind, &by_themselves, alert.share, for_ms);
+        let by_themselves = alert.findings.iter().filter(|finding| !self.quiet.contains(&finding.feature));
+        let now = severity(self.about.kind, by_themselves, alert.share, for_ms);
         let now = if self.is_told { now.min(Severity::Ticket) } else { now };
         alert.severity = alert.severity.max(now);
         alert.title = title(&self.about, &alert.findings);
@@ -474,6 +473,11 @@ fn number(value: f64) -> String {
 mod tests {
     use super::*;
 
+    const ENDS: EpisodeSettings = EpisodeSettings {
+        resolve_after: Duration::from_secs(3_600),
+        reopen_within: Duration::from_secs(7_200),
+    };
+
     fn finding(feature: &str, what: Moved, statistic: f64) -> Finding {
         Finding {
             feature: feature.to_owned(),
@@ -526,17 +530,13 @@ mod tests {
 
     #[test]
     fn of_quiet_features_alone_nobody_is_woken_until_they_are_quiet_no_longer() {
-        let settings = EpisodeSettings {
-            resolve_after: Duration::from_secs(3_600),
-            reopen_within: Duration::from_secs(7_200),
-        };
         let mut episodes = Episodes::default();
         let mut severity = |hour: i64, moved: &[&str], quiet: &[&str]| {
             let findings = moved.iter().map(|feature| finding(feature, Moved::Distribution, 9.0)).collect();
             let quiet = quiet.iter().map(|feature| (*feature).to_owned()).collect();
             let observation = Observation { findings, quiet, share: 1.0, ..Observation::default() };
             let about = About::new(AlertKind::DataDrift, "fraud");
-            let alert = episodes.observe(&about, EventTime(hour * 3_600_000), observation, settings);
+            let alert = episodes.observe(&about, EventTime(hour * 3_600_000), observation, ENDS);
             alert.map(|alert| alert.severity)
         };
         assert_eq!(severity(1, &["count", "sum"], &["count", "sum"]), Some(Severity::Ticket));
@@ -546,10 +546,6 @@ mod tests {
 
     #[test]
     fn what_begins_with_a_page_about_a_volume_is_told_and_wakes_nobody_again() {
-        let settings = EpisodeSettings {
-            resolve_after: Duration::from_secs(3_600),
-            reopen_within: Duration::from_secs(7_200),
-        };
         let gone = |hour: i64| Observation {
             findings: vec![Finding {
                 effect: -1.0,
@@ -563,7 +559,7 @@ mod tests {
         let mut episodes = Episodes::default();
         let mut told = |kind, subject: &str, hour| {
             let at = EventTime((hour + 1) * 3_600_000);
-            episodes.observe(&About::new(kind, subject), at, gone(hour), settings).map(|alert| alert.severity)
+            episodes.observe(&About::new(kind, subject), at, gone(hour), ENDS).map(|alert| alert.severity)
         };
         assert_eq!(told(AlertKind::Volume, "pos", 10), Some(Severity::Page));
         assert_eq!(told(AlertKind::Volume, "payments channel=store", 10), Some(Severity::Ticket));

@@ -32,9 +32,14 @@ const OUTCOMES_STAND: Duration = Duration::from_secs(24 * 3_600);
 
 /// The severity of an episode with these findings, which concerns this share of the subject's traffic and has stood `for_ms`.
 #[must_use]
-pub fn severity(kind: AlertKind, findings: &[Finding], share: f64, for_ms: i64) -> Severity {
+pub fn severity<'f>(
+    kind: AlertKind,
+    findings: impl IntoIterator<Item = &'f Finding>,
+    share: f64,
+    for_ms: i64,
+) -> Severity {
     let stands = kind != AlertKind::ConceptDrift || for_ms >= millis(OUTCOMES_STAND);
-    if stands && share >= PAGE_TRAFFIC && findings.iter().any(|finding| is_large(kind, finding)) {
+    if stands && share >= PAGE_TRAFFIC && findings.into_iter().any(|finding| is_large(kind, finding)) {
         Severity::Page
     } else {
         Severity::Ticket

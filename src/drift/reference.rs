@@ -378,6 +378,12 @@ struct Distance {
 }
 
 impl Watched {
+    /// Whether there is so much evidence.
+    #[must_use]
+    pub fn has_moved(&self, threshold: f64) -> bool {
+        self.evidence.sum() >= threshold
+    }
+
     /// Compares counts with shares that weigh as much as `weight` records, over cells in which `least` values are expected. Returns the
     /// score. Evidence is summed up to a little beyond `threshold` where there is one; without, the dispersion alone is learned.
     fn look(

@@ -25,6 +25,7 @@ pub use change::{Change, Direction, Kind, Level, WatchSettings};
 pub use episode::Standing;
 pub use season::{Phase, Season};
 
+use super::whole;
 use dependence::Dependence;
 use episode::Episode;
 use scores::Scores;
@@ -343,15 +344,6 @@ impl Watch {
             samples,
         }
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a weight of samples is not negative"
-)]
-fn whole(weight: f64) -> u64 {
-    weight.round() as u64
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 mod ranking;
 
 use self::ranking::Negatives;
+use super::quality::CERTAIN;
 use super::seasonal::phase;
 use super::watched::Watched;
 use crate::alert::{About, EpisodeSettings, Episodes, Observation, Traffic};
@@ -30,8 +31,6 @@ const TIMES_EVERY: u64 = 16;
 const POSITIVES: f64 = 0.1;
 /// What the time of day explains is known by the hour at most.
 const HOURS: u16 = 24;
-/// What the logarithmic loss takes a score for that is 1, from which it is so far.
-const CERTAIN: f64 = 1e-6;
 
 /// What is watched of a score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -13,6 +13,7 @@ use self::calibration::{Calibration, Rates, Tally};
 use self::figures::{Figure, Scored};
 use super::quality::{K, day_of, start_of};
 use crate::drift::sketch::{Bin, NumericSketch};
+use crate::drift::whole;
 use crate::event::public::{ExpectedFigure, ExpectedQuality, LabelledFigure};
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
@@ -256,15 +257,6 @@ impl Outlook {
 /// The score of those in a bin.
 fn score_of(bin: Bin) -> f64 {
     bin.representative().clamp(0.0, 1.0)
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "counts are not negative, and below 2⁵³"
-)]
-fn whole(count: f64) -> u64 {
-    count.round() as u64
 }
 
 #[cfg(test)]

@@ -78,8 +78,7 @@ impl Cells {
     pub fn means(&self, numbers: &NumericSketch) -> Vec<f64> {
         let (mut sums, mut counts) = (vec![0.0; self.len()], vec![0.0; self.len()]);
         if let Cells::Numbers(ends) = self {
-            for (bin, count) in numbers.bins() {
-                let place = ends.partition_point(|end| *end < bin);
+            for (place, bin, count) in placed(ends, numbers) {
                 if let (Some(sum), Some(counted)) = (sums.get_mut(place), counts.get_mut(place)) {
                     *sum += bin.representative() * count as f64;
                     *counted += count as f64;
@@ -133,6 +132,18 @@ fn rounded(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
+/// The bins of a sketch, each with the number of the cell it belongs to.
+fn placed(ends: &[Bin], numbers: &NumericSketch) -> impl Iterator<Item = (usize, Bin, u64)> {
+    let mut place = 0;
+    numbers.bins().map(move |(bin, count)| {
+        // both rise
+        while ends.get(place).is_some_and(|end| *end < bin) {
+            place += 1;
+        }
+        (place, bin, count)
+    })
+}
+
 /// How many values of a sketch are in each cell. A sketch of another sort is in none.
 #[must_use]
 pub fn tally(cells: &Cells, sketch: &Sketch) -> Vec<f64> {
@@ -144,14 +155,7 @@ pub fn tally(cells: &Cells, sketch: &Sketch) -> Vec<f64> {
     };
     match (cells, sketch) {
         (Cells::Numbers(ends), Sketch::Numbers(numbers)) => {
-            // both rise
-            let mut place = 0;
-            for (bin, count) in numbers.bins() {
-                while ends.get(place).is_some_and(|end| *end < bin) {
-                    place += 1;
-                }
-                add(place, count);
-            }
+            placed(ends, numbers).for_each(|(place, _, count)| add(place, count));
         }
         (Cells::Names(names), Sketch::Categories(categories)) => {
             for (name, count) in categories.named() {

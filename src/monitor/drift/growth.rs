@@ -3,9 +3,10 @@
 //! That there is more or less of it is told by the watch over volumes. A count over a window that has moved by no more than the traffic
 //! has tells nothing beyond that, and is learned from.
 
+use super::packet::moved_by;
 use super::{FieldKey, Fields, Profiles, Stream};
 use crate::alert::Announced;
-use crate::drift::profile::{Segment, Sketch};
+use crate::drift::profile::Segment;
 use crate::drift::reference::seasonal::hour_of_week;
 use crate::drift::reference::{Reference, sketch_of};
 use crate::drift::{DriftSettings, Pair};
@@ -114,7 +115,7 @@ impl Stream {
         let explained: Vec<FieldKey> = self
             .fields
             .iter()
-            .filter(|(_, known)| known.reference.values().evidence.sum() >= threshold)
+            .filter(|(_, known)| known.reference.values().has_moved(threshold))
             .filter(|(_, known)| self.is_explained(fields.follows(name, &known.name), &known.reference))
             .map(|(key, _)| key.clone())
             .collect();
@@ -155,7 +156,7 @@ impl Stream {
             carried.remove(&finding.feature);
         }
         for known in self.fields.values() {
-            let has_moved = known.reference.values().evidence.sum() >= threshold;
+            let has_moved = known.reference.values().has_moved(threshold);
             let is_along =
                 || self.moved(&known.reference).is_some_and(|(growth, factor)| growth.is_along(factor));
             if has_moved && carried.contains(&*known.name) && !is_along() {
@@ -202,12 +203,9 @@ impl Stream {
 /// Whether all values of the run are other than those of the reference by one factor.
 fn moved_alike(reference: &Reference) -> bool {
     let long_run = reference.long_run();
-    let (Some(Sketch::Numbers(usual)), Some(Sketch::Numbers(now))) =
-        (&long_run, reference.values().run.sketch.as_ref())
-    else {
-        return false;
-    };
-    super::packet::moved_by(Pair { reference: usual, current: now }).is_some_and(|moved| moved.fits())
+    let sketches = long_run.as_ref().zip(reference.values().run.sketch.as_ref());
+    let moved = sketches.and_then(|(reference, current)| moved_by(Pair { reference, current }));
+    moved.is_some_and(|moved| moved.fits())
 }
 
 #[cfg(test)]

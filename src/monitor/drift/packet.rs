@@ -7,8 +7,8 @@ use crate::drift::factor::{Rescaling, rescaling};
 use crate::drift::p_value::normal_survival;
 use crate::drift::profile::{Segment, Sketch};
 use crate::drift::reference::Watched;
-use crate::drift::sketch::{AlignedCategories, NumericSketch};
-use crate::drift::{DriftSettings, Pair};
+use crate::drift::sketch::AlignedCategories;
+use crate::drift::{DriftSettings, Pair, whole};
 use crate::event::alert::{AlertSegment, Finding, Histogram, Moved};
 use crate::event::monitor::{FRAUD, MODEL_SCORE, SCORE};
 use crate::time::EventTime;
@@ -165,7 +165,7 @@ fn of_values(known: &KnownField, threshold: f64, at: EventTime, may_be_unit: boo
     let reference = &known.reference;
     let watched = reference.values();
     let cells = reference.cells()?;
-    let since = watched.evidence.since().filter(|_| watched.evidence.sum() >= threshold)?;
+    let since = watched.evidence.since().filter(|_| watched.has_moved(threshold))?;
     let (current, expected) = watched.run.shares();
     let long_run = reference.long_run();
     let sketches = long_run.as_ref().zip(watched.run.sketch.as_ref());
@@ -242,25 +242,25 @@ fn new_category(sketches: Pair<&Sketch>, current: &[f64], expected: &[f64]) -> O
     (share >= SHARE_LEAST && share >= moved / 2.0).then(|| (name.to_string(), share))
 }
 
-/// The factor by which all values moved, if they did.
+/// The factor of a change of unit, if that is how all values moved.
 fn factor_of(sketches: Pair<&Sketch>) -> Option<f64> {
-    let Pair { reference: Sketch::Numbers(usual), current: Sketch::Numbers(now) } = sketches else {
-        return None;
-    };
-    let moved = moved_by(Pair { reference: usual, current: now })?;
+    let moved = moved_by(sketches)?;
     moved.is_change_of_unit().then_some(moved.factor)
 }
 
-/// How the quantiles have moved, if they did by something like one factor.
-pub(super) fn moved_by(sketches: Pair<&NumericSketch>) -> Option<Rescaling> {
-    let quantiles = sketches.map(|sketch| sketch.quantiles(&QUANTILES));
+/// How the quantiles of numbers have moved, if they did by something like one factor.
+pub(super) fn moved_by(sketches: Pair<&Sketch>) -> Option<Rescaling> {
+    let Pair { reference: Sketch::Numbers(usual), current: Sketch::Numbers(now) } = sketches else {
+        return None;
+    };
+    let quantiles = Pair { reference: usual, current: now }.map(|sketch| sketch.quantiles(&QUANTILES));
     rescaling(Pair { reference: &quantiles.reference, current: &quantiles.current }).ok()?
 }
 
 /// Whether fewer, or more, records have a finite value.
 fn of_presence(known: &KnownField, threshold: f64, at: EventTime) -> Option<Finding> {
     let watched = known.reference.missing();
-    let since = watched.evidence.since().filter(|_| watched.evidence.sum() >= threshold)?;
+    let since = watched.evidence.since().filter(|_| watched.has_moved(threshold))?;
     let (current, expected) = watched.run.shares();
     let missing = |shares: &[f64]| shares.get(1).copied().unwrap_or(0.0);
     let (from, to) = (missing(&expected), missing(&current));
@@ -284,15 +284,6 @@ fn of_presence(known: &KnownField, threshold: f64, at: EventTime) -> Option<Find
         threshold,
         histogram: None,
     })
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "counts are not negative, and below 2⁵³"
-)]
-fn whole(count: f64) -> u64 {
-    count.round() as u64
 }
 
 /// A command that shows the records.
