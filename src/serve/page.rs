@@ -55,16 +55,20 @@ files! {
     "parts.js"
     "quality.js"
     "resource.js"
+    "runbook.js"
     "sign-in.js"
     "stream.js"
     "theme.js"
     "visitor.js"
 }
 
+/// The runbook, of which the page shows the entry of an alert.
+const RUNBOOK: (&str, &str) = ("/runbook.md", include_str!("../../docs/runbook.md"));
+
 /// The page at `/`, and its files beside it.
 pub(super) fn routes() -> Router {
     let mut router = Router::new().route("/index.html", get(|| ready(Redirect::permanent("/"))));
-    for (path, text) in FILES {
+    for (path, text) in FILES.iter().chain([&RUNBOOK]) {
         let path = if *path == "/index.html" { "/" } else { *path };
         let tag = format!("\"{:016x}\"", xxh3_64(text.as_bytes()));
         let tag = HeaderValue::from_str(&tag).expect("hexadecimal digits");
@@ -93,6 +97,7 @@ fn content_type(path: &str) -> &'static str {
         Some((_, "js")) => "text/javascript; charset=utf-8",
         Some((_, "css")) => "text/css; charset=utf-8",
         Some((_, "svg")) => "image/svg+xml",
+        Some((_, "md")) => "text/markdown; charset=utf-8",
         _ => "text/html; charset=utf-8",
     }
 }
@@ -100,6 +105,7 @@ fn content_type(path: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::alert::AlertKind;
     use axum::body::{Body, to_bytes};
     use std::collections::BTreeSet;
     use std::path::Path;
@@ -140,6 +146,14 @@ mod tests {
             ask("/main.js", Some(&tag)).await.headers()[header::CONTENT_TYPE],
             "text/javascript; charset=utf-8"
         );
+    }
+
+    #[test]
+    fn the_runbook_has_an_entry_for_each_kind_of_alert() {
+        for (name, _) in AlertKind::NAMES {
+            let entry = RUNBOOK.1.split("\n## ").find(|entry| entry.starts_with(&format!("{name}\n")));
+            assert!(entry.is_some_and(|entry| entry.contains("\n- **Do**: ")), "{name}");
+        }
     }
 
     #[test]

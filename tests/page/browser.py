@@ -237,6 +237,19 @@ def presses(page, button):
     page.tab.press("Enter")
 
 
+def says_what_to_do(page, api):
+    """An alert shows its entry of the runbook, point by point."""
+    alert, _ = open_alert(page, api)
+    entry = f"## {alert['kind']}\n"
+    runbook = (HERE.parents[1] / "docs/runbook.md").read_text(encoding="utf-8")
+    expected = [line for line in runbook.split(entry)[1].split("\n## ")[0].splitlines() if line.startswith("- ")]
+    shown = page.tab.wait_for("document.querySelectorAll('main .runbook li').length", "the entry is shown")
+    assert shown == len(expected), f"{shown} points instead of {len(expected)}"
+    strong = page.tab.evaluate("[...document.querySelectorAll('main .runbook li > strong:first-child')].map((it) => it.innerText)")
+    assert strong == [re.match(r"- \*\*(.+?)\*\*", line)[1] for line in expected], f"they begin with {strong}"
+    return f"{alert['kind']}, {shown} points"
+
+
 def mutes(page, api):
     """An alert is muted for a time and unmuted again, and both stand in the log."""
     alert, path = open_alert(page, api)
@@ -383,6 +396,7 @@ def test(api, page, axe, out, checks):
     checks.run("a good token opens the page, and it is live", becomes_live, page, api.token)
     numbers(page, api, checks)
     checks.run("an alert is acknowledged by keyboard", acknowledges, page, api)
+    checks.run("an alert says what to do", says_what_to_do, page, api)
     checks.run("an alert is muted and unmuted by keyboard", mutes, page, api)
     checks.run("an alert is said to be expected by keyboard", expects, page, api)
     checks.run("a change is announced and withdrawn by keyboard", announces, page, api)

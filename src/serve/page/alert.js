@@ -8,6 +8,7 @@ import { h, swap } from "/dom.js";
 import { count, counted, duration, moneys, number, share, withShortIds, words } from "/format.js";
 import { badge, card, copyButton, disclosure, facts, when } from "/parts.js";
 import { resource } from "/resource.js";
+import { runbookEntry } from "/runbook.js";
 
 // the largest are shown at once, the rest on demand
 const FINDINGS_SHOWN = 2;
@@ -19,10 +20,12 @@ export function alertView(alertId, signal) {
   const actions = alertActions(path);
   const details = h("div", { class: "resource" });
   const aside = h("div", { class: "aside", hidden: true }, actions.element);
+  let todo = null;
   const show = ({ alert }) => {
     actions.update(alert);
     aside.hidden = false;
-    swap(details, evidence(alert));
+    todo ??= card("What to do", {}, runbookEntry(alert.runbook));
+    swap(details, evidence(alert, todo));
     return card(withShortIds(alert.title), {}, headline(alert), overview(alert));
   };
   const head = resource({ load: () => get(path, signal), show, wakes: ["alert"], signal });
@@ -30,12 +33,13 @@ export function alertView(alertId, signal) {
   return { title: "Alert", nodes: [back, h("div", { class: "split" }, head, aside, details)] };
 }
 
-function evidence(alert) {
+function evidence(alert, todo) {
   return [
     card("What moved", { note: findingsNote(alert) }, findings(alert.findings)),
     card("Why, perhaps", {}, causes(alert.causes)),
     card("Who reads it", {}, readers(alert.read_by)),
-    card("Look closer", {}, command(alert), runbook(alert.runbook)),
+    card("Look closer", {}, command(alert)),
+    todo,
   ];
 }
 
@@ -103,10 +107,4 @@ function readers(all) {
 
 function command({ command: text }) {
   return h("div", { class: "command" }, h("p", null, "This shows the records:"), h("pre", null, h("code", null, text)), copyButton(text, "command"));
-}
-
-/** A link if it is an address; a place in the repository has no address that the engine knows. */
-function runbook(place) {
-  const link = /^https?:\/\//.test(place) ? h("a", { href: place, rel: "noreferrer" }, place) : h("code", null, place);
-  return h("p", null, "What to do: ", link);
 }
