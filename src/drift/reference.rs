@@ -14,7 +14,7 @@ use super::profile::{Profile, Sketch};
 use super::settings::{ALLOWANCE, DriftSettings, Least};
 use crate::time::EventTime;
 use cells::{Cells, tally};
-use evidence::{Evidence, chi_square, normal_score};
+use evidence::{Counted, Evidence, Rare, normal_score};
 use seasonal::{Grain, Seasonal};
 use serde::{Deserialize, Serialize};
 
@@ -128,13 +128,9 @@ impl Reference {
         let mut is_odd = false;
         if self.windows > 0 {
             let (shares, weight) = self.presence.expected(start, 2);
-            let looked = self.missing.look(
-                &presence,
-                (&shares, weight),
-                start,
-                known.then_some(threshold),
-                settings.least.expected,
-            );
+            let counted = Counted { counts: &presence, shares: &shares, weight, rare: Rare::Together };
+            let looked =
+                self.missing.look(counted, start, known.then_some(threshold), settings.least.expected);
             is_odd |= looked.is_some_and(|score| score > SUSPICIOUS);
             self.missing.run.keep(None);
             let goes_on = !self.missing.run.observed.is_empty();
@@ -143,13 +139,9 @@ impl Reference {
         let counts = self.cells.as_ref().zip(sketch).map(|(cells, sketch)| tally(cells, sketch));
         if let Some(counts) = &counts {
             let (shares, weight) = self.shares.expected(start, counts.len());
-            let looked = self.values.look(
-                counts,
-                (&shares, weight),
-                start,
-                known.then_some(threshold),
-                settings.least.expected,
-            );
+            let counted = Counted { counts, shares: &shares, weight, rare: self.rare() };
+            let looked =
+                self.values.look(counted, start, known.then_some(threshold), settings.least.expected);
             if let Some(score) = looked {
                 is_odd |= score > SUSPICIOUS;
                 self.values.run.keep(sketch);
@@ -192,16 +184,17 @@ impl Reference {
         let usual_presence = self.presence.expected(start, 2);
         let counts = self.cells.as_ref().zip(sketch).map(|(cells, sketch)| tally(cells, sketch));
         let usual = counts.as_ref().map(|counts| self.shares.expected(start, counts.len()));
-        let least = settings.least.expected;
-        for (watched, counts, usual) in [
-            (&mut self.missing, Some(presence.to_vec()), Some(usual_presence)),
-            (&mut self.values, counts, usual),
+        let rare = self.rare();
+        for (watched, rare, counts, usual) in [
+            (&mut self.missing, Rare::Together, Some(presence.to_vec()), Some(usual_presence)),
+            (&mut self.values, rare, counts, usual),
         ] {
             if is_of_it(watched) {
                 watched.evidence = Evidence::default();
                 watched.run = Run::default();
             } else if let (Some(counts), Some((shares, weight))) = (counts, usual) {
-                watched.ease(&counts, (&shares, weight), start, threshold, least);
+                let counted = Counted { counts: &counts, shares: &shares, weight, rare };
+                watched.ease(counted, start, threshold, settings.least.expected);
             }
         }
     }
@@ -297,6 +290,14 @@ impl Reference {
         &self.missing
     }
 
+    /// How values are counted of which there are few.
+    fn rare(&self) -> Rare {
+        match self.cells {
+            Some(Cells::Names(_)) => Rare::Together,
+            _ => Rare::WithTheNext,
+        }
+    }
+
     /// The cells, once there are some.
     #[must_use]
     pub fn cells(&self) -> Option<&Cells> {
@@ -384,29 +385,28 @@ impl Watched {
         self.evidence.sum() >= threshold
     }
 
-    /// Compares counts with shares that weigh as much as `weight` records, over cells in which `least` values are expected. Returns the
-    /// score. Evidence is summed up to a little beyond `threshold` where there is one; without, the dispersion alone is learned.
+    /// Compares what was counted with what is usual, over cells in which `least` values are expected. Returns the score. Evidence is summed up
+    /// to a little beyond `threshold` where there is one; without, the dispersion alone is learned.
     fn look(
         &mut self,
-        counts: &[f64],
-        (shares, weight): (&[f64], f64),
+        counted: Counted<'_>,
         start: EventTime,
         threshold: Option<f64>,
         least: f64,
     ) -> Option<f64> {
         let dispersion = self.dispersion();
-        let Distance { excess, raw, score } = self.distance(counts, (shares, weight), least)?;
+        let Distance { excess, raw, score } = self.distance(counted, least)?;
         if let Some(threshold) = threshold {
-            let total: f64 = counts.iter().sum();
             if self.evidence.add(score, start, threshold) {
-                self.run.add(counts, shares, total, weight);
+                self.run.add(counted);
             } else {
                 self.run = Run::default();
             }
         }
-        // what stands out is not chance, and would make the next that does look like it
+        // what stands out is not chance, and would make the next that does look like it; nor is what adds up
         let excess = excess.min(dispersion * 4.0);
-        if threshold.is_none() || score < SUSPICIOUS {
+        let is_rising = |threshold| self.evidence.sum() > threshold / 2.0;
+        if threshold.is_none_or(|threshold| score < SUSPICIOUS && !is_rising(threshold)) {
             let rate = 1.0 / (self.dispersion_windows + DISPERSION_BEFORE.1).min(DISPERSION_WINDOWS);
             self.dispersion = dispersion + (excess - dispersion) * rate;
             self.dispersion_windows += 1.0;
@@ -415,16 +415,15 @@ impl Watched {
         Some(score)
     }
 
-    /// How far counts are from shares that weigh as much as `weight` records.
-    fn distance(&self, counts: &[f64], (shares, weight): (&[f64], f64), least: f64) -> Option<Distance> {
-        let (statistic, freedom) = chi_square(counts, shares, weight, least)?;
+    fn distance(&self, counted: Counted<'_>, least: f64) -> Option<Distance> {
+        let (statistic, freedom) = counted.chi_square(least)?;
         let raw = normal_score(statistic / self.dispersion(), freedom);
         Some(Distance { excess: statistic / freedom, raw, score: raw / self.correlation().sqrt() })
     }
 
     /// As [`Watched::look`], where evidence may become less and not more, and nothing is learned.
-    fn ease(&mut self, counts: &[f64], usual: (&[f64], f64), start: EventTime, threshold: f64, least: f64) {
-        let Some(Distance { score, .. }) = self.distance(counts, usual, least) else { return };
+    fn ease(&mut self, counted: Counted<'_>, start: EventTime, threshold: f64, least: f64) {
+        let Some(Distance { score, .. }) = self.distance(counted, least) else { return };
         if self.evidence.sum() > 0.0 && !self.evidence.add(score.min(ALLOWANCE), start, threshold) {
             self.run = Run::default();
         }
@@ -462,7 +461,8 @@ impl Watched {
 }
 
 impl Run {
-    fn add(&mut self, counts: &[f64], shares: &[f64], total: f64, weight: f64) {
+    fn add(&mut self, Counted { counts, shares, weight, .. }: Counted<'_>) {
+        let total: f64 = counts.iter().sum();
         self.observed.resize(counts.len(), 0.0);
         self.expected.resize(counts.len(), 0.0);
         self.observed.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);

@@ -14,7 +14,7 @@ use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Changed whenever the code of a fold changes what the same log gives.
-pub const CODE_OF_THE_FOLD: u32 = 23;
+pub const CODE_OF_THE_FOLD: u32 = 24;
 
 /// Changed whenever the bytes of checkpoints come to mean something else.
 pub const FORMAT_OF_STATE: u32 = 20;

@@ -43,34 +43,86 @@ impl Evidence {
     }
 }
 
-/// Pearson's χ² of counts against shares that were themselves estimated from `weight` records, and its degrees of freedom:
-/// Σ (O − nE)² / (nE (1 + n / weight)). Cells in which fewer than `least` are expected are counted with the next. Nothing where
-/// fewer than two are left.
-#[must_use]
-pub fn chi_square(counts: &[f64], shares: &[f64], weight: f64, least: f64) -> Option<(f64, f64)> {
-    let total: f64 = counts.iter().sum();
-    if total <= 0.0 || weight <= 0.0 {
-        return None;
+/// Counts by cell, and what was to be expected.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted<'a> {
+    /// How many are in each cell.
+    pub counts: &'a [f64],
+    /// The share of each that is usual.
+    pub shares: &'a [f64],
+    /// How many records these shares weigh.
+    pub weight: f64,
+    /// How cells are counted in which few are expected.
+    pub rare: Rare,
+}
+
+/// How cells are counted in which few are expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rare {
+    /// Cells stand in an order: one counts with the next.
+    WithTheNext,
+    /// Each is something else: they count together, however few they are. What was never there and is there now is news.
+    Together,
+}
+
+impl Counted<'_> {
+    /// Pearson's χ² against shares that were themselves estimated from `weight` records, and its degrees of freedom:
+    /// Σ (O − nE)² / (nE (1 + n / weight)), over cells in which at least `least` are expected. Where what is rare counts together and fewer
+    /// are expected of it, its part is the square of √O + √(O + 1) − √(4 nE + 1), which is nearly normal however small nE is
+    /// (Freeman and Tukey 1950). Nothing where fewer than two cells are left.
+    #[must_use]
+    pub fn chi_square(self, least: f64) -> Option<(f64, f64)> {
+        let total: f64 = self.counts.iter().sum();
+        if total <= 0.0 || self.weight <= 0.0 {
+            return None;
+        }
+        let cells = self.counts.iter().zip(self.shares).map(|(count, share)| (*count, share * total));
+        let (cells, left) = match self.rare {
+            Rare::WithTheNext => (with_the_next(cells, least), None),
+            Rare::Together => together(cells, least),
+        };
+        let freedom = cells.len() as f64 - if left.is_some() { 0.0 } else { 1.0 };
+        if freedom < 1.0 {
+            return None;
+        }
+        let large = cells.iter().map(|(observed, expected)| (observed - expected).powi(2) / expected);
+        Some((large.chain(left).sum::<f64>() / (1.0 + total / self.weight), freedom))
     }
-    let mut cells: Vec<(f64, f64)> = Vec::with_capacity(counts.len());
+}
+
+/// Cells in which at least `least` are expected: one in which fewer are counts with those after it, the last with the one before.
+fn with_the_next(cells: impl Iterator<Item = (f64, f64)>, least: f64) -> Vec<(f64, f64)> {
+    let mut large: Vec<(f64, f64)> = Vec::with_capacity(cells.size_hint().0);
     let (mut observed, mut expected) = (0.0, 0.0);
-    for (count, share) in counts.iter().zip(shares) {
+    for (count, usual) in cells {
         observed += count;
-        expected += share * total;
+        expected += usual;
         if expected >= least {
-            cells.push((observed, expected));
+            large.push((observed, expected));
             (observed, expected) = (0.0, 0.0);
         }
     }
-    if let Some((last_observed, last_expected)) = cells.last_mut() {
+    if let Some((last_observed, last_expected)) = large.last_mut() {
         *last_observed += observed;
         *last_expected += expected;
     }
-    if cells.len() < 2 {
-        return None;
+    large
+}
+
+/// Cells in which at least `least` are expected, and what the others add to χ² if there are some and all of them together are fewer.
+fn together(cells: impl Iterator<Item = (f64, f64)>, least: f64) -> (Vec<(f64, f64)>, Option<f64>) {
+    let (mut large, rare): (Vec<(f64, f64)>, Vec<_>) = cells.partition(|(_, expected)| *expected >= least);
+    let sum = |(one, other): (f64, f64), (count, usual): &(f64, f64)| (one + count, other + usual);
+    let (observed, expected) = rare.iter().fold((0.0, 0.0), sum);
+    if rare.is_empty() {
+        return (large, None);
     }
-    let sum: f64 = cells.iter().map(|(observed, expected)| (observed - expected).powi(2) / expected).sum();
-    Some((sum / (1.0 + total / weight), cells.len() as f64 - 1.0))
+    if expected >= least {
+        large.push((observed, expected));
+        return (large, None);
+    }
+    let residual = observed.sqrt() + (observed + 1.0).sqrt() - (4.0 * expected + 1.0).sqrt();
+    (large, Some(residual.powi(2)))
 }
 
 /// A standard normal score as improbable as this χ² with so many degrees of freedom (Wilson & Hilferty 1931).
@@ -86,21 +138,46 @@ mod tests {
 
     #[test]
     fn counts_as_expected_have_no_distance_and_others_have_that_of_pearson() {
-        assert_eq!(chi_square(&[50.0, 50.0], &[0.5, 0.5], f64::INFINITY, 5.0), Some((0.0, 1.0)));
-        // (60 − 50)² / 50 twice
-        assert_eq!(chi_square(&[60.0, 40.0], &[0.5, 0.5], f64::INFINITY, 5.0), Some((4.0, 1.0)));
-        // a reference of as many records is as uncertain as the window
-        assert_eq!(chi_square(&[60.0, 40.0], &[0.5, 0.5], 100.0, 5.0), Some((2.0, 1.0)));
+        for rare in [Rare::WithTheNext, Rare::Together] {
+            let of = |counts: &[f64], weight: f64| {
+                Counted { counts, shares: &[0.5, 0.5], weight, rare }.chi_square(5.0)
+            };
+            assert_eq!(of(&[50.0, 50.0], f64::INFINITY), Some((0.0, 1.0)));
+            // (60 − 50)² / 50 twice
+            assert_eq!(of(&[60.0, 40.0], f64::INFINITY), Some((4.0, 1.0)));
+            // a reference of as many records is as uncertain as the window
+            assert_eq!(of(&[60.0, 40.0], 100.0), Some((2.0, 1.0)));
+        }
     }
 
     #[test]
     fn cells_in_which_few_are_expected_count_with_their_neighbours() {
-        let (statistic, freedom) =
-            chi_square(&[1.0, 2.0, 7.0, 90.0], &[0.02, 0.02, 0.06, 0.9], 1e12, 5.0).unwrap();
+        let of = |counts: &[f64], shares: &[f64]| {
+            Counted { counts, shares, weight: 1e12, rare: Rare::WithTheNext }.chi_square(5.0)
+        };
+        let (statistic, freedom) = of(&[1.0, 2.0, 7.0, 90.0], &[0.02, 0.02, 0.06, 0.9]).unwrap();
         assert!((freedom - 1.0).abs() < 1e-12);
         assert!(statistic.abs() < 1e-9, "1 + 2 + 7 are the 10 expected: {statistic}");
-        assert_eq!(chi_square(&[3.0, 1.0], &[0.5, 0.5], 1e12, 5.0), None, "nothing to compare");
-        assert_eq!(chi_square(&[0.0, 0.0], &[0.5, 0.5], 1e12, 5.0), None);
+        assert_eq!(of(&[3.0, 1.0], &[0.5, 0.5]), None, "nothing to compare");
+        assert_eq!(of(&[0.0, 0.0], &[0.5, 0.5]), None);
+    }
+
+    #[test]
+    fn what_was_never_there_and_is_there_now_is_far_from_usual() {
+        let of = |counts: &[f64], shares: &[f64]| {
+            let counted = Counted { counts, shares, weight: 1e12, rare: Rare::Together };
+            counted.chi_square(5.0).map(|(statistic, freedom)| normal_score(statistic, freedom))
+        };
+        // one in a thousand is usual: none or one of a hundred is no news, ten of them are
+        let usual = [0.999, 0.001];
+        assert!(of(&[100.0, 0.0], &usual).unwrap() < 0.0);
+        assert!(of(&[99.0, 1.0], &usual).unwrap() < 1.5);
+        assert!(of(&[90.0, 10.0], &usual).unwrap() > 4.0);
+        // wherever it stands, and however many rare ones there are
+        let scores = [[3.0, 90.0, 7.0], [7.0, 90.0, 3.0]].map(|counts| of(&counts, &[0.01, 0.98, 0.01]));
+        assert_eq!(scores[0], scores[1]);
+        assert!(scores[0].unwrap() > 2.0);
+        assert_eq!(of(&[3.0, 1.0], &[0.5, 0.5]), None, "nothing to compare");
     }
 
     #[test]

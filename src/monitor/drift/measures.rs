@@ -3,7 +3,7 @@
 use crate::drift::Pair;
 use crate::drift::distance::{Counts, SHARE_FLOOR};
 use crate::drift::profile::Sketch;
-use crate::drift::reference::evidence::chi_square;
+use crate::drift::reference::evidence::{Counted, Rare};
 use crate::drift::settings::Least;
 use crate::drift::sketch::AlignedBins;
 use std::collections::BTreeMap;
@@ -41,10 +41,13 @@ impl Compared<'_> {
         }
         let observed: Vec<f64> =
             self.shares.current.iter().map(|share| share * self.counts.current).collect();
-        let least = Least::USUAL.expected;
-        if let Some((statistic, _)) =
-            chi_square(&observed, self.shares.reference, self.counts.reference, least)
-        {
+        let counted = Counted {
+            counts: &observed,
+            shares: self.shares.reference,
+            weight: self.counts.reference,
+            rare: if self.are_numbers() { Rare::WithTheNext } else { Rare::Together },
+        };
+        if let Some((statistic, _)) = counted.chi_square(Least::USUAL.expected) {
             add("chi_square", statistic);
         }
         if let Some(distance) = self.wasserstein() {
