@@ -21,7 +21,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 use tillstream::config::{Config, Tree, resolve};
 use tillstream::engine::process::Engine;
-use tillstream::event::alert::{Alert, AlertStatus, Severity};
+use tillstream::event::alert::{Alert, AlertSegment, AlertStatus, Severity};
 use tillstream::generate::{Change, GenerateSettings, GeneratedRecord, Generator, PlantedChange, Truth};
 use tillstream::log::{Destination, Headers, LogRecord, Topic};
 use tillstream::time::{EventTime, rfc3339};
@@ -177,9 +177,14 @@ fn print_row(case: &str, strength: &str, found: &[&Found]) {
         hours(|found| found.page_ms, 0.9),
         count(|found| found.segment_is_right),
         count(|found| found.cause_is_right),
-        found.iter().map(|found| found.before.len()).sum::<usize>(),
+        found.iter().map(|found| found.before).sum::<usize>(),
     );
-    found.iter().flat_map(|found| &found.before).for_each(print_episode);
+    for wrong in found.iter().filter_map(|found| found.placed_wrongly.as_ref()) {
+        println!(
+            "  a part that is not what moved: {} = {}, {:.2} of it",
+            wrong.dimension, wrong.value, wrong.share_of_change
+        );
+    }
 }
 
 /// What was told of a planted drift.
@@ -189,9 +194,11 @@ struct Found {
     /// How long after its beginning one first was a page.
     page_ms: Option<i64>,
     segment_is_right: bool,
+    /// The part of the traffic that was named instead.
+    placed_wrongly: Option<AlertSegment>,
     cause_is_right: bool,
     /// Episodes before it began.
-    before: Vec<Alert>,
+    before: usize,
 }
 
 impl Found {
@@ -202,12 +209,14 @@ impl Found {
             played.alerts.iter().filter(|alert| truth.is_told_by(alert, FOREIGN_MODEL)).collect();
         let page = about.iter().find(|alert| alert.severity == Severity::Page);
         let before = last_revisions(&played.alerts).into_iter().filter(|alert| alert.detected_ms < since);
+        let placed_wrongly = about.last().filter(|alert| !truth.is_placed_by(alert));
         Found {
             episode_ms: about.first().map(|alert| alert.as_of_ms.since(since)),
             page_ms: page.map(|alert| alert.as_of_ms.since(since)),
             segment_is_right: about.last().is_some_and(|alert| truth.is_placed_by(alert)),
+            placed_wrongly: placed_wrongly.and_then(|alert| alert.segment.clone()),
             cause_is_right: about.last().is_some_and(|alert| truth.is_explained_by(alert)),
-            before: before.cloned().collect(),
+            before: before.count(),
         }
     }
 }

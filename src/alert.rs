@@ -10,4 +10,4 @@ pub mod severity;
 
 pub use announced::Announced;
 pub use changes::OF_A_TOPIC;
-pub use episodes::{About, EpisodeSettings, Episodes, Observation, Traffic};
+pub use episodes::{About, EpisodeSettings, Episodes, Observation, Traffic, steps_from_the_record};

@@ -349,7 +349,7 @@ impl Episode {
         let alert = &mut self.alert;
         alert.status = AlertStatus::Open;
         (alert.resolved_ms, alert.resolution) = (None, None);
-        alert.segment = observation.segment.or_else(|| alert.segment.take());
+        alert.segment = observation.segment;
         alert.share = observation.share;
         for cause in causes {
             if alert.causes.len() < CAUSES_MAX && !alert.causes.contains(&cause) {
@@ -372,8 +372,8 @@ impl Episode {
 
     /// The next revision.
     fn publish(&mut self, at: EventTime) -> Alert {
-        let findings = told_once(self.findings.values().collect());
         let alert = &mut self.alert;
+        let findings = told_once(self.findings.values().collect(), alert.segment.as_ref());
         alert.revision += 1;
         alert.as_of_ms = at;
         alert.since_ms = findings.iter().map(|finding| finding.since_ms).min().unwrap_or(at);
@@ -391,25 +391,33 @@ impl Episode {
     }
 }
 
-/// What is nearest to the cause first, then the largest; of what is said of one feature several times, of all the traffic and of a
-/// part of it, the most telling.
-fn told_once(mut findings: Vec<&Finding>) -> Vec<&Finding> {
+/// What is nearest to the cause first, then the largest. What is said of one feature several times is told once: of `part`, where most of it
+/// moved, else of all the traffic, else of the part that shows it most.
+fn told_once<'f>(mut findings: Vec<&'f Finding>, part: Option<&AlertSegment>) -> Vec<&'f Finding> {
     let is_unit = |finding: &Finding| finding.what == Moved::Unit;
+    let distance = |finding: &Finding| finding.distance_from(part);
+    let largest = |one: &Finding, other: &Finding| rank(other).total_cmp(&rank(one));
+    let unit_first = |one: &Finding, other: &Finding| is_unit(other).cmp(&is_unit(one));
     findings.sort_by(|one, other| {
-        let by_kind = is_unit(other).cmp(&is_unit(one)).then(follows(one).cmp(&follows(other)));
-        by_kind.then_with(|| rank(other).total_cmp(&rank(one)))
+        unit_first(one, other).then(distance(one).cmp(&distance(other))).then_with(|| largest(one, other))
     });
     let mut told = BTreeSet::new();
     findings.retain(|finding| {
         let what = if is_unit(finding) { Moved::Distribution } else { finding.what };
         told.insert((finding.feature.as_str(), what))
     });
+    findings.sort_by(|one, other| {
+        unit_first(one, other)
+            .then(steps_from_the_record(&one.feature).cmp(&steps_from_the_record(&other.feature)))
+            .then_with(|| largest(one, other))
+    });
     findings
 }
 
-/// After how many others it comes: what a record says, what a view makes of it, what was said of that.
-fn follows(finding: &Finding) -> u8 {
-    match &*finding.feature {
+/// How far a field is from what a record says: 0 for that itself, 1 for what a view makes of it, 2 for what was said of that.
+#[must_use]
+pub fn steps_from_the_record(feature: &str) -> u8 {
+    match feature {
         SCORE | MODEL_SCORE | DECISION => 2,
         name => u8::from(name.contains(OF_A_VIEW)),
     }
@@ -508,7 +516,7 @@ mod tests {
             finding("store_id", Moved::NewCategories, 3.0),
             finding("hour", Moved::Missing, 4.0),
         ];
-        let told: Vec<(&str, Moved)> = told_once(findings.iter().collect())
+        let told: Vec<(&str, Moved)> = told_once(findings.iter().collect(), None)
             .iter()
             .map(|finding| (finding.feature.as_str(), finding.what))
             .collect();
@@ -523,9 +531,30 @@ mod tests {
             ]
         );
         let about = About::new(AlertKind::DataDrift, "fraud");
-        let told: Vec<Finding> = told_once(findings.iter().collect()).into_iter().cloned().collect();
+        let told: Vec<Finding> = told_once(findings.iter().collect(), None).into_iter().cloned().collect();
         let line = "fraud: amount_minor is 100 times what it was, as if by another unit, and 4 more";
         assert_eq!(title(&about, &told), line);
+    }
+
+    #[test]
+    fn what_is_found_of_all_and_of_parts_is_told_of_the_part_that_moved_or_else_of_all() {
+        let part = |value: &str| AlertSegment {
+            dimension: "channel".to_owned(),
+            value: value.to_owned(),
+            share_of_change: 1.0,
+        };
+        let of = |value: &str, statistic| Finding {
+            segment: Some(part(value)),
+            ..finding("amount_minor", Moved::Unit, statistic)
+        };
+        let findings = [of("store", 9.0), of("online", 8.0), finding("amount_minor", Moved::Unit, 2.0)];
+        let told = |where_most: Option<&AlertSegment>| -> Vec<Option<String>> {
+            let told = told_once(findings.iter().collect(), where_most);
+            told.into_iter().map(|finding| finding.segment.as_ref().map(|part| part.value.clone())).collect()
+        };
+        assert_eq!(told(None), [None]);
+        assert_eq!(told(Some(&part("online"))), [Some("online".to_owned())]);
+        assert_eq!(told(Some(&part("app"))), [None]);
     }
 
     #[test]

@@ -169,6 +169,19 @@ pub struct AlertSegment {
     pub share_of_change: f64,
 }
 
+impl Finding {
+    /// How near it is to what is to be told of `part`, where most of what moved moved: 0 in that part, 1 in all of the traffic, 2 in another
+    /// part.
+    #[must_use]
+    pub fn distance_from(&self, part: Option<&AlertSegment>) -> u8 {
+        match (&self.segment, part) {
+            (Some(of), Some(part)) if (&of.dimension, &of.value) == (&part.dimension, &part.value) => 0,
+            (None, _) => 1,
+            (Some(_), _) => 2,
+        }
+    }
+}
+
 /// Who has taken an episode on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

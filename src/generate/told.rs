@@ -53,7 +53,10 @@ impl PlantedChange {
             (Some(planted), None) => {
                 alert.subject.ends_with(&format!("{}={}", planted.dimension, planted.value))
             }
-            (None, Some(_)) => false,
+            // what is called otherwise stands among those that are called so
+            (None, Some(told)) => {
+                self.to.as_deref() == Some(&*told.value) && self.fields.contains(&&*told.dimension)
+            }
         }
     }
 

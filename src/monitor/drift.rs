@@ -287,6 +287,7 @@ mod tests {
     use crate::drift::profile::Observed;
     use crate::event::alert::{AlertStatus, Announcement};
     use crate::time::Period;
+    use xxhash_rust::xxh3::xxh3_64;
 
     const HOUR_MS: i64 = 3_600_000;
     const DAY: i64 = 24;
@@ -379,6 +380,66 @@ mod tests {
             }
             assert_eq!(opened(&alerts).is_empty(), has_grown, "{:?}", opened(&alerts));
         }
+    }
+
+    /// An hour of 300 payments in stores and 100 online, which are three times as large, each by a factor.
+    fn hour_of_channels(hour: i64, [store, online]: [f64; 2]) -> Vec<WindowProfile> {
+        let in_store = window_of(hour, 300, [store, store]);
+        let online = window_of(hour + 1_000_000, 100, [3.0 * online, 3.0 * online]);
+        let of = |value: &str, window: WindowProfile| WindowProfile {
+            segment: Some(Segment::new("channel", value)),
+            start: EventTime(hour * HOUR_MS),
+            ..window
+        };
+        let mut all = in_store.clone();
+        all.profile.merge(&online.profile);
+        vec![all, of("store", in_store), of("online", online)]
+    }
+
+    #[test]
+    fn a_part_is_named_where_it_alone_has_moved_and_none_where_all_have() {
+        for (factors, part) in [([2.0, 2.0], None), ([1.0, 2.0], Some("online")), ([2.0, 1.0], Some("store"))]
+        {
+            let (mut windows, mut episodes) = (Windows::default(), Episodes::default());
+            let settings = DriftSettings::hourly();
+            let mut last = None;
+            for hour in 0..22 * DAY {
+                let factors = if hour < 21 * DAY { [1.0, 1.0] } else { factors };
+                hour_of_channels(hour, factors).into_iter().for_each(|window| windows.take(window));
+                let watermark = EventTime((hour + 1) * HOUR_MS).plus(settings.allowed_lateness);
+                let alerts = windows.judge(watermark, &settings, &mut episodes, &Plain).alerts;
+                assert!(hour >= 21 * DAY || alerts.is_empty(), "three usual weeks");
+                last = alerts.last().cloned().or(last);
+            }
+            let last = last.expect("it is told");
+            let told = last.segment.as_ref().map(|part| &*part.value);
+            assert_eq!(told, part, "{}", last.title);
+            assert_eq!(last.title.contains(" where channel is "), part.is_some(), "{}", last.title);
+        }
+    }
+
+    #[test]
+    fn what_moves_by_a_percent_an_hour_is_told_within_a_day() {
+        let (mut windows, mut episodes) = (Windows::default(), Episodes::default());
+        let settings = DriftSettings::hourly();
+        let mut told = None;
+        for hour in 0..22 * DAY {
+            let mut profile = Profile::default();
+            let factor = 1.01_f64.powi(i32::try_from((hour - 21 * DAY).max(0)).expect("small"));
+            for place in 0..400 {
+                // of windows that are all alike even what is hardly visible would be news
+                let dice = xxh3_64(&(hour * 400 + place).to_le_bytes()) % 1_000;
+                let value = f64::from(u32::try_from(dice).expect("small")) * factor;
+                profile.add([(1, Observed::Number(value))].into_iter(), None, |_| "amount");
+            }
+            let start = EventTime(hour * HOUR_MS);
+            windows.take(WindowProfile { stream: "shop".into(), start, segment: None, profile });
+            let watermark = start.plus(settings.window).plus(settings.allowed_lateness);
+            let alerts = windows.judge(watermark, &settings, &mut episodes, &Plain).alerts;
+            told = told.or_else(|| (!opened(&alerts).is_empty()).then_some(hour));
+        }
+        let told = told.expect("it is told") - 21 * DAY;
+        assert!((0..DAY).contains(&told), "after {told} hours");
     }
 
     fn sale(days: std::ops::Range<i64>) -> Announcement {

@@ -1,12 +1,12 @@
 //! What whoever is woken needs to know: what moved, since when, from what to what, and where most.
 
 use super::measures::Compared;
-use super::{FieldKey, Fields, Follows, KnownField, Stream};
-use crate::alert::Observation;
+use super::{Fields, Follows, KnownField, Stream};
+use crate::alert::{Observation, steps_from_the_record};
 use crate::drift::factor::{Rescaling, rescaling};
 use crate::drift::p_value::normal_survival;
 use crate::drift::profile::{Segment, Sketch};
-use crate::drift::reference::Watched;
+use crate::drift::reference::{Reference, Watched};
 use crate::drift::sketch::AlignedCategories;
 use crate::drift::{DriftSettings, Pair, whole};
 use crate::event::alert::{AlertSegment, Finding, Histogram, Moved};
@@ -14,8 +14,12 @@ use crate::event::monitor::{FRAUD, MODEL_SCORE, SCORE};
 use crate::time::EventTime;
 use std::collections::BTreeMap;
 
-/// A part of the traffic that holds so much of a change is where it is; below, it is everywhere.
+/// A part of the traffic that holds so much of a change may be where it is; below, it is everywhere.
 const CONCENTRATED: f64 = 0.5;
+/// A part that holds so much of something is nearly all there is of it.
+const NEARLY_ALL: f64 = 0.9;
+/// It is, if so much more of each record has moved there than elsewhere: fields of some parts vary less, and show a change of all more.
+const MUCH_MORE: f64 = 3.0;
 /// A shift of the values by less (population stability index, beyond what chance makes of so few) is no finding, however certain it is.
 const PSI_LEAST: f64 = 0.04;
 /// Nor is a share that moved by fewer points.
@@ -33,15 +37,7 @@ impl Stream {
     ) -> Observation {
         let threshold = settings.threshold(self.tests(at, settings));
         let may_be_unit = |feature: &str| fields.follows(name, feature) != Follows::Count;
-        let found = |which: fn(&FieldKey) -> bool| self.findings(threshold, at, which, may_be_unit);
-        let whole: Vec<Finding> = found(|key| key.segment.is_none());
-        let is_new = |finding: &Finding| {
-            !whole.iter().any(|known| known.feature == finding.feature && known.what == finding.what)
-        };
-        let mut findings = found(|key| key.segment.is_some());
-        findings.retain(is_new);
-        keep_the_largest_part(&mut findings);
-        findings.extend(whole);
+        let mut findings = self.findings(threshold, at, may_be_unit);
         let last = at.minus(settings.window);
         let traffic = self.traffic_since(None, last);
         if findings.is_empty() {
@@ -49,13 +45,16 @@ impl Stream {
             self.odd_since = None;
             return Observation { traffic, adopted, ..Observation::default() };
         }
-        let since = findings.iter().map(|finding| finding.since_ms).min().unwrap_or(last);
+        let earliest =
+            |findings: &[Finding]| findings.iter().map(|finding| finding.since_ms).min().unwrap_or(last);
         let odd_since = *self.odd_since.get_or_insert(at);
         if may_adopt && settings.pinned.is_none() && odd_since.plus(settings.adopt_after) <= at {
             self.adopt(at, settings);
             return Observation { traffic, adopted: true, ..Observation::default() };
         }
-        let segment = self.where_most(&findings);
+        let segment = self.where_most(&findings, earliest(&findings));
+        tell_once(&mut findings, segment.as_ref());
+        let since = earliest(&findings);
         let part = segment.as_ref().map(|part| Segment::new(&part.dimension, &part.value));
         let (all, concerned) = (self.traffic_since(None, since), self.traffic_since(part.as_ref(), since));
         let share = if all.decisions == 0 { 0.0 } else { concerned.decisions as f64 / all.decisions as f64 };
@@ -77,15 +76,9 @@ impl Stream {
     }
 
     /// The fields of which there is so much evidence.
-    fn findings(
-        &self,
-        threshold: f64,
-        at: EventTime,
-        which: impl Fn(&FieldKey) -> bool,
-        may_be_unit: impl Fn(&str) -> bool,
-    ) -> Vec<Finding> {
+    fn findings(&self, threshold: f64, at: EventTime, may_be_unit: impl Fn(&str) -> bool) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for (key, known) in self.fields.iter().filter(|(key, _)| which(key)) {
+        for (key, known) in &self.fields {
             let segment = key.segment.as_ref().map(|segment| AlertSegment {
                 dimension: segment.dimension.to_string(),
                 value: segment.value.to_string(),
@@ -101,39 +94,71 @@ impl Stream {
         findings
     }
 
-    /// The part of the traffic in which most of what moved moved, if it is not everywhere alike: of each dimension, each value's
-    /// share of the distance from the reference over all fields that moved.
-    fn where_most(&self, findings: &[Finding]) -> Option<AlertSegment> {
-        let mut parts: BTreeMap<&Segment, f64> = BTreeMap::new();
-        for (key, known) in &self.fields {
-            let Some(segment) = &key.segment else { continue };
+    /// The part of the traffic in which most of what moved moved, if it is not everywhere alike: over the fields nearest to the cause that
+    /// moved, what of their values lies in other cells than it would, in the part and in all.
+    fn where_most(&self, findings: &[Finding], since: EventTime) -> Option<AlertSegment> {
+        let nearest = findings.iter().map(|finding| steps_from_the_record(&finding.feature)).min()?;
+        let findings: Vec<&Finding> =
+            findings.iter().filter(|finding| steps_from_the_record(&finding.feature) == nearest).collect();
+        let mut parts: BTreeMap<&Segment, PartOfAll> = BTreeMap::new();
+        for (key, whole) in self.fields.iter().filter(|(key, _)| key.segment.is_none()) {
             let moved = |what: &[Moved]| {
-                findings.iter().any(|finding| finding.feature == *known.name && what.contains(&finding.what))
+                findings.iter().any(|finding| finding.feature == *whole.name && what.contains(&finding.what))
             };
-            let part = parts.entry(segment).or_default();
+            let mut add = |of: fn(&Reference) -> &Watched| {
+                let all = self.displaced(None, of(&whole.reference), since);
+                let within =
+                    self.fields.iter().filter(|(of, _)| of.id == key.id).filter_map(|(key, known)| {
+                        let segment = key.segment.as_ref()?;
+                        Some((segment, self.displaced(Some(segment), of(&known.reference), since)?))
+                    });
+                let within: Vec<(&Segment, Displaced)> = within.collect();
+                for (segment, part) in &within {
+                    let of_it = within.iter().filter(|(other, _)| other.dimension == segment.dimension);
+                    let sum: f64 = of_it.map(|(_, part)| part.displaced).sum();
+                    // where all of the traffic shows nothing, the field is taken to be everywhere
+                    let values = part.values / self.share_of(Some(segment), since);
+                    let all = all.unwrap_or(Displaced { values, displaced: 0.0 }).at_least(sum);
+                    parts.entry(*segment).or_default().add(*part, all);
+                }
+            };
             if moved(&[Moved::Distribution, Moved::Unit, Moved::NewCategories]) {
-                *part += distance(known.reference.values());
+                add(Reference::values);
             }
             if moved(&[Moved::Missing, Moved::NonFinite]) {
-                *part += distance(known.reference.missing());
+                add(Reference::missing);
             }
         }
-        let mut sums: BTreeMap<&str, f64> = BTreeMap::new();
-        parts.iter().for_each(|(segment, part)| *sums.entry(&segment.dimension).or_default() += part);
-        let share = |(segment, part): (&&Segment, &f64)| {
-            let sum = sums.get(&*segment.dimension).copied().unwrap_or(0.0);
-            (sum > 0.0).then(|| (*part / sum, (*segment).clone()))
-        };
-        let (largest, segment) = parts
-            .iter()
-            .filter_map(share)
-            .filter(|(_, segment)| self.divides(segment))
-            .max_by(|(one, _), (other, _)| one.total_cmp(other))?;
-        (largest >= CONCENTRATED).then(|| AlertSegment {
+        let (segment, part) = parts
+            .into_iter()
+            .filter(|(segment, part)| self.divides(segment) && part.is_where_it_is())
+            .max_by(|(_, one), (_, other)| one.share().total_cmp(&other.share()))?;
+        Some(AlertSegment {
             dimension: segment.dimension.to_string(),
             value: segment.value.to_string(),
-            share_of_change: largest,
+            share_of_change: part.share(),
         })
+    }
+
+    /// How many values of a field there are in a part of the traffic for each decision in all of it, and how many of them lie in other
+    /// cells than they would: by the total variation distance of the run from what was expected, less what chance makes of it (of each
+    /// cell √(2 p (1 − p) / (π n))). Nothing where there is no evidence at all.
+    fn displaced(&self, part: Option<&Segment>, watched: &Watched, since: EventTime) -> Option<Displaced> {
+        let (run, began) = (&watched.run, watched.evidence.since()?);
+        let decisions = self.traffic_since(part, began).decisions.max(1) as f64;
+        let values = run.count() / decisions * self.share_of(part, since);
+        let (current, expected) = run.shares();
+        let one = (1.0 / run.count().max(1.0) + 1.0 / run.reference_count.max(1.0)) * watched.dispersion();
+        let chance = |share: &f64| (2.0 / std::f64::consts::PI * share * (1.0 - share) * one).sqrt();
+        let cells = current.iter().zip(&expected);
+        let far: f64 = cells.map(|(now, usual)| (now - usual).abs() - chance(usual)).sum();
+        Some(Displaced { values, displaced: values * (far / 2.0).max(0.0) })
+    }
+
+    /// A part's share of the decisions since then.
+    fn share_of(&self, part: Option<&Segment>, since: EventTime) -> f64 {
+        let decisions = |part: Option<&Segment>| self.traffic_since(part, since).decisions.max(1) as f64;
+        decisions(part) / decisions(None)
     }
 
     /// Whether the segment is not nearly all there is: then it says nothing of where.
@@ -143,21 +168,61 @@ impl Stream {
     }
 }
 
-/// Of findings about one feature in several segments, that of the segment with the most evidence stays.
-fn keep_the_largest_part(findings: &mut Vec<Finding>) {
+/// Of findings about one feature one stays: of `part`, where most of it moved, else of all the traffic, else of the part with the most
+/// evidence.
+fn tell_once(findings: &mut Vec<Finding>, part: Option<&AlertSegment>) {
+    let distance = |finding: &Finding| finding.distance_from(part);
     findings.sort_by(|one, other| {
         let name = |finding: &Finding| (finding.feature.clone(), finding.what);
-        name(one).cmp(&name(other)).then(other.statistic.total_cmp(&one.statistic))
+        let largest = || other.statistic.total_cmp(&one.statistic);
+        name(one).cmp(&name(other)).then_with(|| distance(one).cmp(&distance(other)).then_with(largest))
     });
     findings.dedup_by(|next, first| next.feature == first.feature && next.what == first.what);
 }
 
-/// How far a run is from what was expected, beyond what chance makes of it.
-fn distance(watched: &Watched) -> f64 {
-    let run = &watched.run;
-    let cells = run.observed.iter().zip(&run.expected);
-    let sum: f64 = cells.map(|(observed, expected)| (observed - expected).powi(2) / expected.max(0.5)).sum();
-    (sum - run.observed.len() as f64).max(0.0)
+/// Values for each decision, and how many of them lie in other cells than they would.
+#[derive(Debug, Clone, Copy, Default)]
+struct Displaced {
+    values: f64,
+    displaced: f64,
+}
+
+impl Displaced {
+    /// In all of the traffic there are no fewer than in its parts; there may seem to be, where one part moves to where another was.
+    fn at_least(self, sum_of_parts: f64) -> Displaced {
+        Displaced { displaced: self.displaced.max(sum_of_parts), ..self }
+    }
+}
+
+/// What moved in a part of the traffic and outside of it, over some fields.
+#[derive(Debug, Clone, Copy, Default)]
+struct PartOfAll {
+    inside: Displaced,
+    outside: Displaced,
+}
+
+impl PartOfAll {
+    /// Of a field that is hardly found elsewhere nobody can say where it moved.
+    fn add(&mut self, part: Displaced, all: Displaced) {
+        if part.values < NEARLY_ALL * all.values {
+            self.inside.values += part.values;
+            self.inside.displaced += part.displaced;
+            self.outside.values += all.values - part.values;
+            self.outside.displaced += (all.displaced - part.displaced).max(0.0);
+        }
+    }
+
+    /// The part's share of what moved.
+    fn share(self) -> f64 {
+        self.inside.displaced / (self.inside.displaced + self.outside.displaced).max(f64::MIN_POSITIVE)
+    }
+
+    /// Whether most of what moved did so here, and of each value here much more than of one elsewhere.
+    fn is_where_it_is(self) -> bool {
+        let PartOfAll { inside, outside } = self;
+        self.share() >= CONCENTRATED
+            && inside.displaced * outside.values >= MUCH_MORE * inside.values * outside.displaced
+    }
 }
 
 /// Whether the values are otherwise.
