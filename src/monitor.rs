@@ -4,6 +4,7 @@
 //! Pure: a fold over the monitor log. It knows neither logs nor partitions, nor which stage made a score.
 
 pub mod business;
+mod command;
 pub mod concept;
 pub mod drift;
 pub mod expected;

@@ -76,6 +76,15 @@ impl Traffic {
             add_money(&mut self.money_minor, currency, *minor);
         }
     }
+
+    /// Which share of `all` it is, from 0 to 1: of the decisions, or of the money if that is more. Minor units count alike, whatever the currency:
+    /// of one in which little is paid a small part may have all.
+    #[must_use]
+    pub fn share_of(&self, all: &Traffic) -> f64 {
+        let share = |part: f64, of: f64| if of > 0.0 { (part / of).clamp(0.0, 1.0) } else { 0.0 };
+        let money = |of: &Traffic| of.money_minor.values().map(|minor| *minor as f64).sum();
+        share(self.decisions as f64, all.decisions as f64).max(share(money(self), money(all)))
+    }
 }
 
 /// What is known of a subject by a time.
@@ -89,7 +98,7 @@ pub struct Observation {
     pub traffic_since: Traffic,
     /// The part of the traffic in which it is largest.
     pub segment: Option<AlertSegment>,
-    /// The share of the subject's traffic that it concerns.
+    /// The share of the subject's traffic that it concerns, by decisions or money.
     pub share: f64,
     /// Who reads what moved.
     pub read_by: Vec<String>,
@@ -555,6 +564,21 @@ mod tests {
         assert_eq!(told(None), [None]);
         assert_eq!(told(Some(&part("online"))), [Some("online".to_owned())]);
         assert_eq!(told(Some(&part("app"))), [None]);
+    }
+
+    #[test]
+    fn a_part_with_few_decisions_and_much_money_is_no_small_part() {
+        let of = |decisions, eur, sek| Traffic {
+            decisions,
+            money_minor: [("EUR".to_owned(), eur), ("SEK".to_owned(), sek)].into(),
+        };
+        let all = of(1_000, 900_000, 100_000);
+        let share = |part: Traffic| part.share_of(&all);
+        assert!((share(of(10, 300_000, 0)) - 0.3).abs() < 1e-12);
+        assert!((share(of(500, 1_000, 0)) - 0.5).abs() < 1e-12);
+        // all that was paid in crowns is a tenth of all that was paid
+        assert!((share(of(50, 0, 100_000)) - 0.1).abs() < 1e-12);
+        assert!(share(Traffic::default()).abs() < 1e-12 && all.share_of(&Traffic::default()).abs() < 1e-12);
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn field_and_value(text: &str) -> Result<(String, String), String> {
 }
 
 /// The fields in which records of JSON say of when they are.
-const TIMES: [&str; 5] = ["event_time_ms", "known_at_ms", "as_of_ms", "start_ms", "day_ms"];
+const TIMES: [&str; 6] = ["event_time_ms", "known_at_ms", "as_of_ms", "start_ms", "minute_ms", "day_ms"];
 
 /// Which records are printed.
 struct Wanted<'w> {

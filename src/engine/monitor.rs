@@ -20,7 +20,7 @@ use crate::log::frame::{FoldVersion, Frame, FrameError, Item, Promise, SourceId}
 use crate::log::position::Offset;
 use crate::log::{Fetched, Start, Topic, TopicPartition};
 use crate::monitor::business::ShopMinutes;
-use crate::monitor::concept::Concept;
+use crate::monitor::concept::{Concept, Decided};
 use crate::monitor::drift::{Fields, Follows, Judged, WindowScores, Windows};
 use crate::monitor::expected::Expected;
 use crate::monitor::pattern::Patterns;
@@ -198,7 +198,8 @@ impl Monitor {
                 }
                 AlertKind::Volume => task.volumes.command(&about, command),
                 AlertKind::Business => task.minutes.command(&about, command),
-                _ => task.windows.command(&about, command, &self.settings.drift),
+                AlertKind::FraudPattern => task.patterns.command(&about, command),
+                AlertKind::DataDrift => task.windows.command(&about, command, &self.settings.drift),
             }
         }
         if let Some(alert) = task.episodes.command(command) {
@@ -210,11 +211,23 @@ impl Monitor {
     fn look_at_concepts(&self, task: &mut MonitorTask, out: &mut Outputs) {
         let Some(hour) = task.published else { return };
         let at = EventTime(hour.saturating_mul(HOUR_MS));
+        let (drift, windows) = (&self.settings.drift, &task.windows);
         for (name, concept) in &mut task.concepts {
-            if let Some(alert) = concept.look(name, at, &self.settings.drift, &mut task.episodes) {
+            let since = |since| windows.came_since(name, since, drift);
+            let decided = Decided { since: &since, by: self.makers(name) };
+            if let Some(alert) = concept.look(name, at, decided, drift, &mut task.episodes) {
                 publish_alert(&alert, out);
             }
         }
+    }
+
+    /// What a score is made of.
+    fn makers(&self, score: &str) -> Vec<String> {
+        if score != FRAUD {
+            return vec![format!("model {score}")];
+        }
+        let model = self.settings.model.iter().map(|model| format!("model {}", model.name()));
+        model.chain(std::iter::once("rules".to_owned())).collect()
     }
 
     /// Judges the windows that are over, and publishes the minutes.

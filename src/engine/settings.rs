@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 pub const CODE_OF_THE_FOLD: u32 = 24;
 
 /// Changed whenever the bytes of checkpoints come to mean something else.
-pub const FORMAT_OF_STATE: u32 = 20;
+pub const FORMAT_OF_STATE: u32 = 21;
 
 /// Everything on which results depend. The same for every worker of an application.
 #[derive(Debug)]

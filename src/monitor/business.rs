@@ -3,6 +3,7 @@
 //! Parts of a minute come from every partition of the entity log, and the minute is published once the watermark says that all have
 //! come. Figures are watched per channel over a quarter of an hour, where enough came to say something.
 
+use super::command::inspect;
 use super::seasonal::{News, Seasonal, Window};
 use crate::alert::{About, Episodes, Traffic};
 use crate::drift::DriftSettings;
@@ -10,7 +11,7 @@ use crate::drift::watch::Kind;
 use crate::event::alert::{ABANDONMENT, Alert, AlertAction, AlertCommand, AlertKind, Finding, REFUND_RATE};
 use crate::event::business::{Figures, MINUTE, MinutePart, ShopPlace};
 use crate::event::public::BusinessMinute;
-use crate::time::{EventTime, rfc3339};
+use crate::time::EventTime;
 use crate::windows::OpenWindows;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -187,9 +188,7 @@ impl Channel {
             findings,
             traffic: traffic_of(figures),
         };
-        let command = |since| {
-            format!("tillstream inspect business.minutes --since {} --where channel={name}", rfc3339(since))
-        };
+        let command = |since| inspect("business.minutes", since, &[("channel", name)]);
         let told = self.news.tell(window, command, settings, episodes);
         if told.adopted {
             self.forget();

@@ -10,6 +10,7 @@
 mod ranking;
 
 use self::ranking::Negatives;
+use super::command::inspect;
 use super::quality::CERTAIN;
 use super::seasonal::phase;
 use super::watched::Watched;
@@ -19,8 +20,7 @@ use crate::drift::watch::{Direction, Kind, Phase, Season, WatchSettings};
 use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, FRAUD_RATE, Finding, POSITIVE_RATE};
 use crate::event::monitor::LabelledDecision;
 use crate::event::public::Action;
-use crate::money::add_money;
-use crate::time::{EventTime, rfc3339};
+use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -101,12 +101,20 @@ struct Labels {
 pub struct Concept {
     streams: BTreeMap<Stream, Labels>,
     negatives: Negatives,
-    /// Labelled since the last look.
-    traffic: Traffic,
+    /// Until when decisions were counted in its episode.
+    counted: EventTime,
     /// When it was looked at first: until it has been learned, nothing is told.
     since: Option<EventTime>,
     /// When something was found first.
     odd_since: Option<EventTime>,
+}
+
+/// What was decided by a score, and who gives it.
+pub struct Decided<'d> {
+    /// What was decided since a time, and until when that is known.
+    pub since: &'d dyn Fn(EventTime) -> (Traffic, EventTime),
+    /// The models and rules that it is made of.
+    pub by: Vec<String>,
 }
 
 impl Concept {
@@ -122,10 +130,6 @@ impl Concept {
     pub fn take_score(&mut self, labelled: &LabelledDecision<'_>, settings: &DriftSettings) {
         if !settings.is_watched {
             return;
-        }
-        self.traffic.decisions += 1;
-        if let (Some(amount), Some(currency)) = (labelled.amount_minor, &labelled.currency) {
-            add_money(&mut self.traffic.money_minor, currency, amount);
         }
         // each stream is about one outcome: how many frauds are labelled moves none of them
         if labelled.outcome.is_positive() {
@@ -167,10 +171,10 @@ impl Concept {
         &mut self,
         name: &str,
         at: EventTime,
+        decided: Decided<'_>,
         settings: &DriftSettings,
         episodes: &mut Episodes,
     ) -> Option<Alert> {
-        let traffic = std::mem::take(&mut self.traffic);
         if at < self.since.get_or_insert(at).plus(settings.learn) {
             self.forget();
         }
@@ -179,16 +183,18 @@ impl Concept {
         let about = About::new(AlertKind::ConceptDrift, name);
         let ends =
             EpisodeSettings { resolve_after: settings.window, reopen_within: settings.resolve_after * 4 };
+        let (traffic, counted) = (decided.since)(self.counted);
         if findings.is_empty() {
             self.odd_since = None;
+            self.counted = counted;
             return episodes.observe(&about, at, Observation { traffic, ..Observation::default() }, ends);
         }
         let odd_since = *self.odd_since.get_or_insert(at);
         // held down for a window: a burst of labels about one pattern is over by then
         if at < odd_since.plus(settings.window) {
-            self.traffic = traffic;
             return None;
         }
+        self.counted = counted;
         if odd_since.plus(settings.adopt_after) <= at {
             self.forget();
             let adopted = Observation { traffic, adopted: true, ..Observation::default() };
@@ -196,9 +202,10 @@ impl Concept {
         }
         let since = findings.iter().map(|finding| finding.since_ms).min().unwrap_or(at);
         let observation = Observation {
-            traffic_since: traffic.clone(),
+            traffic_since: (decided.since)(since).0,
             traffic,
             share: 1.0,
+            read_by: decided.by,
             command: command(name, since, self.streams.contains_key(&Stream::PositiveRate)),
             findings,
             ..Observation::default()
@@ -221,11 +228,10 @@ impl Concept {
 
 /// A command that shows the records.
 fn command(name: &str, since: EventTime, is_elsewhere: bool) -> String {
-    let since = rfc3339(since);
     if is_elsewhere {
-        format!("tillstream inspect labelled.predictions --since {since} --where model={name}")
+        inspect("labelled.predictions", since, &[("model", name)])
     } else {
-        format!("tillstream inspect labelled.fraud --since {since}")
+        inspect("labelled.fraud", since, &[])
     }
 }
 
@@ -303,7 +309,15 @@ mod tests {
             for minute in 0..60 {
                 concept.take(&labelled(hour * 60 + minute, missed_of), &settings());
             }
-            alerts.extend(concept.look("fraud", EventTime((hour + 1) * 3_600_000), &settings(), episodes));
+            let at = EventTime((hour + 1) * 3_600_000);
+            // one a minute
+            let since = |since: EventTime| {
+                let decisions =
+                    u64::try_from(at.since(since.max(EventTime(0))) / 60_000).expect("it is past");
+                (Traffic { decisions, ..Traffic::default() }, at)
+            };
+            let decided = Decided { since: &since, by: vec!["model default".to_owned()] };
+            alerts.extend(concept.look("fraud", at, decided, &settings(), episodes));
         }
         alerts
     }
@@ -324,6 +338,12 @@ mod tests {
         assert!(missed.from < 0.15 && missed.to > 0.35, "{missed:?}");
         let off = (missed.since_ms.0 - 1_000 * 3_600_000).abs();
         assert!(off < 24 * 3_600_000, "since {} hours beside the change", off / 3_600_000);
+        let decided = u64::try_from(first.as_of_ms.since(first.since_ms) / 60_000).expect("it is past");
+        assert_eq!(first.decisions, decided, "all that was decided since it began");
+        let later = alerts.last().expect("it goes on");
+        let more = u64::try_from(later.as_of_ms.since(first.as_of_ms) / 60_000).expect("it is past");
+        assert_eq!(later.decisions, decided + more, "and what came since, once");
+        assert_eq!(later.read_by, ["model default"]);
         let alerts = play(&mut concept, &mut episodes, 1_100..1_400, 10);
         let last = alerts.last().expect("it goes on, then ends");
         assert_eq!(last.status, crate::event::alert::AlertStatus::Resolved, "{}", last.title);

@@ -167,6 +167,21 @@ impl Windows {
         }
     }
 
+    /// What came of a stream in the windows that begin at `since` or later, as far as it is remembered, and when the last of them ended; at
+    /// `since` if there is none.
+    #[must_use]
+    pub fn came_since(
+        &self,
+        stream: &str,
+        since: EventTime,
+        settings: &DriftSettings,
+    ) -> (Traffic, EventTime) {
+        let Some(stream) = self.streams.get(stream) else { return (Traffic::default(), since) };
+        let last = stream.traffic.get(&None).and_then(|windows| windows.last_key_value());
+        let until = last.map_or(since, |(start, _)| start.plus(settings.window).max(since));
+        (stream.traffic_since(None, since), until)
+    }
+
     /// Fields that are watched.
     #[must_use]
     pub fn fields(&self) -> usize {

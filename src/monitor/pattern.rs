@@ -3,11 +3,12 @@
 //! A payment concerns several entities, and a ring shows at its device, its cards and its ip alike: each payment counts towards one episode,
 //! that of the entity around which most is seen.
 
+use super::command::inspect;
 use crate::alert::{About, EpisodeSettings, Episodes, Observation, Traffic};
 use crate::event::EntityKind;
-use crate::event::alert::{Alert, AlertKind, Finding, Moved};
+use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, Finding, Moved};
 use crate::event::monitor::{Suspect, SuspectEntity};
-use crate::time::{EventTime, rfc3339};
+use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
@@ -23,12 +24,17 @@ const ENTITIES_MAX: usize = 20_000;
 /// Payments of an entity whose times are remembered.
 const TIMES_MAX: usize = 64;
 
+/// What was expected of an entity is expected for so long.
+const EXPECTED_FOR: Duration = Duration::from_secs(7 * 86_400);
+
 type Entity = (EntityKind, Box<str>);
 
 /// What rules reacted to lately, by entity.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Patterns {
     entities: BTreeMap<Entity, Around>,
+    /// Until when what comes of an entity is as it should be, by the subject of its episodes.
+    expected: BTreeMap<String, EventTime>,
     /// The newest payment.
     now: Option<EventTime>,
 }
@@ -61,6 +67,7 @@ impl Patterns {
         let named = |of: &SuspectEntity| (of.kind, of.id.clone());
         let open = self.most(suspect.entities.iter().map(named).filter(|entity| self.is_open(entity)));
         let read: Vec<Entity> = suspect.entities.iter().filter(|of| of.is_read).map(named).collect();
+        let read: Vec<Entity> = read.into_iter().filter(|entity| !self.is_expected(entity, now)).collect();
         let towards = open.map_or(read, |open| vec![open]);
         for entity in &towards {
             self.entities.entry(entity.clone()).or_default().add(suspect, now);
@@ -69,6 +76,22 @@ impl Patterns {
         let entity = self.most(towards.into_iter())?;
         let around = self.entities.get_mut(&entity)?;
         around.is_worth_telling(now).then(|| around.tell(&entity, now, episodes)).flatten()
+    }
+
+    /// What somebody says of an episode: what comes of an entity that is expected is no pattern for [`EXPECTED_FOR`].
+    pub fn command(&mut self, said_of: &About, command: &AlertCommand) {
+        if command.action == AlertAction::Expect {
+            self.entities.retain(|entity, _| about(entity).subject != said_of.subject);
+            self.expected.retain(|_, until| *until > command.time);
+            if self.expected.len() < ENTITIES_MAX {
+                self.expected.insert(said_of.subject.to_string(), command.time.plus(EXPECTED_FOR));
+            }
+        }
+    }
+
+    fn is_expected(&self, entity: &Entity, now: EventTime) -> bool {
+        let until = || self.expected.get(&*about(entity).subject).copied();
+        !self.expected.is_empty() && until().is_some_and(|until| until > now)
     }
 
     /// Ends the episodes around which nothing came for long enough by the watermark.
@@ -160,11 +183,7 @@ impl Around {
             traffic_since: traffic.clone(),
             traffic,
             share: 1.0,
-            command: format!(
-                "tillstream inspect scores.fraud --since {} --where entities.{}={id}",
-                rfc3339(since),
-                kind.name()
-            ),
+            command: inspect("scores.fraud", since, &[(&format!("entities.{}", kind.name()), id)]),
             ..Observation::default()
         };
         episodes.observe(&about(entity), now, observation, settings())
@@ -269,6 +288,31 @@ mod tests {
             assert_eq!(alert, None, "three an hour");
         }
         assert_eq!(patterns.judge(EventTime::MAX, &mut episodes), []);
+    }
+
+    #[test]
+    fn what_is_expected_of_an_entity_is_no_pattern_for_a_week() {
+        let (mut patterns, mut episodes) = (Patterns::default(), Episodes::default());
+        let mut told = |patterns: &mut Patterns, minutes: std::ops::Range<i64>| {
+            let taken = minutes.filter_map(|minute| patterns.take(&suspect(minute, "c1"), &mut episodes));
+            taken.last()
+        };
+        let alert = told(&mut patterns, 0..10).expect("ten within ten minutes");
+        let command = AlertCommand {
+            subject: alert.subject.clone(),
+            fingerprint: alert.fingerprint.clone(),
+            action: AlertAction::Expect,
+            by: "ana".to_owned(),
+            note: None,
+            time: EventTime(10 * 60_000),
+        };
+        patterns.command(&About::new(AlertKind::FraudPattern, alert.subject.clone()), &command);
+        let later = told(&mut patterns, 10..60).map(|alert| alert.subject);
+        assert_ne!(later, Some(alert.subject.clone()), "it is as it should be");
+        let week = 7 * 24 * 60;
+        assert_eq!(patterns.expected.len(), 1);
+        let after = told(&mut patterns, week + 100..week + 160).map(|alert| alert.subject);
+        assert!(after.is_some(), "not for ever");
     }
 
     #[test]

@@ -25,6 +25,8 @@ const BACK: f64 = 0.35;
 const EXCUSED_WINDOWS: u32 = 2;
 /// While a change lasts it is told again so often.
 const TOLD_EVERY: Duration = Duration::from_secs(3_600);
+/// What came is remembered window by window for so long: a change is noticed within it, as a rule.
+const TRAFFIC_KEPT: Duration = Duration::from_secs(12 * 3_600);
 
 /// A stream under a watch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -158,6 +160,10 @@ impl Seasonal {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct News {
     odd_since: Option<EventTime>,
+    /// What came lately, by the beginning of the window.
+    recent: VecDeque<(EventTime, Traffic)>,
+    /// What has come since it was told last.
+    untold: Traffic,
 }
 
 /// What came of a subject in a window.
@@ -192,17 +198,19 @@ impl News {
         episodes: &mut Episodes,
     ) -> Told {
         let Window { about, at, length, findings, quiet: of_nobody, traffic } = window;
+        self.count(at.minus(length), traffic);
         let ends = EpisodeSettings { resolve_after: length, reopen_within: settings.resolve_after };
         let quiet = |adopted, traffic| Observation { traffic, adopted, ..Observation::default() };
         if findings.is_empty() {
             self.odd_since = None;
-            let alert = episodes.observe(&about, at, quiet(false, traffic), ends);
+            let alert = episodes.observe(&about, at, quiet(false, std::mem::take(&mut self.untold)), ends);
             return Told { alert, adopted: false };
         }
         let odd_since = *self.odd_since.get_or_insert(at);
         let is_usual = !episodes.announced().lasted(odd_since, at);
         if is_usual && odd_since.plus(settings.adopt_after) <= at {
             self.odd_since = None;
+            let traffic = std::mem::take(&mut self.untold);
             return Told { alert: episodes.observe(&about, at, quiet(true, traffic), ends), adopted: true };
         }
         if at.since(odd_since) % millis(TOLD_EVERY) != 0 {
@@ -211,14 +219,30 @@ impl News {
         let since = findings.iter().map(|finding| finding.since_ms).min().unwrap_or(at);
         let observation = Observation {
             findings,
-            traffic_since: traffic.clone(),
-            traffic,
+            traffic_since: self.since(since),
+            traffic: std::mem::take(&mut self.untold),
             share: 1.0,
             quiet: of_nobody,
             command: command(since),
             ..Observation::default()
         };
         Told { alert: episodes.observe(&about, at, observation, ends), adopted: false }
+    }
+
+    fn count(&mut self, start: EventTime, traffic: Traffic) {
+        self.untold.add(&traffic);
+        self.recent.push_back((start, traffic));
+        while self.recent.front().is_some_and(|(first, _)| first.plus(TRAFFIC_KEPT) <= start) {
+            self.recent.pop_front();
+        }
+    }
+
+    /// What has come since then, as far as it is remembered.
+    fn since(&self, since: EventTime) -> Traffic {
+        let mut sum = Traffic::default();
+        let recent = self.recent.iter().filter(|(start, _)| *start >= since);
+        recent.for_each(|(_, traffic)| sum.add(traffic));
+        sum
     }
 
     /// What was news is expected.

@@ -3,13 +3,14 @@
 //! A count that nobody has sent is 0: a source that stops says nothing. A stream is known from its first record on, and watched
 //! when two whole weeks of it are known.
 
+use super::command::inspect;
 use super::seasonal::{News, Seasonal, Window};
 use crate::alert::{About, Episodes, Traffic};
 use crate::drift::DriftSettings;
 use crate::drift::volume::{LENGTH, Volume};
 use crate::drift::watch::Kind;
 use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, Finding};
-use crate::time::{EventTime, rfc3339};
+use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -132,10 +133,9 @@ impl Stream {
             findings: self.seasonal.finding().map(named).into_iter().collect(),
             traffic: Traffic { decisions: count, money_minor: BTreeMap::new() },
         };
-        let (topic, part) = name
-            .split_once(' ')
-            .map_or((name, String::new()), |(topic, part)| (topic, format!(" --where {part}")));
-        let command = |since| format!("tillstream inspect {topic} --since {}{part}", rfc3339(since));
+        let (topic, part) = name.split_once(' ').unwrap_or((name, ""));
+        let fields: Vec<(&str, &str)> = part.split_once('=').into_iter().collect();
+        let command = |since| inspect(topic, since, &fields);
         let told = self.news.tell(window, command, settings, episodes);
         if told.adopted {
             self.seasonal.forget();
@@ -199,6 +199,23 @@ mod tests {
         assert_eq!(first.severity.name(), "page", "{}", first.title);
         let alerts = play(&mut watch, &mut episodes, stop + 12..stop + 60, usual);
         assert_eq!(alerts.last().map(|alert| alert.status), Some(AlertStatus::Resolved));
+    }
+
+    #[test]
+    fn an_alert_counts_what_came_since_it_began_each_record_once() {
+        let (mut watch, mut episodes) = (VolumeWatch::default(), Episodes::default());
+        let week = 7 * 288;
+        play(&mut watch, &mut episodes, 0..week * 4, usual);
+        let half = |window| usual(window) / 2;
+        let alerts = play(&mut watch, &mut episodes, week * 4..week * 4 + 288, half);
+        let alerts: Vec<&Alert> =
+            alerts.iter().filter(|alert| alert.status == AlertStatus::Open && alert.revision > 0).collect();
+        assert!(alerts.len() > 5, "it is told once an hour");
+        for alert in alerts {
+            let window = |time: EventTime| (time.0 - MONDAY_MS) / 300_000;
+            let came: u64 = (window(alert.since_ms)..window(alert.as_of_ms)).map(half).sum();
+            assert_eq!(alert.decisions, came, "{}", alert.title);
+        }
     }
 
     #[test]

@@ -5,12 +5,13 @@ use super::{Fields, Follows, KnownField, Stream};
 use crate::alert::{Observation, steps_from_the_record};
 use crate::drift::factor::{Rescaling, rescaling};
 use crate::drift::p_value::normal_survival;
-use crate::drift::profile::{Segment, Sketch};
+use crate::drift::profile::{OTHER, Segment, Sketch};
 use crate::drift::reference::{Reference, Watched};
 use crate::drift::sketch::AlignedCategories;
 use crate::drift::{DriftSettings, Pair, whole};
 use crate::event::alert::{AlertSegment, Finding, Histogram, Moved};
 use crate::event::monitor::{FRAUD, MODEL_SCORE, SCORE};
+use crate::monitor::command::inspect;
 use crate::time::EventTime;
 use std::collections::BTreeMap;
 
@@ -57,7 +58,7 @@ impl Stream {
         let since = earliest(&findings);
         let part = segment.as_ref().map(|part| Segment::new(&part.dimension, &part.value));
         let (all, concerned) = (self.traffic_since(None, since), self.traffic_since(part.as_ref(), since));
-        let share = if all.decisions == 0 { 0.0 } else { concerned.decisions as f64 / all.decisions as f64 };
+        let share = concerned.share_of(&all);
         let mut read_by: Vec<String> =
             findings.iter().flat_map(|finding| fields.readers(name, &finding.feature)).collect();
         read_by.sort_unstable();
@@ -353,12 +354,15 @@ fn of_presence(known: &KnownField, threshold: f64, at: EventTime) -> Option<Find
 
 /// A command that shows the records.
 fn command(stream: &str, since: EventTime, segment: Option<&Segment>) -> String {
-    let since = crate::time::rfc3339(since);
+    // there is no value of a record in which all others are
+    let part = segment.filter(|segment| &*segment.value != OTHER);
     if stream == FRAUD {
-        let part = segment.map(|segment| format!(" --where {segment}")).unwrap_or_default();
-        format!("tillstream inspect payments --since {since}{part}")
+        let part = part.map(|part| (&*part.dimension, &*part.value));
+        inspect("payments", since, part.as_slice())
     } else {
-        let part = segment.map(|segment| format!(" --where segments.{segment}")).unwrap_or_default();
-        format!("tillstream inspect predictions --since {since} --where model={stream}{part}")
+        let dimension = part.map(|part| format!("segments.{}", part.dimension));
+        let part = part.zip(dimension.as_deref()).map(|(part, dimension)| (dimension, &*part.value));
+        let fields: Vec<(&str, &str)> = std::iter::once(("model", stream)).chain(part).collect();
+        inspect("predictions", since, &fields)
     }
 }

@@ -37,7 +37,7 @@ function evidence(alert, todo) {
   return [
     card("What moved", { note: findingsNote(alert) }, findings(alert.findings)),
     card("Why, perhaps", {}, causes(alert.causes)),
-    card("Who reads it", {}, readers(alert.read_by)),
+    (alert.read_by.length || alert.kind === "data_drift") && card("Who reads it", {}, readers(alert.read_by)),
     card("Look closer", {}, command(alert)),
     todo,
   ];
