@@ -250,6 +250,21 @@ def says_what_to_do(page, api):
     return f"{alert['kind']}, {shown} points"
 
 
+def hides_ids(page, api):
+    """Whose alert it is, is seen nowhere in whole: not in the list, and not in the alert and its command."""
+    alerts = api.get("/v1/alerts?status=all&limit=500")["alerts"]
+    known = {alert["subject"].split(" ", 1)[1]: alert for alert in alerts if alert["kind"] == "fraud_pattern"}
+    known = {of: alert for of, alert in known.items() if not alert["subject"].startswith(("store ", "terminal "))}
+    assert known, "no pattern of fraud was told of"
+    shown = ""
+    for route in ("alerts", "alerts?status=resolved", *[f"alerts/{alert['alert_id']}" for alert in list(known.values())[:3]]):
+        page.show(route)
+        shown += page.tab.evaluate("document.querySelector('main').innerText")
+    raw = [of for of in known if of in shown]
+    assert not raw, f"{raw[0]} is shown"
+    return f"{len(known)} entities"
+
+
 def mutes(page, api):
     """An alert is muted for a time and unmuted again, and both stand in the log."""
     alert, path = open_alert(page, api)
@@ -396,6 +411,7 @@ def test(api, page, axe, out, checks):
     checks.run("a good token opens the page, and it is live", becomes_live, page, api.token)
     numbers(page, api, checks)
     checks.run("an alert is acknowledged by keyboard", acknowledges, page, api)
+    checks.run("the entity of an alert is shown in short", hides_ids, page, api)
     checks.run("an alert says what to do", says_what_to_do, page, api)
     checks.run("an alert is muted and unmuted by keyboard", mutes, page, api)
     checks.run("an alert is said to be expected by keyboard", expects, page, api)

@@ -5,7 +5,7 @@ import { segmentText, stateOf } from "/alerts.js";
 import { get } from "/api.js";
 import { histogram } from "/chart-share.js";
 import { h, swap } from "/dom.js";
-import { count, counted, duration, moneys, number, share, withShortIds, words } from "/format.js";
+import { count, counted, duration, moneys, number, share, withShortIds, withoutIds, words } from "/format.js";
 import { badge, card, copyButton, disclosure, facts, when } from "/parts.js";
 import { resource } from "/resource.js";
 import { runbookEntry } from "/runbook.js";
@@ -26,7 +26,7 @@ export function alertView(alertId, signal) {
     aside.hidden = false;
     todo ??= card("What to do", {}, runbookEntry(alert.runbook));
     swap(details, evidence(alert, todo));
-    return card(withShortIds(alert.title), {}, headline(alert), overview(alert));
+    return card(withoutIds(alert, alert.title), {}, headline(alert), overview(alert));
   };
   const head = resource({ load: () => get(path, signal), show, wakes: ["alert"], signal });
   const back = h("p", null, h("a", { href: "#/alerts" }, "All alerts"));
@@ -55,7 +55,7 @@ function overview(alert) {
     ["Noticed", [when(alert.detected_ms), `, ${duration(Math.max(0, alert.detected_ms - alert.since_ms))} later`]],
     ["As of", [when(alert.as_of_ms), `, revision ${count(alert.revision)}`]],
     ["Ended", alert.resolved_ms && [when(alert.resolved_ms), `, ${words(alert.resolution ?? "resolved")}`]],
-    ["About", withShortIds(alert.subject)],
+    ["About", withoutIds(alert, alert.subject)],
     ["Concerns", `${share(alert.share)} of the traffic`],
     ["Decisions", count(alert.decisions)],
     ["Money", moneys(alert.money_minor)],
@@ -105,6 +105,8 @@ function readers(all) {
   return h("ul", { class: "bullets" }, all.map((name) => h("li", null, name)));
 }
 
-function command({ command: text }) {
-  return h("div", { class: "command" }, h("p", null, "This shows the records:"), h("pre", null, h("code", null, text)), copyButton(text, "command"));
+function command(alert) {
+  const shown = withoutIds(alert, alert.command);
+  const note = shown === alert.command ? "This shows the records:" : "This shows the records; ids are in short here, and whole in what is copied:";
+  return h("div", { class: "command" }, h("p", null, note), h("pre", null, h("code", null, shown)), copyButton(alert.command, "command"));
 }

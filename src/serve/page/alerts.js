@@ -4,7 +4,7 @@ import { alertView } from "/alert.js";
 import { get, pathOf } from "/api.js";
 import { changesCard } from "/changes.js";
 import { h } from "/dom.js";
-import { counted, duration, moneys, share, withShortIds, words } from "/format.js";
+import { counted, duration, moneys, share, withShortIds, withoutIds, words } from "/format.js";
 import { badge, choice, empty, figure, when } from "/parts.js";
 import { resource } from "/resource.js";
 
@@ -60,7 +60,7 @@ function byUrgency(a, b) {
 }
 
 function alertLine(alert) {
-  const link = h("a", { href: `#/alerts/${alert.alert_id}`, "data-keep": alert.alert_id }, withShortIds(alert.title));
+  const link = h("a", { href: `#/alerts/${alert.alert_id}`, "data-keep": alert.alert_id }, withoutIds(alert, alert.title));
   return h("li", { class: `alert ${alert.status} ${alert.severity}` },
     h("p", { class: "badges" }, badge(alert.severity), h("span", { class: "quiet" }, words(alert.kind)), segmentText(alert.segment)),
     h("p", { class: "title" }, link),

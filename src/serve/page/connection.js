@@ -2,7 +2,7 @@
 
 import { answers } from "/api.js";
 import { h, swap } from "/dom.js";
-import { count, duration, withShortIds } from "/format.js";
+import { count, duration, withoutIds } from "/format.js";
 import { news, streamState } from "/stream.js";
 
 // as many as the engine itself takes for being ready, and as old
@@ -54,6 +54,6 @@ export function announceAlerts(element) {
   news.addEventListener("alert", ({ detail: alert }) => {
     if (alert.status !== "open" || alert.revision > 1 || told.has(alert.alert_id)) return;
     told.add(alert.alert_id);
-    element.textContent = `New alert, ${alert.severity}: ${withShortIds(alert.title)}`;
+    element.textContent = `New alert, ${alert.severity}: ${withoutIds(alert, alert.title)}`;
   });
 }

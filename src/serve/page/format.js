@@ -81,12 +81,25 @@ export const counted = (value, noun) => `${count(value)} ${noun}${value === 1 ? 
 
 /** The beginning of a pseudonym or hash: enough to see that two are the same. */
 export function shortId(id) {
-  const [, hash] = /^(?:k\d+\.)?([0-9a-f]{16,})$/.exec(id) ?? [];
+  const [, hash] = /^(?:[A-Za-z0-9]{1,8}\.)?([0-9a-f]{16,})$/.exec(id) ?? [];
   return `${hash ? hash.slice(0, 6) : tag(id)}…`;
 }
 
 /** A text in which pseudonyms are shortened. */
-export const withShortIds = (text) => text.replace(/\bk\d+\.[0-9a-f]{16,}\b/g, (id) => shortId(id));
+export const withShortIds = (text) => text.replace(/\b[A-Za-z0-9]{1,8}\.[0-9a-f]{16,}\b/g, (id) => shortId(id));
+
+// these are places of the shop, not people or what is theirs
+const PLACES = new Set(["store", "terminal"]);
+
+/** The id of an entity, in short unless it is a place. */
+export const shownId = (kind, id) => (PLACES.has(kind) ? id : shortId(id));
+
+/** A text about an alert without the whole id of the entity that it is about, and without pseudonyms. */
+export function withoutIds({ kind, subject }, text) {
+  const place = kind === "fraud_pattern" ? subject.indexOf(" ") : -1;
+  const [of, id] = [subject.slice(0, place), subject.slice(place + 1)];
+  return withShortIds(place > 0 && id ? text.replaceAll(id, shownId(of, id)) : text);
+}
 
 /** Of an id that is no pseudonym (a visitor's, a device's): a tag that is the same for the same id and does not show it (FNV-1a). */
 function tag(id) {

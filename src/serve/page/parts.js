@@ -1,7 +1,7 @@
 // Pieces that several views are made of.
 
 import { freshId, h, s } from "/dom.js";
-import { capital, count, dateTime, shortDateTime, shortId, words } from "/format.js";
+import { capital, count, dateTime, shortDateTime, shownId, words } from "/format.js";
 
 /** A section with a heading of the second level. */
 export function card(title, { wide = false, note = null } = {}, ...children) {
@@ -82,12 +82,9 @@ export function badge(name, text = capital(words(name))) {
   return h("span", { class: `badge ${name}` }, shape, text);
 }
 
-// these are places of the shop, not people or what is theirs
-const PLACES = new Set(["store", "terminal"]);
-
 /** An entity: its kind, and the beginning of its pseudonym. */
 export function entity(kind, id) {
-  return h("span", null, `${kind} `, h("code", null, PLACES.has(kind) ? id : shortId(id)));
+  return h("span", null, `${kind} `, h("code", null, shownId(kind, id)));
 }
 
 /** A share of one as a bar; the number stands beside it as text. */
