@@ -29,7 +29,8 @@ impl PlantedChange {
             (_, AlertKind::DataDrift) if is_of_predictions => alert.subject == model && of_one(),
             (_, _) if is_of_predictions => false,
             (ChangeKind::Unit | ChangeKind::PriceLevel, AlertKind::DataDrift) => {
-                alert.subject == "fraud" && of_field("amount")
+                let mut amounts = found.iter().filter(|finding| finding.feature.contains("amount"));
+                alert.subject == "fraud" && amounts.any(|finding| self.is_in_its_direction(finding))
             }
             (ChangeKind::Missing | ChangeKind::Categories, AlertKind::DataDrift) => {
                 alert.subject == "fraud" && of_one()
@@ -42,6 +43,11 @@ impl PlantedChange {
             (ChangeKind::Intent, AlertKind::Volume) => alert.subject == "orders",
             _ => false,
         }
+    }
+
+    /// Whether values have become more where they were multiplied by more than 1, and less where by less.
+    fn is_in_its_direction(&self, finding: &Finding) -> bool {
+        (finding.to > finding.from) == (self.strength > 1.0)
     }
 
     /// Whether `alert` says that it is where it was planted.

@@ -25,7 +25,8 @@ impl Found {
         self.told.extend(alert.ok().filter(|alert| alert.status == AlertStatus::Open));
     }
 
-    /// Lines for the report: of each planted change and each card tester the alert that told of it, and the pages before the first.
+    /// Lines for the report: of each planted change and each card tester the alert that told of it; the pages before the first, and those that
+    /// tell of none: what follows from a planted change, or is false.
     pub(super) fn lines(&self, truth: &[Truth]) -> Vec<String> {
         let planted: Vec<Planted<'_>> = truth.iter().filter_map(Planted::of).collect();
         let Some(first) = planted.iter().map(|planted| planted.begins).min() else { return Vec::new() };
@@ -33,7 +34,22 @@ impl Found {
         let before = |alert: &&Alert| alert.as_of_ms < first && alert.severity == Severity::Page;
         let before: BTreeSet<&str> = self.told.iter().filter(before).map(|alert| &*alert.alert_id).collect();
         lines.push(format!("pages before anything was planted: {}", before.len()));
+        let others = self.others(&planted);
+        lines.push(format!("pages that tell of nothing planted: {}", others.len()));
+        lines.extend(others.iter().map(|alert| {
+            let minutes = alert.as_of_ms.since(first) as f64 / 60_000.0;
+            format!("  {minutes:.0} min after the first was planted: {}", alert.title)
+        }));
         lines
+    }
+
+    /// The first pages of episodes that tell of nothing that was planted, not even later.
+    fn others(&self, planted: &[Planted<'_>]) -> Vec<&Alert> {
+        let tells = |alert: &&Alert| planted.iter().any(|planted| planted.is_told_by(alert));
+        let known: BTreeSet<&str> = self.told.iter().filter(tells).map(|alert| &*alert.alert_id).collect();
+        let mut seen = BTreeSet::new();
+        let pages = self.told.iter().filter(|alert| alert.severity == Severity::Page);
+        pages.filter(|alert| !known.contains(&*alert.alert_id) && seen.insert(&*alert.alert_id)).collect()
     }
 }
 
