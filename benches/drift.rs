@@ -1,6 +1,7 @@
 //! Pages over weeks of generated traffic: how many are false, and how soon planted drift is found.
 //!
-//! - `cargo bench --bench drift -- stationary SEEDS WEEKS` plays a shop as it always is.
+//! - `cargo bench --bench drift -- stationary SEEDS WEEKS` plays a shop as it always is, with a model that learns, one that runs elsewhere,
+//!   fraud, and card testers.
 //! - `cargo bench --bench drift -- planted SEEDS [CASE]` plants each drift at three strengths after two weeks and some days: what is
 //!   found, how soon, where, and what was told before.
 //! - `cargo bench --bench drift -- honest SEEDS [WEEKS] [KIND]` plants changes that are no drift: what is told nevertheless.
@@ -46,7 +47,7 @@ const PLANTED_SAME_DAYS: f64 = 15.25;
 const PAGED_FOR: i64 = 12 * 3_600_000;
 /// When an honest change begins.
 const HONEST_AT: &str = "16d";
-/// The share of payments that are fraud without a pattern, where drift is planted.
+/// The share of payments that are fraud without a pattern.
 const ORDINARY_FRAUD: f64 = 0.02;
 /// Somebody else's model.
 const FOREIGN_MODEL: &str = "returns";
@@ -93,8 +94,6 @@ struct Shop {
     seed: u64,
     days: f64,
     change: Option<Change>,
-    /// Whether there are models and ordinary fraud, which changes are about.
-    has_models: bool,
 }
 
 /// What was told of a shop.
@@ -107,8 +106,7 @@ struct Played {
 
 fn stationary(seeds: u64, weeks: u64) {
     let days = weeks as f64 * WEEK_SECONDS / DAY_SECONDS;
-    let shops: Vec<Shop> =
-        (1..=seeds).map(|seed| Shop { seed, days, change: None, has_models: false }).collect();
+    let shops: Vec<Shop> = (1..=seeds).map(|seed| Shop::new(seed, days)).collect();
     let mut pages = 0;
     let play = |shop: &Shop| Game::new(shop).play_on();
     for (shop, played) in shops.iter().zip(beside_each_other(&shops, play)) {
@@ -145,7 +143,7 @@ fn planted(seeds: u64, only: Option<&str>) {
             Change::drift(&format!("{kind}:at={PLANTED_AT},strength={strength},{more}")).expect("a drift")
         })
         .collect();
-    let shops: Vec<Shop> = (1..=seeds).map(|seed| Shop::with_models(seed, PLANTED_DAYS)).collect();
+    let shops: Vec<Shop> = (1..=seeds).map(|seed| Shop::new(seed, PLANTED_DAYS)).collect();
     let found = beside_each_other(&shops, |shop| {
         let until = Until { days: PLANTED_SAME_DAYS, paged_for: None };
         let history = Game::new(shop).until(&until);
@@ -230,7 +228,7 @@ fn honest(seeds: u64, weeks: u64, only: Option<&str>) {
     let change = |kind: &str, strength: &str| {
         Change::honest(&format!("{kind}:at={HONEST_AT},strength={strength}")).expect("an honest change")
     };
-    let shops: Vec<Shop> = (1..=seeds).map(|seed| Shop::with_models(seed, days)).collect();
+    let shops: Vec<Shop> = (1..=seeds).map(|seed| Shop::new(seed, days)).collect();
     let played = beside_each_other(&shops, |shop| {
         let (mut history, mut played) = (Game::new(shop), Vec::new());
         for (kind, strength, same_days) in &cases {
@@ -327,16 +325,15 @@ fn print_episode(alert: &Alert) {
     }
 }
 
-fn config(has_model: bool) -> Config {
-    let tree: Tree =
-        serde_json::from_str(if has_model { r#"{"model": "default"}"# } else { "{}" }).expect("a tree");
+/// With the model that learns here.
+fn config() -> Config {
+    let tree: Tree = serde_json::from_str(r#"{"model": "default"}"#).expect("a tree");
     resolve(&tree, Path::new(".")).expect("the defaults are good")
 }
 
 impl Shop {
-    /// One that changes are planted in.
-    fn with_models(seed: u64, days: f64) -> Shop {
-        Shop { seed, days, change: None, has_models: true }
+    fn new(seed: u64, days: f64) -> Shop {
+        Shop { seed, days, change: None }
     }
 
     fn traffic(&self) -> Generator {
@@ -346,8 +343,8 @@ impl Shop {
             events_per_second: EVENTS_PER_SECOND,
             labelled: 0.3,
             is_whole: true,
-            ordinary_fraud: if self.has_models { ORDINARY_FRAUD } else { 0.0 },
-            foreign_model: self.has_models.then(|| FOREIGN_MODEL.to_owned()),
+            ordinary_fraud: ORDINARY_FRAUD,
+            foreign_model: Some(FOREIGN_MODEL.to_owned()),
             changes: self.change.iter().cloned().collect(),
             ..GenerateSettings::default()
         })
@@ -375,7 +372,7 @@ struct Game {
 
 impl Game {
     fn new(shop: &Shop) -> Game {
-        let config = config(shop.has_models);
+        let config = config();
         Game {
             shop: shop.clone(),
             traffic: shop.traffic(),
