@@ -23,6 +23,7 @@ mod goals;
 mod measure;
 mod streams;
 mod vectors;
+mod windows;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();

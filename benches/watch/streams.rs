@@ -3,6 +3,7 @@
 use std::f64::consts::TAU;
 
 /// Pseudo-random numbers (SplitMix64: Steele, Lea & Flood 2014), for streams only.
+#[derive(Clone)]
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
