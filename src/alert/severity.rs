@@ -38,20 +38,28 @@ pub fn severity<'f>(
     share: f64,
     for_ms: i64,
 ) -> Severity {
+    let findings: Vec<&Finding> = findings.into_iter().collect();
+    if !findings.is_empty() && findings.iter().all(|finding| is_learning(finding)) {
+        return Severity::Info;
+    }
     let stands = kind != AlertKind::ConceptDrift || for_ms >= millis(OUTCOMES_STAND);
-    if stands && share >= PAGE_TRAFFIC && findings.into_iter().any(|finding| is_large(kind, finding)) {
+    if stands && share >= PAGE_TRAFFIC && findings.iter().any(|finding| is_large(kind, finding)) {
         Severity::Page
     } else {
         Severity::Ticket
     }
 }
 
+/// What a model says that learns here moves as it learns: whether that is well its loss says.
+fn is_learning(finding: &Finding) -> bool {
+    finding.feature == MODEL_SCORE && finding.what == Moved::Distribution
+}
+
 fn is_large(kind: AlertKind, finding: &Finding) -> bool {
     match finding.what {
         Moved::Unit => true,
         Moved::Pattern => finding.count >= PAGE_PAYMENTS,
-        // what a model says moves as it learns: whether that is well its loss says
-        Moved::Distribution => finding.effect >= PAGE_PSI && finding.feature != MODEL_SCORE,
+        Moved::Distribution => finding.effect >= PAGE_PSI && !is_learning(finding),
         Moved::Missing | Moved::NonFinite | Moved::NewCategories => finding.to - finding.from >= PAGE_SHARE,
         // of more frauds alone nobody knows whether scores are worse, or others are labelled
         Moved::Rate if [FRAUD_RATE, POSITIVE_RATE].contains(&finding.feature.as_str()) => false,

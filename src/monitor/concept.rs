@@ -17,18 +17,22 @@ use super::watched::Watched;
 use crate::alert::{About, EpisodeSettings, Episodes, Observation, Traffic};
 use crate::drift::DriftSettings;
 use crate::drift::watch::{Direction, Kind, Phase, Season, WatchSettings};
-use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind, FRAUD_RATE, Finding, POSITIVE_RATE};
+use crate::event::alert::{
+    Alert, AlertAction, AlertCommand, AlertKind, FRAUD_RATE, Finding, Moved, POSITIVE_RATE,
+};
 use crate::event::monitor::LabelledDecision;
 use crate::event::public::Action;
 use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
-/// Of each stream, the payment times of so many samples are remembered, every so-many-th: since when a change is.
-const TIMES_KEPT: usize = 1_024;
-const TIMES_EVERY: u64 = 16;
+/// Of each stream so many blocks of so many samples are remembered: since when a change is, and how large.
+const BLOCKS_KEPT: usize = 1_024;
+const BLOCK: u64 = 16;
 /// The share of the labelled that is positive, about: streams of them have as many fewer samples between false alarms.
 const POSITIVES: f64 = 0.1;
+/// A loss (in nats) or a ranking that is worse by less is no news, however certain it is.
+const LEVEL_LEAST: f64 = 0.01;
 /// What the time of day explains is known by the hour at most.
 const HOURS: u16 = 24;
 
@@ -91,9 +95,21 @@ impl Stream {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Labels {
     watched: Watched,
-    /// Payment times of every sixteenth sample, the newest last.
-    times: VecDeque<EventTime>,
+    /// Of sixteen samples each the time of the first payment, and the sum, the newest last.
+    blocks: VecDeque<(EventTime, f64)>,
     samples: u64,
+    /// While something is news.
+    began: Option<Began>,
+}
+
+/// How a change of a stream began.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Began {
+    /// After so many samples, with a payment of that time.
+    samples: u64,
+    time: EventTime,
+    /// The mean before.
+    usual: f64,
 }
 
 /// What is watched of one score.
@@ -179,7 +195,7 @@ impl Concept {
             self.forget();
         }
         let findings: Vec<Finding> =
-            self.streams.values().filter_map(|labels| labels.watched.finding().cloned()).collect();
+            self.streams.iter().filter_map(|(stream, labels)| labels.finding(*stream)).collect();
         let about = About::new(AlertKind::ConceptDrift, name);
         let ends =
             EpisodeSettings { resolve_after: settings.window, reopen_within: settings.resolve_after * 4 };
@@ -241,28 +257,100 @@ impl Labels {
             season: stream.season(settings),
             ..settings.watch(stream.kind(), stream.share())
         };
-        Labels { watched: Watched::new(watch), times: VecDeque::new(), samples: 0 }
+        Labels { watched: Watched::new(watch), blocks: VecDeque::new(), samples: 0, began: None }
     }
 
     fn take(&mut self, stream: Stream, (value, phase): (f64, Option<Phase>), time: EventTime) {
-        if self.samples.is_multiple_of(TIMES_EVERY) {
-            if self.times.len() == TIMES_KEPT {
-                self.times.pop_front();
+        if self.samples.is_multiple_of(BLOCK) {
+            if self.blocks.len() == BLOCKS_KEPT {
+                self.blocks.pop_front();
             }
-            self.times.push_back(time);
+            self.blocks.push_back((time, 0.0));
         }
         self.samples += 1;
-        let Labels { watched, times, .. } = self;
-        let since = |samples_ago| time_of(times, samples_ago, time);
+        if let Some((_, sum)) = self.blocks.back_mut() {
+            *sum += value;
+        }
+        let known = self.said();
+        let Labels { watched, blocks, .. } = self;
+        let since = |samples_ago| time_of(blocks, samples_ago, time);
         watched.take((stream.name(), stream.better()), (value, phase), time, since);
+        let now = self.said();
+        if now == known {
+            return;
+        }
+        // what was too small to tell is where the next change begins
+        self.began = self.began.filter(|_| now.is_some() && self.finding(stream).is_some()).or_else(|| {
+            let (_, newer) = now?;
+            let samples = self.samples.saturating_sub(newer);
+            let time = time_of(&self.blocks, newer, time);
+            Some(Began { samples, time, usual: self.means(samples).0 })
+        });
+    }
+
+    /// When the watch has told of a change last, and of how many samples.
+    fn said(&self) -> Option<(EventTime, u64)> {
+        self.watched.finding().map(|finding| (finding.until_ms, finding.count))
+    }
+
+    /// What is news, if it is large enough. Of values the watch says where most lie, by ranks; a loss, and how many score lower, are known by
+    /// their mean.
+    fn finding(&self, stream: Stream) -> Option<Finding> {
+        let finding = self.watched.finding()?;
+        let (Some(began), Moved::Level) = (self.began, finding.what) else {
+            return Some(finding.clone());
+        };
+        let (from, (_, to)) = (began.usual, self.means(began.samples));
+        let worse = match stream.better() {
+            Some(Direction::Up) => from - to,
+            Some(Direction::Down) => to - from,
+            _ => (to - from).abs(),
+        };
+        if worse < LEVEL_LEAST {
+            return None;
+        }
+        let effect = if from.abs() > 0.0 { (to - from) / from.abs() } else { to - from };
+        Some(Finding { from, to, effect, since_ms: began.time, ..finding.clone() })
+    }
+
+    /// The mean of the samples before the one of that number, and of those from it on, to half a block, as far as they are remembered.
+    fn means(&self, first: u64) -> (f64, f64) {
+        let blocks = self.samples.div_ceil(BLOCK);
+        let oldest = blocks.saturating_sub(self.blocks.len() as u64);
+        let (mut before, mut since) = (Mean::default(), Mean::default());
+        for (block, (_, sum)) in (oldest..).zip(&self.blocks) {
+            let (begin, end) = (block * BLOCK, ((block + 1) * BLOCK).min(self.samples));
+            let is_newer = begin + BLOCK / 2 >= first || end == self.samples;
+            let mean = if is_newer { &mut since } else { &mut before };
+            mean.add(*sum, end - begin);
+        }
+        (before.get(), since.get())
+    }
+}
+
+#[derive(Default)]
+struct Mean {
+    sum: f64,
+    count: u64,
+}
+
+impl Mean {
+    fn add(&mut self, sum: f64, count: u64) {
+        self.sum += sum;
+        self.count += count;
+    }
+
+    fn get(&self) -> f64 {
+        if self.count == 0 { 0.0 } else { self.sum / self.count as f64 }
     }
 }
 
 /// The payment time of the sample so many samples ago.
-fn time_of(times: &VecDeque<EventTime>, samples_ago: u64, now: EventTime) -> EventTime {
-    let back = usize::try_from(samples_ago / TIMES_EVERY).unwrap_or(usize::MAX);
-    let place = times.len().checked_sub(back.saturating_add(1));
-    place.and_then(|place| times.get(place)).or(times.front()).copied().unwrap_or(now)
+fn time_of(blocks: &VecDeque<(EventTime, f64)>, samples_ago: u64, now: EventTime) -> EventTime {
+    let back = usize::try_from(samples_ago / BLOCK).unwrap_or(usize::MAX);
+    let place = blocks.len().checked_sub(back.saturating_add(1));
+    let block = place.and_then(|place| blocks.get(place)).or(blocks.front());
+    block.map_or(now, |(time, _)| *time)
 }
 
 #[cfg(test)]
@@ -320,6 +408,26 @@ mod tests {
             alerts.extend(concept.look("fraud", at, decided, &settings(), episodes));
         }
         alerts
+    }
+
+    #[test]
+    fn a_loss_is_told_by_its_mean_before_the_change_and_since() {
+        let mut labels = Labels::new(Stream::NegativesLoss, &settings());
+        // one in ten costs ten times as much as the others: most lie far below the mean
+        let value = |sample: u64, factor: f64| factor * if sample.is_multiple_of(10) { 0.1 } else { 0.01 };
+        let at = |sample: u64| EventTime(i64::try_from(sample).expect("some days") * 60_000);
+        let take = |labels: &mut Labels, samples: std::ops::Range<u64>, factor: f64| {
+            for sample in samples {
+                let phase = Some(phase(at(sample), settings().cycle.day()));
+                labels.take(Stream::NegativesLoss, (value(sample, factor), phase), at(sample));
+            }
+        };
+        take(&mut labels, 0..20_000, 1.0);
+        assert_eq!(labels.finding(Stream::NegativesLoss), None);
+        take(&mut labels, 20_000..21_000, 4.0);
+        let found = labels.finding(Stream::NegativesLoss).expect("four times as much");
+        assert!((found.from - 0.019).abs() < 0.001 && (found.to - 0.076).abs() < 0.004, "{found:?}");
+        assert!((found.effect - 3.0).abs() < 0.4, "{found:?}");
     }
 
     fn titles(alerts: &[Alert]) -> String {
