@@ -78,7 +78,7 @@ impl Patterns {
         around.is_worth_telling(now).then(|| around.tell(&entity, now, episodes)).flatten()
     }
 
-    /// What somebody says of an episode: what comes of an entity that is expected is no pattern for [`EXPECTED_FOR`].
+    /// What somebody says of an episode: what comes of an entity that is expected is no pattern for a week.
     pub fn command(&mut self, said_of: &About, command: &AlertCommand) {
         if command.action == AlertAction::Expect {
             self.entities.retain(|entity, _| about(entity).subject != said_of.subject);
