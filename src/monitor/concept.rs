@@ -192,7 +192,7 @@ impl Concept {
         episodes: &mut Episodes,
     ) -> Option<Alert> {
         if at < self.since.get_or_insert(at).plus(settings.learn) {
-            self.forget();
+            self.streams.values_mut().for_each(Labels::forget);
         }
         let findings: Vec<Finding> =
             self.streams.iter().filter_map(|(stream, labels)| labels.finding(*stream)).collect();
@@ -237,7 +237,7 @@ impl Concept {
     }
 
     fn forget(&mut self) {
-        self.streams.values_mut().for_each(|labels| labels.watched.forget());
+        self.streams.values_mut().for_each(Labels::adopt);
         self.odd_since = None;
     }
 }
@@ -286,6 +286,18 @@ impl Labels {
             let time = time_of(&self.blocks, newer, time);
             Some(Began { samples, time, usual: self.means(samples).0 })
         });
+    }
+
+    /// What was news is none.
+    fn forget(&mut self) {
+        self.watched.forget();
+        self.began = None;
+    }
+
+    /// What is there now is the usual, and what was before is compared with no more.
+    fn adopt(&mut self) {
+        self.forget();
+        self.blocks.clear();
     }
 
     /// When the watch has told of a change last, and of how many samples.
@@ -428,6 +440,12 @@ mod tests {
         let found = labels.finding(Stream::NegativesLoss).expect("four times as much");
         assert!((found.from - 0.019).abs() < 0.001 && (found.to - 0.076).abs() < 0.004, "{found:?}");
         assert!((found.effect - 3.0).abs() < 0.4, "{found:?}");
+        labels.adopt();
+        take(&mut labels, 21_000..41_000, 4.0);
+        take(&mut labels, 41_000..42_000, 16.0);
+        let found = labels.finding(Stream::NegativesLoss).expect("four times as much again");
+        assert!(found.since_ms >= at(40_000), "what was expected is no part of it: {found:?}");
+        assert!((found.from - 0.07).abs() < 0.01 && (found.to - 0.3).abs() < 0.03, "{found:?}");
     }
 
     fn titles(alerts: &[Alert]) -> String {
