@@ -18,6 +18,7 @@ use crate::money::add_money;
 use crate::time::{EventTime, millis};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::Sum;
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -84,6 +85,15 @@ impl Traffic {
         let share = |part: f64, of: f64| if of > 0.0 { (part / of).clamp(0.0, 1.0) } else { 0.0 };
         let money = |of: &Traffic| of.money_minor.values().map(|minor| *minor as f64).sum();
         share(self.decisions as f64, all.decisions as f64).max(share(money(self), money(all)))
+    }
+}
+
+impl<'t> Sum<&'t Traffic> for Traffic {
+    fn sum<I: Iterator<Item = &'t Traffic>>(parts: I) -> Traffic {
+        parts.fold(Traffic::default(), |mut sum, part| {
+            sum.add(part);
+            sum
+        })
     }
 }
 

@@ -272,13 +272,17 @@ impl Stream {
 
     /// What came since then, of all the stream or of a segment.
     fn traffic_since(&self, segment: Option<&Segment>, since: EventTime) -> Traffic {
-        let mut sum = Traffic::default();
+        self.windows_since(segment, since).sum()
+    }
+
+    /// How many decisions that were.
+    fn decisions_since(&self, segment: Option<&Segment>, since: EventTime) -> u64 {
+        self.windows_since(segment, since).map(|window| window.decisions).sum()
+    }
+
+    fn windows_since(&self, segment: Option<&Segment>, since: EventTime) -> impl Iterator<Item = &Traffic> {
         let windows = self.traffic.get(&segment.cloned());
-        windows
-            .into_iter()
-            .flat_map(|windows| windows.range(since..))
-            .for_each(|(_, window)| sum.add(window));
-        sum
+        windows.into_iter().flat_map(move |windows| windows.range(since..)).map(|(_, window)| window)
     }
 }
 

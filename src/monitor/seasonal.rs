@@ -239,10 +239,8 @@ impl News {
 
     /// What has come since then, as far as it is remembered.
     fn since(&self, since: EventTime) -> Traffic {
-        let mut sum = Traffic::default();
         let recent = self.recent.iter().filter(|(start, _)| *start >= since);
-        recent.for_each(|(_, traffic)| sum.add(traffic));
-        sum
+        recent.map(|(_, traffic)| traffic).sum()
     }
 
     /// What was news is expected.

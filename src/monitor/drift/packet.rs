@@ -6,14 +6,14 @@ use crate::alert::{Observation, steps_from_the_record};
 use crate::drift::factor::{Rescaling, rescaling};
 use crate::drift::p_value::normal_survival;
 use crate::drift::profile::{OTHER, Segment, Sketch};
-use crate::drift::reference::{Reference, Watched};
+use crate::drift::reference::Watched;
 use crate::drift::sketch::AlignedCategories;
 use crate::drift::{DriftSettings, Pair, whole};
 use crate::event::alert::{AlertSegment, Finding, Histogram, Moved};
 use crate::event::monitor::{FRAUD, MODEL_SCORE, SCORE};
 use crate::monitor::command::inspect;
 use crate::time::EventTime;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A part of the traffic that holds so much of a change may be where it is; below, it is everywhere.
 const CONCENTRATED: f64 = 0.5;
@@ -99,35 +99,35 @@ impl Stream {
     /// moved, what of their values lies in other cells than it would, in the part and in all.
     fn where_most(&self, findings: &[Finding], since: EventTime) -> Option<AlertSegment> {
         let nearest = findings.iter().map(|finding| steps_from_the_record(&finding.feature)).min()?;
-        let findings: Vec<&Finding> =
-            findings.iter().filter(|finding| steps_from_the_record(&finding.feature) == nearest).collect();
+        let is_nearest = |finding: &&Finding| steps_from_the_record(&finding.feature) == nearest;
+        let moved: BTreeSet<(&str, bool)> = findings
+            .iter()
+            .filter(is_nearest)
+            .map(|finding| (&*finding.feature, matches!(finding.what, Moved::Missing | Moved::NonFinite)))
+            .collect();
         let mut parts: BTreeMap<&Segment, PartOfAll> = BTreeMap::new();
-        for (key, whole) in self.fields.iter().filter(|(key, _)| key.segment.is_none()) {
-            let moved = |what: &[Moved]| {
-                findings.iter().any(|finding| finding.feature == *whole.name && what.contains(&finding.what))
-            };
-            let mut add = |of: fn(&Reference) -> &Watched| {
-                let all = self.displaced(None, of(&whole.reference), since);
-                let within =
-                    self.fields.iter().filter(|(of, _)| of.id == key.id).filter_map(|(key, known)| {
-                        let segment = key.segment.as_ref()?;
-                        Some((segment, self.displaced(Some(segment), of(&known.reference), since)?))
-                    });
-                let within: Vec<(&Segment, Displaced)> = within.collect();
-                for (segment, part) in &within {
-                    let of_it = within.iter().filter(|(other, _)| other.dimension == segment.dimension);
-                    let sum: f64 = of_it.map(|(_, part)| part.displaced).sum();
+        for is_of_presence in [false, true] {
+            // what is displaced of each field that moved: in all of the traffic (no segment), and in its parts
+            let mut fields: BTreeMap<u32, BTreeMap<Option<&Segment>, Displaced>> = BTreeMap::new();
+            let of_it = |known: &KnownField| moved.contains(&(&*known.name, is_of_presence));
+            for (key, known) in self.fields.iter().filter(|(_, known)| of_it(known)) {
+                let reference = &known.reference;
+                let watched = if is_of_presence { reference.missing() } else { reference.values() };
+                let part = key.segment.as_ref();
+                if let Some(displaced) = self.displaced(part, watched, since) {
+                    fields.entry(key.id).or_default().insert(part, displaced);
+                }
+            }
+            for within in fields.values() {
+                let of_parts = || within.iter().filter_map(|(part, displaced)| Some(((*part)?, displaced)));
+                for (segment, part) in of_parts() {
+                    let of_dimension = of_parts().filter(|(other, _)| other.dimension == segment.dimension);
+                    let sum: f64 = of_dimension.map(|(_, part)| part.displaced).sum();
                     // where all of the traffic shows nothing, the field is taken to be everywhere
                     let values = part.values / self.share_of(Some(segment), since);
-                    let all = all.unwrap_or(Displaced { values, displaced: 0.0 }).at_least(sum);
-                    parts.entry(*segment).or_default().add(*part, all);
+                    let all = within.get(&None).copied().unwrap_or(Displaced { values, displaced: 0.0 });
+                    parts.entry(segment).or_default().add(*part, all.at_least(sum));
                 }
-            };
-            if moved(&[Moved::Distribution, Moved::Unit, Moved::NewCategories]) {
-                add(Reference::values);
-            }
-            if moved(&[Moved::Missing, Moved::NonFinite]) {
-                add(Reference::missing);
             }
         }
         let (segment, part) = parts
@@ -146,7 +146,7 @@ impl Stream {
     /// cell √(2 p (1 − p) / (π n))). Nothing where there is no evidence at all.
     fn displaced(&self, part: Option<&Segment>, watched: &Watched, since: EventTime) -> Option<Displaced> {
         let (run, began) = (&watched.run, watched.evidence.since()?);
-        let decisions = self.traffic_since(part, began).decisions.max(1) as f64;
+        let decisions = self.decisions_since(part, began).max(1) as f64;
         let values = run.count() / decisions * self.share_of(part, since);
         let (current, expected) = run.shares();
         let one = (1.0 / run.count().max(1.0) + 1.0 / run.reference_count.max(1.0)) * watched.dispersion();
@@ -158,13 +158,13 @@ impl Stream {
 
     /// A part's share of the decisions since then.
     fn share_of(&self, part: Option<&Segment>, since: EventTime) -> f64 {
-        let decisions = |part: Option<&Segment>| self.traffic_since(part, since).decisions.max(1) as f64;
+        let decisions = |part: Option<&Segment>| self.decisions_since(part, since).max(1) as f64;
         decisions(part) / decisions(None)
     }
 
     /// Whether the segment is not nearly all there is: then it says nothing of where.
     fn divides(&self, segment: &Segment) -> bool {
-        let volume = |segment: Option<&Segment>| self.traffic_since(segment, EventTime(i64::MIN)).decisions;
+        let volume = |segment: Option<&Segment>| self.decisions_since(segment, EventTime(i64::MIN));
         volume(Some(segment)) * 10 < volume(None) * 9
     }
 }
