@@ -33,6 +33,8 @@ const BLOCK: u64 = 16;
 const POSITIVES: f64 = 0.1;
 /// A loss (in nats) or a ranking that is worse by less is no news, however certain it is.
 const LEVEL_LEAST: f64 = 0.01;
+/// What is told is over below this part of what is told first: else what lies beside the limit would come and go.
+const ENDS_BELOW: f64 = 0.5;
 /// What the time of day explains is known by the hour at most.
 const HOURS: u16 = 24;
 
@@ -110,6 +112,8 @@ struct Began {
     time: EventTime,
     /// The mean before.
     usual: f64,
+    /// Whether it was large enough to tell when it was looked at last.
+    is_told: bool,
 }
 
 /// What is watched of one score.
@@ -195,7 +199,7 @@ impl Concept {
             self.streams.values_mut().for_each(Labels::forget);
         }
         let findings: Vec<Finding> =
-            self.streams.iter().filter_map(|(stream, labels)| labels.finding(*stream)).collect();
+            self.streams.iter_mut().filter_map(|(stream, labels)| labels.look(*stream)).collect();
         let about = About::new(AlertKind::ConceptDrift, name);
         let ends =
             EpisodeSettings { resolve_after: settings.window, reopen_within: settings.resolve_after * 4 };
@@ -284,7 +288,7 @@ impl Labels {
             let (_, newer) = now?;
             let samples = self.samples.saturating_sub(newer);
             let time = time_of(&self.blocks, newer, time);
-            Some(Began { samples, time, usual: self.means(samples).0 })
+            Some(Began { samples, time, usual: self.means(samples).0, is_told: false })
         });
     }
 
@@ -305,6 +309,15 @@ impl Labels {
         self.watched.finding().map(|finding| (finding.until_ms, finding.count))
     }
 
+    /// What is news by now.
+    fn look(&mut self, stream: Stream) -> Option<Finding> {
+        let finding = self.finding(stream);
+        if let Some(began) = &mut self.began {
+            began.is_told = finding.is_some();
+        }
+        finding
+    }
+
     /// What is news, if it is large enough. Of values the watch says where most lie, by ranks; a loss, and how many score lower, are known by
     /// their mean.
     fn finding(&self, stream: Stream) -> Option<Finding> {
@@ -318,7 +331,8 @@ impl Labels {
             Some(Direction::Down) => to - from,
             _ => (to - from).abs(),
         };
-        if worse < LEVEL_LEAST {
+        let least = if began.is_told { LEVEL_LEAST * ENDS_BELOW } else { LEVEL_LEAST };
+        if worse < least {
             return None;
         }
         let effect = if from.abs() > 0.0 { (to - from) / from.abs() } else { to - from };
@@ -446,6 +460,26 @@ mod tests {
         let found = labels.finding(Stream::NegativesLoss).expect("four times as much again");
         assert!(found.since_ms >= at(40_000), "what was expected is no part of it: {found:?}");
         assert!((found.from - 0.07).abs() < 0.01 && (found.to - 0.3).abs() < 0.03, "{found:?}");
+    }
+
+    #[test]
+    fn a_loss_beside_the_limit_is_told_until_it_is_well_below() {
+        let mut labels = Labels::new(Stream::NegativesLoss, &settings());
+        let value = |sample: u64, more: f64| 0.04 + 0.02 * (sample * 7_919 % 101) as f64 / 100.0 + more;
+        let at = |sample: u64| EventTime(i64::try_from(sample).expect("some days") * 60_000);
+        let mut next = 0;
+        let mut is_told_after = |samples: u64, more: f64| {
+            for sample in next..next + samples {
+                let phase = Some(phase(at(sample), settings().cycle.day()));
+                labels.take(Stream::NegativesLoss, (value(sample, more), phase), at(sample));
+            }
+            next += samples;
+            labels.look(Stream::NegativesLoss).is_some()
+        };
+        assert!(!is_told_after(10_000, 0.0));
+        assert!(is_told_after(1_000, 0.012));
+        assert!(is_told_after(1_000, 0.006), "0.009 worse on average");
+        assert!(!is_told_after(10_000, 0.0), "as before");
     }
 
     fn titles(alerts: &[Alert]) -> String {
