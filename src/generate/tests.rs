@@ -77,7 +77,7 @@ fn the_same_seed_gives_the_same_bytes_on_every_machine() {
         assert_eq!(once, Stream::of(settings).digest());
         once
     });
-    let pinned = [0x246f_0208_7acf_3723, 0x9975_0528_03e2_1e17, 0xfeb9_6477_9bac_f44c];
+    let pinned = [0xaedd_02f3_86bb_6118, 0x9d00_3e31_f36e_c90b, 0xd5d4_cba5_d0a7_001b];
     assert_eq!(digests, pinned, "the generator's bytes have changed: {digests:#x?}");
 }
 

@@ -12,6 +12,7 @@ use super::person::Person;
 use super::random::Random;
 use super::record::RawTopic;
 use super::stage::{Shop, Stage};
+use crate::event::business::RECOMMENDED_LIST;
 
 /// Where visits come from: the referrer (empty: none) and the campaign as JSON (empty: none), with
 /// their weights in a thousand.
@@ -40,6 +41,9 @@ const APPROVED_PER_MILLE: u64 = 905;
 /// Attempts to pay before the visitor gives up.
 const ATTEMPTS_MAX: u32 = 3;
 
+/// One in so many lists is of what is recommended.
+const LISTS_PER_RECOMMENDED: u64 = 4;
+
 /// Lines in a cart; what is added to a full one adds to its last line.
 const CART_LINES_MAX: usize = 8;
 
@@ -57,6 +61,8 @@ pub(super) struct Visit {
     item: usize,
     /// The page of the list that is looked at next.
     page: i64,
+    /// Whether the list looked at last is of what is recommended.
+    is_recommended: bool,
     /// Decides the term searched for last.
     term: u64,
     cart: Vec<Line>,
@@ -85,6 +91,7 @@ impl Visit {
             step: Step::Land,
             item: shop.catalogue.popular(random).number,
             page: 1,
+            is_recommended: false,
             term: 0,
             cart: Vec::new(),
             payment: None,
@@ -149,8 +156,10 @@ impl Visit {
             Step::SelectItem => {
                 self.choose_item(stage);
                 self.one_item("select_item", stage);
+                self.is_recommended = false;
             }
             Step::ViewItem => {
+                self.is_recommended = false;
                 self.choose_item(stage);
                 self.one_item("view_item", stage);
             }
@@ -211,20 +220,26 @@ impl Visit {
         let shop = stage.shop;
         let interest = shop.catalogue.item(self.item);
         let shown = [(); 3].map(|()| shop.catalogue.popular_beside(interest, stage.random));
+        self.is_recommended = (self.number + self.page.unsigned_abs()).is_multiple_of(LISTS_PER_RECOMMENDED);
         let json = self.open("view_item_list", "c/", stage);
         json.raw(shop.catalogue.slug(interest.category))
             .raw("?page=")
             .number(self.page)
             .raw("\",\"items\":[");
         for (index, item) in (0..).zip(shown) {
-            json.raw(if index == 0 { "{" } else { ",{" })
-                .raw(&item.named)
-                .raw(",\"index\":")
-                .number(index)
-                .raw("}");
+            json.raw(if index == 0 { "{" } else { ",{" }).raw(&item.named);
+            self.list(json).raw(",\"index\":").number(index).raw("}");
         }
         json.raw("]}");
         self.page += 1;
+    }
+
+    /// Which list an item stands in, if it is that of what is recommended.
+    fn list<'a>(&self, json: &'a mut Json) -> &'a mut Json {
+        if !self.is_recommended {
+            return json;
+        }
+        json.raw(",\"item_list_id\":\"").raw(RECOMMENDED_LIST).raw("\"")
     }
 
     /// Turns to another item: mostly one of the same category, else any.
@@ -242,7 +257,7 @@ impl Visit {
         let item = stage.shop.catalogue.item(self.item);
         let json = self.open(name, "p/", stage).raw(&item.sku).raw("\"");
         self.currency(json).raw(",\"items\":[{").raw(&item.described);
-        json.raw(",\"price_minor\":").number(item.price_minor(self.tariff)).raw("}]}");
+        self.list(json).raw(",\"price_minor\":").number(item.price_minor(self.tariff)).raw("}]}");
     }
 
     fn search(&self, name: &str, stage: &mut Stage<'_>) {
