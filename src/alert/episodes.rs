@@ -214,15 +214,19 @@ impl Episodes {
     }
 
     /// Whether somebody is woken by another episode for the same reason: where records of one topic stop, or come in crowds, others do,
-    /// and so do the shop's figures.
+    /// and so do the shop's figures; and with a channel its stores.
     fn is_told_by_another(&self, about: &About, findings: &[Finding]) -> bool {
         if !matches!(about.kind, AlertKind::Volume | AlertKind::Business) {
             return false;
         }
         let Some(since) = findings.iter().map(|finding| finding.since_ms).min() else { return false };
         let fingerprint = format!("{:016x}", about.fingerprint());
+        let is_part_of = |alert: &Alert| {
+            alert.kind == AlertKind::Business
+                && about.subject.strip_prefix(&alert.subject).is_some_and(|rest| rest.starts_with('/'))
+        };
         self.open().any(|alert| {
-            alert.kind == AlertKind::Volume
+            (alert.kind == AlertKind::Volume || is_part_of(alert))
                 && alert.severity == Severity::Page
                 && alert.fingerprint != fingerprint
                 && alert.since_ms.since(since).abs() <= millis(TOGETHER)

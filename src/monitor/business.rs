@@ -1,35 +1,25 @@
 //! The shop's minutes, put together from their parts, and whether its figures are what they are at this hour of the week.
 //!
 //! Parts of a minute come from every partition of the entity log, and the minute is published once the watermark says that all have
-//! come. Figures are watched per channel over a quarter of an hour, where enough came to say something.
+//! come. Figures are watched per channel over a quarter of an hour and per store over an hour, where enough came to say something.
 
-use super::command::inspect;
-use super::seasonal::{News, Seasonal, Window};
-use crate::alert::{About, Episodes, Traffic};
+mod place;
+
+use self::place::{Beside, Place};
+use crate::alert::{About, Episodes};
 use crate::drift::DriftSettings;
-use crate::drift::watch::Kind;
-use crate::event::alert::{ABANDONMENT, Alert, AlertAction, AlertCommand, AlertKind, Finding, REFUND_RATE};
+use crate::event::alert::{Alert, AlertAction, AlertCommand, Finding};
 use crate::event::business::{Figures, MINUTE, MinutePart, ShopPlace};
 use crate::event::public::BusinessMinute;
 use crate::time::EventTime;
 use crate::windows::OpenWindows;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-/// Figures are watched over so long.
-const QUARTER: Duration = Duration::from_secs(900);
-/// A share of fewer than this says nothing.
-const LEAST: u64 = 20;
-/// A currency in which fewer of a channel's baskets are paid wakes nobody.
-const PAGE_BASKETS: f64 = 0.1;
-/// Baskets of a quarter of an hour count for so much less in the next: half after two days.
-const KEPT: f64 = 0.996_4;
-/// Figures of two channels share the budget.
-const SHARE_IT: f64 = 10.0;
-/// Figures that are watched at most; currencies come from outside.
-const FIGURES_MAX: usize = 50;
+/// Stores that are watched at most, and those of which it is seen whether enough is sold: names come from outside.
+const STORES_MAX: usize = 300;
+const PLACES_MAX: usize = 10_000;
 
 /// The minutes of the shop.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -37,19 +27,8 @@ pub struct ShopMinutes {
     open: OpenWindows<BTreeMap<ShopPlace, Figures>>,
     /// Parts of minutes that were over.
     pub too_late: u64,
-    channels: BTreeMap<Box<str>, Channel>,
-}
-
-/// What is watched of a channel.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Channel {
-    /// The beginning of the quarter of an hour, and what has come in it.
-    quarter: EventTime,
-    figures: Figures,
-    watched: BTreeMap<String, Seasonal>,
-    /// Baskets by currency, of late above all.
-    sold: BTreeMap<Box<str>, f64>,
-    news: News,
+    /// What is watched: channels (no store), and their stores.
+    watched: BTreeMap<ShopPlace, Place>,
 }
 
 /// A minute that is over, at one place, in one channel (no store) or in all of the shop (no channel).
@@ -85,120 +64,71 @@ impl ShopMinutes {
         alerts: &mut Vec<Alert>,
     ) -> Vec<ShopMinute> {
         let mut minutes = Vec::new();
-        for (start, places) in self.open.close(watermark, settings.allowed_lateness, MINUTE) {
+        let closed = self.open.close(watermark, settings.allowed_lateness, MINUTE);
+        for (start, places) in closed {
             let sums = sums(start, places);
-            let watched = sums.iter().filter(|minute| minute.store.is_none() && settings.is_watched);
-            for minute in watched {
-                if let Some(channel) = &minute.channel {
-                    alerts.extend(self.watch(channel, minute, settings, episodes));
-                }
+            if settings.is_watched {
+                self.judge(start, settings, episodes, alerts);
+                sums.iter().for_each(|minute| self.count(minute));
             }
             minutes.extend(sums);
+        }
+        // the end of the input is no silence
+        if settings.is_watched && watermark != EventTime::MAX {
+            self.judge(watermark.minus(settings.allowed_lateness), settings, episodes, alerts);
         }
         minutes
     }
 
-    fn watch(
-        &mut self,
-        name: &str,
-        minute: &ShopMinute,
-        settings: &DriftSettings,
-        episodes: &mut Episodes,
-    ) -> Option<Alert> {
-        let quarter = minute.start.floor(QUARTER);
-        if !self.channels.contains_key(name) {
-            self.channels.insert(name.into(), Channel::new(quarter));
+    /// Counts a minute where it was.
+    fn count(&mut self, minute: &ShopMinute) {
+        let Some(at) = minute.place() else { return };
+        if !self.watched.contains_key(&at) && (at.store.is_none() || self.watched.len() < PLACES_MAX) {
+            self.watched.insert(at.clone(), Place::new(&at, minute.start));
         }
-        let channel = self.channels.get_mut(name)?;
-        let ended = (channel.quarter < quarter).then(|| {
-            let start = std::mem::replace(&mut channel.quarter, quarter);
-            (start, std::mem::take(&mut channel.figures))
-        });
-        channel.figures.add(&minute.figures);
-        ended.and_then(|(start, figures)| channel.judge(name, start, &figures, settings, episodes))
-    }
-
-    /// What somebody says of an episode about a channel.
-    pub fn command(&mut self, about: &About, command: &AlertCommand) {
-        let channel = self.channels.iter_mut().find(|(name, _)| subject_of(name) == about.subject);
-        if let (AlertAction::Expect, Some((_, channel))) = (command.action, channel) {
-            channel.forget();
-        }
-    }
-}
-
-impl Channel {
-    fn new(quarter: EventTime) -> Channel {
-        Channel {
-            quarter,
-            figures: Figures::default(),
-            watched: BTreeMap::new(),
-            sold: BTreeMap::new(),
-            news: News::default(),
+        if let Some(place) = self.watched.get_mut(&at) {
+            place.count(&minute.figures);
         }
     }
 
-    /// Figures of a currency in which little is sold: nobody is woken by these.
-    fn quiet(&self, findings: &[Finding]) -> BTreeSet<String> {
-        let all: f64 = self.sold.values().sum();
-        let is_little = |finding: &&Finding| {
-            let sold = finding.feature.split_once(' ').and_then(|(_, currency)| self.sold.get(currency));
-            sold.is_some_and(|sold| *sold < all * PAGE_BASKETS)
-        };
-        findings.iter().filter(is_little).map(|finding| finding.feature.clone()).collect()
-    }
-
-    fn count(&mut self, figures: &Figures) {
-        self.sold.values_mut().for_each(|sold| *sold *= KEPT);
-        for (currency, baskets) in &figures.baskets_in {
-            if self.sold.len() < FIGURES_MAX || self.sold.contains_key(currency) {
-                *self.sold.entry(currency.clone()).or_default() += *baskets as f64;
-            }
-        }
-    }
-
+    /// Judges what is over by `now`: channels before their stores, which say nothing while their channel does.
     fn judge(
         &mut self,
-        name: &str,
-        start: EventTime,
-        figures: &Figures,
+        now: EventTime,
         settings: &DriftSettings,
         episodes: &mut Episodes,
-    ) -> Option<Alert> {
-        let announced = episodes.announced().during(start, start.plus(QUARTER), Duration::ZERO);
-        for (figure, value) in watched_of(figures) {
-            if !self.watched.contains_key(&figure) && self.watched.len() < FIGURES_MAX {
-                let seasonal = Seasonal::new(Kind::Value, QUARTER, SHARE_IT, settings);
-                self.watched.insert(figure.clone(), seasonal);
+        alerts: &mut Vec<Alert>,
+    ) {
+        let mut stores = self.watched.values().filter(|place| place.is_watched()).count();
+        let mut channels: BTreeMap<&str, (f64, Vec<Finding>)> = BTreeMap::new();
+        for (at, place) in &mut self.watched {
+            let channel = at.store.as_ref().and_then(|_| channels.get(&*at.channel));
+            let (baskets, of_channel) =
+                channel.map_or((0.0, [].as_slice()), |(baskets, findings)| (*baskets, findings));
+            while place.is_over(now) {
+                let was_watched = place.is_watched();
+                let share = if baskets > 0.0 { place.baskets() / baskets } else { 1.0 };
+                let may_begin = at.store.is_none() || stores < STORES_MAX;
+                let beside = Beside { share, of_channel, may_begin };
+                let name = key(Some(&at.channel), at.store.as_deref());
+                alerts.extend(place.judge(&name, beside, settings, episodes));
+                stores += usize::from(place.is_watched() && !was_watched);
             }
-            if let Some(seasonal) = self.watched.get_mut(&figure) {
-                match announced {
-                    Some(change) => seasonal.excuse(change.from, value, (start, QUARTER)),
-                    None => seasonal.take(&figure, value, (start, QUARTER), settings),
-                }
+            if at.store.is_none() {
+                channels.insert(&at.channel, (place.baskets(), place.findings()));
             }
         }
-        self.count(figures);
-        let findings: Vec<Finding> = self.watched.values().filter_map(Seasonal::finding).collect();
-        let window = Window {
-            about: About::new(AlertKind::Business, subject_of(name)),
-            at: start.plus(QUARTER),
-            length: QUARTER,
-            quiet: self.quiet(&findings),
-            findings,
-            traffic: traffic_of(figures),
-        };
-        let command = |since| inspect("business.minutes", since, &[("channel", name)]);
-        let told = self.news.tell(window, command, settings, episodes);
-        if told.adopted {
-            self.forget();
-        }
-        told.alert
+        self.watched.retain(|at, place| at.store.is_none() || !place.is_idle());
     }
 
-    fn forget(&mut self) {
-        self.watched.values_mut().for_each(Seasonal::forget);
-        self.news.forget();
+    /// What somebody says of an episode about a place.
+    pub fn command(&mut self, about: &About, command: &AlertCommand) {
+        let is_of =
+            |at: &ShopPlace| place::subject_of(&key(Some(&at.channel), at.store.as_deref())) == about.subject;
+        let place = self.watched.iter_mut().find(|(at, _)| is_of(at));
+        if let (AlertAction::Expect, Some((_, place))) = (command.action, place) {
+            place.forget();
+        }
     }
 }
 
@@ -220,44 +150,26 @@ fn sums(start: EventTime, places: BTreeMap<ShopPlace, Figures>) -> Vec<ShopMinut
     minutes
 }
 
-fn subject_of(channel: &str) -> String {
-    format!("business {channel}")
-}
-
-/// The figures that are watched, where there is enough of them.
-fn watched_of(figures: &Figures) -> Vec<(String, f64)> {
-    let share =
-        |name: &str, part: u64, of: u64| (of >= LEAST).then(|| (name.to_owned(), part as f64 / of as f64));
-    let shares = [
-        share("conversion", figures.purchased, figures.ended),
-        share(ABANDONMENT, figures.abandoned, figures.carted),
-        share(REFUND_RATE, figures.refunds, figures.baskets),
-        share("basket_items", figures.items, figures.baskets),
-        share("recommendation_click_rate", figures.recommended_clicked, figures.recommended),
-    ];
-    let money = figures.revenue_minor.iter().flat_map(|(currency, minor)| {
-        let baskets = figures.baskets_in.get(currency).copied().unwrap_or(0);
-        let value =
-            (baskets >= LEAST).then(|| (format!("basket_value {currency}"), *minor as f64 / baskets as f64));
-        [Some((format!("revenue {currency}"), *minor as f64)), value]
-    });
-    shares.into_iter().chain(money).flatten().collect()
-}
-
-fn traffic_of(figures: &Figures) -> Traffic {
-    let money = figures.revenue_minor.iter().map(|(currency, minor)| (currency.to_string(), *minor));
-    Traffic { decisions: figures.baskets, money_minor: money.collect() }
+/// What a place is called: channel and store.
+fn key(channel: Option<&str>, store: Option<&str>) -> String {
+    match (channel, store) {
+        (Some(channel), Some(store)) => format!("{channel}/{store}"),
+        (Some(channel), None) => channel.to_owned(),
+        (None, _) => "all".to_owned(),
+    }
 }
 
 impl ShopMinute {
     /// The key of its record: channel and store.
     #[must_use]
     pub fn key(&self) -> String {
-        match (&self.channel, &self.store) {
-            (Some(channel), Some(store)) => format!("{channel}/{store}"),
-            (Some(channel), None) => channel.to_string(),
-            (None, _) => "all".to_owned(),
-        }
+        key(self.channel.as_deref(), self.store.as_deref())
+    }
+
+    /// Where it was, if not in all of the shop.
+    fn place(&self) -> Option<ShopPlace> {
+        let channel = self.channel.clone()?;
+        Some(ShopPlace { channel, store: self.store.clone() })
     }
 
     /// As it is published.
@@ -299,6 +211,7 @@ mod tests {
     use super::*;
     use crate::event::alert::{AlertStatus, Severity};
     use crate::event::business::{ONLINE, STORE};
+    use std::collections::BTreeSet;
 
     /// Monday at 0:00 UTC.
     const MONDAY_MS: i64 = 4 * 86_400_000;
@@ -374,17 +287,91 @@ mod tests {
         }
     }
 
+    /// Ten stores that sell sixty baskets an hour each by day and none by night. What was told from the last day on.
+    fn told_of_stores(sells: impl Fn(i64, usize) -> bool) -> Vec<Alert> {
+        let (mut shop, mut episodes, mut told) = (ShopMinutes::default(), Episodes::default(), Vec::new());
+        let hours = 24 * 7 * 3;
+        for minute in 0..(hours + 24) * 60 {
+            let start = MONDAY_MS + minute * 60_000;
+            let hour = minute / 60;
+            for store in 0..10 {
+                let is_closed = !(8..20).contains(&(hour % 24));
+                // one a minute, and now and then two or none
+                let noise = (minute * 7_919 + i64::try_from(store).expect("few") * 104_729) % 10;
+                let baskets = match noise {
+                    _ if is_closed || (hour >= hours && !sells(hour - hours, store)) => 0,
+                    0 => 2,
+                    1 => 0,
+                    _ => 1,
+                };
+                if baskets > 0 {
+                    shop.take(&part(
+                        start,
+                        Some(&format!("s{store}")),
+                        Figures { baskets, ..Figures::default() },
+                    ));
+                }
+            }
+            let settings = DriftSettings::hourly();
+            shop.close(EventTime(start + 60_000), &settings, &mut episodes, &mut told);
+            assert!(hour >= hours || told.is_empty(), "{:?}", told.first());
+        }
+        told
+    }
+
+    #[test]
+    fn a_store_that_sells_nothing_is_told_by_its_name_within_hours() {
+        let told = told_of_stores(|hour, store| store != 3 || hour < 10);
+        let first = told.iter().find(|alert| alert.subject == "business store/s3").expect("it sells nothing");
+        let after = first.detected_ms.0 - MONDAY_MS - (24 * 7 * 3 + 10) * 3_600_000;
+        assert!(after <= 4 * 3_600_000, "{} minutes later", after / 60_000);
+        assert_eq!(first.findings.first().map(|finding| &*finding.feature), Some("baskets"));
+        assert!((first.share - 0.1).abs() < 0.01, "{}", first.share);
+        assert!(first.command.contains("store_id=s3"), "{}", first.command);
+        let others =
+            told.iter().find(|alert| !["business store", "business store/s3"].contains(&&*alert.subject));
+        assert_eq!(others.map(|alert| &alert.title), None);
+        let is_channel = |alert: &&Alert| alert.subject == "business store";
+        let pages = told.iter().filter(is_channel).filter(|alert| alert.severity == Severity::Page);
+        assert_eq!(pages.count(), 0, "a tenth of the channel");
+    }
+
+    #[test]
+    fn what_all_stores_do_is_told_of_their_channel() {
+        let told = told_of_stores(|hour, _| hour < 10);
+        let subjects: BTreeSet<&str> = told.iter().map(|alert| &*alert.subject).collect();
+        assert_eq!(subjects, BTreeSet::from(["business store"]));
+    }
+
+    #[test]
+    fn a_store_of_which_little_is_sold_is_not_watched() {
+        let mut shop = ShopMinutes::default();
+        for minute in 0..24 * 60 {
+            let start = MONDAY_MS + minute * 60_000;
+            let baskets = |baskets| Figures { baskets, ..Figures::default() };
+            shop.take(&part(start, Some("large"), baskets(1)));
+            if minute % 5 == 0 {
+                shop.take(&part(start, Some("small"), baskets(1)));
+            }
+            closed(&mut shop, start + 60_000);
+        }
+        let watched = shop.watched.iter().filter(|(_, place)| place.is_watched());
+        let watched: Vec<&str> = watched.filter_map(|(at, _)| at.store.as_deref()).collect();
+        assert_eq!(watched, ["large"]);
+    }
+
     #[test]
     fn a_conversion_that_halves_is_told_within_hours_and_a_usual_month_is_not() {
         let mut shop = ShopMinutes::default();
         let mut episodes = Episodes::default();
         let mut told = Vec::new();
-        let quarters = 4 * 24 * 7 * 4;
+        let quarters: i32 = 4 * 24 * 7 * 4;
         for quarter in 0..quarters + 48 {
             let hour = f64::from(quarter % 96) / 4.0;
             let wave = 0.04 * (hour / 24.0 * std::f64::consts::TAU).sin();
-            // some noise that repeats at no period of the day
-            let noise = f64::from(quarter * 7_919 % 101) / 101.0 - 0.5;
+            let bits = u64::try_from(quarter).unwrap_or(0).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let noise = (bits >> 11) as f64 / (1_u64 << 53) as f64 - 0.5;
             let rate = if quarter < quarters { 0.2 } else { 0.1 };
             let purchased = ((rate + wave + 0.03 * noise) * 1_000.0).round();
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]

@@ -177,6 +177,8 @@ pub(super) struct Window {
     /// Features of which nobody is woken.
     pub(super) quiet: BTreeSet<String>,
     pub(super) traffic: Traffic,
+    /// Of the traffic that it is a part of, from 0 to 1.
+    pub(super) share: f64,
 }
 
 /// What follows.
@@ -197,7 +199,7 @@ impl News {
         settings: &DriftSettings,
         episodes: &mut Episodes,
     ) -> Told {
-        let Window { about, at, length, findings, quiet: of_nobody, traffic } = window;
+        let Window { about, at, length, findings, quiet: of_nobody, traffic, share } = window;
         self.count(at.minus(length), traffic);
         let ends = EpisodeSettings { resolve_after: length, reopen_within: settings.resolve_after };
         let quiet = |adopted, traffic| Observation { traffic, adopted, ..Observation::default() };
@@ -221,7 +223,7 @@ impl News {
             findings,
             traffic_since: self.since(since),
             traffic: std::mem::take(&mut self.untold),
-            share: 1.0,
+            share,
             quiet: of_nobody,
             command: command(since),
             ..Observation::default()

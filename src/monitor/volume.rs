@@ -132,6 +132,7 @@ impl Stream {
             quiet: BTreeSet::new(),
             findings: self.seasonal.finding().map(named).into_iter().collect(),
             traffic: Traffic { decisions: count, money_minor: BTreeMap::new() },
+            share: 1.0,
         };
         let (topic, part) = name.split_once(' ').unwrap_or((name, ""));
         let fields: Vec<(&str, &str)> = part.split_once('=').into_iter().collect();
