@@ -47,6 +47,10 @@ const PROFILE_MOVES_FROM: u64 = 24;
 const UTMOST: f64 = 1e100;
 /// A rate that falls while a model learns may fall again, without being news, for so many times as long.
 const LEARNS_ON: u64 = 5;
+/// No slot of a season has fewer or more events than so many times the level. Where nothing comes, by night, a whole night of nothing is
+/// then no evidence.
+const WEIGHT_LEAST: f64 = 1e-4;
+const WEIGHT_MOST: f64 = 50.0;
 /// A count is no further from what is usual than so many spreads: one promotion is no change.
 const COUNT_SPREADS: f64 = 3.0;
 
@@ -172,7 +176,7 @@ impl Watch {
     fn take_events(&mut self, value: f64, usual: Option<Usual>) -> Option<Change> {
         let weight = usual.map_or(1.0, |usual| {
             let level = self.profile.as_ref().map_or(1.0, Profile::level);
-            (usual.mean / level.max(f64::MIN_POSITIVE)).clamp(0.02, 50.0)
+            (usual.mean / level.max(f64::MIN_POSITIVE)).clamp(WEIGHT_LEAST, WEIGHT_MOST)
         });
         let expected = self.view.mean * weight;
         let is_known = self.windows.all().weight >= self.settings.older_samples;

@@ -4,7 +4,7 @@ use super::watched::Watched;
 use crate::alert::{About, EpisodeSettings, Episodes, Observation, Traffic};
 use crate::drift::DriftSettings;
 use crate::drift::reference::seasonal::hour_of_week;
-use crate::drift::watch::{Kind, Phase, WatchSettings};
+use crate::drift::watch::{Kind, Phase, Season, WatchSettings};
 use crate::event::alert::{Alert, Finding};
 use crate::time::{EventTime, millis};
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,7 @@ impl Seasonal {
         let values = MONTH.as_secs_f64() / length.as_secs_f64();
         let between = values * share_it / settings.false_pages_per_month;
         let watched = Watched::new(WatchSettings {
-            season: Some(settings.cycle.season),
+            season: Some(season(length, settings)),
             samples_between_false_alarms: between,
             ..settings.watch(kind, 1.0)
         });
@@ -77,7 +77,9 @@ impl Seasonal {
             let back = i64::try_from(windows).unwrap_or(i64::MAX).saturating_mul(millis(length));
             EventTime(at.0.saturating_sub(back))
         };
-        let phase = phase(start, settings.cycle.length);
+        // the middle of the slot: shops open and close by the clock, and between two slots it would be known from both
+        let slot = settings.cycle.day() / u32::from(season(length, settings).slots_per_day.max(1));
+        let phase = phase(start.floor(slot).plus(slot / 2), settings.cycle.length);
         self.watched.take((feature, None), (value, Some(phase)), at, since);
         self.compare(start, value);
     }
@@ -249,6 +251,13 @@ impl News {
     pub(super) fn forget(&mut self) {
         self.odd_since = None;
     }
+}
+
+/// As the shop's, with no slots in which no window of that length begins: they would be known from their neighbours alone.
+fn season(length: Duration, settings: &DriftSettings) -> Season {
+    let Season { days, slots_per_day } = settings.cycle.season;
+    let windows = settings.cycle.day().as_millis() / length.as_millis().max(1);
+    Season { days, slots_per_day: slots_per_day.min(u16::try_from(windows).unwrap_or(u16::MAX)) }
 }
 
 /// How much of the cycle has passed.

@@ -203,6 +203,15 @@ mod tests {
     }
 
     #[test]
+    fn a_shop_that_opens_and_closes_by_the_clock_is_as_usual() {
+        let (mut watch, mut episodes) = (VolumeWatch::default(), Episodes::default());
+        let open = |window: i64| (96..240).contains(&(window % 288));
+        let count = |window: i64| if open(window) { usual(window) } else { 0 };
+        let alerts = play(&mut watch, &mut episodes, 96..7 * 288 * 6, count);
+        assert_eq!(alerts.first().map(|alert| (&alert.title, alert.detected_ms)), None);
+    }
+
+    #[test]
     fn an_alert_counts_what_came_since_it_began_each_record_once() {
         let (mut watch, mut episodes) = (VolumeWatch::default(), Episodes::default());
         let week = 7 * 288;
