@@ -1,9 +1,10 @@
 //! What watching for drift adds to the engine's time: two engines over the same traffic, one of which has `drift: { watch: false }`, in
 //! turns of some thousand records.
 //!
-//! - `cargo bench --bench cost` plays the shop of `tillstream generate` (50 records per second) for a day, and a small one (2 per second) for
-//!   four weeks, so that references are known and windows judged. It fails if drift has more than a tenth of the first one's time.
-//! - `cargo bench --bench cost -- RATE DAYS` plays another.
+//! - `cargo bench --bench cost` plays the shop of `tillstream generate` (50 records per second) for three days, of which a day is learned
+//!   from (`drift.learn`), and a small one (2 per second) for four weeks, of which two are: in what is measured, windows are judged. It fails if
+//!   drift has more than a tenth of the first one's time.
+//! - `cargo bench --bench cost -- RATE DAYS LEARN_DAYS` plays another.
 //!
 //! Measured is the last third, in the time that the thread had a processor. Turns are short, and each side goes first by turns: what else
 //! the machine does meets both. What a window costs has little to do with how much came in it, so the share falls with the rate. In
@@ -38,15 +39,15 @@ const SHARE_MAX: f64 = 0.1;
 fn main() {
     let arguments: Vec<f64> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
     println!(
-        "| records per second | days | measured | without drift | with it | drift's share | in eighths |"
+        "| records per second | days | learned from | measured | without drift | with it | drift's share | in eighths |"
     );
-    println!("|---:|---:|---:|---:|---:|---:|---|");
-    if let [rate, days] = arguments[..] {
-        measure(rate, days);
+    println!("|---:|---:|---:|---:|---:|---:|---:|---|");
+    if let [rate, days, learn] = arguments[..] {
+        measure(rate, days, learn);
         return;
     }
-    let share = measure(GenerateSettings::default().events_per_second, 1.0);
-    measure(2.0, 28.0);
+    let share = measure(GenerateSettings::default().events_per_second, 3.0, 1.0);
+    measure(2.0, 28.0, 14.0);
     assert!(share <= SHARE_MAX, "drift has {share:.3} of the time");
 }
 
@@ -78,8 +79,8 @@ impl Side {
     }
 }
 
-/// Plays so many days, prints what was measured, and returns drift's share.
-fn measure(rate: f64, days: f64) -> f64 {
+/// Plays so many days, of which so many are learned from, prints what was measured, and returns drift's share.
+fn measure(rate: f64, days: f64, learn: f64) -> f64 {
     let traffic = GenerateSettings {
         seed: 11,
         events: (rate * days * DAY_SECONDS) as u64,
@@ -88,7 +89,8 @@ fn measure(rate: f64, days: f64) -> f64 {
         is_whole: true,
         ..GenerateSettings::default()
     };
-    let (mut without, mut with) = (Side::new(r#"{"drift": {"watch": false}}"#), Side::new("{}"));
+    let learning = format!(r#"{{"drift": {{"learn": "{learn}d"}}}}"#);
+    let (mut without, mut with) = (Side::new(r#"{"drift": {"watch": false}}"#), Side::new(&learning));
     let mut records = Generator::new(traffic).map(raw);
     loop {
         let turn: Vec<(Topic, LogRecord)> = records.by_ref().take(RECORDS_PER_TURN).collect();
@@ -115,7 +117,7 @@ fn measure(rate: f64, days: f64) -> f64 {
     let all = share(&without, &with);
     let each = |turns: &[f64]| sum(turns) / (turns.len() * RECORDS_PER_TURN) as f64 / 1_000.0;
     println!(
-        "| {rate} | {days} | {} | {:.2} µs | {:.2} µs | {:.1} % | {:.1} to {:.1} % |",
+        "| {rate} | {days} | {learn} | {} | {:.2} µs | {:.2} µs | {:.1} % | {:.1} to {:.1} % |",
         with.len() * RECORDS_PER_TURN,
         each(&without),
         each(&with),
