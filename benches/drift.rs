@@ -4,7 +4,7 @@
 //!   fraud, and card testers.
 //! - `cargo bench --bench drift -- planted SEEDS [CASE]` plants each drift at three strengths after two weeks and some days: what is
 //!   found, how soon, where, and what was told before.
-//! - `cargo bench --bench drift -- honest SEEDS [WEEKS] [KIND]` plants changes that are no drift: what is told nevertheless.
+//! - `cargo bench --bench drift -- honest SEEDS [WEEKS] [KIND or STRENGTH]` plants changes that are no drift: what is told nevertheless.
 //!
 //! Runs stand beside each other on as many threads as there are processors.
 
@@ -222,9 +222,11 @@ impl Found {
 /// Plants each honest change at each strength, and prints what was told from then on.
 fn honest(seeds: u64, weeks: u64, only: Option<&str>) {
     let days = weeks as f64 * WEEK_SECONDS / DAY_SECONDS;
-    let kinds = HONEST.into_iter().filter(|(kind, _)| only.is_none_or(|only| *kind == only));
-    let cases: Vec<(&str, &str, f64)> =
-        kinds.flat_map(|(kind, same_days)| STRENGTHS.map(|strength| (kind, strength, same_days))).collect();
+    let cases: Vec<(&str, &str, f64)> = HONEST
+        .into_iter()
+        .flat_map(|(kind, same_days)| STRENGTHS.map(|strength| (kind, strength, same_days)))
+        .filter(|(kind, strength, _)| only.is_none_or(|only| only == *kind || only == *strength))
+        .collect();
     let change = |kind: &str, strength: &str| {
         Change::honest(&format!("{kind}:at={HONEST_AT},strength={strength}")).expect("an honest change")
     };
