@@ -369,7 +369,8 @@ mod tests {
         for quarter in 0..quarters + 48 {
             let hour = f64::from(quarter % 96) / 4.0;
             let wave = 0.04 * (hour / 24.0 * std::f64::consts::TAU).sin();
-            let bits = u64::try_from(quarter).unwrap_or(0).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let bits =
+                u64::try_from(quarter).unwrap_or(0).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
             let bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
             let noise = (bits >> 11) as f64 / (1_u64 << 53) as f64 - 0.5;
             let rate = if quarter < quarters { 0.2 } else { 0.1 };

@@ -77,9 +77,7 @@ impl Seasonal {
             let back = i64::try_from(windows).unwrap_or(i64::MAX).saturating_mul(millis(length));
             EventTime(at.0.saturating_sub(back))
         };
-        // the middle of the slot: shops open and close by the clock, and between two slots it would be known from both
-        let slot = settings.cycle.day() / u32::from(season(length, settings).slots_per_day.max(1));
-        let phase = phase(start.floor(slot).plus(slot / 2), settings.cycle.length);
+        let phase = phase(start.plus(length / 2), settings.cycle.length);
         self.watched.take((feature, None), (value, Some(phase)), at, since);
         self.compare(start, value);
     }

@@ -1,7 +1,7 @@
 //! What is usual at this place of a daily or weekly cycle, learned from whole cycles of history.
 //!
 //! Means are kept per slot (hour of the week, say) and shrunk towards those of the neighbours, the day's profile and the whole
-//! cycle ([`super::smooth`]), so that two cycles are enough. Between the middles of slots it is interpolated.
+//! cycle ([`super::smooth`]), so that two cycles are enough. Between the middles of slots it is interpolated, unless one has several times as much.
 
 use super::smooth::{Slots, mean_of, shrinkage, smooth};
 use super::windows::Cell;
@@ -17,6 +17,9 @@ const SPREADS: f64 = 4.0;
 const SPREADS_OVERALL: f64 = 8.0;
 /// once so many samples tell what that is.
 const SAMPLES_OVERALL: f64 = 100.0;
+
+/// Between two slots of which one has so many times as much there is nothing to interpolate.
+const STEP: f64 = 4.0;
 
 /// Values this near to the mean, as a part of it, are the mean.
 const SAME: f64 = 1e-9;
@@ -201,6 +204,14 @@ impl Profile {
         let wrapped = |slot: usize| if slot >= slots { slot - slots } else { slot };
         let (left, share) = (whole(place), place.fract());
         let (left, right) = (wrapped(left), wrapped(wrapped(left + 1)));
+        let (one, other) = (*self.means.get(left)?, *self.means.get(right)?);
+        let (low, high) = (one.min(other), one.max(other));
+        // a shop opens by the clock
+        let share = match high > 0.0 && low >= 0.0 && high > STEP * low {
+            true if self.slot(phase) == left => 0.0,
+            true => 1.0,
+            false => share,
+        };
         let between = |of: &[f64]| Some(of.get(left)? * (1.0 - share) + of.get(right)? * share);
         Some(Usual { mean: between(&self.means)?, spread: between(&self.spreads)? })
     }
