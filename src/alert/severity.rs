@@ -1,7 +1,7 @@
 //! Who has to know of an episode, and how soon: from how large it is, how much of the traffic it concerns, and how long it stands.
 
 use crate::event::alert::{
-    ABANDONMENT, AlertKind, FRAUD_RATE, Finding, Moved, POSITIVE_RATE, REFUND_RATE, Severity,
+    ABANDONMENT, AT_LEAST, AlertKind, FRAUD_RATE, Finding, Moved, POSITIVE_RATE, REFUND_RATE, Severity,
 };
 use crate::event::monitor::MODEL_SCORE;
 use crate::time::millis;
@@ -14,6 +14,7 @@ const PAGE_PSI: f64 = 0.25;
 const PAGE_SHARE: f64 = 0.1;
 /// A rate of errors that is half as much again is large, if it rose by so many points.
 const PAGE_ERRORS: f64 = 0.01;
+const PAGE_ERRORS_RATIO: f64 = 0.5;
 /// A change of how well a score ranks (of 1), or of what it costs to believe it (nats).
 const PAGE_QUALITY: f64 = 0.05;
 /// A figure or a volume that is so much less than it was, as a share of that; or more, of a figure of which less is better.
@@ -64,10 +65,10 @@ fn is_large(kind: AlertKind, finding: &Finding) -> bool {
         // of more frauds alone nobody knows whether scores are worse, or others are labelled
         Moved::Rate if [FRAUD_RATE, POSITIVE_RATE].contains(&finding.feature.as_str()) => false,
         Moved::Rate => {
-            let by = (finding.to - finding.from).abs();
-            by >= PAGE_SHARE || (by >= PAGE_ERRORS && ratio(finding) >= 1.5)
+            let by = at_least(finding);
+            by >= PAGE_SHARE || (by >= PAGE_ERRORS && by >= PAGE_ERRORS_RATIO * finding.from.min(finding.to))
         }
-        Moved::Level if kind == AlertKind::ConceptDrift => (finding.to - finding.from).abs() >= PAGE_QUALITY,
+        Moved::Level if kind == AlertKind::ConceptDrift => at_least(finding) >= PAGE_QUALITY,
         Moved::Volume | Moved::Level if LESS_IS_BETTER.contains(&finding.feature.as_str()) => {
             finding.effect >= PAGE_FIGURE
         }
@@ -75,7 +76,48 @@ fn is_large(kind: AlertKind, finding: &Finding) -> bool {
     }
 }
 
-fn ratio(finding: &Finding) -> f64 {
-    let (low, high) = (finding.from.min(finding.to), finding.from.max(finding.to));
-    if low > 0.0 { high / low } else { f64::INFINITY }
+/// By how much it moved, as far as that is certain.
+fn at_least(finding: &Finding) -> f64 {
+    finding.measures.get(AT_LEAST).copied().unwrap_or((finding.to - finding.from).abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::EventTime;
+
+    #[test]
+    fn what_labels_say_wakes_somebody_only_by_as_much_as_is_certain() {
+        for (what, to, at_least, expected) in [
+            (Moved::Level, 0.2, 0.06, Severity::Page),
+            (Moved::Level, 0.2, 0.04, Severity::Ticket),
+            (Moved::Rate, 0.2, 0.12, Severity::Page),
+            (Moved::Rate, 0.2, 0.05, Severity::Page),
+            (Moved::Rate, 0.2, 0.04, Severity::Ticket),
+        ] {
+            let finding = Finding {
+                feature: "auc".to_owned(),
+                what,
+                segment: None,
+                category: None,
+                from: 0.1,
+                to,
+                since_ms: EventTime(0),
+                until_ms: EventTime(0),
+                count: 100,
+                reference_count: 100.0,
+                effect: 1.0,
+                measures: [(AT_LEAST.to_owned(), at_least)].into(),
+                statistic: 9.0,
+                threshold: 8.0,
+                histogram: None,
+            };
+            let day = millis(OUTCOMES_STAND);
+            assert_eq!(
+                severity(AlertKind::ConceptDrift, [&finding], 1.0, day),
+                expected,
+                "{what:?} {at_least}"
+            );
+        }
+    }
 }

@@ -78,6 +78,9 @@ pub enum AlertStatus {
     Resolved,
 }
 
+/// Of what labels say: by how much at least it is worse than before, as far as the samples since are certain (two standard errors).
+pub const AT_LEAST: &str = "at_least";
+
 /// The finding about how many of the labelled were frauds.
 pub const FRAUD_RATE: &str = "fraud_rate";
 
@@ -223,7 +226,8 @@ pub struct Finding {
     pub reference_count: f64,
     /// How large it is: the population stability index of the values, or the relative change of a figure.
     pub effect: f64,
-    /// Distances between the values and the reference, by name: `psi`, `js`, `ks`, `wasserstein`, `chi_square`, `p_value`.
+    /// Distances between the values and the reference, by name: `psi`, `js`, `ks`, `wasserstein`, `chi_square`, `p_value`; of what labels
+    /// say, [`AT_LEAST`].
     pub measures: BTreeMap<String, f64>,
     /// The evidence against the reference.
     pub statistic: f64,

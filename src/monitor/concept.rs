@@ -18,7 +18,7 @@ use crate::alert::{About, EpisodeSettings, Episodes, Observation, Traffic};
 use crate::drift::DriftSettings;
 use crate::drift::watch::{Direction, Kind, Phase, Season, WatchSettings};
 use crate::event::alert::{
-    Alert, AlertAction, AlertCommand, AlertKind, FRAUD_RATE, Finding, Moved, POSITIVE_RATE,
+    AT_LEAST, Alert, AlertAction, AlertCommand, AlertKind, FRAUD_RATE, Finding, Moved, POSITIVE_RATE,
 };
 use crate::event::monitor::LabelledDecision;
 use crate::event::public::Action;
@@ -29,10 +29,16 @@ use std::collections::{BTreeMap, VecDeque};
 /// Of each stream so many blocks of so many samples are remembered: since when a change is, and how large.
 const BLOCKS_KEPT: usize = 1_024;
 const BLOCK: u64 = 16;
+/// Of streams of which few come, blocks are smaller: of frauds there are some a day.
+const BLOCK_OF_FEW: u64 = 4;
 /// The share of the labelled that is positive, about: streams of them have as many fewer samples between false alarms.
 const POSITIVES: f64 = 0.1;
 /// A loss (in nats) or a ranking that is worse by less is no news, however certain it is.
 const LEVEL_LEAST: f64 = 0.01;
+/// A mean is known to so many of its standard errors.
+const ERRORS: f64 = 2.0;
+/// Of fewer blocks nobody knows how far their mean is off.
+const BLOCKS_LEAST: usize = 4;
 /// What is told is over below this part of what is told first: else what lies beside the limit would come and go.
 const ENDS_BELOW: f64 = 0.5;
 /// What the time of day explains is known by the hour at most.
@@ -87,6 +93,11 @@ impl Stream {
         (self == Stream::NegativesLoss).then_some(Season { days: 1, slots_per_day })
     }
 
+    /// So many samples are remembered together.
+    fn block(self) -> u64 {
+        if self.share() < 1.0 { BLOCK_OF_FEW } else { BLOCK }
+    }
+
     /// Which part of the labels are samples of it, about.
     fn share(self) -> f64 {
         if matches!(self, Stream::Ranking | Stream::MissedFrauds) { POSITIVES } else { 1.0 }
@@ -97,8 +108,9 @@ impl Stream {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Labels {
     watched: Watched,
-    /// Of sixteen samples each the time of the first payment, and the sum, the newest last.
+    /// Of each block of samples the time of the first payment, and the sum, the newest last.
     blocks: VecDeque<(EventTime, f64)>,
+    block: u64,
     samples: u64,
     /// While something is news.
     began: Option<Began>,
@@ -110,10 +122,17 @@ struct Began {
     /// After so many samples, with a payment of that time.
     samples: u64,
     time: EventTime,
-    /// The mean before.
-    usual: f64,
+    /// The mean before, if anything of it is remembered.
+    usual: Option<f64>,
     /// Whether it was large enough to tell when it was looked at last.
     is_told: bool,
+}
+
+impl Began {
+    /// By how much worse a loss or a ranking is to be.
+    fn least(self) -> f64 {
+        if self.is_told { LEVEL_LEAST * ENDS_BELOW } else { LEVEL_LEAST }
+    }
 }
 
 /// What is watched of one score.
@@ -261,11 +280,17 @@ impl Labels {
             season: stream.season(settings),
             ..settings.watch(stream.kind(), stream.share())
         };
-        Labels { watched: Watched::new(watch), blocks: VecDeque::new(), samples: 0, began: None }
+        Labels {
+            watched: Watched::new(watch),
+            blocks: VecDeque::new(),
+            block: stream.block(),
+            samples: 0,
+            began: None,
+        }
     }
 
     fn take(&mut self, stream: Stream, (value, phase): (f64, Option<Phase>), time: EventTime) {
-        if self.samples.is_multiple_of(BLOCK) {
+        if self.samples.is_multiple_of(self.block) {
             if self.blocks.len() == BLOCKS_KEPT {
                 self.blocks.pop_front();
             }
@@ -276,20 +301,31 @@ impl Labels {
             *sum += value;
         }
         let known = self.said();
-        let Labels { watched, blocks, .. } = self;
-        let since = |samples_ago| time_of(blocks, samples_ago, time);
+        let Labels { watched, blocks, block, .. } = self;
+        let since = |samples_ago| time_of(blocks, samples_ago / *block, time);
         watched.take((stream.name(), stream.better()), (value, phase), time, since);
         let now = self.said();
-        if now == known {
-            return;
+        if now != known {
+            self.began = self.begins(stream, now, time);
         }
-        // what was too small to tell is where the next change begins
-        self.began = self.began.filter(|_| now.is_some() && self.finding(stream).is_some()).or_else(|| {
-            let (_, newer) = now?;
-            let samples = self.samples.saturating_sub(newer);
-            let time = time_of(&self.blocks, newer, time);
-            Some(Began { samples, time, usual: self.means(samples).0, is_told: false })
+    }
+
+    /// How what is news began: what was too small to tell by now is where the next change begins.
+    fn begins(&self, stream: Stream, now: Option<(EventTime, u64)>, time: EventTime) -> Option<Began> {
+        let (_, newer) = now?;
+        let goes_on = self.began.filter(|began| {
+            let worse = self.worse(stream, began).map_or(0.0, |(worse, _)| worse);
+            worse > 0.0 && (stream.kind() == Kind::Rate || worse >= began.least())
         });
+        goes_on.or_else(|| {
+            let samples = self.samples.saturating_sub(newer);
+            let is_remembered = self.blocks.len() < BLOCKS_KEPT;
+            // before all that is remembered it was as the watch says; before what was adopted it does not matter
+            let watched = || self.watched.finding().filter(|_| !is_remembered).map(|finding| finding.from);
+            let usual = self.means(samples).0.mean().or_else(watched);
+            let time = time_of(&self.blocks, newer / self.block, time);
+            Some(Began { samples, time, usual, is_told: false })
+        })
     }
 
     /// What was news is none.
@@ -318,62 +354,102 @@ impl Labels {
         finding
     }
 
-    /// What is news, if it is large enough. Of values the watch says where most lie, by ranks; a loss, and how many score lower, are known by
-    /// their mean.
+    /// What is news, if it is large enough. The watch says what it has seen of a change when it found it, and of values where most lie, by ranks: a
+    /// rate, a loss and a ranking are known by their means, before it and since.
     fn finding(&self, stream: Stream) -> Option<Finding> {
-        let finding = self.watched.finding()?;
-        let (Some(began), Moved::Level) = (self.began, finding.what) else {
-            return Some(finding.clone());
+        let (finding, began) = (self.watched.finding()?, self.began?);
+        let (worse, since) = self.worse(stream, &began)?;
+        let (from, to) = (began.usual?, since.mean()?);
+        let error = if finding.what == Moved::Rate { since.error_of_share() } else { since.error() };
+        let at_least = (worse - ERRORS * error).max(0.0);
+        let is_news = match finding.what {
+            Moved::Level if began.is_told => worse >= began.least(),
+            Moved::Level => at_least >= began.least(),
+            _ => worse > 0.0,
         };
-        let (from, (_, to)) = (began.usual, self.means(began.samples));
+        is_news.then(|| Finding {
+            from,
+            to,
+            effect: if from.abs() > 0.0 { (to - from) / from.abs() } else { to - from },
+            since_ms: began.time,
+            measures: BTreeMap::from([(AT_LEAST.to_owned(), at_least)]),
+            ..finding.clone()
+        })
+    }
+
+    /// By how much the mean since then is worse, and what came since then; none if nothing is known of before.
+    fn worse(&self, stream: Stream, began: &Began) -> Option<(f64, Blocks)> {
+        let (from, (_, since)) = (began.usual?, self.means(began.samples));
+        let to = since.mean()?;
         let worse = match stream.better() {
             Some(Direction::Up) => from - to,
             Some(Direction::Down) => to - from,
             _ => (to - from).abs(),
         };
-        let least = if began.is_told { LEVEL_LEAST * ENDS_BELOW } else { LEVEL_LEAST };
-        if worse < least {
-            return None;
-        }
-        let effect = if from.abs() > 0.0 { (to - from) / from.abs() } else { to - from };
-        Some(Finding { from, to, effect, since_ms: began.time, ..finding.clone() })
+        Some((worse, since))
     }
 
-    /// The mean of the samples before the one of that number, and of those from it on, to half a block, as far as they are remembered.
-    fn means(&self, first: u64) -> (f64, f64) {
-        let blocks = self.samples.div_ceil(BLOCK);
+    /// The samples before the one of that number, and those from it on, to half a block, as far as they are remembered.
+    fn means(&self, first: u64) -> (Blocks, Blocks) {
+        let block = self.block;
+        let blocks = self.samples.div_ceil(block);
         let oldest = blocks.saturating_sub(self.blocks.len() as u64);
-        let (mut before, mut since) = (Mean::default(), Mean::default());
-        for (block, (_, sum)) in (oldest..).zip(&self.blocks) {
-            let (begin, end) = (block * BLOCK, ((block + 1) * BLOCK).min(self.samples));
-            let is_newer = begin + BLOCK / 2 >= first || end == self.samples;
-            let mean = if is_newer { &mut since } else { &mut before };
-            mean.add(*sum, end - begin);
+        let (mut before, mut since) = (Blocks::default(), Blocks::default());
+        for (place, (_, sum)) in (oldest..).zip(&self.blocks) {
+            let (begin, end) = (place * block, ((place + 1) * block).min(self.samples));
+            let is_newer = begin + block / 2 >= first || end == self.samples;
+            let blocks = if is_newer { &mut since } else { &mut before };
+            blocks.add(*sum, end - begin, block);
         }
-        (before.get(), since.get())
+        (before, since)
     }
 }
 
+/// Blocks of samples.
 #[derive(Default)]
-struct Mean {
+struct Blocks {
     sum: f64,
     count: u64,
+    /// The means of those that are whole.
+    means: Vec<f64>,
 }
 
-impl Mean {
-    fn add(&mut self, sum: f64, count: u64) {
+impl Blocks {
+    /// Adds a block of which so many samples have come.
+    fn add(&mut self, sum: f64, count: u64, block: u64) {
         self.sum += sum;
         self.count += count;
+        if count == block {
+            self.means.push(sum / block as f64);
+        }
     }
 
-    fn get(&self) -> f64 {
-        if self.count == 0 { 0.0 } else { self.sum / self.count as f64 }
+    fn mean(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum / self.count as f64)
+    }
+
+    /// The standard error of the mean, by how much blocks differ: samples that come together are alike.
+    fn error(&self) -> f64 {
+        let blocks = self.means.len() as f64;
+        if self.means.len() < BLOCKS_LEAST {
+            return f64::INFINITY;
+        }
+        let mean = self.means.iter().sum::<f64>() / blocks;
+        let squares: f64 = self.means.iter().map(|block| (block - mean).powi(2)).sum();
+        (squares / (blocks * (blocks - 1.0))).sqrt()
+    }
+
+    /// The same of samples that are 0 or 1, each by itself: as if one more of each had come (Agresti & Coull 1998, about).
+    fn error_of_share(&self) -> f64 {
+        let count = self.count as f64 + 2.0;
+        let share = (self.sum + 1.0) / count;
+        (share * (1.0 - share) / count).sqrt()
     }
 }
 
-/// The payment time of the sample so many samples ago.
-fn time_of(blocks: &VecDeque<(EventTime, f64)>, samples_ago: u64, now: EventTime) -> EventTime {
-    let back = usize::try_from(samples_ago / BLOCK).unwrap_or(usize::MAX);
+/// The payment time of the first sample of the block so many blocks ago.
+fn time_of(blocks: &VecDeque<(EventTime, f64)>, blocks_ago: u64, now: EventTime) -> EventTime {
+    let back = usize::try_from(blocks_ago).unwrap_or(usize::MAX);
     let place = blocks.len().checked_sub(back.saturating_add(1));
     let block = place.and_then(|place| blocks.get(place)).or(blocks.front());
     block.map_or(now, |(time, _)| *time)
@@ -460,6 +536,42 @@ mod tests {
         let found = labels.finding(Stream::NegativesLoss).expect("four times as much again");
         assert!(found.since_ms >= at(40_000), "what was expected is no part of it: {found:?}");
         assert!((found.from - 0.07).abs() < 0.01 && (found.to - 0.3).abs() < 0.03, "{found:?}");
+    }
+
+    #[test]
+    fn a_rate_that_rose_slowly_is_told_though_its_beginning_is_remembered_no_more() {
+        let mut labels = Labels::new(Stream::StoppedHonest, &settings());
+        let of_a_thousand = |sample: u64| sample * 7_919 % 1_000;
+        let mut told = None;
+        for sample in 0..300_000_u64 {
+            let stopped = if sample < 200_000 { 5 } else { 8 };
+            let value = f64::from(u8::from(of_a_thousand(sample) < stopped));
+            let at = EventTime(i64::try_from(sample).expect("few") * 1_000);
+            labels.take(Stream::StoppedHonest, (value, None), at);
+            told = told.or_else(|| labels.look(Stream::StoppedHonest));
+        }
+        let told = told.expect("half as many more");
+        assert!((told.from - 0.005).abs() < 0.001 && (told.to - 0.008).abs() < 0.001, "{told:?}");
+        let at_least = told.measures.get(AT_LEAST).copied().expect("it is a rate");
+        assert!(at_least > 0.0 && at_least < 0.003, "{at_least}");
+    }
+
+    #[test]
+    fn what_was_adopted_a_moment_ago_is_not_told_as_risen_from_nothing() {
+        let mut labels = Labels::new(Stream::NegativesLoss, &settings());
+        let at = |sample: u64| EventTime(i64::try_from(sample).expect("some days") * 60_000);
+        let value = |sample: u64| 0.04 + 0.02 * (sample * 7_919 % 101) as f64 / 100.0;
+        let take = |labels: &mut Labels, samples: std::ops::Range<u64>, more: f64| {
+            for sample in samples {
+                let phase = Some(phase(at(sample), settings().cycle.day()));
+                labels.take(Stream::NegativesLoss, (value(sample) + more, phase), at(sample));
+            }
+        };
+        take(&mut labels, 0..10_000, 0.0);
+        take(&mut labels, 10_000..10_020, 0.1);
+        labels.adopt();
+        take(&mut labels, 10_020..11_000, 0.1);
+        assert_eq!(labels.look(Stream::NegativesLoss), None);
     }
 
     #[test]
