@@ -253,8 +253,9 @@ impl Producers {
     /// The rules that come with the program, somewhat changed; about every other publication is of no higher version.
     fn rules(&mut self, time: i64) -> (Topic, LogRecord) {
         let defaults = include_str!("../src/config/defaults/rules.yaml");
+        assert!(defaults.contains("version: 3"));
         self.published += self.random.below(2);
-        let mut text = defaults.replace("version: 2", &format!("version: {}", self.published));
+        let mut text = defaults.replace("version: 3", &format!("version: {}", self.published));
         for (from, to) in [
             ("review: 0.4", "review: 0.35"),
             ("weight: 0.45", "weight: 0.6"),
@@ -309,7 +310,7 @@ fn record(key: &str, json: String) -> LogRecord {
 
 fn produce(engine: &mut Engine, seed: u64) {
     let mut producers =
-        Producers { random: Random::new(seed), now: 1_767_607_200_000, number: 0, published: 1 };
+        Producers { random: Random::new(seed), now: 1_767_607_200_000, number: 0, published: 2 };
     for round in 0..ROUNDS {
         let wandering = if round == 0 && seed.is_multiple_of(2) { 90 } else { 0 };
         let backwards = seed.is_multiple_of(4);

@@ -723,7 +723,7 @@ fn rules_that_are_published_judge_what_follows_them_and_faulty_or_outdated_ones_
     let folder = good(&input.concat(), &[]);
     let scores = lines(folder.path(), "scores.fraud");
     for (when, version, reasons) in
-        [("before", 2, 0), ("under 9", 9, 1), ("still under 9", 9, 1), ("under 11", 11, 0)]
+        [("before", 3, 0), ("under 9", 9, 1), ("still under 9", 9, 1), ("under 11", 11, 0)]
     {
         for visitor in visitors {
             let payment = format!("{when} {visitor}");

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// The version of the rules.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// What the score must reach for each decision, mildest first.
 pub const THRESHOLDS: [(&str, f64); 3] = [("review", 0.4), ("step_up", 0.6), ("decline", 0.85)];
 
@@ -154,6 +154,18 @@ pub const RULES: &[Rule] = &[
             at.number("card_velocity__count_7d") >= 5.0
                 && at.number("derived__amount_to_card_mean") > 10.0
                 && at.number("amount_minor") > 20000.0
+        },
+    },
+    Rule {
+        id: "fraud_at_terminal",
+        live: true,
+        code: "FRAUD_AT_TERMINAL",
+        weight: 0.5,
+        action: None,
+        reads: &["terminal_labels__fraud_mean_7d", "terminal_labels__count_7d"],
+        when: |at| {
+            let frauds = at.number("terminal_labels__fraud_mean_7d");
+            frauds >= 0.1 && frauds * at.number("terminal_labels__count_7d") >= 7.5
         },
     },
     Rule {

@@ -637,6 +637,8 @@ fn a_decision_is_made_when_all_parts_are_there() {
             { "rule": "card_testing_by_ip",
               "because": ["ip_velocity__amount_mean_10m", "ip_velocity__card_distinct_10m"] },
             { "rule": "many_cards_of_one_customer", "because": ["customer_velocity__card_distinct_24h"] },
+            { "rule": "fraud_at_terminal",
+              "because": ["terminal_labels__count_7d", "terminal_labels__fraud_mean_7d"] },
             { "rule": "no_clicks_before", "because": ["visitor_clicks__count_1h"] },
             { "rule": "account_taken_over", "because": [
                 "customer_addresses__count_24h", "customer_credentials__count_24h", "customer_logins__count_24h",
