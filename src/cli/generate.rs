@@ -63,7 +63,7 @@ pub(super) struct Generate {
     /// unit: amounts of payments by a factor. missing: a `field=` of payments, in a share of them. categories: a `field=` of payments is
     /// another (`to=`), in a share of them. silent: a share of a topic (`source=`) does not come. price_level: all prices by a factor. fraud_moves: a share of
     /// ordinary fraud is elsewhere. fraud_rate: there is more of it, by a factor. intent: a share of carts no longer leads to the checkout.
-    /// degrades: a share of the foreign model's scores is noise.
+    /// terminal: a share of the payments in stores is made with stolen cards at one terminal (labels tell). degrades: a share of the foreign model's scores is noise.
     #[arg(long, value_name = "KIND:KEY=VALUE,...", value_parser = Change::drift)]
     drift: Vec<Change>,
     /// Plant a change that is no drift, written in the same way. sale_day: a day of more traffic, by a factor, and lower prices. season:

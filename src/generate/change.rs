@@ -37,6 +37,9 @@ pub enum ChangeKind {
     FraudMoves,
     /// There is more ordinary fraud, by a factor (2, 4, 10).
     FraudRate,
+    /// Stolen cards are used at one terminal (`store-017-t3`): so large a share of all payments in stores (0.1, 0.25, 0.5) is made there and is fraud,
+    /// for twelve hours unless `for` says otherwise.
+    Terminal,
     /// Carts lead to checkouts less often: so large a share of those on their way there (0.2, 0.5, 0.8) leave.
     Intent,
     /// The scores of the foreign model lose their relation with what comes of it: so large a share of them (0.25, 0.5, 1) is that of
@@ -51,6 +54,9 @@ pub enum ChangeKind {
     /// No drift: a store opens, and has a share of all payments in stores (0.005, 0.02, 0.05).
     NewStore,
 }
+
+/// Store and terminal at which stolen cards are used.
+pub(super) const TERMINAL: (u64, u64) = (17, 3);
 
 /// A change of the traffic, planted.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,7 +85,7 @@ enum Begins {
 /// The part of the traffic that changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ChangedSegment {
-    /// `channel`, `card_country` or `store`.
+    /// `channel`, `card_country`, `store` or `terminal`.
     pub dimension: &'static str,
     /// Its value.
     pub value: String,
@@ -129,6 +135,7 @@ const KIND: Kind = Kind {
 /// The same of honest changes.
 const HONEST: Kind = Kind { is_drift: false, has_segments: false, ..KIND };
 
+const HALF_A_DAY: Duration = Duration::from_secs(43_200);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Text fields of payments, and a feature of predictions, that can be another; a channel becomes `app`, a country `PL`, a
@@ -153,7 +160,7 @@ const OPTIONAL: [&str; 13] = [
     "delivery",
 ];
 
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 13] = [
     Kind {
         kind: ChangeKind::Unit,
         name: "unit",
@@ -212,6 +219,15 @@ const KINDS: [Kind; 12] = [
         strength_most: 20.0,
         sources: &[RawTopic::Labels],
         fields: &["outcome"],
+        ..KIND
+    },
+    Kind {
+        kind: ChangeKind::Terminal,
+        name: "terminal",
+        strengths: [0.1, 0.25, 0.5],
+        has_segments: false,
+        fields: &["store_id", "terminal_id", "outcome"],
+        usually_lasts: Some(HALF_A_DAY),
         ..KIND
     },
     Kind {
@@ -405,6 +421,11 @@ impl Changes {
         self.of_kind(ChangeKind::NewStore, now_ms).map(|planted| (planted.place, planted))
     }
 
+    /// What makes thieves use the terminal of [`TERMINAL`] at `now_ms`.
+    pub(super) fn thieves(&self, now_ms: i64) -> impl Iterator<Item = &Planted> {
+        self.of_kind(ChangeKind::Terminal, now_ms)
+    }
+
     /// By how much ordinary fraud is more frequent in `part` at `now_ms`.
     pub(super) fn fraud_rate(&self, part: &Part, now_ms: i64) -> f64 {
         let changes = self.of_kind(ChangeKind::FraudRate, now_ms).filter(|planted| planted.concerns(part));
@@ -471,6 +492,15 @@ impl Planted {
         Random::new(mix(scattered_seed ^ mix(self.place)).wrapping_add(mix(number)))
     }
 
+    /// The part of the traffic that changes.
+    fn segment(&self) -> Option<ChangedSegment> {
+        let (store, terminal) = TERMINAL;
+        let value = || format!("store-{store:03}-t{terminal}");
+        let of_terminal = || ChangedSegment { dimension: "terminal", value: value() };
+        let is_terminal = self.change.kind == ChangeKind::Terminal;
+        self.change.segment.clone().or_else(|| is_terminal.then(of_terminal))
+    }
+
     /// Whether nothing of the topic comes any more.
     pub(super) fn silences_for_good(&self, topic: RawTopic) -> bool {
         let Change { kind, source, strength, segment, .. } = &self.change;
@@ -486,7 +516,7 @@ impl Planted {
             at_ms: EventTime(self.start_ms),
             until_ms: self.end_ms.map(EventTime),
             strength: self.change.strength,
-            segment: self.change.segment.clone(),
+            segment: self.segment(),
             stream: self.change.source.name(),
             fields: self.change.field.into_iter().chain(kind.fields.iter().copied()).collect(),
             to: kind.has_to.then(|| self.change.to().to_owned()),

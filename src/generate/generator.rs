@@ -335,7 +335,7 @@ impl Generator {
                 planted: draft.planted,
                 ordinary_fraud: draft
                     .attempt
-                    .filter(|_| fraud == Fraud::Ordinary)
+                    .filter(|attempt| fraud == Fraud::Ordinary || attempt.is_stolen)
                     .map(|attempt| attempt.payment),
             };
             if fate.oddity == Oddity::Duplicate {

@@ -47,6 +47,9 @@ const MOVED: Pattern = Pattern {
 
 /// Whether `attempt`, made at `now_ms` in `part`, is fraud where `share` of all payments are.
 pub(super) fn fraud(attempt: &Attempt, part: &Part, now_ms: i64, share: f64, shop: &Shop) -> Fraud {
+    if attempt.is_stolen {
+        return Fraud::Planted;
+    }
     if share <= 0.0 {
         return Fraud::None;
     }

@@ -60,6 +60,7 @@ impl Payment {
             amount_minor: self.amount_minor,
             currency: self.tariff.currency,
             till: None,
+            is_stolen: false,
         });
         self.amount(stage.open_payment("payment_attempted", self.number, self.card))
     }

@@ -105,6 +105,8 @@ pub(super) struct Attempt {
     pub(super) currency: Currency,
     /// Store and terminal of a payment at a till.
     pub(super) till: Option<(u64, u64)>,
+    /// Whether the card is stolen, as far as that was planted at a till.
+    pub(super) is_stolen: bool,
 }
 
 /// A record that belongs to a planted pattern.

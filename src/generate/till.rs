@@ -1,7 +1,7 @@
 //! Payments in stores: an attempt and its result, with a store and a terminal instead of a visitor.
 
 use super::catalogue::{Line, Tariff};
-use super::change::Part;
+use super::change::{Part, TERMINAL};
 use super::json::Json;
 use super::oddity::Nature;
 use super::payment::{Outcome, Payment};
@@ -32,6 +32,7 @@ pub(super) struct Till {
     customer: Option<u64>,
     store: u64,
     terminal: u64,
+    is_stolen: bool,
     /// Whether the bank tells of the money it took, in an event that the contract does not know.
     tells_of_capture: bool,
 }
@@ -54,15 +55,22 @@ impl Till {
         let person = shop.somebody(random);
         let shows_card = person.is_customer && random.per_mille(SHOWS_CUSTOMER_CARD_PER_MILLE);
         let (payment, lines) = purchase(shop, &person, payment, now_ms, random);
+        let usual = (store(shop, payment.number, now_ms, random), 1 + random.below(TERMINALS));
+        let thieves = shop
+            .changes
+            .thieves(now_ms)
+            .find(|planted| shop.dice_of(planted, payment.number).share(planted.change.strength()));
+        let (store, terminal) = thieves.map_or(usual, |_| TERMINAL);
         Till {
+            is_stolen: thieves.is_some(),
             step: Step::Attempt,
             payment,
             lines,
             sale: None,
             country: person.country,
             customer: shows_card.then_some(person.number),
-            store: store(shop, payment.number, now_ms, random),
-            terminal: 1 + random.below(TERMINALS),
+            store,
+            terminal,
             tells_of_capture,
         }
     }
@@ -94,6 +102,7 @@ impl Till {
                 self.finish(self.payment.open_attempt(stage));
                 if let Some(attempt) = &mut stage.draft.attempt {
                     attempt.till = Some((self.store, self.terminal));
+                    attempt.is_stolen = self.is_stolen;
                 }
                 self.step = Step::Result;
                 Some(stage.random.between(700, 3_500))

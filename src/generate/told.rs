@@ -1,6 +1,6 @@
 //! Whether an alert tells of what was planted, of where, and of why.
 
-use super::change::ChangeKind;
+use super::change::{ChangeKind, ChangedSegment};
 use super::truth::PlantedChange;
 use crate::event::alert::{Alert, AlertKind, Finding};
 use std::time::Duration;
@@ -39,10 +39,22 @@ impl PlantedChange {
             (ChangeKind::FraudMoves | ChangeKind::FraudRate, AlertKind::ConceptDrift) => {
                 alert.subject != model
             }
+            (ChangeKind::Terminal, AlertKind::FraudPattern) => self.is_subject_of(alert),
+            (ChangeKind::Terminal, AlertKind::DataDrift) => {
+                alert.subject == "fraud" && ["terminal_", "store_"].into_iter().any(of_field)
+            }
+            (ChangeKind::Terminal, AlertKind::ConceptDrift) => alert.subject == "fraud",
+            (ChangeKind::Terminal, AlertKind::Business) => alert.subject.starts_with("business store"),
             (ChangeKind::Intent, AlertKind::Business) => true,
             (ChangeKind::Intent, AlertKind::Volume) => alert.subject == "orders",
             _ => false,
         }
+    }
+
+    /// Whether the alert is about what was planted in.
+    fn is_subject_of(&self, alert: &Alert) -> bool {
+        let is_it = |of: &ChangedSegment| alert.subject == format!("{} {}", of.dimension, of.value);
+        self.segment.as_ref().is_some_and(is_it)
     }
 
     /// Whether values have become more where they were multiplied by more than 1, and less where by less.
@@ -57,7 +69,8 @@ impl PlantedChange {
             (None, None) => true,
             (Some(planted), Some(told)) => planted.dimension == told.dimension && planted.value == told.value,
             (Some(planted), None) => {
-                alert.subject.ends_with(&format!("{}={}", planted.dimension, planted.value))
+                let named = alert.subject.ends_with(&format!("{}={}", planted.dimension, planted.value));
+                named || self.is_subject_of(alert)
             }
             // what is called otherwise stands among those that are called so
             (None, Some(told)) => {

@@ -456,6 +456,45 @@ fn a_sale_day_has_more_traffic_and_lower_prices_and_is_no_drift() {
 }
 
 #[test]
+fn one_list_in_four_is_of_what_is_recommended() {
+    let stream = &*UNCHANGED;
+    let lists = stream.parsed().filter(|(_, value)| value["event_name"] == "view_item_list");
+    let of_list: Vec<bool> =
+        lists.map(|(_, value)| value["items"][0]["item_list_id"] == "recommendations").collect();
+    let share = of_list.iter().filter(|is_of_it| **is_of_it).count() as f64 / of_list.len() as f64;
+    assert!((0.2..0.3).contains(&share), "{share}");
+}
+
+#[test]
+fn stolen_cards_are_used_at_one_terminal_for_half_a_day_and_labels_say_so() {
+    let stream = changed(&["terminal:at=1d,strength=0.25"]);
+    let is_there = |value: &Value| value["terminal_id"] == "store-017-t3";
+    let is_then = |value: &Value| {
+        let time = event_time(value).unwrap_or_default();
+        (middle_ms()..middle_ms() + 12 * HOUR_MS).contains(&time)
+    };
+    let (mut all, mut there, mut before) = (0.0, BTreeSet::new(), 0.0);
+    let attempts = stream.parsed().filter(|(_, value)| value["event_name"] == "payment_attempted");
+    for (_, value) in attempts.filter(|(_, value)| value["channel"] == "store") {
+        let one = |is_so: bool| f64::from(u8::from(is_so));
+        before += one(is_there(&value) && !is_then(&value));
+        all += one(is_then(&value));
+        if is_there(&value) && is_then(&value) {
+            there.insert(value["payment_id"].as_str().unwrap().to_owned());
+        }
+    }
+    let share = there.len() as f64 / all;
+    assert!((0.2..0.3).contains(&share) && before < 20.0, "{share} of {all}, {before} at other times");
+    let frauds = stream.parsed().filter(|(record, value)| {
+        let is_label = record.topic == RawTopic::Labels && value["outcome"] == "fraud";
+        is_label && is_there(value) && there.contains(value["payment_id"].as_str().unwrap_or_default())
+    });
+    assert!(frauds.count() as f64 > 0.9 * there.len() as f64);
+    let [told] = &told(&stream)[..] else { panic!("one change") };
+    assert_eq!(told["segment"], serde_json::json!({ "dimension": "terminal", "value": "store-017-t3" }));
+}
+
+#[test]
 fn a_store_opens_with_its_share_of_payments() {
     let stream = changed(&["new_store:at=1d,strength=0.05"]);
     let (mut all, mut new) = (0.0, 0.0);
