@@ -212,6 +212,20 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_where_nothing_is_usual_is_told_beside_what_is_usual_by_day() {
+        let (mut watch, mut episodes) = (VolumeWatch::default(), Episodes::default());
+        let open = |window: i64| (96..240).contains(&(window % 288));
+        let count = |window: i64| if open(window) { usual(window) } else { 0 };
+        let week = 7 * 288;
+        play(&mut watch, &mut episodes, 0..week * 4, count);
+        let night = play(&mut watch, &mut episodes, week * 4..week * 4 + 48, |_| 4);
+        let [first, ..] = &night[..] else { panic!("four in five minutes, in a shop that is closed") };
+        let [finding] = &first.findings[..] else { panic!("{:?}", first.findings) };
+        assert_eq!((finding.from, finding.to), (0.0, 4.0), "{}", first.title);
+        assert!(finding.effect < 1.0 && first.severity.name() == "ticket", "{}", finding.effect);
+    }
+
+    #[test]
     fn an_alert_counts_what_came_since_it_began_each_record_once() {
         let (mut watch, mut episodes) = (VolumeWatch::default(), Episodes::default());
         let week = 7 * 288;

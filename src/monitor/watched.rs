@@ -59,7 +59,8 @@ impl Watched {
         } else if change.standing == Standing::New || self.finding.is_some() {
             let began = since(change.onset_samples_ago).min(time);
             let known = self.finding.as_ref().map_or(began, |known| known.since_ms.min(began));
-            self.finding = Some(self.finding_of(feature, &change, usual, (known, time)));
+            let finding = self.finding_of(feature, &change, usual, (known, time));
+            self.finding = Some(if change.to.samples == 0 { of_nothing(finding, value) } else { finding });
         }
     }
 
@@ -93,4 +94,10 @@ impl Watched {
             histogram: None,
         }
     }
+}
+
+/// Where next to nothing is usual nobody can say how many times more it is: the last value is compared with what is usual on average.
+fn of_nothing(finding: Finding, value: f64) -> Finding {
+    let effect = if finding.from > 0.0 { value / finding.from } else { value.signum() };
+    Finding { from: 0.0, to: value, effect, ..finding }
 }
