@@ -223,7 +223,7 @@ impl Episodes {
         let fingerprint = format!("{:016x}", about.fingerprint());
         let is_part_of = |alert: &Alert| {
             alert.kind == AlertKind::Business
-                && about.subject.strip_prefix(&alert.subject).is_some_and(|rest| rest.starts_with('/'))
+                && about.subject.split_once('/').is_some_and(|(whole, _)| whole == alert.subject)
         };
         self.open().any(|alert| {
             (alert.kind == AlertKind::Volume || is_part_of(alert))

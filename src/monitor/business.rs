@@ -4,11 +4,12 @@
 //! come. Figures are watched per channel over a quarter of an hour and per store over an hour, where enough came to say something.
 
 mod place;
+mod places;
 
-use self::place::{Beside, Place};
+use self::places::Places;
 use crate::alert::{About, Episodes};
 use crate::drift::DriftSettings;
-use crate::event::alert::{Alert, AlertAction, AlertCommand, Finding};
+use crate::event::alert::{Alert, AlertAction, AlertCommand};
 use crate::event::business::{Figures, MINUTE, MinutePart, ShopPlace};
 use crate::event::public::BusinessMinute;
 use crate::time::EventTime;
@@ -17,18 +18,13 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// Stores that are watched at most, and those of which it is seen whether enough is sold: names come from outside.
-const STORES_MAX: usize = 300;
-const PLACES_MAX: usize = 10_000;
-
 /// The minutes of the shop.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ShopMinutes {
     open: OpenWindows<BTreeMap<ShopPlace, Figures>>,
     /// Parts of minutes that were over.
     pub too_late: u64,
-    /// What is watched: channels (no store), and their stores.
-    watched: BTreeMap<ShopPlace, Place>,
+    watched: Places,
 }
 
 /// A minute that is over, at one place, in one channel (no store) or in all of the shop (no channel).
@@ -68,66 +64,24 @@ impl ShopMinutes {
         for (start, places) in closed {
             let sums = sums(start, places);
             if settings.is_watched {
-                self.judge(start, settings, episodes, alerts);
-                sums.iter().for_each(|minute| self.count(minute));
+                alerts.extend(self.watched.judge(start, settings, episodes));
+                let places = sums.iter().filter_map(|minute| Some((minute.place()?, &minute.figures)));
+                places.for_each(|(place, figures)| self.watched.count(place, start, figures));
             }
             minutes.extend(sums);
         }
         // the end of the input is no silence
         if settings.is_watched && watermark != EventTime::MAX {
-            self.judge(watermark.minus(settings.allowed_lateness), settings, episodes, alerts);
+            let now = watermark.minus(settings.allowed_lateness);
+            alerts.extend(self.watched.judge(now, settings, episodes));
         }
         minutes
     }
 
-    /// Counts a minute where it was.
-    fn count(&mut self, minute: &ShopMinute) {
-        let Some(at) = minute.place() else { return };
-        if !self.watched.contains_key(&at) && (at.store.is_none() || self.watched.len() < PLACES_MAX) {
-            self.watched.insert(at.clone(), Place::new(&at, minute.start));
-        }
-        if let Some(place) = self.watched.get_mut(&at) {
-            place.count(&minute.figures);
-        }
-    }
-
-    /// Judges what is over by `now`: channels before their stores, which say nothing while their channel does.
-    fn judge(
-        &mut self,
-        now: EventTime,
-        settings: &DriftSettings,
-        episodes: &mut Episodes,
-        alerts: &mut Vec<Alert>,
-    ) {
-        let mut stores = self.watched.values().filter(|place| place.is_watched()).count();
-        let mut channels: BTreeMap<&str, (f64, Vec<Finding>)> = BTreeMap::new();
-        for (at, place) in &mut self.watched {
-            let channel = at.store.as_ref().and_then(|_| channels.get(&*at.channel));
-            let (baskets, of_channel) =
-                channel.map_or((0.0, [].as_slice()), |(baskets, findings)| (*baskets, findings));
-            while place.is_over(now) {
-                let was_watched = place.is_watched();
-                let share = if baskets > 0.0 { place.baskets() / baskets } else { 1.0 };
-                let may_begin = at.store.is_none() || stores < STORES_MAX;
-                let beside = Beside { share, of_channel, may_begin };
-                let name = key(Some(&at.channel), at.store.as_deref());
-                alerts.extend(place.judge(&name, beside, settings, episodes));
-                stores += usize::from(place.is_watched() && !was_watched);
-            }
-            if at.store.is_none() {
-                channels.insert(&at.channel, (place.baskets(), place.findings()));
-            }
-        }
-        self.watched.retain(|at, place| at.store.is_none() || !place.is_idle());
-    }
-
     /// What somebody says of an episode about a place.
     pub fn command(&mut self, about: &About, command: &AlertCommand) {
-        let is_of =
-            |at: &ShopPlace| place::subject_of(&key(Some(&at.channel), at.store.as_deref())) == about.subject;
-        let place = self.watched.iter_mut().find(|(at, _)| is_of(at));
-        if let (AlertAction::Expect, Some((_, place))) = (command.action, place) {
-            place.forget();
+        if command.action == AlertAction::Expect {
+            self.watched.expect(about);
         }
     }
 }
@@ -211,7 +165,6 @@ mod tests {
     use super::*;
     use crate::event::alert::{AlertStatus, Severity};
     use crate::event::business::{ONLINE, STORE};
-    use std::collections::BTreeSet;
 
     /// Monday at 0:00 UTC.
     const MONDAY_MS: i64 = 4 * 86_400_000;
@@ -285,79 +238,6 @@ mod tests {
             let severity = told.last().map(|alert| alert.severity);
             assert_eq!(severity, Some(expected), "{currency} brings a quarter of what it did");
         }
-    }
-
-    /// Ten stores that sell sixty baskets an hour each by day and none by night. What was told from the last day on.
-    fn told_of_stores(sells: impl Fn(i64, usize) -> bool) -> Vec<Alert> {
-        let (mut shop, mut episodes, mut told) = (ShopMinutes::default(), Episodes::default(), Vec::new());
-        let hours = 24 * 7 * 3;
-        for minute in 0..(hours + 24) * 60 {
-            let start = MONDAY_MS + minute * 60_000;
-            let hour = minute / 60;
-            for store in 0..10 {
-                let is_closed = !(8..20).contains(&(hour % 24));
-                // one a minute, and now and then two or none
-                let noise = (minute * 7_919 + i64::try_from(store).expect("few") * 104_729) % 10;
-                let baskets = match noise {
-                    _ if is_closed || (hour >= hours && !sells(hour - hours, store)) => 0,
-                    0 => 2,
-                    1 => 0,
-                    _ => 1,
-                };
-                if baskets > 0 {
-                    shop.take(&part(
-                        start,
-                        Some(&format!("s{store}")),
-                        Figures { baskets, ..Figures::default() },
-                    ));
-                }
-            }
-            let settings = DriftSettings::hourly();
-            shop.close(EventTime(start + 60_000), &settings, &mut episodes, &mut told);
-            assert!(hour >= hours || told.is_empty(), "{:?}", told.first());
-        }
-        told
-    }
-
-    #[test]
-    fn a_store_that_sells_nothing_is_told_by_its_name_within_hours() {
-        let told = told_of_stores(|hour, store| store != 3 || hour < 10);
-        let first = told.iter().find(|alert| alert.subject == "business store/s3").expect("it sells nothing");
-        let after = first.detected_ms.0 - MONDAY_MS - (24 * 7 * 3 + 10) * 3_600_000;
-        assert!(after <= 4 * 3_600_000, "{} minutes later", after / 60_000);
-        assert_eq!(first.findings.first().map(|finding| &*finding.feature), Some("baskets"));
-        assert!((first.share - 0.1).abs() < 0.01, "{}", first.share);
-        assert!(first.command.contains("store_id=s3"), "{}", first.command);
-        let others =
-            told.iter().find(|alert| !["business store", "business store/s3"].contains(&&*alert.subject));
-        assert_eq!(others.map(|alert| &alert.title), None);
-        let is_channel = |alert: &&Alert| alert.subject == "business store";
-        let pages = told.iter().filter(is_channel).filter(|alert| alert.severity == Severity::Page);
-        assert_eq!(pages.count(), 0, "a tenth of the channel");
-    }
-
-    #[test]
-    fn what_all_stores_do_is_told_of_their_channel() {
-        let told = told_of_stores(|hour, _| hour < 10);
-        let subjects: BTreeSet<&str> = told.iter().map(|alert| &*alert.subject).collect();
-        assert_eq!(subjects, BTreeSet::from(["business store"]));
-    }
-
-    #[test]
-    fn a_store_of_which_little_is_sold_is_not_watched() {
-        let mut shop = ShopMinutes::default();
-        for minute in 0..24 * 60 {
-            let start = MONDAY_MS + minute * 60_000;
-            let baskets = |baskets| Figures { baskets, ..Figures::default() };
-            shop.take(&part(start, Some("large"), baskets(1)));
-            if minute % 5 == 0 {
-                shop.take(&part(start, Some("small"), baskets(1)));
-            }
-            closed(&mut shop, start + 60_000);
-        }
-        let watched = shop.watched.iter().filter(|(_, place)| place.is_watched());
-        let watched: Vec<&str> = watched.filter_map(|(at, _)| at.store.as_deref()).collect();
-        assert_eq!(watched, ["large"]);
     }
 
     #[test]

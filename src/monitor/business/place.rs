@@ -22,14 +22,18 @@ const LEAST: u64 = 20;
 const PAGE_BASKETS: f64 = 0.1;
 /// Of the baskets of a window this part counts a week later.
 const KEPT_IN_A_WEEK: f64 = 0.088;
-/// What moves so many times as far as in the whole channel moves by itself.
+/// What moves so many times as far as in the whole channel, in powers, moves by itself.
 const BY_ITSELF: f64 = 2.0;
+/// So small a part of what there was is nothing.
+const NOTHING: f64 = 0.02;
 /// Fewer baskets of late are none.
 const IDLE: f64 = 0.1;
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 /// So many figures of the channels share the budget, usually, and so many of the stores.
 const CHANNELS_SHARE_IT: f64 = 14.0;
-const STORES_SHARE_IT: f64 = 300.0;
+const STORES_SHARE_IT: f64 = 200.0;
+/// Of stores, of which there are hundreds, no more is watched.
+const OF_STORES: [&str; 2] = ["baskets", REFUND_RATE];
 /// Figures that are watched at most; currencies come from outside.
 const FIGURES_MAX: usize = 50;
 
@@ -78,9 +82,15 @@ impl Place {
         self.figures.add(minute);
     }
 
-    /// Whether its window is over by `now`.
-    pub(super) fn is_over(&self, now: EventTime) -> bool {
-        self.start.plus(self.length()) <= now
+    /// When its window is over.
+    pub(super) fn end(&self) -> EventTime {
+        self.start.plus(self.length())
+    }
+
+    /// Its window is the one at `now`, and what is between is not judged.
+    pub(super) fn skip_to(&mut self, now: EventTime) {
+        self.figures = Figures::default();
+        self.start = now.floor(self.length());
     }
 
     /// Baskets, of late above all.
@@ -169,11 +179,13 @@ impl Place {
 
     /// What there is to watch of a window. A count that nobody has sent is 0, once there has been one.
     fn values_of(&self, figures: &Figures) -> Vec<(String, f64, Kind)> {
+        let is_watched = |name: &str| !self.is_store || OF_STORES.contains(&name);
         let counts = counts_of(figures).map(|(name, count)| (name.to_owned(), count as f64, Kind::Count));
         let is_known =
             |(name, count, _): &(String, f64, Kind)| *count > 0.0 || self.watched.contains_key(name);
         let values = values_of(figures).into_iter().map(|(name, value)| (name, value, Kind::Value));
-        counts.into_iter().filter(is_known).chain(values).collect()
+        let all = counts.into_iter().filter(is_known).chain(values);
+        all.filter(|(name, ..)| is_watched(name)).collect()
     }
 
     fn count_baskets(&mut self, figures: &Figures) {
@@ -199,10 +211,15 @@ impl Place {
 
     /// What is news of the channel and about as large there is no news of the place, now or when it is over.
     fn forget_what_all_do(&mut self, of_channel: &[Finding]) {
+        let length = self.length();
         for finding in of_channel {
             let Some(seasonal) = self.watched.get_mut(&finding.feature) else { continue };
-            let effect = seasonal.finding().map_or(0.0, |own| own.effect);
-            if effect.abs() < finding.effect.abs() * BY_ITSELF {
+            let Some(own) = seasonal.finding() else { continue };
+            let (far, as_far) = (times(own.effect).ln(), times(finding.effect).ln());
+            let is_alike = far * as_far > 0.0 && far.abs() < as_far.abs() * BY_ITSELF;
+            // a change point is known to a window or two
+            let began_before = own.since_ms.plus(length * 2) < finding.since_ms;
+            if is_alike && !began_before {
                 seasonal.forget();
             }
         }
@@ -216,6 +233,11 @@ impl Place {
     fn length(&self) -> Duration {
         if self.is_store { HOUR } else { QUARTER }
     }
+}
+
+/// How many times as much something is as before.
+fn times(effect: f64) -> f64 {
+    (1.0 + effect).max(NOTHING)
 }
 
 /// What the episodes about a place are about.
