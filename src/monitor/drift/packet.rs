@@ -21,6 +21,8 @@ const CONCENTRATED: f64 = 0.5;
 const NEARLY_ALL: f64 = 0.9;
 /// It is, if so much more of each record has moved there than elsewhere: fields of some parts vary less, and show a change of all more.
 const MUCH_MORE: f64 = 3.0;
+/// Of what chance makes of the rest so much may hide: two standard errors of the sum over some twenty cells (2 √(π/2 − 1) / √20).
+const HIDDEN: f64 = 0.34;
 /// A shift of the values by less (population stability index, beyond what chance makes of so few) is no finding, however certain it is.
 const PSI_LEAST: f64 = 0.04;
 /// Nor is a share that moved by fewer points.
@@ -125,7 +127,10 @@ impl Stream {
                     let sum: f64 = of_dimension.map(|(_, part)| part.displaced).sum();
                     // where all of the traffic shows nothing, the field is taken to be everywhere
                     let values = part.values / self.share_of(Some(segment), since);
-                    let all = within.get(&None).copied().unwrap_or(Displaced { values, displaced: 0.0 });
+                    let all = within
+                        .get(&None)
+                        .copied()
+                        .unwrap_or(Displaced { displaced: 0.0, ..part.of_more(values) });
                     parts.entry(segment).or_default().add(*part, all.at_least(sum));
                 }
             }
@@ -152,8 +157,10 @@ impl Stream {
         let one = (1.0 / run.count().max(1.0) + 1.0 / run.reference_count.max(1.0)) * watched.dispersion();
         let chance = |share: &f64| (2.0 / std::f64::consts::PI * share * (1.0 - share) * one).sqrt();
         let cells = current.iter().zip(&expected);
-        let far: f64 = cells.map(|(now, usual)| (now - usual).abs() - chance(usual)).sum();
-        Some(Displaced { values, displaced: values * (far / 2.0).max(0.0) })
+        let far: f64 = cells.map(|(now, usual)| (now - usual).abs()).sum();
+        let by_chance: f64 = expected.iter().map(chance).sum();
+        let displaced = values * ((far - by_chance) / 2.0).max(0.0);
+        Some(Displaced { values, displaced, by_chance: values * by_chance / 2.0 })
     }
 
     /// A part's share of the decisions since then.
@@ -186,9 +193,17 @@ fn tell_once(findings: &mut Vec<Finding>, part: Option<&AlertSegment>) {
 struct Displaced {
     values: f64,
     displaced: f64,
+    /// How many more chance alone makes of them.
+    by_chance: f64,
 }
 
 impl Displaced {
+    /// As it is known of another number of values: chance makes of each the less, the more there are.
+    fn of_more(self, values: f64) -> Displaced {
+        let times = values / self.values.max(f64::MIN_POSITIVE);
+        Displaced { values, displaced: self.displaced * times, by_chance: self.by_chance * times.sqrt() }
+    }
+
     /// In all of the traffic there are no fewer than in its parts; there may seem to be, where one part moves to where another was.
     fn at_least(self, sum_of_parts: f64) -> Displaced {
         Displaced { displaced: self.displaced.max(sum_of_parts), ..self }
@@ -206,10 +221,12 @@ impl PartOfAll {
     /// Of a field that is hardly found elsewhere nobody can say where it moved.
     fn add(&mut self, part: Displaced, all: Displaced) {
         if part.values < NEARLY_ALL * all.values {
+            let outside = all.of_more(all.values - part.values);
             self.inside.values += part.values;
             self.inside.displaced += part.displaced;
-            self.outside.values += all.values - part.values;
+            self.outside.values += outside.values;
             self.outside.displaced += (all.displaced - part.displaced).max(0.0);
+            self.outside.by_chance += outside.by_chance;
         }
     }
 
@@ -218,11 +235,12 @@ impl PartOfAll {
         self.inside.displaced / (self.inside.displaced + self.outside.displaced).max(f64::MIN_POSITIVE)
     }
 
-    /// Whether most of what moved did so here, and of each value here much more than of one elsewhere.
+    /// Whether most of what moved did so here, and of each value here much more than of one elsewhere, where chance may hide some.
     fn is_where_it_is(self) -> bool {
         let PartOfAll { inside, outside } = self;
         self.share() >= CONCENTRATED
-            && inside.displaced * outside.values >= MUCH_MORE * inside.values * outside.displaced
+            && inside.displaced * outside.values
+                >= MUCH_MORE * inside.values * (outside.displaced + outside.by_chance * HIDDEN)
     }
 }
 
