@@ -43,6 +43,8 @@ struct Found {
     payments: usize,
     payments_found: usize,
     bots: usize,
+    other_frauds: usize,
+    other_frauds_found: usize,
     honest_flagged: usize,
 }
 
@@ -175,6 +177,10 @@ impl Tally {
         line(&mut text, format_args!("  their payments    {:>5}   {}", found.payments_found, found.payments));
         line(
             &mut text,
+            format_args!("  other frauds      {:>5}   {}", found.other_frauds_found, found.other_frauds),
+        );
+        line(
+            &mut text,
             format_args!(
                 "  bots              none of {}: rules score payments, and bots make none",
                 found.bots
@@ -196,20 +202,26 @@ impl Tally {
 
     fn found(&self, truth: &[Truth]) -> Found {
         let mut found = Found::default();
+        let stopped =
+            |payments: &[String]| payments.iter().filter(|id| self.flagged.contains_key(*id)).count();
         for pattern in truth {
             match pattern {
                 Truth::CardTesting { payment_ids, .. } => {
-                    let stopped = payment_ids.iter().filter(|id| self.flagged.contains_key(*id)).count();
+                    let stopped = stopped(payment_ids);
                     found.patterns += 1;
                     found.patterns_found += usize::from(stopped > 0);
                     found.payments += payment_ids.len();
                     found.payments_found += stopped;
                 }
                 Truth::Bot { .. } => found.bots += 1,
-                Truth::Accounting(_) | Truth::OrdinaryFraud { .. } | Truth::Change(_) => {}
+                Truth::OrdinaryFraud { payment_ids, .. } => {
+                    found.other_frauds += payment_ids.len();
+                    found.other_frauds_found += stopped(payment_ids);
+                }
+                Truth::Accounting(_) | Truth::Change(_) => {}
             }
         }
-        found.honest_flagged = self.flagged.len() - found.payments_found;
+        found.honest_flagged = self.flagged.len() - found.payments_found - found.other_frauds_found;
         found
     }
 }
