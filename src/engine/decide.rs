@@ -21,7 +21,7 @@ use crate::event::alert::Change;
 use crate::event::entity::partition_of;
 use crate::event::monitor::{FRAUD, MonitorEvent, SHOP, Suspect, SuspectEntity, monitor_hash};
 use crate::event::public::{Action, DecisionVector, FraudScore, Reason, Text};
-use crate::event::{Deadline, DecisionEvent, DecisionId, EntityKind, Part, RawOrigin};
+use crate::event::{Deadline, DecisionEvent, DecisionId, EntityKind, Part, RawOrigin, key_hash};
 use crate::feature::FeaturePlan;
 use crate::fraud::gather::{Gather, OpenGather, OwnedContext, PartOutcome};
 use crate::fraud::label::{Decided, DecidedBy, LabelEnd, Labelling};
@@ -520,8 +520,15 @@ fn decided(score: &FraudScore<'_>, model: Option<Asked<'_>>) -> Decided {
             decision: score.decision,
             rules_version: score.rules_version,
             model: model.map(Asked::into_input),
+            behind: behind(score),
         },
     }
+}
+
+/// A hash of who is behind a payment: its device, as far as it names one, else its visitor, customer or card.
+fn behind(score: &FraudScore<'_>) -> Option<u64> {
+    let kinds = [EntityKind::Device, EntityKind::Visitor, EntityKind::Customer, EntityKind::Card];
+    kinds.into_iter().find_map(|kind| Some(key_hash(kind, score.entities.get(kind.name())?)))
 }
 
 fn score_record<'a>(

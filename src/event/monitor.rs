@@ -98,6 +98,8 @@ pub struct LabelledDecision<'a> {
     pub outcome: LabelOutcome,
     /// When that became known: before, nothing may be learned from it.
     pub known_at: EventTime,
+    /// A hash of who is behind the payment (device, else visitor, customer or card): what one person does in a row is one pattern.
+    pub behind: Option<u64>,
 }
 
 impl LabelledDecision<'_> {

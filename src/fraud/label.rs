@@ -52,7 +52,14 @@ pub struct Decided {
 #[expect(missing_docs, reason = "as in the score record, or the prediction")]
 pub enum DecidedBy {
     /// The rules, and a model that counts.
-    Rules { payment_id: Option<Box<str>>, decision: Action, rules_version: u32, model: Option<ModelInput> },
+    Rules {
+        payment_id: Option<Box<str>>,
+        decision: Action,
+        rules_version: u32,
+        model: Option<ModelInput>,
+        /// See [`LabelledDecision::behind`].
+        behind: Option<u64>,
+    },
     /// A model that runs elsewhere.
     Elsewhere {
         model: Box<str>,
@@ -219,6 +226,7 @@ mod tests {
                 decision: Action::Approve,
                 rules_version: 1,
                 model: None,
+                behind: None,
             },
         }
     }

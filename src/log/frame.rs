@@ -12,7 +12,7 @@ use crate::time::EventTime;
 use serde::{Deserialize, Serialize, Serializer};
 
 /// The format that is written.
-pub const FORMAT_VERSION: u8 = 8;
+pub const FORMAT_VERSION: u8 = 9;
 
 const MAGIC: [u8; 2] = *b"tF";
 /// magic 2, version 1, reserved 1, body length 4, CRC-32C of the rest and the body 4, life 8, fold 8.

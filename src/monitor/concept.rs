@@ -9,7 +9,7 @@
 
 mod ranking;
 
-use self::ranking::Negatives;
+use self::ranking::{Negatives, Ranked};
 use super::command::inspect;
 use super::quality::CERTAIN;
 use super::seasonal::phase;
@@ -140,6 +140,8 @@ impl Began {
 pub struct Concept {
     streams: BTreeMap<Stream, Labels>,
     negatives: Negatives,
+    /// Who was behind the positives that were ranked.
+    ranked: Ranked,
     /// Until when decisions were counted in its episode.
     counted: EventTime,
     /// When it was looked at first: until it has been learned, nothing is told.
@@ -172,7 +174,8 @@ impl Concept {
         }
         // each stream is about one outcome: how many frauds are labelled moves none of them
         if labelled.outcome.is_positive() {
-            if let Some(rank) = self.negatives.below(labelled.score) {
+            let rank = self.negatives.below(labelled.score);
+            if let Some(rank) = rank.filter(|_| self.ranked.is_first(labelled.behind, labelled.time)) {
                 self.watch(Stream::Ranking, rank, labelled.time, settings);
             }
         } else {
@@ -484,6 +487,7 @@ mod tests {
             currency: Some(Cow::Borrowed("EUR")),
             outcome: if is_fraud { LabelOutcome::Fraud } else { LabelOutcome::Legitimate },
             known_at: EventTime(minute * 60_000),
+            behind: None,
         }
     }
 

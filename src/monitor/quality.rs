@@ -229,6 +229,7 @@ mod tests {
             currency: Some(Cow::Borrowed("EUR")),
             outcome,
             known_at: EventTime(DAY_MS * 9),
+            behind: None,
             model: None,
         }
     }

@@ -89,8 +89,8 @@ impl Decide {
         let currency = decided.currency.as_deref().map(Cow::Borrowed);
         let (outcome, known_at) = (label.outcome, label.known_at);
         let (source, label_id) = (Cow::Borrowed(&*label.source), Cow::Borrowed(&*label.event_id));
-        let (of, action, input) = match &decided.by {
-            DecidedBy::Rules { payment_id, decision: action, rules_version, model } => {
+        let (of, action, input, behind) = match &decided.by {
+            DecidedBy::Rules { payment_id, decision: action, rules_version, model, behind } => {
                 let record = LabelledScore {
                     decision_id: Cow::Owned(decision.to_string()),
                     payment_id: payment_id.as_deref().map(Cow::Borrowed),
@@ -107,7 +107,7 @@ impl Decide {
                 };
                 let key = &record.decision_id;
                 out.publish(Topic::LabelledFraud, "tillstream.labelled_score.v1", key, &record);
-                (FRAUD, Some(*action), model.clone())
+                (FRAUD, Some(*action), model.clone(), *behind)
             }
             DecidedBy::Elsewhere { model, version, prediction_id, decision: action } => {
                 let record = LabelledPrediction {
@@ -126,7 +126,7 @@ impl Decide {
                 };
                 let ty = "tillstream.labelled_prediction.v1";
                 out.publish(Topic::LabelledPredictions, ty, prediction_id, &record);
-                (&**model, None, None)
+                (&**model, None, None, None)
             }
         };
         let event = MonitorEvent::Labelled(LabelledDecision {
@@ -139,6 +139,7 @@ impl Decide {
             outcome,
             known_at,
             model: input,
+            behind,
         });
         self.send_to_monitor(of, &event, out);
     }

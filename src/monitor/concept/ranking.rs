@@ -4,8 +4,10 @@
 //!
 //! A loss is mostly that of the many negatives, and moves late; a few positives that score no higher than they do are seen at once.
 
+use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Negatives of late that a positive is compared with.
 const KEPT: usize = 1_000;
@@ -39,9 +41,50 @@ impl Negatives {
     }
 }
 
+/// So many of whoever was behind a positive are remembered,
+const BEHIND_KEPT: usize = 512;
+/// for so long.
+const BEHIND_FOR: Duration = Duration::from_secs(86_400);
+
+/// Who was behind the positives of late. Who tests a hundred cards is one pattern: a hundred positives that rank alike would hide
+/// that the others no longer do.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Ranked {
+    behind: VecDeque<(u64, EventTime)>,
+}
+
+impl Ranked {
+    /// Whether nobody who was behind a positive of late is behind this one, as far as that is known.
+    pub(super) fn is_first(&mut self, behind: Option<u64>, time: EventTime) -> bool {
+        let Some(behind) = behind else { return true };
+        let is_of_late = |(who, when): &(u64, EventTime)| *who == behind && time < when.plus(BEHIND_FOR);
+        if self.behind.iter().any(is_of_late) {
+            return false;
+        }
+        if self.behind.len() == BEHIND_KEPT {
+            self.behind.pop_front();
+        }
+        self.behind.push_back((behind, time));
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_behind_several_positives_of_a_day_counts_once() {
+        let mut ranked = Ranked::default();
+        let hour = |hour: i64| EventTime(hour * 3_600_000);
+        assert!(ranked.is_first(None, hour(0)) && ranked.is_first(None, hour(0)), "nothing is known");
+        assert!(ranked.is_first(Some(1), hour(0)) && ranked.is_first(Some(2), hour(0)));
+        assert!(!ranked.is_first(Some(1), hour(23)));
+        assert!(ranked.is_first(Some(1), hour(24)), "a day later");
+        (10..10 + BEHIND_KEPT as u64).for_each(|who| assert!(ranked.is_first(Some(who), hour(25))));
+        assert!(ranked.is_first(Some(1), hour(25)), "forgotten");
+        assert_eq!(ranked.behind.len(), BEHIND_KEPT);
+    }
 
     #[test]
     fn a_positive_is_ranked_among_the_negatives_of_late() {

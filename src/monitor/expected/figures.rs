@@ -236,6 +236,7 @@ mod tests {
                     currency: None,
                     outcome: if is_positive { LabelOutcome::Fraud } else { LabelOutcome::Legitimate },
                     known_at: EventTime(0),
+                    behind: None,
                 });
             }
             let bins: Vec<Scored> = bins.into_values().collect();
