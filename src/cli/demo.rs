@@ -57,7 +57,7 @@ pub(super) struct Demo {
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=60))]
     days: u32,
     /// Plant these changes of the traffic, as `tillstream generate --drift` takes them, in place of those that are planted otherwise: amounts of
-    /// payments in stores in another unit, somebody else's model whose scores lose their sense, a feature of it that goes missing, and stolen cards at one terminal.
+    /// payments in stores in another unit, somebody else's model whose scores lose their sense, and a feature of it that goes missing.
     #[arg(long, value_name = "KIND:KEY=VALUE,...", value_parser = Change::drift)]
     drift: Vec<Change>,
     /// Plant no change.
@@ -174,7 +174,6 @@ impl Demo {
             format!("unit:at={}m,segment=channel=store", at(0.64)),
             format!("degrades:at={}m,strength=strong", at(0.7)),
             format!("missing:at={}m,source=predictions,field=returns_90d,strength=strong", at(0.8)),
-            format!("terminal:at={}m", at(0.88)),
         ];
         planted.iter().map(|text| Change::drift(text).expect("a change")).collect()
     }
