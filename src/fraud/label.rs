@@ -57,7 +57,7 @@ pub enum DecidedBy {
         decision: Action,
         rules_version: u32,
         model: Option<ModelInput>,
-        /// See [`LabelledDecision::behind`].
+        /// See [`crate::event::monitor::LabelledDecision::behind`].
         behind: Option<u64>,
     },
     /// A model that runs elsewhere.
