@@ -110,7 +110,6 @@ struct Labels {
     watched: Watched,
     /// Of each block of samples the time of the first payment, and the sum, the newest last.
     blocks: VecDeque<(EventTime, f64)>,
-    block: u64,
     samples: u64,
     /// While something is news.
     began: Option<Began>,
@@ -174,8 +173,9 @@ impl Concept {
         }
         // each stream is about one outcome: how many frauds are labelled moves none of them
         if labelled.outcome.is_positive() {
-            let rank = self.negatives.below(labelled.score);
-            if let Some(rank) = rank.filter(|_| self.ranked.is_first(labelled.behind, labelled.time)) {
+            if let Some(rank) = self.negatives.below(labelled.score)
+                && self.ranked.is_first(labelled.behind, labelled.time)
+            {
                 self.watch(Stream::Ranking, rank, labelled.time, settings);
             }
         } else {
@@ -283,17 +283,11 @@ impl Labels {
             season: stream.season(settings),
             ..settings.watch(stream.kind(), stream.share())
         };
-        Labels {
-            watched: Watched::new(watch),
-            blocks: VecDeque::new(),
-            block: stream.block(),
-            samples: 0,
-            began: None,
-        }
+        Labels { watched: Watched::new(watch), blocks: VecDeque::new(), samples: 0, began: None }
     }
 
     fn take(&mut self, stream: Stream, (value, phase): (f64, Option<Phase>), time: EventTime) {
-        if self.samples.is_multiple_of(self.block) {
+        if self.samples.is_multiple_of(stream.block()) {
             if self.blocks.len() == BLOCKS_KEPT {
                 self.blocks.pop_front();
             }
@@ -304,8 +298,8 @@ impl Labels {
             *sum += value;
         }
         let known = self.said();
-        let Labels { watched, blocks, block, .. } = self;
-        let since = |samples_ago| time_of(blocks, samples_ago / *block, time);
+        let Labels { watched, blocks, .. } = self;
+        let since = |samples_ago| time_of(blocks, samples_ago / stream.block(), time);
         watched.take((stream.name(), stream.better()), (value, phase), time, since);
         let now = self.said();
         if now != known {
@@ -325,8 +319,8 @@ impl Labels {
             let is_remembered = self.blocks.len() < BLOCKS_KEPT;
             // before all that is remembered it was as the watch says; before what was adopted it does not matter
             let watched = || self.watched.finding().filter(|_| !is_remembered).map(|finding| finding.from);
-            let usual = self.means(samples).0.mean().or_else(watched);
-            let time = time_of(&self.blocks, newer / self.block, time);
+            let usual = self.means(stream, samples).0.mean().or_else(watched);
+            let time = time_of(&self.blocks, newer / stream.block(), time);
             Some(Began { samples, time, usual, is_told: false })
         })
     }
@@ -382,7 +376,7 @@ impl Labels {
 
     /// By how much the mean since then is worse, and what came since then; none if nothing is known of before.
     fn worse(&self, stream: Stream, began: &Began) -> Option<(f64, Blocks)> {
-        let (from, (_, since)) = (began.usual?, self.means(began.samples));
+        let (from, (_, since)) = (began.usual?, self.means(stream, began.samples));
         let to = since.mean()?;
         let worse = match stream.better() {
             Some(Direction::Up) => from - to,
@@ -393,8 +387,8 @@ impl Labels {
     }
 
     /// The samples before the one of that number, and those from it on, to half a block, as far as they are remembered.
-    fn means(&self, first: u64) -> (Blocks, Blocks) {
-        let block = self.block;
+    fn means(&self, stream: Stream, first: u64) -> (Blocks, Blocks) {
+        let block = stream.block();
         let blocks = self.samples.div_ceil(block);
         let oldest = blocks.saturating_sub(self.blocks.len() as u64);
         let (mut before, mut since) = (Blocks::default(), Blocks::default());
