@@ -1,5 +1,6 @@
 //! Whether the figures of one place of the shop, a channel or a store, are what they are at this hour of the week.
 
+use super::key;
 use crate::alert::{About, Episodes, Traffic};
 use crate::drift::DriftSettings;
 use crate::drift::watch::Kind;
@@ -111,7 +112,7 @@ impl Place {
     /// Judges the window that is over. Returns the revision of its episode that is to be published.
     pub(super) fn judge(
         &mut self,
-        name: &str,
+        at: &ShopPlace,
         beside: Beside<'_>,
         settings: &DriftSettings,
         episodes: &mut Episodes,
@@ -126,12 +127,10 @@ impl Place {
         self.forget_what_all_do(beside.of_channel);
         self.count_baskets(&figures);
         let findings = self.findings();
-        let (channel, store) =
-            name.split_once('/').map_or((name, None), |(channel, store)| (channel, Some(store)));
-        let fields = [Some(("channel", channel)), store.map(|store| ("store_id", store))];
-        let fields: Vec<(&str, &str)> = fields.into_iter().flatten().collect();
+        let store = at.store.as_deref().map(|store| ("store_id", store));
+        let fields: Vec<(&str, &str)> = [("channel", &*at.channel)].into_iter().chain(store).collect();
         let window = Window {
-            about: About::new(AlertKind::Business, subject_of(name)),
+            about: About::new(AlertKind::Business, subject_of(at)),
             at: self.start,
             length,
             quiet: self.quiet(&findings),
@@ -163,7 +162,7 @@ impl Place {
         if self.is_store && !self.is_watched() && figures.baskets < LEAST {
             return;
         }
-        for (figure, value, kind) in self.values_of(figures) {
+        for (figure, value, kind) in self.to_watch(figures) {
             if !self.watched.contains_key(&figure) && self.watched.len() < FIGURES_MAX {
                 let share_it = if self.is_store { STORES_SHARE_IT } else { CHANNELS_SHARE_IT };
                 self.watched.insert(figure.clone(), Seasonal::new(kind, window.1, share_it, settings));
@@ -178,7 +177,7 @@ impl Place {
     }
 
     /// What there is to watch of a window. A count that nobody has sent is 0, once there has been one.
-    fn values_of(&self, figures: &Figures) -> Vec<(String, f64, Kind)> {
+    fn to_watch(&self, figures: &Figures) -> Vec<(String, f64, Kind)> {
         let is_watched = |name: &str| !self.is_store || OF_STORES.contains(&name);
         let counts = counts_of(figures).map(|(name, count)| (name.to_owned(), count as f64, Kind::Count));
         let is_known =
@@ -241,8 +240,8 @@ fn times(effect: f64) -> f64 {
 }
 
 /// What the episodes about a place are about.
-pub(super) fn subject_of(name: &str) -> String {
-    format!("business {name}")
+pub(super) fn subject_of(at: &ShopPlace) -> String {
+    format!("business {}", key(Some(&at.channel), at.store.as_deref()))
 }
 
 /// The counts of a window that are watched.

@@ -81,7 +81,7 @@ impl Places {
                 let may_begin = !is_store || stores < STORES_MAX;
                 let was_watched = place.is_watched();
                 let beside = Beside { share, of_channel, may_begin };
-                alerts.extend(place.judge(&name(at), beside, settings, episodes));
+                alerts.extend(place.judge(at, beside, settings, episodes));
                 stores += usize::from(is_store && place.is_watched() && !was_watched);
             }
             if !is_store {
@@ -97,16 +97,11 @@ impl Places {
 
     /// What is news of the place that the episode is about is as it should be.
     pub(super) fn expect(&mut self, about: &About) {
-        let place = self.places.iter_mut().find(|(at, _)| subject_of(&name(at)) == about.subject);
+        let place = self.places.iter_mut().find(|(at, _)| subject_of(at) == about.subject);
         if let Some((_, place)) = place {
             place.forget();
         }
     }
-}
-
-/// What a place is called, as the key of its records is.
-fn name(at: &ShopPlace) -> String {
-    super::key(Some(&at.channel), at.store.as_deref())
 }
 
 #[cfg(test)]
