@@ -421,11 +421,6 @@ impl Changes {
         self.of_kind(ChangeKind::NewStore, now_ms).map(|planted| (planted.place, planted))
     }
 
-    /// What makes thieves use the terminal of [`TERMINAL`] at `now_ms`.
-    pub(super) fn thieves(&self, now_ms: i64) -> impl Iterator<Item = &Planted> {
-        self.of_kind(ChangeKind::Terminal, now_ms)
-    }
-
     /// By how much ordinary fraud is more frequent in `part` at `now_ms`.
     pub(super) fn fraud_rate(&self, part: &Part, now_ms: i64) -> f64 {
         let changes = self.of_kind(ChangeKind::FraudRate, now_ms).filter(|planted| planted.concerns(part));

@@ -1,7 +1,7 @@
 //! Payments in stores: an attempt and its result, with a store and a terminal instead of a visitor.
 
 use super::catalogue::{Line, Tariff};
-use super::change::{Part, TERMINAL};
+use super::change::{ChangeKind, Part, TERMINAL};
 use super::json::Json;
 use super::oddity::Nature;
 use super::payment::{Outcome, Payment};
@@ -58,7 +58,7 @@ impl Till {
         let usual = (store(shop, payment.number, now_ms, random), 1 + random.below(TERMINALS));
         let thieves = shop
             .changes
-            .thieves(now_ms)
+            .of_kind(ChangeKind::Terminal, now_ms)
             .find(|planted| shop.dice_of(planted, payment.number).share(planted.change.strength()));
         let (store, terminal) = thieves.map_or(usual, |_| TERMINAL);
         Till {
