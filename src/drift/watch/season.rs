@@ -207,11 +207,8 @@ impl Profile {
         let (one, other) = (*self.means.get(left)?, *self.means.get(right)?);
         let (low, high) = (one.min(other), one.max(other));
         // a shop opens by the clock
-        let share = match high > 0.0 && low >= 0.0 && high > STEP * low {
-            true if self.slot(phase) == left => 0.0,
-            true => 1.0,
-            false => share,
-        };
+        let is_step = low >= 0.0 && high > STEP * low;
+        let share = if is_step { f64::from(u8::from(self.slot(phase) != left)) } else { share };
         let between = |of: &[f64]| Some(of.get(left)? * (1.0 - share) + of.get(right)? * share);
         Some(Usual { mean: between(&self.means)?, spread: between(&self.spreads)? })
     }
