@@ -112,6 +112,7 @@ metrics! {
     INTENT_SESSIONS = "tillstream_intent_sessions_total" Counter [] "Sessions that it was learned from what running ones will come to.";
     INTENT_LOG_LOSS = "tillstream_intent_log_loss" Gauge ["of"] "Mean loss of what was said of purchases, by the model and by one who says the rate each time.";
     MACHINE_SESSIONS = "tillstream_machine_sessions_total" Counter [] "Sessions that nothing is recommended from, because a machine clicked.";
+    NOTIFY_IS_TELLING = "tillstream_notify_is_telling" Gauge [] "1 at the instance that tells the receivers of alerts, 0 at those that stand by.";
     NOTIFY_EPISODES = "tillstream_notify_episodes" Gauge ["receiver"] "Episodes that a receiver of alerts is kept informed of.";
     NOTIFY_WAITING = "tillstream_notify_waiting" Gauge ["receiver"] "Messages to a receiver of alerts that wait, the one on its way among them.";
     NOTIFY_REQUESTS = "tillstream_notify_requests_total" Counter ["receiver", "outcome"] "Requests to a receiver of alerts that it took, or that failed and are made again.";

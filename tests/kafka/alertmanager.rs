@@ -274,7 +274,7 @@ fn notify(shop: &Shop) -> Instance {
 }
 
 /// An episode, revision by revision.
-struct Episode {
+pub struct Episode {
     number: u32,
     subject: &'static str,
     detected_ms: i64,
@@ -282,12 +282,12 @@ struct Episode {
 }
 
 impl Episode {
-    fn of(number: u32, subject: &'static str) -> Episode {
+    pub fn of(number: u32, subject: &'static str) -> Episode {
         Episode { number, subject, detected_ms: SystemClock.now().0, revision: 0 }
     }
 
     /// The next revision: it goes on.
-    fn is_open(&mut self, severity: &str) -> Value {
+    pub fn is_open(&mut self, severity: &str) -> Value {
         self.revision += 1;
         let good = include_str!("../../schemas/alert/v1/good/open.json");
         let mut alert: Value = serde_json::from_str(good).expect("a golden record");
@@ -320,18 +320,18 @@ impl Episode {
 }
 
 /// Who writes what `monitor` would.
-struct AlertTopic {
+pub struct AlertTopic {
     producer: BaseProducer,
 }
 
 impl AlertTopic {
-    fn of(shop: &Shop) -> AlertTopic {
+    pub fn of(shop: &Shop) -> AlertTopic {
         let producer =
             ClientConfig::new().set("bootstrap.servers", shop.brokers()).create().expect("a producer");
         AlertTopic { producer }
     }
 
-    fn publish(&self, alert: &Value) {
+    pub fn publish(&self, alert: &Value) {
         let (key, value) = (alert["fingerprint"].as_str().expect("a text"), alert.to_string());
         let id = format!("00000001-0-{}-{}", key.trim_start_matches('0'), alert["revision"]);
         let headers = OwnedHeaders::new().insert(Header { key: "ce_id", value: Some(&id) });

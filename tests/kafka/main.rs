@@ -25,6 +25,7 @@ mod delivery;
 mod faults;
 mod gaps;
 mod judge;
+mod notify;
 #[path = "../oracle/mod.rs"]
 mod oracle;
 mod ownership;

@@ -1,17 +1,17 @@
 //! The role `notify`: alerts to those on call.
 
-use super::{Instance, role_name};
+use super::{Instance, group_of, role_name};
 use crate::config::Role;
 use crate::event::alert::Alert;
-use crate::log::kafka::{ClientSettings, Submitter, Tail, TailStart};
+use crate::log::kafka::{ClientSettings, Lease, Submitter, Tail, TailStart};
 use crate::log::{Fetched, Headers, LogError, LogRecord, Topic};
-use crate::notify::{AlertTopic, DeadLetter, Notifier, Revision};
+use crate::notify::{AlertTopic, DeadLetter, Notifier, NotifyConfig, Revision};
 use crate::serve::RoleStatus;
 use crate::telemetry::metrics::{self, Samples};
 use crate::time::{ProcessingTime, Stopwatch, SystemClock, wait};
 use anyhow::Context as _;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The topics that alerts stand on.
@@ -30,39 +30,90 @@ const LETTERS_MAX: u32 = 10_000;
 /// Those that are still to be appended at the end are waited for so long.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Tells receivers of alerts until told to stop.
+/// Tells receivers of alerts until told to stop, whenever it is this instance's turn: one of all does, and the others stand by.
 pub(super) fn keep_telling(instance: &Instance) -> anyhow::Result<()> {
     let config = instance.config.notify.as_ref().context("the role `notify` has no receivers")?;
-    let notifier = Notifier::new(config, Arc::new(SystemClock)).context("making the clients of receivers")?;
     let mut letters = DeadLetters { client: &instance.client, submitter: None };
     let may_end = || instance.stop.load(Ordering::Relaxed);
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting tokio")?;
-    std::thread::scope(|scope| {
-        scope.spawn(|| runtime.block_on(notifier.run(&may_end)));
-        while !may_end() {
-            if let Err(fault) = read(instance, (&notifier, &mut letters), &may_end) {
-                tracing::warn!(%fault, "alerts cannot be read; trying again");
-                say_how_it_stands(instance, &notifier, Some("the alerts cannot be read".to_owned()));
-                wait(PAUSE, may_end);
-            }
+    while !may_end() {
+        if let Err(fault) = take_turns(instance, config, &mut letters)? {
+            tracing::warn!(%fault, "whose turn it is to tell of alerts is not known; trying again");
+            let waits_for = "it is not known who tells of alerts".to_owned();
+            say_how_it_stands(instance, None, Some(waits_for));
+            wait(PAUSE, may_end);
         }
-    });
-    letters.bury(&notifier);
+    }
     letters.finish();
     Ok(())
 }
 
-/// Reads alerts from the beginning: what receivers know is not written down anywhere.
+/// Stands by, and tells when it is this instance's turn, until told to stop or until that is not known.
+fn take_turns(
+    instance: &Instance,
+    config: &NotifyConfig,
+    letters: &mut DeadLetters<'_>,
+) -> anyhow::Result<Result<(), LogError>> {
+    let lease = match Lease::join(&instance.client, &group_of(&instance.config, Role::Notify)) {
+        Ok(lease) => lease,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    while !instance.stop.load(Ordering::Relaxed) {
+        match lease.is_held(POLL) {
+            Ok(true) => tell(instance, &lease, config, letters)?,
+            Ok(false) => say_how_it_stands(instance, None, None),
+            Err(fault) => return Ok(Err(fault)),
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// One turn. Each begins as a start does: what receivers know is not written down anywhere.
+fn tell(
+    instance: &Instance,
+    lease: &Lease,
+    config: &NotifyConfig,
+    letters: &mut DeadLetters<'_>,
+) -> anyhow::Result<()> {
+    tracing::info!("this instance tells of alerts from here on");
+    let notifier = Notifier::new(config, Arc::new(SystemClock)).context("making the clients of receivers")?;
+    let is_over = AtomicBool::new(false);
+    let may_end = || is_over.load(Ordering::Relaxed) || instance.stop.load(Ordering::Relaxed);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting tokio")?;
+    std::thread::scope(|scope| {
+        scope.spawn(|| runtime.block_on(notifier.run(&may_end)));
+        // who cannot ask whose turn it is has none
+        let has_turn = || !may_end() && lease.is_held(Duration::ZERO).unwrap_or(false);
+        while has_turn() {
+            if let Err(fault) = read(instance, (&notifier, letters), &has_turn) {
+                tracing::warn!(%fault, "alerts cannot be read; trying again");
+                let waits_for = "the alerts cannot be read".to_owned();
+                say_how_it_stands(instance, Some(&notifier), Some(waits_for));
+                wait(PAUSE, may_end);
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    letters.bury(&notifier);
+    tracing::info!("this instance no longer tells of alerts");
+    Ok(())
+}
+
+/// Reads alerts from the beginning.
 fn read(
     instance: &Instance,
     (notifier, letters): (&Notifier, &mut DeadLetters<'_>),
-    may_end: &dyn Fn() -> bool,
+    has_turn: &dyn Fn() -> bool,
 ) -> Result<(), LogError> {
     let tail = Tail::open(&instance.client, &TOPICS.map(|(topic, _)| (topic, TailStart::Earliest)))?;
     let (mut has_caught_up, mut looked) = (false, Stopwatch::start());
-    while !may_end() {
-        if let Some(fetched) = tail.poll(POLL)? {
+    loop {
+        let fetched = tail.poll(POLL)?;
+        // an instance that stood still meanwhile has read what another has told
+        if !has_turn() {
+            return Ok(());
+        }
+        if let Some(fetched) = fetched {
             take(notifier, &fetched);
         }
         if looked.elapsed() < LOOK_INTERVAL {
@@ -76,9 +127,8 @@ fn read(
             notifier.caught_up();
         }
         let waits_for = (!has_caught_up).then(|| "alerts are still to be read".to_owned());
-        say_how_it_stands(instance, notifier, waits_for);
+        say_how_it_stands(instance, Some(notifier), waits_for);
     }
-    Ok(())
 }
 
 /// Publishes what will not arrive. Most never need a producer, so there is none before the first.
@@ -143,10 +193,12 @@ fn take(notifier: &Notifier, fetched: &Fetched) {
     }
 }
 
-fn say_how_it_stands(instance: &Instance, notifier: &Notifier, waits_for: Option<String>) {
+/// `notifier` is there while it is this instance's turn.
+fn say_how_it_stands(instance: &Instance, notifier: Option<&Notifier>, waits_for: Option<String>) {
     instance.heartbeats.beat(Role::Notify);
     let mut samples = Samples::default();
-    for status in notifier.status() {
+    samples.count(metrics::NOTIFY_IS_TELLING, &[], u64::from(notifier.is_some()));
+    for status in notifier.map(Notifier::status).unwrap_or_default() {
         let receiver = status.receiver.as_str();
         samples.count(metrics::NOTIFY_EPISODES, &[receiver], status.episodes as u64);
         samples.count(metrics::NOTIFY_WAITING, &[receiver], status.waiting as u64);

@@ -27,7 +27,8 @@ pub(super) fn groups(config: &Config, topology: &Topology) -> Vec<Group> {
         Role::Keyed => &[Topic::Entity],
         Role::Decide => &[Topic::Decision],
         Role::Monitor => &[Topic::Monitor],
-        Role::Serve | Role::Archive | Role::Notify => &[],
+        Role::Notify => &[Topic::Rules],
+        Role::Serve | Role::Archive => &[],
     };
     let group = |role: &Role| {
         let partitions = topics(role).iter().map(|topic| (*topic, topology.partitions(*topic)));

@@ -1,0 +1,66 @@
+//! What one of all instances has: whoever a group gives the first partition of a topic.
+//!
+//! For work that must not be done twice and that has no partitions of its own. A group gives the partition to another when who had it has
+//! left or has said nothing for [`SESSION_TIMEOUT`]; who is cut off from the group, or stands still, notices after the same time, by its own
+//! clock, and has it no more. What it had begun by then is still under way.
+
+use super::client::{ClientSettings, Logged, SESSION_TIMEOUT};
+use crate::log::{LogError, Topic};
+use crate::time::Stopwatch;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use std::cell::Cell;
+use std::time::Duration;
+
+/// What it is a matter of: a topic of few records, which are read and dropped.
+const OF: Topic = Topic::Rules;
+
+/// Who stands still for so long may have been given up by its group meanwhile, which waits from the last heartbeat on.
+const STOOD_STILL: Duration = SESSION_TIMEOUT.checked_div(2).expect("two is not nothing");
+
+/// A member of a group that has one thing to give.
+pub struct Lease {
+    consumer: BaseConsumer<Logged>,
+    asked: Cell<Stopwatch>,
+}
+
+impl Lease {
+    /// Joins `group`.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] if the client library refuses the settings.
+    pub fn join(settings: &ClientSettings, group: &str) -> Result<Lease, LogError> {
+        let mut config = settings.consumer(group);
+        let consumer: BaseConsumer<Logged> = config
+            .set("auto.offset.reset", "latest")
+            .create_with_context(Logged::default())
+            .map_err(failed)?;
+        consumer.subscribe(&[OF.name()]).map_err(failed)?;
+        Ok(Lease { consumer, asked: Cell::new(Stopwatch::start()) })
+    }
+
+    /// Whether this instance has it; waits as long as `wait` for news of that.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] if that is not known, as after five seconds in which nobody asked. Another lease may be joined.
+    pub fn is_held(&self, wait: Duration) -> Result<bool, LogError> {
+        if self.asked.replace(Stopwatch::start()).elapsed() >= STOOD_STILL {
+            return Err(LogError::Kafka("it stood still, and another may have been given it".to_owned()));
+        }
+        self.consumer.context().brokers.check()?;
+        match self.consumer.poll(wait) {
+            Some(Err(fault @ KafkaError::MessageConsumptionFatal(_))) => return Err(failed(fault)),
+            // the client library tries on, at its own pace
+            Some(Err(fault)) => tracing::debug!(%fault, "whose turn it is"),
+            Some(Ok(_)) | None => {}
+        }
+        let given = self.consumer.assignment().map_err(failed)?;
+        Ok(given.find_partition(OF.name(), 0).is_some())
+    }
+}
+
+fn failed(fault: KafkaError) -> LogError {
+    LogError::Kafka(fault.to_string())
+}
