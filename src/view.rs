@@ -330,6 +330,14 @@ impl View {
         (stages, newest)
     }
 
+    /// What time it is in the shop, as far as payments and its minutes show: by the clock, or where the log of another day is read, of that
+    /// day.
+    #[must_use]
+    pub fn shop_time(&self) -> Option<EventTime> {
+        let payment = self.recent.newest(1).first().map(|record| record.event_time);
+        payment.max(self.minutes.last().map(|(minute, ..)| minute))
+    }
+
     /// The session of a visitor that was published last: a record of `sessions`.
     #[must_use]
     pub fn session(&self, visitor: &str) -> Option<Published> {

@@ -106,6 +106,8 @@ pub struct Observation {
     pub traffic: Traffic,
     /// What came since the findings began, up to this window and with it.
     pub traffic_since: Traffic,
+    /// That is all that the episode concerns, as far as is known now: what was counted for another part of the traffic is none of it.
+    pub is_counted_anew: bool,
     /// The part of the traffic in which it is largest.
     pub segment: Option<AlertSegment>,
     /// The share of the subject's traffic that it concerns, by decisions or money.
@@ -292,6 +294,13 @@ impl Episodes {
         self.episodes.get(&named).or_else(of_id).map(|episode| &episode.about)
     }
 
+    /// Since when the episode about this is, if it goes on.
+    #[must_use]
+    pub fn since(&self, about: &About) -> Option<EventTime> {
+        let episode = self.episodes.get(&about.fingerprint())?;
+        (episode.alert.status == AlertStatus::Open).then_some(episode.alert.since_ms)
+    }
+
     /// Episodes that go on.
     pub fn open(&self) -> impl Iterator<Item = &Alert> {
         self.episodes.values().map(|episode| &episode.alert).filter(|alert| alert.status == AlertStatus::Open)
@@ -359,7 +368,11 @@ impl Episode {
 
     fn update(&mut self, at: EventTime, observation: Observation, causes: Vec<Cause>) -> Alert {
         let is_first = self.alert.revision == 0;
-        self.traffic.add(if is_first { &observation.traffic_since } else { &observation.traffic });
+        if is_first || observation.is_counted_anew {
+            self.traffic = observation.traffic_since;
+        } else {
+            self.traffic.add(&observation.traffic);
+        }
         self.seen = at;
         self.quiet.retain(|feature| !observation.findings.iter().any(|finding| finding.feature == *feature));
         self.quiet.extend(observation.quiet);
@@ -468,6 +481,9 @@ fn title(about: &About, findings: &[Finding]) -> String {
 pub fn moved(finding: &Finding) -> String {
     let Finding { feature, from, to, .. } = finding;
     let percent = |share: f64| format!("{:.1} %", share * 100.0);
+    if let (Moved::Distribution | Moved::NonFinite, Some(part)) = (finding.what, &finding.category) {
+        return format!("{feature} is {part} in {} of records, was in {}", percent(*to), percent(*from));
+    }
     match finding.what {
         Moved::Distribution | Moved::Level => {
             format!("{feature} moved from {} to {}", number(*from), number(*to))

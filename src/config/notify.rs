@@ -99,7 +99,11 @@ impl Receiver<'_> {
         section.require(&["urls"], faults);
         let text = |value: &Value| value.as_str().and_then(|text| Address::new(text, self.plain).ok());
         let mut urls = Vec::new();
-        for (place, value) in section.list("urls", faults).into_iter().flatten().enumerate() {
+        let list = section.list("urls", faults);
+        if list.is_some_and(Vec::is_empty) {
+            faults.push(Fault::new(section.path("urls"), "must name at least one address"));
+        }
+        for (place, value) in list.into_iter().flatten().enumerate() {
             match text(value) {
                 Some(url) => urls.push(url),
                 None => {

@@ -55,8 +55,55 @@ pub enum Sketch {
     Categories(CategorySketch),
 }
 
+/// What sort of values a field holds. One that comes as numbers and as names is two fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Sort {
+    /// Numbers.
+    Numbers,
+    /// Names.
+    Names,
+}
+
+impl Sort {
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Sort {
+        match self {
+            Sort::Numbers => Sort::Names,
+            Sort::Names => Sort::Numbers,
+        }
+    }
+
+    /// In words, of one value.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Sort::Numbers => "a number",
+            Sort::Names => "text",
+        }
+    }
+}
+
 impl Sketch {
-    /// Adds what `other` has seen. A field that holds numbers here and names there keeps what it was first.
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(sort: Sort) -> Sketch {
+        match sort {
+            Sort::Numbers => Sketch::Numbers(NumericSketch::default()),
+            Sort::Names => Sketch::Categories(CategorySketch::default()),
+        }
+    }
+
+    /// What it is of.
+    #[must_use]
+    pub fn sort(&self) -> Sort {
+        match self {
+            Sketch::Numbers(_) => Sort::Numbers,
+            Sketch::Categories(_) => Sort::Names,
+        }
+    }
+
+    /// Adds what `other` has seen; nothing of another sort.
     pub fn merge(&mut self, other: &Sketch) {
         match (self, other) {
             (Sketch::Numbers(ours), Sketch::Numbers(theirs)) => ours.merge(theirs),
@@ -99,15 +146,32 @@ pub enum Observed<'a> {
     Name(&'a str),
 }
 
+impl Observed<'_> {
+    fn sort(self) -> Sort {
+        match self {
+            Observed::Number(_) => Sort::Numbers,
+            Observed::Name(_) => Sort::Names,
+        }
+    }
+}
+
 /// A field of a profile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Field {
-    /// A hash of the name, see [`crate::event::feature_id`]: fields are in its order.
+    /// A hash of the name, see [`crate::event::feature_id`].
     pub id: u32,
     /// The name.
     pub name: Box<str>,
     /// Its values.
     pub sketch: Sketch,
+}
+
+impl Field {
+    /// What tells it from others: fields are in this order.
+    #[must_use]
+    pub fn key(&self) -> (u32, Sort) {
+        (self.id, self.sketch.sort())
+    }
 }
 
 /// What came in one window, of one stream, in one segment.
@@ -117,7 +181,7 @@ pub struct Profile {
     pub volume: u64,
     /// What they were worth, in minor units by currency.
     pub money_minor: BTreeMap<Box<str>, i64>,
-    /// By [`Field::id`].
+    /// By [`Field::key`].
     pub fields: Vec<Field>,
 }
 
@@ -138,17 +202,15 @@ impl Profile {
         }
         let mut place = 0;
         for (id, value) in values {
-            while self.fields.get(place).is_some_and(|field| field.id < id) {
+            let key = (id, value.sort());
+            while self.fields.get(place).is_some_and(|field| field.key() < key) {
                 place += 1;
             }
-            if self.fields.get(place).is_none_or(|field| field.id != id) {
+            if self.fields.get(place).is_none_or(|field| field.key() != key) {
                 if self.fields.len() >= FIELDS_MAX {
                     continue;
                 }
-                let sketch = match value {
-                    Observed::Number(_) => Sketch::Numbers(NumericSketch::default()),
-                    Observed::Name(_) => Sketch::Categories(CategorySketch::default()),
-                };
+                let sketch = Sketch::new(value.sort());
                 self.fields.insert(place, Field { id, name: name(id).into(), sketch });
             }
             match (self.fields.get_mut(place).map(|field| &mut field.sketch), value) {
@@ -172,10 +234,10 @@ impl Profile {
         }
         let mut place = 0;
         for field in &other.fields {
-            while self.fields.get(place).is_some_and(|known| known.id < field.id) {
+            while self.fields.get(place).is_some_and(|known| known.key() < field.key()) {
                 place += 1;
             }
-            match self.fields.get_mut(place).filter(|known| known.id == field.id) {
+            match self.fields.get_mut(place).filter(|known| known.key() == field.key()) {
                 Some(known) => known.sketch.merge(&field.sketch),
                 None => self.fields.insert(place, field.clone()),
             }

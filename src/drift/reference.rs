@@ -10,7 +10,8 @@ pub mod cells;
 pub mod evidence;
 pub mod seasonal;
 
-use super::profile::{Profile, Sketch};
+use super::p_value::normal_survival;
+use super::profile::{Field, Profile, Sketch, Sort};
 use super::settings::{ALLOWANCE, DriftSettings, Least};
 use crate::time::EventTime;
 use cells::{Cells, tally};
@@ -43,8 +44,9 @@ pub struct Reference {
     shares: Seasonal,
     /// Records with a finite value, and without.
     presence: Seasonal,
-    /// Values that are no finite numbers, since fewer records have one.
+    /// Since fewer records have a value: those that are no finite numbers, and those of another sort.
     non_finite: f64,
+    of_another_sort: f64,
     values: Watched,
     missing: Watched,
     /// Windows that were learned.
@@ -70,6 +72,40 @@ pub struct Watched {
     pub run: Run,
 }
 
+/// What came of a field in a window.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// Its values, if there are any.
+    pub sketch: Option<&'a Sketch>,
+    /// Values under its name that are of another sort: as many records are without one of its own.
+    pub of_another_sort: u64,
+    /// Records, with a value or without.
+    pub volume: u64,
+}
+
+impl<'a> Seen<'a> {
+    /// What a profile has of the field with that id that holds values of that sort.
+    #[must_use]
+    pub fn of(profile: &'a Profile, (id, sort): (u32, Sort)) -> Seen<'a> {
+        Seen {
+            sketch: sketch_of(profile, (id, sort)),
+            of_another_sort: sketch_of(profile, (id, sort.other())).map_or(0, Sketch::present),
+            volume: profile.volume,
+        }
+    }
+
+    /// Records with a finite value of its sort, and those without.
+    fn presence(self) -> [f64; 2] {
+        let present = self.sketch.map_or(0, Sketch::finite).min(self.volume);
+        [present as f64, (self.volume - present) as f64]
+    }
+
+    /// How many values are in each of the cells.
+    fn tally(self, cells: Option<&Cells>) -> Option<Vec<f64>> {
+        cells.zip(self.sketch).map(|(cells, sketch)| tally(cells, sketch))
+    }
+}
+
 /// The windows since evidence began to rise.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Run {
@@ -93,6 +129,7 @@ impl Reference {
             shares: Seasonal::new(grain),
             presence: Seasonal::new(grain),
             non_finite: 0.0,
+            of_another_sort: 0.0,
             values: Watched::default(),
             missing: Watched::default(),
             windows: 0,
@@ -107,13 +144,12 @@ impl Reference {
         self.cells.is_some() && at >= from
     }
 
-    /// Compares a window of `volume` records with the reference, then learns from it, unless it looks suspicious by itself, or
+    /// Compares a window with the reference, then learns from it, unless it looks suspicious by itself, or
     /// the evidence has gone half of the way to `threshold`, or it `is_frozen`: something else of the stream is odd. Of a pinned
     /// period each window is learned, and no other.
     pub fn take(
         &mut self,
-        sketch: Option<&Sketch>,
-        volume: u64,
+        seen: Seen<'_>,
         start: EventTime,
         settings: &DriftSettings,
         threshold: f64,
@@ -122,8 +158,7 @@ impl Reference {
         if start < self.since {
             return;
         }
-        let non_finite = sketch.map_or(0, Sketch::non_finite);
-        let presence = presence(sketch, volume);
+        let presence = seen.presence();
         let known = self.is_known(start, settings);
         let mut is_odd = false;
         if self.windows > 0 {
@@ -133,10 +168,9 @@ impl Reference {
                 self.missing.look(counted, start, known.then_some(threshold), settings.least.expected);
             is_odd |= looked.is_some_and(|score| score > SUSPICIOUS);
             self.missing.run.keep(None);
-            let goes_on = !self.missing.run.observed.is_empty();
-            self.non_finite = if goes_on { self.non_finite + non_finite as f64 } else { 0.0 };
+            self.count_why(seen);
         }
-        let counts = self.cells.as_ref().zip(sketch).map(|(cells, sketch)| tally(cells, sketch));
+        let counts = seen.tally(self.cells.as_ref());
         if let Some(counts) = &counts {
             let (shares, weight) = self.shares.expected(start, counts.len());
             let counted = Counted { counts, shares: &shares, weight, rare: self.rare() };
@@ -144,16 +178,34 @@ impl Reference {
                 self.values.look(counted, start, known.then_some(threshold), settings.least.expected);
             if let Some(score) = looked {
                 is_odd |= score > SUSPICIOUS;
-                self.values.run.keep(sketch);
+                self.values.run.keep(seen.sketch);
             }
+        } else {
+            self.values.fade(start, threshold);
         }
         let is_learned = match settings.pinned {
             Some(pinned) => pinned.has(start),
             None => !(known && (is_frozen || is_odd || self.is_rising(threshold))),
         };
         if is_learned {
-            self.learn((sketch, counts), presence, start, settings);
+            self.learn((seen, counts), start, settings);
         }
+    }
+
+    /// Counts why records are without a value, since fewer have one.
+    fn count_why(&mut self, seen: Seen<'_>) {
+        if self.missing.run.observed.is_empty() {
+            (self.non_finite, self.of_another_sort) = (0.0, 0.0);
+        } else {
+            self.non_finite += seen.sketch.map_or(0, Sketch::non_finite) as f64;
+            self.of_another_sort += seen.of_another_sort as f64;
+        }
+    }
+
+    /// In a window nothing came at all of the traffic that the field is of: evidence that has been told fades, as nothing shows it any more.
+    pub fn fade(&mut self, start: EventTime, threshold: f64) {
+        self.values.fade(start, threshold);
+        self.missing.fade(start, threshold);
     }
 
     /// Whether evidence has gone half of the way: what comes now may be what it is about.
@@ -162,12 +214,11 @@ impl Reference {
         self.evidence() > threshold / 2.0
     }
 
-    /// A window of `volume` records lies in the time of a change that was announced and begins at `from`: it is not learned from, and
+    /// A window lies in the time of a change that was announced and begins at `from`: it is not learned from, and
     /// what began with the change is no evidence. What began before can end.
     pub fn excuse(
         &mut self,
-        sketch: Option<&Sketch>,
-        volume: u64,
+        seen: Seen<'_>,
         (start, from): (EventTime, EventTime),
         settings: &DriftSettings,
         threshold: f64,
@@ -180,9 +231,9 @@ impl Reference {
             // it takes as many usual windows as otherwise to know it
             self.since = self.since.plus(settings.window);
         }
-        let presence = presence(sketch, volume);
+        let presence = seen.presence();
         let usual_presence = self.presence.expected(start, 2);
-        let counts = self.cells.as_ref().zip(sketch).map(|(cells, sketch)| tally(cells, sketch));
+        let counts = seen.tally(self.cells.as_ref());
         let usual = counts.as_ref().map(|counts| self.shares.expected(start, counts.len()));
         let rare = self.rare();
         for (watched, rare, counts, usual) in [
@@ -199,20 +250,13 @@ impl Reference {
         }
     }
 
-    /// What has moved of its values is explained: it is no evidence, and the window of `volume` records that was compared last, and was not
-    /// learned, is.
-    pub fn forgive(
-        &mut self,
-        sketch: Option<&Sketch>,
-        volume: u64,
-        start: EventTime,
-        settings: &DriftSettings,
-    ) {
+    /// What has moved of its values is explained: it is no evidence, and the window that was compared last, and was not learned, is.
+    pub fn forgive(&mut self, seen: Seen<'_>, start: EventTime, settings: &DriftSettings) {
         self.values.evidence = Evidence::default();
         self.values.run = Run::default();
         if settings.pinned.is_none() {
-            let counts = self.cells.as_ref().zip(sketch).map(|(cells, sketch)| tally(cells, sketch));
-            self.learn((sketch, counts), presence(sketch, volume), start, settings);
+            let counts = seen.tally(self.cells.as_ref());
+            self.learn((seen, counts), start, settings);
         }
     }
 
@@ -238,14 +282,13 @@ impl Reference {
     /// Learns from the values of a window, and from how many of them are in each cell if there are cells.
     fn learn(
         &mut self,
-        (sketch, counts): (Option<&Sketch>, Option<Vec<f64>>),
-        presence: [f64; 2],
+        (seen, counts): (Seen<'_>, Option<Vec<f64>>),
         start: EventTime,
         settings: &DriftSettings,
     ) {
         self.windows += 1;
-        self.presence.learn(start, &presence);
-        let Some(sketch) = sketch else { return };
+        self.presence.learn(start, &seen.presence());
+        let Some(sketch) = seen.sketch else { return };
         self.long_run.take(sketch);
         let Least { values, windows, .. } = settings.least;
         if self.cells.is_none() && self.windows >= windows && self.long_run.present() >= values {
@@ -292,10 +335,13 @@ impl Reference {
 
     /// How values are counted of which there are few.
     fn rare(&self) -> Rare {
-        match self.cells {
-            Some(Cells::Names(_)) => Rare::Together,
-            _ => Rare::WithTheNext,
-        }
+        self.cells.as_ref().map_or(Rare::WithNeighbours, Cells::rare)
+    }
+
+    /// Its first window.
+    #[must_use]
+    pub fn since(&self) -> EventTime {
+        self.since
     }
 
     /// The cells, once there are some.
@@ -316,11 +362,12 @@ impl Reference {
         self.presence.expected(start, 2).0.get(1).copied().unwrap_or(0.0)
     }
 
-    /// Of the records without a finite value since fewer have one, the share that had one which is none: infinite, or no number.
+    /// Of the records without a finite value since fewer have one, the share that had one which is none: infinite, or no number; and the
+    /// share that had one of another sort.
     #[must_use]
-    pub fn share_non_finite(&self) -> f64 {
-        let without = self.missing.run.observed.get(1).copied().unwrap_or(0.0);
-        if without > 0.0 { self.non_finite / without } else { 0.0 }
+    pub fn why_without(&self) -> (f64, f64) {
+        let without = self.missing.run.observed.get(1).copied().unwrap_or(0.0).max(1.0);
+        (self.non_finite / without, self.of_another_sort / without)
     }
 
     /// The shares of the cells that are usual in the window that begins then, and how many values they weigh; nothing before there are cells.
@@ -329,12 +376,6 @@ impl Reference {
         let of = |cells: &Cells| self.shares.expected(start, cells.len());
         self.cells.as_ref().map_or_else(Default::default, of)
     }
-}
-
-/// Of so many records, those with a finite value, and those without.
-fn presence(sketch: Option<&Sketch>, volume: u64) -> [f64; 2] {
-    let present = sketch.map_or(0, Sketch::finite).min(volume);
-    [present as f64, (volume - present) as f64]
 }
 
 /// All values lately, for quantiles and for names: those of the present generation, and of the one before.
@@ -429,6 +470,23 @@ impl Watched {
         }
     }
 
+    /// Nothing came to look at: evidence that has been told fades.
+    fn fade(&mut self, start: EventTime, threshold: f64) {
+        if self.has_moved(threshold) {
+            self.evidence.add(0.0, start, threshold);
+        }
+    }
+
+    /// How probable all that came since it began to move would be if nothing had moved, by χ² over the dispersion.
+    #[must_use]
+    pub fn p_value(&self, rare: Rare) -> Option<f64> {
+        let Run { observed, expected, reference_count, .. } = &self.run;
+        let shares = shares_of(expected);
+        let counted = Counted { counts: observed, shares: &shares, weight: *reference_count, rare };
+        let (statistic, freedom) = counted.chi_square(Least::USUAL.expected)?;
+        Some(normal_survival(normal_score(statistic / self.dispersion(), freedom)))
+    }
+
     /// Learns how much the score of a window goes together with that of the window before.
     fn correlate(&mut self, score: f64) {
         let score = score.clamp(-3.0, 3.0);
@@ -501,10 +559,10 @@ fn shares_of(counts: &[f64]) -> Vec<f64> {
     counts.iter().map(|count| count / total).collect()
 }
 
-/// The field of that id in a profile.
+/// The field of a profile with that id, and values of that sort.
 #[must_use]
-pub fn sketch_of(profile: &Profile, id: u32) -> Option<&Sketch> {
-    let place = profile.fields.binary_search_by_key(&id, |field| field.id).ok()?;
+pub fn sketch_of(profile: &Profile, key: (u32, Sort)) -> Option<&Sketch> {
+    let place = profile.fields.binary_search_by_key(&key, Field::key).ok()?;
     profile.fields.get(place).map(|field| &field.sketch)
 }
 
@@ -530,7 +588,9 @@ mod tests {
         for number in 0..hours {
             let factor = if number < moved { 1.0 } else { 2.0 };
             let start = EventTime(0).plus(HOUR * number);
-            reference.take(Some(&window(number, factor)), 400, start, settings, threshold, false);
+            let sketch = window(number, factor);
+            let seen = Seen { sketch: Some(&sketch), of_another_sort: 0, volume: 400 };
+            reference.take(seen, start, settings, threshold, false);
         }
         reference.evidence()
     }

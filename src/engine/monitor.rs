@@ -92,6 +92,12 @@ impl MonitorTask {
         self.learning.as_ref().map(|learning| (learning.version, learning.labels))
     }
 
+    /// A time by which something was said, as it is in the log that is folded: whoever says something of last year's says it by a clock of
+    /// today.
+    fn by_now(&self, time: EventTime) -> EventTime {
+        self.sources.watermark().map_or(time, |watermark| time.min(watermark))
+    }
+
     /// Labelled scores that wait for the watermark to reach the time at which their label was known.
     #[must_use]
     pub fn ahead(&self) -> usize {
@@ -180,9 +186,15 @@ impl Monitor {
                     publish_alert(&alert, out);
                 }
             }
-            MonitorEvent::Command(command) => self.obey(task, &command, out),
+            MonitorEvent::Command(mut command) => {
+                command.time = task.by_now(command.time);
+                self.obey(task, &command, out);
+            }
             MonitorEvent::Changed(change) => task.episodes.changed(change),
-            MonitorEvent::Announced(said) => task.episodes.announce(&said),
+            MonitorEvent::Announced(mut said) => {
+                said.time = task.by_now(said.time);
+                task.episodes.announce(&said);
+            }
         }
     }
 

@@ -14,10 +14,10 @@ use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Changed whenever the code of a fold changes what the same log gives.
-pub const CODE_OF_THE_FOLD: u32 = 25;
+pub const CODE_OF_THE_FOLD: u32 = 26;
 
 /// Changed whenever the bytes of checkpoints come to mean something else.
-pub const FORMAT_OF_STATE: u32 = 22;
+pub const FORMAT_OF_STATE: u32 = 23;
 
 /// Everything on which results depend. The same for every worker of an application.
 #[derive(Debug)]

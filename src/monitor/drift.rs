@@ -3,6 +3,8 @@
 //! Profiles of a window come from every partition of the decision log, and the window is judged when the watermark says that
 //! all have come. Everything about a stream is one episode: a field that changes its unit moves every feature made of it.
 
+#[cfg(test)]
+mod cases;
 mod growth;
 mod measures;
 mod packet;
@@ -12,9 +14,9 @@ pub use self::growth::Follows;
 use self::growth::UsualVolume;
 use crate::alert::{About, Announced, EpisodeSettings, Episodes, Traffic};
 use crate::drift::DriftSettings;
-use crate::drift::profile::{Profile, Segment, Sketch, WindowProfile};
+use crate::drift::profile::{Profile, Segment, Sketch, Sort, WindowProfile};
 use crate::drift::reference::seasonal::Grain;
-use crate::drift::reference::{Reference, sketch_of};
+use crate::drift::reference::{Reference, Seen, sketch_of};
 use crate::drift::sketch::NumericSketch;
 use crate::event::alert::{Alert, AlertAction, AlertCommand, AlertKind};
 use crate::event::feature_id;
@@ -40,7 +42,8 @@ const STREAMS_MAX: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct FieldKey {
     segment: Option<Segment>,
-    id: u32,
+    /// See [`crate::drift::profile::Field::key`].
+    field: (u32, Sort),
 }
 
 /// What is known of a field.
@@ -70,6 +73,8 @@ type Profiles = BTreeMap<Option<Segment>, Profile>;
 pub struct Windows {
     open: OpenWindows<BTreeMap<Box<str>, Profiles>>,
     streams: BTreeMap<Box<str>, Stream>,
+    /// The beginning of the last window that was judged.
+    judged: Option<EventTime>,
     /// Profiles of windows that were judged.
     pub too_late: u64,
     /// Windows of streams beyond those that are watched.
@@ -132,7 +137,16 @@ impl Windows {
         fields: &impl Fields,
     ) -> Judged {
         let mut judged = Judged::default();
-        for (start, streams) in self.open.close(watermark, settings.allowed_lateness, settings.window) {
+        let mut closed = self.open.close(watermark, settings.allowed_lateness, settings.window);
+        // at the end of the input no time passes
+        let until = (watermark < EventTime::MAX)
+            .then(|| watermark.minus(settings.allowed_lateness).floor(settings.window));
+        while let Some(start) = self.next_over(closed.keys().next().copied(), until, settings, episodes) {
+            self.judged = Some(start);
+            let mut streams = closed.remove(&start).unwrap_or_default();
+            for name in self.streams.keys().filter(|name| episodes.since(&about(name)).is_some()) {
+                streams.entry(name.clone()).or_default();
+            }
             for (name, profiles) in streams {
                 if self.streams.len() >= STREAMS_MAX && !self.streams.contains_key(&name) {
                     self.unwatched += 1;
@@ -146,8 +160,9 @@ impl Windows {
                 judged.scores.extend(scores_of(&name, start, &profiles));
                 let at = start.plus(settings.window);
                 let is_usual = !episodes.announced().lasted(stream.odd_since.unwrap_or(at), at);
-                let observation = stream.observation((&name, at), (settings, is_usual), fields);
-                let about = About::new(AlertKind::DataDrift, &*name);
+                let about = about(&name);
+                let known_since = episodes.since(&about);
+                let observation = stream.observation((&name, at, known_since), (settings, is_usual), fields);
                 let ends = EpisodeSettings {
                     resolve_after: settings.resolve_after,
                     reopen_within: settings.resolve_after * 4,
@@ -156,6 +171,23 @@ impl Windows {
             }
         }
         judged
+    }
+
+    /// The beginning of the next window that is over: one in which something `came`, or, while something is told, each before `until`, so that
+    /// it ends though nothing comes any more.
+    fn next_over(
+        &self,
+        came: Option<EventTime>,
+        until: Option<EventTime>,
+        settings: &DriftSettings,
+        episodes: &Episodes,
+    ) -> Option<EventTime> {
+        let next = self.judged.map(|last| last.plus(settings.window)).filter(|next| Some(*next) < until);
+        let is_told = || self.streams.keys().any(|name| episodes.since(&about(name)).is_some());
+        match next.filter(|next| came.is_none_or(|came| *next < came) && is_told()) {
+            Some(next) => Some(next),
+            None => came,
+        }
     }
 
     /// What somebody says of an episode about a stream changes what it is compared with.
@@ -216,17 +248,20 @@ impl Stream {
                 Some(of) => of,
                 None => *of.insert((&key.segment, profiles.get(&key.segment))),
             };
-            let Some(profile) = profile.filter(|profile| profile.volume > 0) else { continue };
-            let sketch = sketch_of(profile, key.id);
-            if sketch.is_some() {
+            let Some(profile) = profile.filter(|profile| profile.volume > 0) else {
+                known.reference.fade(start, threshold);
+                continue;
+            };
+            let seen = Seen::of(profile, key.field);
+            if seen.sketch.is_some() {
                 known.seen = start;
             }
             if let Some(change) = announced.during(start, end, fields.looks_back(name, &known.name)) {
                 let at = (start, change.from);
-                known.reference.excuse(sketch, profile.volume, at, settings, threshold);
+                known.reference.excuse(seen, at, settings, threshold);
                 continue;
             }
-            known.reference.take(sketch, profile.volume, start, settings, threshold, is_odd);
+            known.reference.take(seen, start, settings, threshold, is_odd);
         }
         self.fields.retain(|_, known| known.seen.plus(FORGOTTEN_AFTER) > start);
         let is_kept = |last: &EventTime| last.plus(TRAFFIC_KEPT) > start;
@@ -242,15 +277,16 @@ impl Stream {
         start: EventTime,
         fields: &impl Fields,
     ) {
-        let key = |id: u32| FieldKey { segment: segment.cloned(), id };
-        let known: Vec<u32> = self.fields.range(key(0)..=key(u32::MAX)).map(|(key, _)| key.id).collect();
+        let key = |field| FieldKey { segment: segment.cloned(), field };
+        let all = key((0, Sort::Numbers))..=key((u32::MAX, Sort::Names));
+        let known: Vec<(u32, Sort)> = self.fields.range(all).map(|(key, _)| key.field).collect();
         let room = FIELDS_MAX.saturating_sub(self.fields.len());
-        let new = profile.fields.iter().filter(|field| known.binary_search(&field.id).is_err());
+        let new = profile.fields.iter().filter(|field| known.binary_search(&field.key()).is_err());
         for field in new.take(room) {
             let grain = if segment.is_none() { Grain::Hours } else { Grain::Quarters };
             let reference = Reference::new(start.plus(fields.looks_back(stream, &field.name)), grain);
             let known = KnownField { name: field.name.clone(), reference, seen: start };
-            self.fields.insert(key(field.id), known);
+            self.fields.insert(key(field.key()), known);
         }
     }
 
@@ -286,11 +322,17 @@ impl Stream {
     }
 }
 
+/// What moves of a stream is one episode.
+fn about(stream: &str) -> About {
+    About::new(AlertKind::DataDrift, stream)
+}
+
 /// The scores in a window of a stream: those that counted, and those of the model that learns here.
 fn scores_of(stream: &str, start: EventTime, profiles: &Profiles) -> impl Iterator<Item = WindowScores> {
     let whole = profiles.get(&None);
     [SCORE, MODEL_SCORE].into_iter().filter_map(move |field| {
-        let Sketch::Numbers(scores) = sketch_of(whole?, feature_id(field))? else { return None };
+        let key = (feature_id(field), Sort::Numbers);
+        let Sketch::Numbers(scores) = sketch_of(whole?, key)? else { return None };
         Some(WindowScores { stream: stream.into(), field, start, scores: scores.clone() })
     })
 }

@@ -55,12 +55,16 @@ pub(super) fn moved(alert: &Alert, most: usize) -> Vec<String> {
 
 fn finding(finding: &Finding) -> String {
     let feature = match &finding.category {
+        // where numbers lie: "≥ 5"
+        Some(part) if part.starts_with(['>', '≥', '<', '≤']) => format!("{} {part}", finding.feature),
+        Some(name) if finding.what == Moved::NonFinite => format!("{} as {name}", finding.feature),
         Some(name) => format!("{} = {name}", finding.feature),
         None => finding.feature.clone(),
     };
     let what = match finding.what {
         Moved::Distribution | Moved::Pattern => feature.clone(),
         Moved::Missing => format!("{feature} missing"),
+        Moved::NonFinite if finding.category.is_some() => feature.clone(),
         Moved::NonFinite => format!("{feature} not a number"),
         Moved::NewCategories => format!("{feature} with unknown names"),
         Moved::Unit => format!("{feature} in another unit"),

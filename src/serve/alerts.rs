@@ -16,6 +16,7 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
+use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 
 /// Alerts of one answer, at most and usually.
@@ -172,8 +173,8 @@ pub(super) async fn say(
     let said = Said::read(&body.map_err(|fault| Problem::body(&fault))?, saying)?;
     let now = SystemClock.now().0;
     let until = said.for_seconds.map(|seconds| {
-        // of a mute, by the alert's own time, which is the shop's
-        known.alert.as_of_ms.0.saturating_add(i64::try_from(seconds * 1_000).unwrap_or(i64::MAX))
+        let from = api.live.view.shop_time().max(Some(known.alert.as_of_ms));
+        from.unwrap_or_default().plus(Duration::from_secs(seconds)).0
     });
     let event_id = format!("{}-{}-{now}", known.alert.alert_id, saying.event_name());
     let event = json!({
@@ -204,8 +205,11 @@ impl Said {
         let said: Said = if body.is_empty() {
             Said::default()
         } else {
-            serde_json::from_slice(body)
-                .map_err(|_| Problem::unprocessable("the body is an object with `note` and `for_seconds`"))?
+            serde_json::from_slice(body).map_err(|fault| {
+                Problem::unprocessable(format!(
+                    "the body is an object with `note` and `for_seconds`: {fault}"
+                ))
+            })?
         };
         if said.note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARACTERS_MAX) {
             let detail = format!("has at most {NOTE_CHARACTERS_MAX} characters");

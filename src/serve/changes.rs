@@ -81,10 +81,10 @@ pub(super) async fn announce(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let body = body.map_err(|fault| Problem::body(&fault))?;
-    let said: Announced = serde_json::from_slice(&body).map_err(|_| {
-        Problem::unprocessable(
-            "the body is an object with `what`, `from_ms`, `for_seconds` and perhaps `change_id`",
-        )
+    let said: Announced = serde_json::from_slice(&body).map_err(|fault| {
+        Problem::unprocessable(format!(
+            "the body is an object with `what`, `from_ms`, `for_seconds` and perhaps `change_id`: {fault}"
+        ))
     })?;
     let now = SystemClock.now().0;
     let change_id = said.change_id.clone().unwrap_or_else(|| format!("change-{now}"));

@@ -10,6 +10,9 @@ const SCORE_MAX: f64 = 4.0;
 /// The sum goes no further beyond its threshold: when all is well again, a few windows show it.
 const BEYOND: f64 = 3.0;
 
+/// Fewer than this are expected never to come.
+const HARDLY_ANY: f64 = 0.5;
+
 /// The evidence that values are no longer as they were: a CUSUM of standard normal scores (Page 1954).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
@@ -59,17 +62,17 @@ pub struct Counted<'a> {
 /// How cells are counted in which few are expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rare {
-    /// Cells stand in an order: one counts with the next.
-    WithTheNext,
-    /// Each is something else: they count together, however few they are. What was never there and is there now is news.
+    /// Cells stand in an order: one counts with those beside it in which few are expected too.
+    WithNeighbours,
+    /// Each is something else.
     Together,
 }
 
 impl Counted<'_> {
     /// Pearson's χ² against shares that were themselves estimated from `weight` records, and its degrees of freedom:
-    /// Σ (O − nE)² / (nE (1 + n / weight)), over cells in which at least `least` are expected. Where what is rare counts together and fewer
-    /// are expected of it, its part is the square of √O + √(O + 1) − √(4 nE + 1), which is nearly normal however small nE is
-    /// (Freeman and Tukey 1950). Nothing where fewer than two cells are left.
+    /// Σ (O − nE)² / (nE (1 + n / weight)), over cells in which at least `least` are expected. Others count together, however few they are:
+    /// what was never there and is there now is news. Their part is the square of √O + √(O + 1) − √(4 nE + 1), which is nearly normal
+    /// however small nE is (Freeman and Tukey 1950). Nothing where fewer than two cells are left.
     #[must_use]
     pub fn chi_square(self, least: f64) -> Option<(f64, f64)> {
         let total: f64 = self.counts.iter().sum();
@@ -78,7 +81,7 @@ impl Counted<'_> {
         }
         let cells = self.counts.iter().zip(self.shares).map(|(count, share)| (*count, share * total));
         let (cells, left) = match self.rare {
-            Rare::WithTheNext => (with_the_next(cells, least), None),
+            Rare::WithNeighbours => together(with_neighbours(cells, least).into_iter(), least),
             Rare::Together => together(cells, least),
         };
         let freedom = cells.len() as f64 - if left.is_some() { 0.0 } else { 1.0 };
@@ -90,23 +93,20 @@ impl Counted<'_> {
     }
 }
 
-/// Cells in which at least `least` are expected: one in which fewer are counts with those after it, the last with the one before.
-fn with_the_next(cells: impl Iterator<Item = (f64, f64)>, least: f64) -> Vec<(f64, f64)> {
-    let mut large: Vec<(f64, f64)> = Vec::with_capacity(cells.size_hint().0);
-    let (mut observed, mut expected) = (0.0, 0.0);
+/// Cells in which fewer than `least` are expected count with those after them, as long as these are such cells too and no more are
+/// expected of them so far.
+fn with_neighbours(cells: impl Iterator<Item = (f64, f64)>, least: f64) -> Vec<(f64, f64)> {
+    let mut joined: Vec<(f64, f64)> = Vec::with_capacity(cells.size_hint().0);
     for (count, usual) in cells {
-        observed += count;
-        expected += usual;
-        if expected >= least {
-            large.push((observed, expected));
-            (observed, expected) = (0.0, 0.0);
+        match joined.last_mut().filter(|(_, expected)| *expected < least && usual < least) {
+            Some((observed, expected)) => {
+                *observed += count;
+                *expected += usual;
+            }
+            None => joined.push((count, usual)),
         }
     }
-    if let Some((last_observed, last_expected)) = large.last_mut() {
-        *last_observed += observed;
-        *last_expected += expected;
-    }
-    large
+    joined
 }
 
 /// Cells in which at least `least` are expected, and what the others add to χ² if there are some and all of them together are fewer.
@@ -114,7 +114,9 @@ fn together(cells: impl Iterator<Item = (f64, f64)>, least: f64) -> (Vec<(f64, f
     let (mut large, rare): (Vec<(f64, f64)>, Vec<_>) = cells.partition(|(_, expected)| *expected >= least);
     let sum = |(one, other): (f64, f64), (count, usual): &(f64, f64)| (one + count, other + usual);
     let (observed, expected) = rare.iter().fold((0.0, 0.0), sum);
-    if rare.is_empty() {
+    // where none is expected and none came, there is nothing to compare, unless it is all there is to compare
+    let is_as_ever = observed <= 0.0 && expected < HARDLY_ANY;
+    if rare.is_empty() || is_as_ever && large.len() > 1 {
         return (large, None);
     }
     if expected >= least {
@@ -138,7 +140,7 @@ mod tests {
 
     #[test]
     fn counts_as_expected_have_no_distance_and_others_have_that_of_pearson() {
-        for rare in [Rare::WithTheNext, Rare::Together] {
+        for rare in [Rare::WithNeighbours, Rare::Together] {
             let of = |counts: &[f64], weight: f64| {
                 Counted { counts, shares: &[0.5, 0.5], weight, rare }.chi_square(5.0)
             };
@@ -153,11 +155,15 @@ mod tests {
     #[test]
     fn cells_in_which_few_are_expected_count_with_their_neighbours() {
         let of = |counts: &[f64], shares: &[f64]| {
-            Counted { counts, shares, weight: 1e12, rare: Rare::WithTheNext }.chi_square(5.0)
+            Counted { counts, shares, weight: 1e12, rare: Rare::WithNeighbours }.chi_square(5.0)
         };
-        let (statistic, freedom) = of(&[1.0, 2.0, 7.0, 90.0], &[0.02, 0.02, 0.06, 0.9]).unwrap();
-        assert!((freedom - 1.0).abs() < 1e-12);
-        assert!(statistic.abs() < 1e-9, "1 + 2 + 7 are the 10 expected: {statistic}");
+        let (statistic, freedom) = of(&[1.0, 2.0, 7.0, 90.0], &[0.03, 0.03, 0.04, 0.9]).unwrap();
+        assert!((freedom - 2.0).abs() < 1e-12, "1 + 2 of 6 expected, 7 of 4, 90 of 90: {freedom}");
+        assert!((statistic - 1.5 - 1.825).abs() < 0.01, "{statistic}");
+        // one that many are: what lies beside it is not hidden in it
+        let beside = |counts: &[f64]| of(counts, &[0.001, 0.998, 0.001]).map(|(statistic, _)| statistic);
+        assert!(beside(&[0.0, 60.0, 0.0]).unwrap() < 0.1, "as ever");
+        assert!(beside(&[50.0, 10.0, 0.0]).unwrap() > 50.0 && beside(&[0.0, 10.0, 50.0]).unwrap() > 50.0);
         assert_eq!(of(&[3.0, 1.0], &[0.5, 0.5]), None, "nothing to compare");
         assert_eq!(of(&[0.0, 0.0], &[0.5, 0.5]), None);
     }

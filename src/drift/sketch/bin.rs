@@ -56,6 +56,12 @@ impl Bin {
         Bin(-Bin::above_zero(place).0)
     }
 
+    /// The next below it; the lowest is before itself.
+    #[must_use]
+    pub fn before(self) -> Bin {
+        Bin::below_zero(OUTERMOST).max(Bin(self.0.saturating_sub(1)))
+    }
+
     /// The least value in it; for bins below zero, what its values are above. −∞ for the lowest.
     #[must_use]
     pub fn lower(self) -> f64 {
@@ -110,6 +116,10 @@ mod tests {
         assert_eq!((Bin::ZERO.lower(), Bin::ZERO.upper()), (-SMALLEST, SMALLEST));
         assert_eq!((Bin(1281).lower(), Bin(1281).upper()), (LARGEST, f64::INFINITY));
         assert_eq!((Bin(-1281).lower(), Bin(-1281).upper()), (f64::NEG_INFINITY, -LARGEST));
+        assert_eq!(
+            [Bin(1).before(), Bin::ZERO.before(), Bin(-1281).before()].map(|bin| bin.0),
+            [0, -1, -1281]
+        );
         assert_eq!((Bin(321).lower(), Bin(321).upper()), (1.0, 1.0625));
         assert_eq!((Bin(-321).lower(), Bin(-321).upper()), (-1.0625, -1.0));
     }

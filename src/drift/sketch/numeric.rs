@@ -171,7 +171,7 @@ impl NumericSketch {
     }
 
     /// Extremes are exact, so nothing need be said to lie beyond them.
-    pub(super) fn within_extremes(&self, value: f64) -> f64 {
+    pub(in crate::drift) fn within_extremes(&self, value: f64) -> f64 {
         value.max(self.extremes.least).min(self.extremes.greatest)
     }
 }

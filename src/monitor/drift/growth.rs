@@ -8,7 +8,7 @@ use super::{FieldKey, Fields, Profiles, Stream};
 use crate::alert::Announced;
 use crate::drift::profile::Segment;
 use crate::drift::reference::seasonal::hour_of_week;
-use crate::drift::reference::{Reference, sketch_of};
+use crate::drift::reference::{Reference, Seen};
 use crate::drift::{DriftSettings, Pair};
 use crate::event::alert::{Finding, Moved};
 use crate::time::EventTime;
@@ -121,9 +121,8 @@ impl Stream {
             .collect();
         for key in explained {
             let Some(profile) = profiles.get(&key.segment) else { continue };
-            let sketch = sketch_of(profile, key.id);
             if let Some(known) = self.fields.get_mut(&key) {
-                known.reference.forgive(sketch, profile.volume, start, settings);
+                known.reference.forgive(Seen::of(profile, key.field), start, settings);
             }
         }
     }

@@ -45,7 +45,7 @@ impl Compared<'_> {
             counts: &observed,
             shares: self.shares.reference,
             weight: self.counts.reference,
-            rare: if self.are_numbers() { Rare::WithTheNext } else { Rare::Together },
+            rare: if self.are_numbers() { Rare::WithNeighbours } else { Rare::Together },
         };
         if let Some((statistic, _)) = counted.chi_square(Least::USUAL.expected) {
             add("chi_square", statistic);

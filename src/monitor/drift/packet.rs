@@ -4,10 +4,11 @@ use super::measures::Compared;
 use super::{Fields, Follows, KnownField, Stream};
 use crate::alert::{Observation, steps_from_the_record};
 use crate::drift::factor::{Rescaling, rescaling};
-use crate::drift::p_value::normal_survival;
-use crate::drift::profile::{OTHER, Segment, Sketch};
+use crate::drift::profile::{OTHER, Segment, Sketch, Sort};
 use crate::drift::reference::Watched;
-use crate::drift::sketch::AlignedCategories;
+use crate::drift::reference::cells::Cells;
+use crate::drift::reference::evidence::Rare;
+use crate::drift::sketch::{AlignedCategories, NumericSketch, RELATIVE_ERROR};
 use crate::drift::{DriftSettings, Pair, whole};
 use crate::event::alert::{AlertSegment, Finding, Histogram, Moved};
 use crate::event::monitor::{FRAUD, MODEL_SCORE, SCORE};
@@ -31,10 +32,10 @@ const SHARE_LEAST: f64 = 0.005;
 const QUANTILES: [f64; 7] = [0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9];
 
 impl Stream {
-    /// What is known of the stream by the end of a window.
+    /// What is known of the stream by the end of a window. `known_since` is since when its episode is, if there is one.
     pub(super) fn observation(
         &mut self,
-        (name, at): (&str, EventTime),
+        (name, at, known_since): (&str, EventTime, Option<EventTime>),
         (settings, may_adopt): (&DriftSettings, bool),
         fields: &impl Fields,
     ) -> Observation {
@@ -42,22 +43,20 @@ impl Stream {
         let may_be_unit = |feature: &str| fields.follows(name, feature) != Follows::Count;
         let mut findings = self.findings(threshold, at, may_be_unit);
         let last = at.minus(settings.window);
-        let traffic = self.traffic_since(None, last);
         if findings.is_empty() {
-            let adopted = false;
             self.odd_since = None;
-            return Observation { traffic, adopted, ..Observation::default() };
+            return Observation::default();
         }
         let earliest =
             |findings: &[Finding]| findings.iter().map(|finding| finding.since_ms).min().unwrap_or(last);
         let odd_since = *self.odd_since.get_or_insert(at);
         if may_adopt && settings.pinned.is_none() && odd_since.plus(settings.adopt_after) <= at {
             self.adopt(at, settings);
-            return Observation { traffic, adopted: true, ..Observation::default() };
+            return Observation { adopted: true, ..Observation::default() };
         }
         let segment = self.where_most(&findings, earliest(&findings));
         tell_once(&mut findings, segment.as_ref());
-        let since = earliest(&findings);
+        let since = earliest(&findings).min(known_since.unwrap_or(EventTime::MAX));
         let part = segment.as_ref().map(|part| Segment::new(&part.dimension, &part.value));
         let (all, concerned) = (self.traffic_since(None, since), self.traffic_since(part.as_ref(), since));
         let share = concerned.share_of(&all);
@@ -66,15 +65,15 @@ impl Stream {
         read_by.sort_unstable();
         read_by.dedup();
         Observation {
-            traffic: self.traffic_since(part.as_ref(), last),
             traffic_since: concerned,
+            is_counted_anew: true,
             command: command(name, since, part.as_ref()),
             quiet: self.carried(name, &findings, threshold, fields),
             findings,
             segment,
             share,
             read_by,
-            adopted: false,
+            ..Observation::default()
         }
     }
 
@@ -90,7 +89,7 @@ impl Stream {
             findings.extend(
                 of_values(known, threshold, at, may_be_unit(&known.name))
                     .into_iter()
-                    .chain(of_presence(known, threshold, at))
+                    .chain(of_presence(known, key.field.1, threshold, at))
                     .map(|finding| Finding { segment: segment.clone(), ..finding }),
             );
         }
@@ -110,14 +109,14 @@ impl Stream {
         let mut parts: BTreeMap<&Segment, PartOfAll> = BTreeMap::new();
         for is_of_presence in [false, true] {
             // what is displaced of each field that moved: in all of the traffic (no segment), and in its parts
-            let mut fields: BTreeMap<u32, BTreeMap<Option<&Segment>, Displaced>> = BTreeMap::new();
+            let mut fields: BTreeMap<(u32, Sort), BTreeMap<Option<&Segment>, Displaced>> = BTreeMap::new();
             let of_it = |known: &KnownField| moved.contains(&(&*known.name, is_of_presence));
             for (key, known) in self.fields.iter().filter(|(_, known)| of_it(known)) {
                 let reference = &known.reference;
                 let watched = if is_of_presence { reference.missing() } else { reference.values() };
                 let part = key.segment.as_ref();
                 if let Some(displaced) = self.displaced(part, watched, since) {
-                    fields.entry(key.id).or_default().insert(part, displaced);
+                    fields.entry(key.field).or_default().insert(part, displaced);
                 }
             }
             for within in fields.values() {
@@ -137,7 +136,7 @@ impl Stream {
         }
         let (segment, part) = parts
             .into_iter()
-            .filter(|(segment, part)| self.divides(segment) && part.is_where_it_is())
+            .filter(|(segment, part)| self.divides(segment) && part.is_placeit_is())
             .max_by(|(_, one), (_, other)| one.share().total_cmp(&other.share()))?;
         Some(AlertSegment {
             dimension: segment.dimension.to_string(),
@@ -236,7 +235,7 @@ impl PartOfAll {
     }
 
     /// Whether most of what moved did so here, and of each value here much more than of one elsewhere, where chance may hide some.
-    fn is_where_it_is(self) -> bool {
+    fn is_placeit_is(self) -> bool {
         let PartOfAll { inside, outside } = self;
         self.share() >= CONCENTRATED
             && inside.displaced * outside.values
@@ -260,7 +259,7 @@ fn of_values(known: &KnownField, threshold: f64, at: EventTime, may_be_unit: boo
         sketches,
     };
     let mut measures = compared.measures();
-    measures.insert("p_value".to_owned(), normal_survival(watched.evidence.sum()));
+    measures.extend(watched.p_value(cells.rare()).map(|p_value| ("p_value".to_owned(), p_value)));
     let psi = measures.get("psi").copied()?;
     let effect = (psi - by_chance(watched, cells.len())).max(0.0);
     if effect < PSI_LEAST {
@@ -273,8 +272,9 @@ fn of_values(known: &KnownField, threshold: f64, at: EventTime, may_be_unit: boo
     let (what, from, to, category) = match (factor, new, watched.run.sketch.as_ref()) {
         (Some(factor), _, _) => (Moved::Unit, 1.0, factor, None),
         (None, Some((name, share)), _) => (Moved::NewCategories, 0.0, share, Some(name)),
-        (None, None, Some(Sketch::Numbers(_))) => {
-            (Moved::Distribution, cells.median(&expected), cells.median(&current), None)
+        (None, None, Some(Sketch::Numbers(now))) => {
+            let (from, to, place) = moved_numbers(cells, (&expected, &current), (long_run.as_ref(), now))?;
+            (Moved::Distribution, from, to, place)
         }
         _ => {
             let (place, _) = current
@@ -306,6 +306,24 @@ fn of_values(known: &KnownField, threshold: f64, at: EventTime, may_be_unit: boo
     })
 }
 
+/// From what to what numbers moved: their middle; where that has not, the share of those that lie beyond the place at which they differ most.
+fn moved_numbers(
+    cells: &Cells,
+    (expected, current): (&[f64], &[f64]),
+    (usual, now): (Option<&Sketch>, &NumericSketch),
+) -> Option<(f64, f64, Option<String>)> {
+    let middle = |numbers: &Sketch| match numbers {
+        Sketch::Numbers(numbers) => cells.median(expected, numbers),
+        Sketch::Categories(_) => None,
+    };
+    if let (Some(from), Some(to)) = (usual.and_then(middle), now.quantile(0.5))
+        && (to - from).abs() > 2.0 * RELATIVE_ERROR * from.abs().max(to.abs())
+    {
+        return Some((from, to, None));
+    }
+    cells.apart(expected, current).map(|(beyond, from, to)| (from, to, Some(beyond)))
+}
+
 /// The index to expect of a run as long as this if nothing had moved: (cells − 1) (1/n + 1/m), as often as chance goes with chance
 /// (Yurdakul 2018).
 fn by_chance(watched: &Watched, cells: usize) -> f64 {
@@ -326,10 +344,13 @@ fn new_category(sketches: Pair<&Sketch>, current: &[f64], expected: &[f64]) -> O
     (share >= SHARE_LEAST && share >= moved / 2.0).then(|| (name.to_string(), share))
 }
 
-/// The factor of a change of unit, if that is how all values moved.
+/// The factor of a change of unit, if that is how all values moved. Values that become one and the same, or another sign, have no other unit.
 fn factor_of(sketches: Pair<&Sketch>) -> Option<f64> {
     let moved = moved_by(sketches)?;
-    moved.is_change_of_unit().then_some(moved.factor)
+    let is_one =
+        |sketch: &Sketch| matches!(sketch, Sketch::Numbers(numbers) if numbers.least() == numbers.greatest());
+    let is_a_unit = moved.factor > 0.0 && is_one(sketches.reference) == is_one(sketches.current);
+    (is_a_unit && moved.is_change_of_unit()).then_some(moved.factor)
 }
 
 /// How the quantiles of numbers have moved, if they did by something like one factor.
@@ -342,7 +363,7 @@ pub(super) fn moved_by(sketches: Pair<&Sketch>) -> Option<Rescaling> {
 }
 
 /// Whether fewer, or more, records have a finite value.
-fn of_presence(known: &KnownField, threshold: f64, at: EventTime) -> Option<Finding> {
+fn of_presence(known: &KnownField, sort: Sort, threshold: f64, at: EventTime) -> Option<Finding> {
     let watched = known.reference.missing();
     let since = watched.evidence.since().filter(|_| watched.has_moved(threshold))?;
     let (current, expected) = watched.run.shares();
@@ -351,11 +372,13 @@ fn of_presence(known: &KnownField, threshold: f64, at: EventTime) -> Option<Find
     if (to - from).abs() < SHARE_LEAST {
         return None;
     }
+    let (non_finite, of_another_sort) = known.reference.why_without();
+    let what = if non_finite + of_another_sort > 0.5 { Moved::NonFinite } else { Moved::Missing };
     Some(Finding {
         feature: known.name.to_string(),
-        what: if known.reference.share_non_finite() > 0.5 { Moved::NonFinite } else { Moved::Missing },
+        what,
         segment: None,
-        category: None,
+        category: (of_another_sort > 0.5).then(|| sort.other().in_words().to_owned()),
         from,
         to,
         since_ms: since,
@@ -363,7 +386,11 @@ fn of_presence(known: &KnownField, threshold: f64, at: EventTime) -> Option<Find
         count: whole(watched.run.count()),
         reference_count: watched.run.reference_count,
         effect: to - from,
-        measures: BTreeMap::from([("p_value".to_owned(), normal_survival(watched.evidence.sum()))]),
+        measures: watched
+            .p_value(Rare::Together)
+            .map(|value| ("p_value".to_owned(), value))
+            .into_iter()
+            .collect(),
         statistic: watched.evidence.sum(),
         threshold,
         histogram: None,

@@ -2,7 +2,7 @@
 
 use super::measures::Compared;
 use super::{FieldKey, KnownField, Profiles, Stream};
-use crate::drift::profile::{Profile, Sketch};
+use crate::drift::profile::{Profile, Sketch, Sort};
 use crate::drift::reference::cells::tally;
 use crate::drift::reference::sketch_of;
 use crate::drift::{DriftSettings, Pair};
@@ -27,8 +27,15 @@ impl Stream {
         let Some(profile) = profiles.get(&None).filter(|profile| profile.volume > 0) else {
             return Vec::new();
         };
-        let whole = self.fields.iter().filter(|(key, _)| key.segment.is_none());
-        whole
+        let whole = || self.fields.iter().filter(|(key, _)| key.segment.is_none());
+        // a field of which values of another sort came later is still the one that is known
+        let is_known_before = |one: &FieldKey, known: &KnownField| {
+            let other = FieldKey { segment: None, field: (one.field.0, one.field.1.other()) };
+            let other = self.fields.get(&other).map(|other| (other.reference.since(), one.field.1.other()));
+            other.is_none_or(|other| (known.reference.since(), one.field.1) < other)
+        };
+        whole()
+            .filter(|(key, known)| is_known_before(key, known))
             .map(|(key, known)| FeatureWindow {
                 stream: stream.to_owned(),
                 ..shown(key, known, start, profile, settings)
@@ -39,9 +46,10 @@ impl Stream {
     /// Marks those of which there is so much evidence by now.
     pub(super) fn mark_moving(&self, windows: &mut [FeatureWindow], threshold: f64) {
         for window in windows {
-            let key = FieldKey { segment: None, id: feature_id(&window.feature) };
-            let known = self.fields.get(&key);
-            window.is_moving = known.is_some_and(|known| known.reference.evidence() >= threshold);
+            let key = |sort| FieldKey { segment: None, field: (feature_id(&window.feature), sort) };
+            let known =
+                [Sort::Numbers, Sort::Names].into_iter().filter_map(|sort| self.fields.get(&key(sort)));
+            window.is_moving = known.into_iter().any(|known| known.reference.evidence() >= threshold);
         }
     }
 }
@@ -53,7 +61,7 @@ fn shown(
     profile: &Profile,
     settings: &DriftSettings,
 ) -> FeatureWindow {
-    let sketch = sketch_of(profile, key.id);
+    let sketch = sketch_of(profile, key.field);
     let present = sketch.map_or(0, Sketch::finite).min(profile.volume);
     let is_known = known.reference.is_known(start, settings);
     let (usual, weight) = known.reference.usual(start);
