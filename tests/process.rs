@@ -288,11 +288,12 @@ fn rounds_at(name: &str, time_ms: i64) -> String {
 }
 
 /// As [`good`], where every topic has one partition and is idle as soon as it is silent: time goes on from round to round.
-fn as_time_goes_on(input: &str) -> tempfile::TempDir {
+fn as_time_goes_on(input: &str, more: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let mut child = Command::new(TILLSTREAM)
         .args(["process", "-", "--out"])
         .arg(folder.path())
+        .args(more)
         .env("TILLSTREAM__MEMORY__RAW_PARTITIONS", "1")
         .env("TILLSTREAM__INGEST__IDLE_TIMEOUT", "1ms")
         .stdin(Stdio::piped())
@@ -314,7 +315,7 @@ fn a_late_click_within_the_allowed_lateness_gives_a_new_revision_and_beyond_it_a
         + &click("e2", 1)
         + &rounds_at("c", START_MS + 80 * MINUTE)
         + &click("e3", 2);
-    let folder = as_time_goes_on(&input);
+    let folder = as_time_goes_on(&input, &[]);
     let sessions: Vec<Value> = lines(folder.path(), "sessions")
         .into_iter()
         .map(|line| line["value"].clone())
@@ -956,7 +957,7 @@ fn a_label_that_is_told_again_hours_later_counts_once() {
         label(hour(5)),
         payment_of("v1", "tok_1", "p2", hour(6)),
     ];
-    let folder = as_time_goes_on(&input.concat());
+    let folder = as_time_goes_on(&input.concat(), &[]);
     let vectors = lines(folder.path(), "vectors.fraud");
     let last = vectors.iter().find(|vector| vector["value"]["payment_id"] == "p2").expect("it is scored");
     assert_eq!(last["value"]["features"]["card_labels__fraud_sum_30d"], 1.0);
@@ -996,4 +997,79 @@ fn planted_card_testers_are_one_episode_each_around_their_device() {
         assert!(counted + 10 >= attempts && counted <= attempts, "{subject}: {counted} of {attempts}");
     }
     assert!(episodes.is_empty(), "and nobody else: {:?}", episodes.keys());
+}
+
+/// Midnight of a Monday.
+const MONDAY_MS: i64 = 1_767_571_200_000;
+const HOUR_MS: i64 = 3_600_000;
+
+/// Sixty predictions of an hour by a model elsewhere, of which a feature has another factor.
+fn predictions(hour: i64, factor: f64) -> String {
+    let prediction = |number: i64| {
+        let id = format!("p-{hour}-{number}");
+        let value = (hour * 60 + number) * 7_919 % 1_009;
+        let feature = f64::from(i32::try_from(value + 1_000).expect("small")) * factor;
+        json!({
+            "event_id": id, "event_name": "prediction", "event_time_ms": MONDAY_MS + hour * HOUR_MS + number * 60_000,
+            "model": "m", "prediction_id": id, "score": 0.5, "features": {"x": feature}, "segments": {},
+        })
+    };
+    // what models say moves no time
+    let clicks = carry_time_to(MONDAY_MS + hour * HOUR_MS);
+    clicks + &(0..60).map(|number| prediction(number).to_string() + "\n").collect::<String>()
+}
+
+/// What is told of eight days of predictions: in the fifth the feature breaks, and in the seventh once more; `said` is said, by the clock
+/// of today, half a day after the first.
+fn told_of_predictions(first: &str, said: &str) -> Vec<Value> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("shop.yaml");
+    std::fs::write(&config, "drift: { learn: 3d }\n").expect("a writable folder");
+    let factor = |hour: i64| match hour {
+        ..96 => 1.0,
+        96..144 => 100.0,
+        _ => 10_000.0,
+    };
+    let days: String =
+        (0..192).map(|hour| predictions(hour, factor(hour)) + if hour == 108 { said } else { "" }).collect();
+    let done = as_time_goes_on(&(first.to_owned() + &days), &["--config", &config.to_string_lossy()]);
+    lines(done.path(), "alerts.drift").into_iter().map(|line| line["value"].clone()).collect()
+}
+
+fn said(name: &str, fingerprint: &Value) -> String {
+    let event = json!({
+        "event_id": name, "event_name": name, "event_time_ms": MONDAY_MS + 300 * 24 * HOUR_MS,
+        "fingerprint": fingerprint, "subject": "m", "by": "ana",
+    });
+    event.to_string() + "\n"
+}
+
+#[test]
+fn what_is_said_of_an_alert_is_of_the_time_of_the_log_whatever_the_clock_says() {
+    let end = MONDAY_MS + 192 * HOUR_MS;
+    let hours = |alert: &Value| (alert["detected_ms"].as_i64().expect("a time") - MONDAY_MS) / HOUR_MS;
+    let alone = told_of_predictions("", "");
+    let first = alone.first().expect("it is told");
+    assert!((96..100).contains(&hours(first)), "{first}");
+    assert_eq!(alone.iter().filter(|alert| alert["alert_id"] != first["alert_id"]).count(), 0, "one episode");
+
+    let acknowledged = told_of_predictions("", &said("alert_acknowledged", &first["fingerprint"]));
+    assert!(acknowledged.iter().any(|alert| alert["acknowledged"]["by"] == "ana"));
+    assert!(acknowledged.iter().all(|alert| alert["as_of_ms"].as_i64() <= Some(end)), "of this log");
+    assert_eq!(acknowledged.len(), alone.len() + 1);
+
+    // what is expected is what is compared with from then on
+    let expected = told_of_predictions("", &said("alert_expected", &first["fingerprint"]));
+    let ended = expected.iter().find(|alert| alert["resolution"] == "expected").expect("it has ended");
+    assert!(ended["as_of_ms"].as_i64() < Some(MONDAY_MS + 112 * HOUR_MS), "{ended}");
+    let next = expected.iter().find(|alert| alert["alert_id"] != first["alert_id"]).expect("the next break");
+    assert!((144..148).contains(&hours(next)), "{next}");
+
+    let change = json!({
+        "event_id": "c", "event_name": "change_announced", "event_time_ms": end + 300 * 24 * HOUR_MS,
+        "change_id": "new-scale", "by": "ana", "what": "a new scale",
+        "from_ms": MONDAY_MS + 96 * HOUR_MS, "for_seconds": 96 * 3_600,
+    });
+    let announced = told_of_predictions(&(change.to_string() + "\n"), "");
+    assert_eq!(announced, Vec::<Value>::new(), "it was announced");
 }

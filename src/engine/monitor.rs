@@ -92,10 +92,10 @@ impl MonitorTask {
         self.learning.as_ref().map(|learning| (learning.version, learning.labels))
     }
 
-    /// A time by which something was said, as it is in the log that is folded: whoever says something of last year's says it by a clock of
-    /// today.
+    /// A time at which something was said, as it is in the log that is folded: whoever says something of last year's says it by a clock of
+    /// today. Before anything has come it is the beginning of time.
     fn by_now(&self, time: EventTime) -> EventTime {
-        self.sources.watermark().map_or(time, |watermark| time.min(watermark))
+        time.min(self.sources.watermark().unwrap_or_default())
     }
 
     /// Labelled scores that wait for the watermark to reach the time at which their label was known.
