@@ -10,6 +10,7 @@ pub mod lately;
 use crate::codec::catalogue::CatalogueItem;
 use crate::codec::text::as_str;
 use crate::event::alert::Alert;
+use crate::event::business::MINUTE;
 use crate::event::public::{Action, RecommendationReason, RecommendedItem};
 use crate::event::{DecisionId, EntityKind, LabelOutcome};
 use crate::log::{Fetched, LogRecord, RecordId, Topic};
@@ -330,12 +331,13 @@ impl View {
         (stages, newest)
     }
 
-    /// What time it is in the shop, as far as payments and its minutes show: by the clock, or where the log of another day is read, of that
-    /// day.
+    /// What time it is in the shop, as far as payments and its minutes show, rounded up to a minute: by the clock, or where the log of another
+    /// day is read, of that day.
     #[must_use]
     pub fn shop_time(&self) -> Option<EventTime> {
-        let payment = self.recent.newest(1).first().map(|record| record.event_time);
-        payment.max(self.minutes.last().map(|(minute, ..)| minute))
+        let of_payments = self.recent.minutes(1).last().map(|(minute, _)| *minute);
+        let newest = of_payments.max(self.minutes.last().map(|(minute, ..)| minute));
+        newest.map(|minute| minute.plus(MINUTE))
     }
 
     /// The session of a visitor that was published last: a record of `sessions`.

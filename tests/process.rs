@@ -663,6 +663,7 @@ fn what_generate_cannot_do_is_wrong_usage() {
     for (arguments, expected) in [
         (&["--kafka", "--per-second", "0"][..], "--per-second"),
         (&["--out", "-", "--start", "9999-12-30T00:00:00Z"], "start must be"),
+        (&["--out", "-", "--drift", "unit:at=99d"], "change 1: begins long after the traffic has ended"),
     ] {
         let output = tillstream(&[&["generate"], arguments].concat(), "");
         let text = String::from_utf8_lossy(&output.stderr).into_owned();

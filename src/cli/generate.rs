@@ -90,6 +90,12 @@ impl Generate {
             ..GenerateSettings::default()
         };
         settings.check().map_err(|fault| CliError::Usage(fault.to_string()))?;
+        // how long the traffic is follows from chance as well: what begins this late will certainly not come
+        let end = start.plus(Duration::from_secs_f64(2.0 * events as f64 / self.events_per_second));
+        if let Some(late) = settings.changes.iter().position(|change| change.start(start) > end) {
+            let text = format!("change {}: begins long after the traffic has ended", late + 1);
+            return Err(CliError::Usage(text));
+        }
         let mut generator = Generator::new(settings);
         match &self.out {
             Some(file) if file == Path::new("-") => {

@@ -240,7 +240,8 @@ mod tests {
                 {"name": "", "kind": "slack"},
                 {"name": "am", "kind": "alertmanager", "urls": ["http://far.example"], "severities": ["loud"]},
                 {"name": "hook", "kind": "webhook", "url": "https://hook.example", "secret_file": "not there"},
-                {"name": "x", "kind": "pigeon", "burst": 0}]}}"#,
+                {"name": "x", "kind": "pigeon", "burst": 0},
+                {"name": "nobody", "kind": "alertmanager", "urls": []}]}}"#,
             Path::new("."),
         );
         assert!(config.is_none());
@@ -253,6 +254,7 @@ mod tests {
             "notify.receivers[2].secret_file",
             "notify.receivers[3].kind",
             "notify.receivers[3].burst",
+            "notify.receivers[4].urls",
         ] {
             assert!(faults.iter().any(|fault| fault == path), "{path} in {faults:?}");
         }

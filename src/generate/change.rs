@@ -311,7 +311,8 @@ pub(super) struct Planted {
 
 impl Change {
     /// When it begins in traffic that begins at `start`.
-    pub(super) fn start(&self, start: EventTime) -> EventTime {
+    #[must_use]
+    pub fn start(&self, start: EventTime) -> EventTime {
         match self.begins {
             Begins::After(after) => start.plus(after),
             Begins::At(time) => time,

@@ -152,6 +152,18 @@ fn a_change_of_unit_is_one_alert_through_kill_and_restart_and_what_is_said_of_it
         "{alert}"
     );
     assert_eq!(alert["acknowledged"]["by"], "operator", "{alert}");
+    // a mute lasts from when it is said, in the shop's time: not from when the alert was published last
+    let shop_time = till.start_ms + (ORDINARY + ODD + ORDINARY_AGAIN - 1) * MINUTE_MS;
+    assert!(
+        alert["as_of_ms"].as_i64() < Some(shop_time - 10 * MINUTE_MS),
+        "it has ended a while ago: {alert}"
+    );
+    let said = instance.ask("POST", &format!("{path}/mute"), OPERATOR, br#"{"for_seconds":3600}"#);
+    assert_eq!(said.status, 202, "{said:?}");
+    instance.wait_until("it is muted for an hour from now on", |instance| {
+        let alert = &instance.ask("GET", &path, OPERATOR, b"").json()["alert"];
+        alert["muted_until_ms"].as_i64() >= Some(shop_time + 60 * MINUTE_MS)
+    });
     instance.wait_until("the channel has heard of its end", |_| channel.said().len() >= 2);
     let said = channel.said();
     let opened =
