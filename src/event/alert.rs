@@ -208,7 +208,7 @@ pub struct Finding {
     pub what: Moved,
     /// Where, if not in all of the traffic.
     pub segment: Option<AlertSegment>,
-    /// Of names, the one that moved most.
+    /// Of names, the one that moved most; of numbers whose median has not moved, where they lie (`> 0`); of values of another type, which.
     pub category: Option<String>,
     /// From what, in the unit of the feature: a median, a share or a rate.
     pub from: f64,
