@@ -121,7 +121,7 @@ impl Demo {
             audience.shown.arrived(&record);
             feed(&mut engine, &mut audience.tally, record, Duration::ZERO);
         }
-        let (mut produced, mut drawn) = (0_u64, Duration::ZERO);
+        let (mut produced, mut drawn, mut is_told) = (0_u64, Duration::ZERO, false);
         loop {
             let now = clock.elapsed();
             let due = now.min(self.duration).as_secs_f64() * f64::from(self.rate);
@@ -142,11 +142,21 @@ impl Demo {
             if now >= drawn + REDRAW {
                 drawn = now;
                 engine.trim();
-                screen.set_position(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
-                screen.set_message(audience.tally.summary(&engine, generator.truth(), now));
+                // once it is told, nothing changes any more
+                if !is_told {
+                    screen.set_position(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+                    screen.set_message(audience.tally.summary(&engine, generator.truth(), now));
+                }
             }
-            if stopped.load(Ordering::Relaxed) || (now >= self.duration && !self.stay) {
+            let is_played = now >= self.duration;
+            if stopped.load(Ordering::Relaxed) || (is_played && !self.stay) {
                 break;
+            }
+            if is_played && !is_told {
+                is_told = true;
+                screen.finish_and_clear();
+                tell(&audience.report(&engine, generator.truth(), now))?;
+                say("all is played; the page stays until Ctrl-C");
             }
             std::thread::sleep(TICK.saturating_sub(clock.elapsed().saturating_sub(now)));
         }
@@ -154,8 +164,9 @@ impl Demo {
         engine.end_of_time().context("closing what is open")?;
         audience.hear(&mut engine, &clock);
         screen.finish_and_clear();
-        let report = audience.report(&engine, generator.truth(), ran);
-        std::io::stdout().write_all(report.as_bytes()).context("printing")?;
+        if !is_told {
+            tell(&audience.report(&engine, generator.truth(), ran))?;
+        }
         if !engine.ledger().balances() {
             return Err(anyhow::anyhow!("the ledger does not balance").into());
         }
@@ -203,6 +214,13 @@ impl Audience {
         let lines: Vec<String> = lines.chain(self.found.lines(truth)).collect();
         self.tally.report(engine, truth, &lines, ran)
     }
+}
+
+/// Prints the report.
+fn tell(report: &str) -> Result<(), CliError> {
+    let mut out = std::io::stdout();
+    out.write_all(report.as_bytes()).and_then(|()| out.flush()).context("printing")?;
+    Ok(())
 }
 
 /// Ctrl-C ends the demo with its report.
