@@ -177,6 +177,14 @@ fn print_row(case: &str, strength: &str, found: &[&Found]) {
         count(|found| found.cause_is_right),
         found.iter().map(|found| found.before).sum::<usize>(),
     );
+    let missed: Vec<String> = (1..)
+        .zip(found)
+        .filter(|(_, found)| found.episode_ms.is_none())
+        .map(|(seed, _): (u32, _)| seed.to_string())
+        .collect();
+    if !missed.is_empty() && missed.len() < found.len() {
+        println!("  not found with the seeds {}", missed.join(", "));
+    }
     for wrong in found.iter().filter_map(|found| found.placed_wrongly.as_ref()) {
         println!(
             "  a part that is not what moved: {} = {}, {:.2} of it",

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// Cells at most: more show finer changes, and need more values.
 pub const CELLS_MAX: usize = 12;
+/// A number that so large a part of the values are is a cell by itself, however little lies beside it.
+const HEAVY: u64 = 4;
 /// The cell of names that have none of their own.
 const OTHERS: &str = "(others)";
 
@@ -151,7 +153,7 @@ fn of_numbers(numbers: &NumericSketch) -> Option<Cells> {
     let last = numbers.bins().last()?.0;
     for (bin, count) in numbers.bins() {
         // what lies beside a number that many are would be hidden in its cell, that nothing ever did among it
-        let is_heavy = count * CELLS_MAX as u64 >= all;
+        let is_heavy = count * HEAVY >= all;
         let begins = is_heavy && bin.before() < bin && (ends.is_empty() || since_the_last > 0);
         if begins && ends.len() + 1 < CELLS_MAX {
             ends.push(bin.before());
