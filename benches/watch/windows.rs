@@ -8,7 +8,7 @@ use tillstream::config::{Tree, resolve};
 use tillstream::drift::DriftSettings;
 use tillstream::drift::profile::{Observed, Profile, WindowProfile};
 use tillstream::event::alert::AlertStatus;
-use tillstream::monitor::drift::{Fields, Follows, Windows};
+use tillstream::monitor::drift::{Fields, Windows};
 use tillstream::time::EventTime;
 
 const FIELDS: u32 = 100;
@@ -19,19 +19,7 @@ const WEEK: i64 = 168;
 /// A stream of which nothing is known but its values.
 struct Plain;
 
-impl Fields for Plain {
-    fn readers(&self, _: &str, _: &str) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn looks_back(&self, _: &str, _: &str) -> Duration {
-        Duration::ZERO
-    }
-
-    fn follows(&self, _: &str, _: &str) -> Follows {
-        Follows::Nothing
-    }
-}
+impl Fields for Plain {}
 
 #[derive(Clone)]
 struct Shop {

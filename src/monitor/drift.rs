@@ -105,16 +105,22 @@ pub struct WindowScores {
     pub scores: NumericSketch,
 }
 
-/// What is known of a field by its name, beside its values.
+/// What is known of a field by its name, beside its values. Nothing, unless it is said.
 pub trait Fields {
     /// Who reads it.
-    fn readers(&self, stream: &str, name: &str) -> Vec<String>;
+    fn readers(&self, _stream: &str, _name: &str) -> Vec<String> {
+        Vec::new()
+    }
 
     /// The longest time over which it looks back: until that has passed, it only fills.
-    fn looks_back(&self, stream: &str, name: &str) -> Duration;
+    fn looks_back(&self, _stream: &str, _name: &str) -> Duration {
+        Duration::ZERO
+    }
 
     /// How it follows the traffic.
-    fn follows(&self, stream: &str, name: &str) -> Follows;
+    fn follows(&self, _stream: &str, _name: &str) -> Follows {
+        Follows::Nothing
+    }
 }
 
 impl Windows {
@@ -357,10 +363,6 @@ mod tests {
     struct Plain;
 
     impl Fields for Plain {
-        fn readers(&self, _: &str, _: &str) -> Vec<String> {
-            Vec::new()
-        }
-
         fn looks_back(&self, _: &str, name: &str) -> Duration {
             Duration::from_secs(if name == "sum" { 2 * 86_400 } else { 0 })
         }

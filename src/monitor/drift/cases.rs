@@ -13,19 +13,7 @@ const BREAKS: i64 = 21 * DAY;
 
 struct Plain;
 
-impl Fields for Plain {
-    fn readers(&self, _: &str, _: &str) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn looks_back(&self, _: &str, _: &str) -> Duration {
-        Duration::ZERO
-    }
-
-    fn follows(&self, _: &str, _: &str) -> Follows {
-        Follows::Nothing
-    }
-}
+impl Fields for Plain {}
 
 /// The value of a record, by a number from 0 to 1 that is its own.
 type Value = fn(f64) -> Observed<'static>;

@@ -136,7 +136,7 @@ impl Stream {
         }
         let (segment, part) = parts
             .into_iter()
-            .filter(|(segment, part)| self.divides(segment) && part.is_placeit_is())
+            .filter(|(segment, part)| self.divides(segment) && part.is_where_it_is())
             .max_by(|(_, one), (_, other)| one.share().total_cmp(&other.share()))?;
         Some(AlertSegment {
             dimension: segment.dimension.to_string(),
@@ -235,7 +235,7 @@ impl PartOfAll {
     }
 
     /// Whether most of what moved did so here, and of each value here much more than of one elsewhere, where chance may hide some.
-    fn is_placeit_is(self) -> bool {
+    fn is_where_it_is(self) -> bool {
         let PartOfAll { inside, outside } = self;
         self.share() >= CONCENTRATED
             && inside.displaced * outside.values

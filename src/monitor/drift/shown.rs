@@ -27,14 +27,14 @@ impl Stream {
         let Some(profile) = profiles.get(&None).filter(|profile| profile.volume > 0) else {
             return Vec::new();
         };
-        let whole = || self.fields.iter().filter(|(key, _)| key.segment.is_none());
+        let whole = self.fields.iter().filter(|(key, _)| key.segment.is_none());
         // a field of which values of another sort came later is still the one that is known
         let is_known_before = |one: &FieldKey, known: &KnownField| {
             let other = FieldKey { segment: None, field: (one.field.0, one.field.1.other()) };
             let other = self.fields.get(&other).map(|other| (other.reference.since(), one.field.1.other()));
             other.is_none_or(|other| (known.reference.since(), one.field.1) < other)
         };
-        whole()
+        whole
             .filter(|(key, known)| is_known_before(key, known))
             .map(|(key, known)| FeatureWindow {
                 stream: stream.to_owned(),
@@ -47,9 +47,9 @@ impl Stream {
     pub(super) fn mark_moving(&self, windows: &mut [FeatureWindow], threshold: f64) {
         for window in windows {
             let key = |sort| FieldKey { segment: None, field: (feature_id(&window.feature), sort) };
-            let known =
+            let mut known =
                 [Sort::Numbers, Sort::Names].into_iter().filter_map(|sort| self.fields.get(&key(sort)));
-            window.is_moving = known.into_iter().any(|known| known.reference.evidence() >= threshold);
+            window.is_moving = known.any(|known| known.reference.evidence() >= threshold);
         }
     }
 }
