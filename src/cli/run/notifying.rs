@@ -35,36 +35,31 @@ pub(super) fn keep_telling(instance: &Instance) -> anyhow::Result<()> {
     let config = instance.config.notify.as_ref().context("the role `notify` has no receivers")?;
     let mut letters = DeadLetters { client: &instance.client, submitter: None };
     let may_end = || instance.stop.load(Ordering::Relaxed);
+    let mut lease = None;
     while !may_end() {
-        if let Err(fault) = take_turns(instance, config, &mut letters)? {
-            tracing::warn!(%fault, "whose turn it is to tell of alerts is not known; trying again");
-            let waits_for = "it is not known who tells of alerts".to_owned();
-            say_how_it_stands(instance, None, Some(waits_for));
-            wait(PAUSE, may_end);
+        match in_turn(&mut lease, instance) {
+            Ok(Some(lease)) => tell(instance, lease, config, &mut letters)?,
+            Ok(None) => say_how_it_stands(instance, None, None),
+            Err(fault) => {
+                lease = None;
+                tracing::warn!(%fault, "whose turn it is to tell of alerts is not known; trying again");
+                let waits_for = "it is not known who tells of alerts".to_owned();
+                say_how_it_stands(instance, None, Some(waits_for));
+                wait(PAUSE, may_end);
+            }
         }
     }
     letters.finish();
     Ok(())
 }
 
-/// Stands by, and tells when it is this instance's turn, until told to stop or until that is not known.
-fn take_turns(
-    instance: &Instance,
-    config: &NotifyConfig,
-    letters: &mut DeadLetters<'_>,
-) -> anyhow::Result<Result<(), LogError>> {
-    let lease = match Lease::join(&instance.client, &group_of(&instance.config, Role::Notify)) {
-        Ok(lease) => lease,
-        Err(fault) => return Ok(Err(fault)),
+/// The lease, joined if there is none yet, while it is this instance's turn.
+fn in_turn<'l>(lease: &'l mut Option<Lease>, instance: &Instance) -> Result<Option<&'l Lease>, LogError> {
+    let lease = match lease {
+        Some(lease) => lease,
+        None => lease.insert(Lease::join(&instance.client, &group_of(&instance.config, Role::Notify))?),
     };
-    while !instance.stop.load(Ordering::Relaxed) {
-        match lease.is_held(POLL) {
-            Ok(true) => tell(instance, &lease, config, letters)?,
-            Ok(false) => say_how_it_stands(instance, None, None),
-            Err(fault) => return Ok(Err(fault)),
-        }
-    }
-    Ok(Ok(()))
+    Ok(lease.is_held(POLL)?.then_some(lease))
 }
 
 /// One turn. Each begins as a start does: what receivers know is not written down anywhere.

@@ -4,11 +4,10 @@
 //! left or has said nothing for [`SESSION_TIMEOUT`]; who is cut off from the group, or stands still, notices after the same time, by its own
 //! clock, and has it no more. What it had begun by then is still under way.
 
-use super::client::{ClientSettings, Logged, SESSION_TIMEOUT};
-use crate::log::{LogError, Topic};
+use super::client::{ClientSettings, SESSION_TIMEOUT};
+use super::shared::SharedReader;
+use crate::log::{LogError, Topic, TopicPartition};
 use crate::time::Stopwatch;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ const STOOD_STILL: Duration = SESSION_TIMEOUT.checked_div(2).expect("two is not 
 
 /// A member of a group that has one thing to give.
 pub struct Lease {
-    consumer: BaseConsumer<Logged>,
+    reader: SharedReader,
     asked: Cell<Stopwatch>,
 }
 
@@ -31,13 +30,8 @@ impl Lease {
     ///
     /// [`LogError`] if the client library refuses the settings.
     pub fn join(settings: &ClientSettings, group: &str) -> Result<Lease, LogError> {
-        let mut config = settings.consumer(group);
-        let consumer: BaseConsumer<Logged> = config
-            .set("auto.offset.reset", "latest")
-            .create_with_context(Logged::default())
-            .map_err(failed)?;
-        consumer.subscribe(&[OF.name()]).map_err(failed)?;
-        Ok(Lease { consumer, asked: Cell::new(Stopwatch::start()) })
+        let reader = SharedReader::join(settings, group, OF)?;
+        Ok(Lease { reader, asked: Cell::new(Stopwatch::start()) })
     }
 
     /// Whether this instance has it; waits as long as `wait` for news of that.
@@ -49,18 +43,7 @@ impl Lease {
         if self.asked.replace(Stopwatch::start()).elapsed() >= STOOD_STILL {
             return Err(LogError::Kafka("it stood still, and another may have been given it".to_owned()));
         }
-        self.consumer.context().brokers.check()?;
-        match self.consumer.poll(wait) {
-            Some(Err(fault @ KafkaError::MessageConsumptionFatal(_))) => return Err(failed(fault)),
-            // the client library tries on, at its own pace
-            Some(Err(fault)) => tracing::debug!(%fault, "whose turn it is"),
-            Some(Ok(_)) | None => {}
-        }
-        let given = self.consumer.assignment().map_err(failed)?;
-        Ok(given.find_partition(OF.name(), 0).is_some())
+        drop(self.reader.poll(wait)?);
+        self.reader.has(TopicPartition::new(OF, 0))
     }
-}
-
-fn failed(fault: KafkaError) -> LogError {
-    LogError::Kafka(fault.to_string())
 }

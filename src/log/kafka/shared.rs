@@ -4,7 +4,7 @@
 //! committed, and does again what was not.
 
 use super::client::{ClientSettings, Logged};
-use crate::log::{Fetched, LogError, Polled, Topic};
+use crate::log::{Fetched, LogError, Polled, Topic, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::time::Duration;
@@ -51,6 +51,17 @@ impl SharedReader {
             }
             None => Ok(None),
         }
+    }
+
+    /// Whether this member has the partition.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] if the client library refuses it.
+    pub fn has(&self, TopicPartition { topic, partition }: TopicPartition) -> Result<bool, LogError> {
+        let given = self.consumer.assignment().map_err(failed)?;
+        let number = i32::try_from(partition).unwrap_or(i32::MAX);
+        Ok(given.find_partition(topic.name(), number).is_some())
     }
 
     /// All that was handed out is done: whoever has the partitions next begins behind it.
